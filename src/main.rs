@@ -1,0 +1,2 @@
+//! Entry point of the `warmfront` binary.
+fn main() {}

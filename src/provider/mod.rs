@@ -1,0 +1,110 @@
+//! Where figures come from: what a tick asks of a metrics store, and what it answers.
+//!
+//! Providers are pure: they turn a [`Question`] into HTTP requests and the replies into an [`Answer`].
+//! All IO is in `shell`.
+
+use jiff::Timestamp;
+
+use crate::api::status::Cause;
+
+/// Everything one tick wants to know, for the time from `start` to `end`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// The two sides that are compared.
+    pub subject: Subject,
+    /// Requests after this moment count …
+    pub start: Timestamp,
+    /// … up to this one.
+    pub end: Timestamp,
+    /// The figures for display look back to here at most (and not further than the reply's window).
+    pub figures_since: Timestamp,
+    /// Pods created after this moment count from their first sample.
+    pub run_started: Timestamp,
+    /// What is asked, answered in the same order.
+    pub quantities: Vec<Quantity>,
+}
+
+/// The two versions of one workload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subject {
+    /// Their namespace.
+    pub namespace: String,
+    /// The new version.
+    pub candidate: Side,
+    /// The version that users had before.
+    pub baseline: Side,
+    /// The Services' port that the route names.
+    pub port: Option<u16>,
+}
+
+/// One version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Side {
+    /// Name of its ReplicaSet.
+    pub workload: String,
+    /// Its Service.
+    pub service: String,
+    /// Its `pod-template-hash`.
+    pub hash: String,
+}
+
+/// One thing to be measured.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Quantity {
+    /// Requests; the bad ones are those that failed.
+    Requests,
+    /// Requests; the bad ones took longer than `limit`.
+    Latency {
+        /// Seconds.
+        limit: f64,
+        /// For the figure that is shown: 0.99 is p99.
+        quantile: f64,
+    },
+    /// Cache lookups; the bad ones are misses.
+    Lookups,
+    /// One number by an expression of the user's.
+    Scalar {
+        /// PromQL with `{{…}}` placeholders.
+        promql: String,
+    },
+}
+
+/// One reading or `noData` per quantity asked, in the order asked.
+pub type Answer = Vec<Result<Reading, NoData>>;
+
+/// What was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reading {
+    /// Of a count quantity.
+    Counts {
+        /// Of the new version, in this tick.
+        candidate: Counts,
+        /// Of the old version, in this tick, if it could be read.
+        baseline: Option<Counts>,
+        /// For display, over the figures' window: share of bad ones, or for latency the quantile in seconds.
+        candidate_figure: Option<f64>,
+        /// The same for the old version.
+        baseline_figure: Option<f64>,
+    },
+    /// Of a scalar.
+    Scalar(f64),
+}
+
+/// Bad ones among all. Fractions occur by interpolation; `0 <= bad <= total`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// Failed, slow or missed.
+    pub bad: f64,
+    /// All.
+    pub total: f64,
+}
+
+/// Why nothing was measured.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct NoData {
+    /// One word for programs.
+    pub cause: Cause,
+    /// Which query, against what, and what came back, bounded and free of secrets and reply bodies.
+    pub message: String,
+}

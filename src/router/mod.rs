@@ -1,0 +1,83 @@
+//! Traffic layers: a router is a lens over a few cluster objects that reads and plans weights.
+//!
+//! Pure: no client, no clock. What is planned here is written by the controller's shell.
+
+use serde_json::Value;
+
+use crate::api::{Percent, status::RouteOriginal};
+
+pub mod gateway_api;
+
+/// The two Services between which a route splits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The user's Service.
+    pub stable: String,
+    /// The Service of the new version.
+    pub canary: String,
+}
+
+/// What a route should say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Nothing of ours: the canary's entry is gone, all weights as found.
+    Absent,
+    /// The canary's entry with this share of what both Services get. `Weight(0%)` is written as [`Want::Absent`].
+    Weight(Percent),
+}
+
+/// What a route says now, about our two Services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteState {
+    /// The canary's share of what both Services get, rounded up to a hundredth of a percent; `None` if its entry is absent.
+    pub canary: Option<Percent>,
+    /// Port of the stable Service's entry.
+    pub port: Option<u16>,
+    /// Weights as they stand, for putting back. Meaningful while the canary's entry is absent.
+    pub weights: RouteOriginal,
+}
+
+/// A change of one object: JSON Patch operations, without the test of resourceVersion, which the shell adds.
+pub type Patch = Vec<Value>;
+
+/// Why a route cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// No rule has the Service as a backend.
+    #[error("no rule of {route} has Service {service} as a backend: add it, or name another route in spec.traffic")]
+    NoRule {
+        /// Such as `HTTPRoute catalog`.
+        route: String,
+        /// The stable Service.
+        service: String,
+    },
+    /// Several rules have it.
+    #[error("rules {rules} of {route} all have Service {service} as a backend: keep it in one rule")]
+    AmbiguousRule {
+        /// Such as `HTTPRoute catalog`.
+        route: String,
+        /// The stable Service.
+        service: String,
+        /// Names or numbers (from 1) of the rules.
+        rules: String,
+    },
+    /// The object is not shaped as its schema says.
+    #[error("{route} cannot be read: {reason}")]
+    Malformed {
+        /// Such as `HTTPRoute catalog`.
+        route: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Whether the data plane reports that it serves the route as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// Every parent has accepted this generation.
+    Accepted,
+    /// Not yet; the text says who has not and what it reports, such as `Gateway gateway/edge: no status for generation 12 (at 11)`.
+    Waiting(String),
+    /// No parent ever reports a generation: the controller has to wait instead.
+    Unknown,
+}
