@@ -1,1 +1,23 @@
-//! Progressive delivery for cached services on Kubernetes.
+//! Warmfront releases cached services on Kubernetes in steps, judged by real metrics.
+//!
+//! One pass of the controller over one rollout:
+//!
+//! 1. [`controller`] reads the watched objects into [`engine::observed::Observed`] (no requests);
+//! 2. [`engine::needs`] says what else must be looked at: a tick of metrics, why pods are late;
+//! 3. the shell asks the [`provider`] and the API server for it;
+//! 4. [`engine::decide`] turns all that into a new status and a list of actions;
+//! 5. the status is stored, guarded by its resourceVersion; only then
+//! 6. the actions are carried out, each guarded by the version of the object that was seen, and
+//! 7. Events are told.
+//!
+//! [`api`] is what users write and read, [`workload`] and [`router`] turn wishes into patches of
+//! Deployments, ReplicaSets, Services and routes, [`runtime`] starts and stops the process.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "only the engine is fenced")]
+
+pub mod api;
+pub mod controller;
+pub mod engine;
+pub mod provider;
+pub mod router;
+pub mod runtime;
+pub mod workload;

@@ -1,2 +1,30 @@
-//! Entry point of the `warmfront` binary.
-fn main() {}
+//! The `warmfront` binary: parses its arguments and hands over.
+
+use anyhow::Context as _;
+use clap::Parser;
+use warmfront::runtime::{
+    self,
+    args::{Args, Command},
+    generate,
+};
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().command {
+        Command::Run(args) => {
+            let provider = rustls::crypto::aws_lc_rs::default_provider();
+            provider.install_default().map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("starting the async runtime")?;
+            runtime.block_on(runtime::run(args))
+        }
+        Command::Crd => {
+            for (_, text) in generate::crds().context("writing the CustomResourceDefinitions")? {
+                print!("---\n{text}");
+            }
+            Ok(())
+        }
+        Command::Rbac => {
+            print!("{}", generate::rbac());
+            Ok(())
+        }
+    }
+}

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CanaryRolloutSpec, Percent};
 
 /// State of a rollout. Nothing else is remembered between two looks at it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CanaryRolloutStatus {
     /// Generation of the spec that this status speaks of.
@@ -32,6 +31,9 @@ pub struct CanaryRolloutStatus {
     /// Revisions that were rolled back and are not started again without Retry.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<Rejected>,
+    /// RolloutActions that were decided, newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<HandledAction>,
     /// ReplicaSets that keep their pods for a while.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<Kept>,
@@ -46,7 +48,7 @@ pub struct CanaryRolloutStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckStatus>,
     /// For `kubectl wait`.
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// Edits of the route by other hands that were put back.
     pub drift: Drift,
@@ -194,9 +196,6 @@ pub struct Run {
     /// What the judge has counted in this step.
     #[serde(default)]
     pub judge: JudgeMemory,
-    /// UIDs of the RolloutActions that were carried out in this run.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub actions: Vec<HandledAction>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -286,19 +285,9 @@ pub struct Kept {
     pub revision: String,
     /// Until when.
     pub until: Timestamp,
-    /// What happens then.
-    pub then: Afterwards,
-}
-
-/// What happens to a ReplicaSet when its time is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Afterwards {
-    /// Scaled to 0 and given to the Deployment as its history.
-    Give,
-    /// Scaled to 0 and kept as the memory of a rejection.
-    Remember,
-    /// Scaled to 0 and deleted.
-    Delete,
+    /// The old version after a promotion: it stays ready at the Deployment's size.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standby: bool,
 }
 
 /// How shared objects were before Warmfront changed them.
@@ -308,6 +297,12 @@ pub struct Originals {
     /// `spec.paused` of the Deployment; absent until it was adopted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
+    /// The Deployment was met before its first rollout was complete.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub first_deploy: bool,
+    /// After a deletion: it was said what is left behind.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub released: bool,
     /// Weights by route.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub routes: BTreeMap<String, RouteOriginal>,
@@ -435,6 +430,9 @@ pub enum Cause {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JudgeMemory {
+    /// End of the last tick that was asked for, answered or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_asked: Option<Timestamp>,
     /// End of the last tick that was counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_tick: Option<Timestamp>,
@@ -492,6 +490,8 @@ pub struct DriftSeen {
     pub object: String,
     /// When it was seen.
     pub at: Timestamp,
+    /// Generation of the object at which it was seen.
+    pub generation: i64,
     /// The other hand's field manager, if the object tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,

@@ -5,6 +5,9 @@
 
 use jiff::Timestamp;
 
+pub mod prometheus;
+pub mod shell;
+
 use crate::api::status::Cause;
 
 /// Everything one tick wants to know, for the time from `start` to `end`.

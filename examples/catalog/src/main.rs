@@ -1,0 +1,2 @@
+//! Entry point until the app is here.
+fn main() {}

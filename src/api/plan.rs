@@ -1,0 +1,230 @@
+//! The validated form of a CanaryRollout's spec, with every default filled in.
+
+use super::{
+    CanaryRolloutSpec, Duration, Percent,
+    check::{Check, Quantile},
+    rollout::{Ramp, Step},
+};
+
+/// What the engine works with: nothing in it can be missing or contradictory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The Deployment.
+    pub deployment: String,
+    /// The Service that users' requests go to.
+    pub service: String,
+    /// The Service of the new version.
+    pub canary_service: String,
+    /// Other Services that must not see the new version.
+    pub also_narrow: Vec<String>,
+    /// HTTPRoutes whose weights are set.
+    pub routes: Vec<String>,
+    /// Wait after the router's confirmation before samples count.
+    pub settle: Duration,
+    /// At least one; rising; the last is 100%.
+    pub steps: Vec<PlannedStep>,
+    /// How long 100% is judged with the old version still up.
+    pub bake: Duration,
+    /// Empty only if the release is unjudged.
+    pub checks: Vec<PlannedCheck>,
+    /// Name of the MetricSource.
+    pub source: String,
+    /// How often the checks are evaluated; `None` leaves it to the source.
+    pub interval: Option<Duration>,
+    /// Without data for this long: pause.
+    pub no_data_deadline: Duration,
+    /// Pods or route not ready for this long: roll back.
+    pub progress_deadline: Duration,
+    /// How long the pods of a rejected version stay.
+    pub keep_canary: Duration,
+    /// How long the old version stays after promotion.
+    pub keep_stable: Duration,
+    /// Held by the spec.
+    pub paused: bool,
+}
+
+/// One weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedStep {
+    /// The new version's share.
+    pub weight: Percent,
+    /// Least time at it.
+    pub hold: Duration,
+    /// Whether a Promote action is waited for.
+    pub approval: bool,
+}
+
+/// One check with its name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedCheck {
+    /// Unique in the plan.
+    pub name: String,
+    /// What is measured, and the limit.
+    pub kind: CheckKind,
+}
+
+/// What is measured, and the limit.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CheckKind {
+    /// Share of failing requests.
+    ErrorRate {
+        /// Greatest share allowed.
+        max: Percent,
+    },
+    /// Time to answer.
+    Latency {
+        /// Which quantile.
+        quantile: Quantile,
+        /// Longest time allowed.
+        max: Duration,
+    },
+    /// Share of lookups that hit.
+    HitRatio {
+        /// Smallest share allowed.
+        min: Percent,
+    },
+    /// The value of an expression.
+    Query {
+        /// PromQL with placeholders.
+        promql: String,
+        /// Greatest value allowed.
+        max: Option<f64>,
+        /// Smallest value allowed.
+        min: Option<f64>,
+        /// This many bad ones …
+        breaches: usize,
+        /// … of the last so many values break it.
+        of: usize,
+    },
+}
+
+/// Why a spec is not a plan; the text goes to the object's `Accepted` condition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidSpec(String);
+
+const DEFAULT_HOLD: Duration = Duration::from_mins(5);
+const DEFAULT_WEIGHTS: [u32; 5] = [500, 1_000, 2_500, 5_000, 10_000];
+const DEFAULT_DEADLINE: Duration = Duration::from_mins(10);
+/// Metrics of a weight that has just become active still hold requests sent before; two seconds cover a gateway's push.
+const DEFAULT_SETTLE: Duration = Duration::from_secs(2);
+/// Without a stated TTL the entries of most caches have turned over in an hour.
+const DEFAULT_BAKE: Duration = Duration::from_mins(60);
+/// Longest name of a Service.
+const MAX_SERVICE_NAME: usize = 63;
+
+impl TryFrom<&CanaryRolloutSpec> for Plan {
+    type Error = InvalidSpec;
+
+    fn try_from(spec: &CanaryRolloutSpec) -> Result<Self, Self::Error> {
+        let deployment = spec.workload.deployment.name.clone();
+        let service = spec.traffic.service.clone().unwrap_or_else(|| deployment.clone());
+        let canary_service = spec.traffic.canary_service.clone().unwrap_or_else(|| format!("{service}-canary"));
+        if canary_service.len() > MAX_SERVICE_NAME {
+            return Err(InvalidSpec(format!(
+                "spec.traffic.canaryService: the name {canary_service} is longer than {MAX_SERVICE_NAME} characters: name a shorter one"
+            )));
+        }
+        if canary_service == service {
+            return Err(InvalidSpec("spec.traffic: service and canaryService must differ".to_owned()));
+        }
+        let metrics = spec.metrics.as_ref();
+        Ok(Self {
+            deployment,
+            service,
+            canary_service,
+            also_narrow: spec.traffic.also_narrow.clone(),
+            routes: spec.traffic.gateway_api.routes.iter().map(|route| route.name.clone()).collect(),
+            settle: spec.traffic.settle.unwrap_or(DEFAULT_SETTLE),
+            steps: steps(spec)?,
+            bake: spec.bake.unwrap_or(DEFAULT_BAKE),
+            checks: checks(spec)?,
+            source: metrics.and_then(|metrics| metrics.source.clone()).unwrap_or_else(|| "default".to_owned()),
+            interval: metrics.and_then(|metrics| metrics.interval),
+            no_data_deadline: spec.no_data_deadline.unwrap_or(DEFAULT_DEADLINE),
+            progress_deadline: spec.progress_deadline.unwrap_or(DEFAULT_DEADLINE),
+            keep_canary: spec.keep_canary.unwrap_or(DEFAULT_DEADLINE),
+            keep_stable: spec.keep_stable.unwrap_or(DEFAULT_DEADLINE),
+            paused: spec.paused,
+        })
+    }
+}
+
+fn steps(spec: &CanaryRolloutSpec) -> Result<Vec<PlannedStep>, InvalidSpec> {
+    let steps = match (&spec.steps, &spec.ramp) {
+        (Some(_), Some(_)) => return Err(InvalidSpec("spec: steps and ramp exclude one another".to_owned())),
+        (Some(steps), None) => listed(steps),
+        (None, Some(ramp)) => ramped(ramp)?,
+        (None, None) => DEFAULT_WEIGHTS
+            .iter()
+            .filter_map(|hundredths| Percent::from_hundredths(*hundredths).ok())
+            .map(|weight| PlannedStep { weight, hold: default_hold(weight), approval: false })
+            .collect(),
+    };
+    let rising = steps.windows(2).all(|pair| pair[0].weight <= pair[1].weight);
+    let first = steps.first().is_some_and(|step| step.weight > Percent::ZERO);
+    let last = steps.last().is_some_and(|step| step.weight == Percent::FULL);
+    if !(rising && first && last) {
+        return Err(InvalidSpec("spec.steps: weights must be above 0, rise, and end with 100".to_owned()));
+    }
+    Ok(steps)
+}
+
+fn default_hold(weight: Percent) -> Duration {
+    if weight == Percent::FULL { Duration::ZERO } else { DEFAULT_HOLD }
+}
+
+fn listed(steps: &[Step]) -> Vec<PlannedStep> {
+    let planned = |step: &Step| PlannedStep { weight: step.weight, hold: step.hold.unwrap_or_else(|| default_hold(step.weight)), approval: step.approval };
+    steps.iter().map(planned).collect()
+}
+
+fn ramped(ramp: &Ramp) -> Result<Vec<PlannedStep>, InvalidSpec> {
+    if ramp.by == Percent::ZERO {
+        return Err(InvalidSpec("spec.ramp.by must be above 0".to_owned()));
+    }
+    let to = ramp.to.unwrap_or(Percent::FULL);
+    let mut steps = Vec::new();
+    let mut at = ramp.from.hundredths();
+    loop {
+        let weight = Percent::from_hundredths(at.min(to.hundredths())).map_err(|error| InvalidSpec(format!("spec.ramp: {error}")))?;
+        let hold = if weight == Percent::FULL { Duration::ZERO } else { ramp.hold.unwrap_or(DEFAULT_HOLD) };
+        steps.push(PlannedStep { weight, hold, approval: false });
+        if weight >= to {
+            return Ok(steps);
+        }
+        at += ramp.by.hundredths();
+    }
+}
+
+fn checks(spec: &CanaryRolloutSpec) -> Result<Vec<PlannedCheck>, InvalidSpec> {
+    if spec.checks.is_empty() != spec.unjudged {
+        return Err(InvalidSpec("spec.checks: name at least one check, or say `unjudged: true` and no checks".to_owned()));
+    }
+    let mut checks: Vec<PlannedCheck> = Vec::with_capacity(spec.checks.len());
+    for (index, check) in spec.checks.iter().enumerate() {
+        let (kind, default_name) = kind(check).map_err(|why| InvalidSpec(format!("spec.checks[{index}]: {why}")))?;
+        let name = check.name.clone().unwrap_or_else(|| default_name.to_owned());
+        if checks.iter().any(|other| other.name == name) {
+            return Err(InvalidSpec(format!("spec.checks[{index}]: a check named {name} stands above already: give this one another name")));
+        }
+        checks.push(PlannedCheck { name, kind });
+    }
+    Ok(checks)
+}
+
+fn kind(check: &Check) -> Result<(CheckKind, &'static str), String> {
+    match (&check.error_rate, &check.latency, &check.hit_ratio, &check.query) {
+        (Some(errors), None, None, None) => Ok((CheckKind::ErrorRate { max: errors.max }, "error-rate")),
+        (None, Some(latency), None, None) => Ok((CheckKind::Latency { quantile: latency.quantile, max: latency.max }, "latency")),
+        (None, None, Some(hits), None) => Ok((CheckKind::HitRatio { min: hits.min }, "hit-ratio")),
+        (None, None, None, Some(query)) => {
+            crate::provider::prometheus::check_placeholders(&query.promql)?;
+            let of = usize::try_from(check.of.unwrap_or(5)).unwrap_or(5).max(1);
+            let breaches = usize::try_from(check.breaches.unwrap_or(3)).unwrap_or(3).clamp(1, of);
+            let kind = CheckKind::Query { promql: query.promql.clone(), max: query.max, min: query.min, breaches, of };
+            Ok((kind, "query"))
+        }
+        _ => Err("a check names exactly one of errorRate, latency, hitRatio and query".to_owned()),
+    }
+}

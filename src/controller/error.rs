@@ -1,0 +1,50 @@
+//! Why a pass over a rollout did not come to its end: one variant per step.
+
+/// Why a pass did not come to its end.
+#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
+pub enum Error {
+    /// The status cannot be read.
+    #[error("the status of {object} cannot be read, so nothing is decided: {source}")]
+    Status {
+        /// Namespace and name.
+        object: String,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// The status could not be stored.
+    #[error("storing the status: {0}")]
+    Persist(#[source] kube::Error),
+    /// A change was refused.
+    #[error("{action}: {source}")]
+    Apply {
+        /// What was tried, on what.
+        action: String,
+        /// What the API server said.
+        source: kube::Error,
+    },
+    /// Something was changed by another hand in between; the next pass sees it.
+    #[error("{action}: it was changed meanwhile")]
+    Conflict {
+        /// What was tried, on what.
+        action: String,
+    },
+    /// The pass took too long.
+    #[error("no answer within {0:?}")]
+    Timeout(std::time::Duration),
+}
+
+impl Error {
+    /// Label of metrics.
+    pub fn category(&self) -> &'static str {
+        self.into()
+    }
+}
+
+/// The API server refuses a write because the object has changed since it was read.
+pub(super) fn is_stale(error: &kube::Error) -> bool {
+    match error {
+        // A failed `test` of a JSON Patch comes as 422.
+        kube::Error::Api(status) => status.is_conflict() || (status.code == 422 && status.message.contains("test")),
+        _ => false,
+    }
+}

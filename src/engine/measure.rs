@@ -1,0 +1,165 @@
+//! When a tick is due, what it asks, and how its answers enter the status.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Draft, facts::Facts, figures, verdict};
+use crate::{
+    api::{
+        CanaryRolloutStatus, Duration,
+        plan::{CheckKind, Plan},
+        status::{CheckMemory, CheckStatus, Phase, Run, Verdict},
+    },
+    provider::{Quantity, Question, Reading, Side, Subject},
+};
+
+/// Evaluating more often than metrics come in only repeats the same figures.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(15);
+/// A tick that was missed is made up for as far back as stores can be asked cheaply.
+const LONGEST_TICK: SignedDuration = SignedDuration::from_mins(5);
+/// What the printed figures look back on.
+const FIGURES_WINDOW: SignedDuration = SignedDuration::from_secs(60);
+
+/// Length of a tick.
+pub(super) fn interval(plan: &Plan, scrape_interval: Duration) -> Duration {
+    plan.interval.unwrap_or_else(|| scrape_interval.max(DEFAULT_INTERVAL))
+}
+
+/// Ticks end on a fixed grid; its offset spreads many rollouts over the interval.
+fn grid_end(uid: &str, interval: Duration, latest: Timestamp) -> Timestamp {
+    let length = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
+    let seed = uid.bytes().fold(0_i64, |sum, byte| (sum * 31 + i64::from(byte)) % 1_000_003);
+    let offset = seed % length;
+    let end = (latest.as_millisecond() - offset).div_euclid(length) * length + offset;
+    Timestamp::from_millisecond(end).unwrap_or(latest)
+}
+
+/// The run and the start of its step, if its weight is confirmed and judged.
+fn judged_step(status: &CanaryRolloutStatus) -> Option<(&Run, Timestamp)> {
+    let run = status.run.as_ref().filter(|run| run.intent.is_none())?;
+    let judged = matches!(status.phase, Phase::Shifting | Phase::Baking);
+    run.step_started_at.filter(|_| judged).map(|since| (run, since))
+}
+
+/// Start of the next tick, and the earliest moment at which it can be asked for.
+fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timestamp, Timestamp, SignedDuration)> {
+    let (run, since) = judged_step(status)?;
+    let source = facts.seen.source.filter(|_| !facts.plan.checks.is_empty())?;
+    let interval = interval(facts.plan, source.scrape_interval);
+    let start = run.judge.last_tick.map_or(since, |last| last.max(since));
+    let asked = run.judge.last_asked.map_or(start, |last| last.max(start));
+    let first_end = grid_end(&facts.id.uid, interval, asked) + interval.signed();
+    let earliest = if first_end.duration_since(start) < interval.signed() { first_end + interval.signed() } else { first_end };
+    Some((start, earliest, source.scrape_interval.signed()))
+}
+
+/// When the next tick can be asked for: samples need up to a scrape to become visible.
+pub(super) fn due_at(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp> {
+    next_tick(facts, status).map(|(_, end, lag)| end + lag)
+}
+
+/// The tick that is due, if one is.
+pub(super) fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(String, Question)> {
+    let (start, earliest, lag) = next_tick(facts, status)?;
+    let (run, since) = judged_step(status)?;
+    if facts.now < earliest + lag {
+        return None;
+    }
+    let interval = interval(facts.plan, facts.seen.source?.scrape_interval);
+    let end = grid_end(&facts.id.uid, interval, facts.now - lag);
+    let serving = facts.serving(status)?;
+    let port = facts.found_routes().find_map(|(_, route)| route.state.port);
+    let question = Question {
+        subject: Subject {
+            namespace: facts.id.namespace.clone(),
+            candidate: Side { workload: run.replica_set.clone(), service: facts.plan.canary_service.clone(), hash: run.revision.clone() },
+            baseline: Side { workload: serving.name.clone(), service: facts.plan.service.clone(), hash: serving.hash.clone() },
+            port,
+        },
+        start: start.max(end - LONGEST_TICK),
+        end,
+        figures_since: since.max(end - FIGURES_WINDOW),
+        run_started: run.started_at,
+        quantities: facts.plan.checks.iter().map(|check| quantity(&check.kind)).collect(),
+    };
+    Some((facts.plan.source.clone(), question))
+}
+
+fn quantity(kind: &CheckKind) -> Quantity {
+    match kind {
+        CheckKind::ErrorRate { .. } => Quantity::Requests,
+        CheckKind::Latency { quantile, max } => Quantity::Latency { limit: max.as_secs_f64(), quantile: quantile.fraction() },
+        CheckKind::HitRatio { .. } => Quantity::Lookups,
+        CheckKind::Query { promql, .. } => Quantity::Scalar { promql: promql.clone() },
+    }
+}
+
+/// Takes the answers of a tick into the judge's memory and the checks' status.
+pub(super) fn ingest(facts: &Facts<'_>, next: &mut Draft) {
+    let Some(measured) = &facts.seen.measured else { return };
+    let now = next.now;
+    let figures = &mut next.status.figures;
+    let checks = &mut next.status.checks;
+    let Some(run) = &mut next.status.run else { return };
+    if measured.readings.len() != facts.plan.checks.len() {
+        return; // The plan changed between asking and answering.
+    }
+    run.judge.last_asked = Some(measured.end);
+    run.judge.checks.resize(facts.plan.checks.len(), CheckMemory::default());
+    if measured.readings.iter().any(Result::is_ok) {
+        run.judge.last_tick = Some(measured.end);
+    }
+    let mut evaluated = Vec::with_capacity(facts.plan.checks.len());
+    for ((check, reading), memory) in facts.plan.checks.iter().zip(&measured.readings).zip(&mut run.judge.checks) {
+        let threshold = figures::threshold(&check.kind);
+        let mut entry = CheckStatus {
+            name: check.name.clone(),
+            verdict: Verdict::NoData,
+            cause: None,
+            value: None,
+            threshold,
+            baseline: None,
+            evidence: String::new(),
+            at: Some(now),
+            message: String::new(),
+        };
+        match reading {
+            Ok(reading) => {
+                verdict::count(check, memory, reading);
+                let (verdict, cause) = verdict::verdict(check, memory, reading);
+                entry.verdict = verdict;
+                entry.cause = cause;
+                entry.evidence = verdict::evidence(check, memory);
+                (entry.value, entry.baseline) = figures::values(&check.kind, reading);
+                figures::show(figures, &check.kind, entry.value.as_deref(), entry.baseline.as_deref());
+            }
+            Err((cause, message)) => {
+                entry.cause = Some(*cause);
+                entry.message.clone_from(message);
+                entry.evidence = verdict::evidence(check, memory);
+                figures::show(figures, &check.kind, None, None);
+            }
+        }
+        evaluated.push(entry);
+    }
+    *checks = evaluated;
+}
+
+/// Forgets what was counted: a new step, a drifted route, another plan.
+pub(super) fn start_afresh(run: &mut Run, checks: &mut [CheckStatus], since: Timestamp) {
+    run.judge.checks.clear();
+    run.judge.last_tick = Some(since);
+    for check in checks {
+        check.verdict = Verdict::Wait;
+        check.cause = Some(crate::api::status::Cause::FewSamples);
+        check.evidence.clear();
+        check.message.clear();
+    }
+}
+
+/// A scalar for queries, counts for the rest: used to tell a silent side from a busy one.
+pub(super) fn total(reading: &Reading) -> Option<f64> {
+    match reading {
+        Reading::Counts { candidate, .. } => Some(candidate.total),
+        Reading::Scalar(_) => None,
+    }
+}

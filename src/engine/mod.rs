@@ -1,0 +1,172 @@
+//! The release machine: told everything, including the time, it says what the status becomes and what is to be done.
+//!
+//! Pure: no client, no clock, no randomness, no environment. [`needs`] and [`decide`] are the only
+//! entry points; the status is the only memory.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod action;
+mod desired;
+mod drift;
+mod ending;
+mod exchange;
+mod facts;
+mod figures;
+mod interrupts;
+mod measure;
+mod notice;
+pub mod observed;
+mod plan;
+mod preparing;
+mod report;
+mod requests;
+mod rest;
+mod shifting;
+mod verdict;
+mod wake;
+
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{CanaryRolloutSpec, CanaryRolloutStatus, Plan, status::Phase},
+    provider::Question,
+};
+pub use action::Action;
+use facts::Facts;
+use observed::{Deletion, Observed};
+
+/// Identity of a rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID; spreads the ticks of many rollouts over time.
+    pub uid: String,
+    /// Generation of its spec.
+    pub generation: i64,
+}
+
+/// What has to be looked at before [`decide`], beyond the objects that are watched anyway.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Needs {
+    /// A tick is due: what to ask of which MetricSource.
+    pub measure: Option<(String, Question)>,
+    /// Pods of this ReplicaSet are late: find out why.
+    pub trouble_of: Option<String>,
+}
+
+/// What follows from one look at the world.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// What is to be stored, before anything moves.
+    pub status: CanaryRolloutStatus,
+    /// What is to be done, in this order; each is what still differs from what the status asks for.
+    pub actions: Vec<Action>,
+    /// When to look again although nothing has changed.
+    pub wake: Option<Timestamp>,
+}
+
+/// The plan that is in force: a running release keeps its last valid one.
+fn plan_in_force(spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> (Option<Plan>, Option<String>) {
+    let (valid, invalid) = match spec.map(Plan::try_from) {
+        Some(Ok(plan)) => (Some(plan), None),
+        Some(Err(why)) => (None, Some(why.to_string())),
+        None => (None, Some("the spec cannot be read".to_owned())),
+    };
+    let frozen = || status.run.as_ref().and_then(|run| Plan::try_from(&run.plan).ok());
+    (valid.or_else(frozen), invalid)
+}
+
+/// What must be looked at before deciding.
+pub fn needs(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus, seen: &Observed, now: Timestamp) -> Needs {
+    let (Some(plan), _) = plan_in_force(spec, status) else {
+        return Needs::default();
+    };
+    let facts = Facts { id, plan: &plan, seen, now };
+    Needs { measure: measure::due(&facts, status), trouble_of: preparing::late_replica_set(&facts, status) }
+}
+
+/// The whole policy. Total: any status, even one edited by hand, and any observation give a decision.
+pub fn decide(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus, seen: &Observed, now: Timestamp) -> Decision {
+    let (plan, invalid) = plan_in_force(spec, status);
+    let mut next = Draft::new(status, spec, now);
+    let Some(plan) = plan else {
+        // Nothing was ever valid, so nothing was ever touched.
+        report::refuse(&mut next.status, id, invalid.as_deref().unwrap_or("the spec cannot be read"), now);
+        let actions = if seen.deletion == Deletion::No { Vec::new() } else { action::drop_finalizer(seen) };
+        return Decision { status: next.status, actions, wake: None };
+    };
+    let facts = Facts { id, plan: &plan, seen, now };
+    let refusal = match (&invalid, facts.refusal(&next.status)) {
+        (Some(why), _) => Some((crate::api::condition::Refusal::InvalidSpec, why.clone())),
+        (None, refusal) => refusal,
+    };
+
+    if invalid.is_none() {
+        shifting::adopt_plan(&facts, &mut next);
+    }
+    measure::ingest(&facts, &mut next);
+    requests::answer(&facts, &mut next);
+    transition(&facts, refusal.is_none(), &mut next);
+
+    let wanted = desired::desired(&facts, &next.status);
+    let mut actions = plan::actions(&facts, &next.status, &wanted);
+    let released = ending::released(&facts, &next, &wanted, &actions);
+    if seen.deletion == Deletion::AtOnce || released {
+        actions = action::drop_finalizer(seen);
+    } else if seen.deletion == Deletion::No && !seen.finalizer && next.status.originals.paused.is_some() {
+        actions.insert(0, Action::AddFinalizer);
+    }
+    if !seen.finalizer && seen.deletion == Deletion::No {
+        // The world is touched only once a deletion would wait for us.
+        actions.retain(|action| matches!(action, Action::AddFinalizer | Action::Answer { .. } | Action::Forget { .. }));
+    }
+    report::write(&facts, refusal.as_ref(), &mut next);
+    let wake = wake::next(&facts, &next.status);
+    Decision { status: next.finish(), actions, wake }
+}
+
+/// One transition of the phase machine, in the order of precedence that behaviour R1 asks for.
+fn transition(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
+    if next.active() && interrupts::interrupt(facts, next) {
+        return;
+    }
+    match next.status.phase {
+        Phase::Idle | Phase::Succeeded | Phase::RolledBack => rest::rest(facts, accepted, next),
+        Phase::Preparing => preparing::preparing(facts, accepted, next),
+        Phase::Shifting | Phase::Baking => shifting::shifting(facts, accepted, next),
+        Phase::Promoting => exchange::promoting(facts, next),
+        Phase::RollingBack => ending::rolling_back(facts, next),
+    }
+}
+
+/// The status as it is being rewritten, with what is to be told about it.
+struct Draft {
+    status: CanaryRolloutStatus,
+    spec: Option<CanaryRolloutSpec>,
+    before: i64,
+    now: Timestamp,
+}
+
+impl Draft {
+    fn new(status: &CanaryRolloutStatus, spec: Option<&CanaryRolloutSpec>, now: Timestamp) -> Self {
+        Self { status: status.clone(), spec: spec.cloned(), before: status.announced, now }
+    }
+
+    /// A release is in progress.
+    fn active(&self) -> bool {
+        matches!(self.status.phase, Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::Promoting | Phase::RollingBack) && self.status.run.is_some()
+    }
+
+    /// The status to be stored. Events of earlier transitions make room for those of this one.
+    fn finish(mut self) -> CanaryRolloutStatus {
+        if self.status.announced > self.before {
+            self.status.telling.retain(|notice| notice.sequence > self.before);
+        }
+        self.status
+    }
+}

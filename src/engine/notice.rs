@@ -1,0 +1,81 @@
+//! What people are told: one Event per transition, numbered so that none is lost or told twice.
+
+use super::Draft;
+use crate::api::status::Notice;
+
+/// Reasons of Events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+pub(super) enum Reason {
+    Adopted,
+    ReleaseStarted,
+    Superseded,
+    PlanChanged,
+    CanaryReady,
+    WeightConfirmed,
+    Paused,
+    Resumed,
+    BakeStarted,
+    Promoted,
+    CheckFailed,
+    CapacityLost,
+    RollbackStarted,
+    RolledBack,
+    RouteDrift,
+    RouteNotAccepted,
+    NoData,
+    ActionApplied,
+    ActionRejected,
+    Unpaused,
+    Released,
+    LeftPaused,
+}
+
+impl Reason {
+    fn is_warning(self) -> bool {
+        match self {
+            Self::CheckFailed
+            | Self::CapacityLost
+            | Self::RollbackStarted
+            | Self::RolledBack
+            | Self::RouteDrift
+            | Self::RouteNotAccepted
+            | Self::NoData
+            | Self::ActionRejected
+            | Self::Unpaused
+            | Self::LeftPaused => true,
+            Self::Adopted
+            | Self::ReleaseStarted
+            | Self::Superseded
+            | Self::PlanChanged
+            | Self::CanaryReady
+            | Self::WeightConfirmed
+            | Self::Paused
+            | Self::Resumed
+            | Self::BakeStarted
+            | Self::Promoted
+            | Self::ActionApplied
+            | Self::Released => false,
+        }
+    }
+}
+
+/// Longest text of an Event that the API takes.
+const MAX_NOTE: usize = 1_024;
+
+impl Draft {
+    /// Tells people about a transition.
+    pub(super) fn tell(&mut self, reason: Reason, note: impl Into<String>) {
+        self.tell_as(reason, reason.is_warning(), note);
+    }
+
+    /// The same where the weight of the news depends on who caused it.
+    pub(super) fn tell_as(&mut self, reason: Reason, warning: bool, note: impl Into<String>) {
+        let mut note = note.into();
+        if let Some((cut, _)) = note.char_indices().nth(MAX_NOTE) {
+            note.truncate(cut);
+        }
+        self.status.announced += 1;
+        let sequence = self.status.announced;
+        self.status.telling.push(Notice { sequence, reason: reason.to_string(), warning, note, at: self.now });
+    }
+}

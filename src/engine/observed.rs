@@ -1,0 +1,124 @@
+//! Everything that the shell may tell the engine about the world.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    api::{Duration, action::RolloutActionSpec, status::Cause},
+    provider::Reading,
+    router::{Acceptance, RouteError, RouteState},
+    workload::{deployment::Deployment, replica_set::ReplicaSet, service::Service},
+};
+
+/// One look at the world.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Whether the CanaryRollout is to go.
+    pub deletion: Deletion,
+    /// Our finalizer stands on it.
+    pub finalizer: bool,
+    /// Why the spec is not a plan.
+    pub invalid: Option<String>,
+    /// An elder rollout has the same Deployment.
+    pub elder: Option<String>,
+    /// The named Deployment.
+    pub deployment: Option<Deployment>,
+    /// ReplicaSets that the Deployment owns or that this rollout holds.
+    pub replica_sets: Vec<ReplicaSet>,
+    /// The named Services and the canary's, by name.
+    pub services: BTreeMap<String, Service>,
+    /// Pods behind these Services: name, and whether they are ready.
+    pub endpoints: BTreeMap<String, Vec<Endpoint>>,
+    /// The named routes.
+    pub routes: BTreeMap<String, RouteSeen>,
+    /// Timing of the metric source, if it exists.
+    pub source: Option<SourceTiming>,
+    /// What was measured, if it was asked for.
+    pub measured: Option<Measured>,
+    /// RolloutActions for this rollout, oldest first.
+    pub actions: Vec<ActionSeen>,
+    /// What keeps the new version's pods from being ready, in the API's words.
+    pub trouble: Option<String>,
+}
+
+/// Whether the CanaryRollout is to go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Deletion {
+    /// It stays.
+    #[default]
+    No,
+    /// It was deleted.
+    Asked,
+    /// It was deleted with its namespace, or its owner wants it gone whatever is left behind.
+    AtOnce,
+}
+
+/// A pod behind a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its name.
+    pub pod: String,
+    /// Whether it gets traffic.
+    pub ready: bool,
+}
+
+/// One named route.
+#[derive(Clone, Debug)]
+pub enum RouteSeen {
+    /// It does not exist.
+    Missing,
+    /// It exists but cannot be used.
+    Unusable(RouteError),
+    /// It exists.
+    Found(Box<Route>),
+}
+
+/// A route that can be used.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The object as it stands.
+    pub live: Value,
+    /// Its generation.
+    pub generation: i64,
+    /// What it says about our Services.
+    pub state: RouteState,
+    /// Whether the data plane serves it as it stands.
+    pub acceptance: Acceptance,
+    /// The newest field manager besides us.
+    pub other_manager: Option<String>,
+}
+
+/// Timing of a metric source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceTiming {
+    /// How often it scrapes.
+    pub scrape_interval: Duration,
+}
+
+/// The answers for one tick, one per check of the plan that was asked with.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Requests after this moment …
+    pub start: Timestamp,
+    /// … up to this one.
+    pub end: Timestamp,
+    /// In the order of the checks.
+    pub readings: Vec<Result<Reading, (Cause, String)>>,
+}
+
+/// One RolloutAction.
+#[derive(Clone, Debug)]
+pub struct ActionSeen {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// What is asked.
+    pub spec: RolloutActionSpec,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When it was decided, if it was.
+    pub decided: Option<Timestamp>,
+}

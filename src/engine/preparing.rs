@@ -1,0 +1,70 @@
+//! Before the first request: the new version's pods become ready, or their deadline ends the release.
+
+use super::{Draft, ending, facts::Facts, notice::Reason, shifting};
+use crate::api::{
+    CanaryRolloutStatus,
+    status::{Growing, Intent, Outcome, Phase},
+};
+
+pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
+    next.remember_routes(facts);
+    shifting::hold_for_people(facts, next);
+    let Some(run) = next.status.run.clone() else { return };
+    let Some(growing) = run.growing.clone() else {
+        // A status edited by hand; the wait begins anew.
+        let weight = facts.plan.steps[0].weight;
+        next.change(|run| run.growing = Some(Growing { weight, since: facts.now }));
+        return;
+    };
+    let needed = facts.size_for(growing.weight);
+    if facts.ready_for_traffic(&run) < needed {
+        give_up_late(facts, next, &growing);
+        return;
+    }
+    if run.paused_for.is_some() || !accepted {
+        return;
+    }
+    // The route must be as found before our entry is put in.
+    if facts.weight_confirmed(crate::api::Percent::ZERO).is_err() {
+        give_up_late(facts, next, &growing);
+        return;
+    }
+    let seconds = facts.now.duration_since(growing.since).as_secs();
+    next.tell(Reason::CanaryReady, format!("{needed} of {needed} pods of revision {} ready after {seconds}s", run.revision));
+    next.status.phase = Phase::Shifting;
+    let now = facts.now;
+    next.change(|run| {
+        run.step = 1;
+        run.intent = Some(Intent { weight: growing.weight, at: now });
+        run.growing = None;
+    });
+}
+
+/// Rolls back once pods have been waited for as long as the plan allows.
+pub(super) fn give_up_late(facts: &Facts<'_>, next: &mut Draft, growing: &Growing) {
+    if facts.now < growing.since + facts.plan.progress_deadline.signed() {
+        return;
+    }
+    let message = waiting_for_pods(facts, &next.status, growing);
+    ending::go_back(next, Outcome::RolledBack, "NotReady", &format!("not ready within {}: {message}", facts.plan.progress_deadline));
+}
+
+/// What is missing, with numbers and the API's own words.
+pub(super) fn waiting_for_pods(facts: &Facts<'_>, status: &CanaryRolloutStatus, growing: &Growing) -> String {
+    let Some(run) = &status.run else { return String::new() };
+    let needed = facts.size_for(growing.weight);
+    let set = facts.canary(run);
+    let available = set.map_or(0, |set| set.available);
+    let failure = set.and_then(|set| set.failure.as_deref());
+    let trouble = facts.seen.trouble.as_deref().or(failure).map(|text| format!("; {text}")).unwrap_or_default();
+    let reached = facts.ready_for_traffic(run);
+    let reached = if reached < available { format!(", {reached} behind Service {}", facts.plan.canary_service) } else { String::new() };
+    format!("{available}/{needed} pods Available for {}{reached}{trouble}", growing.weight)
+}
+
+/// The new version's ReplicaSet, if its pods keep a release waiting: the shell finds out why.
+pub(super) fn late_replica_set(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<String> {
+    let run = status.run.as_ref()?;
+    let growing = run.growing.as_ref().filter(|_| matches!(status.phase, Phase::Preparing | Phase::Shifting))?;
+    (facts.ready_for_traffic(run) < facts.size_for(growing.weight)).then(|| run.replica_set.clone())
+}

@@ -1,0 +1,223 @@
+//! What people read: the message, the figures' columns and the conditions.
+
+use jiff::Timestamp;
+
+use super::{Draft, Identity, exchange, facts::Facts, figures, preparing, rest, shifting};
+use crate::api::{
+    CanaryRolloutStatus, Percent,
+    condition::{ConditionType, Refusal, set},
+    status::{NO_FIGURE, Outcome, PauseReason, Phase, Run, Verdict},
+};
+
+/// Time of day, as messages carry it.
+fn clock(at: Timestamp) -> String {
+    at.strftime("%H:%M:%SZ").to_string()
+}
+
+/// A spec that never was valid.
+pub(super) fn refuse(status: &mut CanaryRolloutStatus, id: &Identity, why: &str, now: Timestamp) {
+    status.observed_generation = Some(id.generation);
+    why.clone_into(&mut status.message);
+    let generation = Some(id.generation);
+    let conditions = &mut status.conditions;
+    set(conditions, ConditionType::Accepted, false, Refusal::InvalidSpec.into(), why, generation, now);
+    set(conditions, ConditionType::Progressing, false, Phase::Idle.into(), why, generation, now);
+    set(conditions, ConditionType::Promoted, false, "NotStarted", why, generation, now);
+}
+
+/// Writes everything that is derived from the rest of the status and the world.
+pub(super) fn write(facts: &Facts<'_>, refusal: Option<&(Refusal, String)>, next: &mut Draft) {
+    let message = message(facts, refusal, next);
+    let active = next.active();
+    let status = &mut next.status;
+    status.observed_generation = Some(facts.id.generation);
+    columns(status, active);
+    let (generation, now) = (Some(facts.id.generation), facts.now);
+
+    let mut conditions = std::mem::take(&mut status.conditions);
+    let mut put = |kind, is, reason: &str, text: &str| set(&mut conditions, kind, is, reason, text, generation, now);
+    match refusal {
+        Some((reason, why)) => put(ConditionType::Accepted, false, (*reason).into(), why),
+        None => put(ConditionType::Accepted, true, "Accepted", "everything that the rollout names is there and fit"),
+    }
+    let paused = status.run.as_ref().and_then(|run| run.paused_for).filter(|_| active);
+    let phase: &'static str = status.phase.into();
+    let progressing = if paused.is_some() { "Paused" } else { phase };
+    put(ConditionType::Progressing, active && paused.is_none(), progressing, &message);
+    put(ConditionType::Paused, paused.is_some(), paused.map_or("NotPaused", Into::into), &message);
+    let (healthy, reason, text) = health(facts, status);
+    put(ConditionType::Healthy, healthy, reason, &text);
+    let (promoted, reason) = promoted(facts, status, active);
+    put(ConditionType::Promoted, promoted, reason, &message);
+    match rest::rejection(facts, status).filter(|_| !active) {
+        Some(rejected) => put(ConditionType::RolledBack, true, &rejected.reason, &rejected.message),
+        None => put(ConditionType::RolledBack, false, "NotRolledBack", ""),
+    }
+    status.conditions = conditions;
+    status.message = message;
+}
+
+fn columns(status: &mut CanaryRolloutStatus, active: bool) {
+    let none = || NO_FIGURE.to_owned();
+    let run = status.run.as_ref().filter(|_| active);
+    status.figures.step = run.map_or_else(none, |run| format!("{}/{}", run.step, run.of));
+    status.figures.weight = run.map_or_else(none, |run| run.weight.to_string());
+}
+
+fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static str, String) {
+    let wanted = facts.seen.deployment.as_ref().map_or(0, |deployment| deployment.replicas);
+    if let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) {
+        let available = facts.canary(run).map_or(0, |set| set.available);
+        if run.weight > Percent::ZERO && available == 0 {
+            return (false, "CanaryUnavailable", format!("no pod of revision {} is Available at {}", run.revision, run.weight));
+        }
+        if let Some(ending) = run.verdict.as_ref().filter(|ending| facts.now >= ending.at + facts.plan.progress_deadline.signed()) {
+            let waiting = facts.weight_confirmed(Percent::ZERO).err().unwrap_or_default();
+            return (false, "RollbackIncomplete", format!("traffic is being taken back since {}: waiting for {waiting}", clock(ending.at)));
+        }
+    }
+    if let Some(serving) = facts.serving(status).filter(|set| wanted > 0 && set.available == 0) {
+        return (false, "StableUnavailable", format!("no pod of revision {} is Available", serving.hash));
+    }
+    (true, "Serving", "users are served".to_owned())
+}
+
+/// Whether the spec's revision is what users have.
+fn promoted(facts: &Facts<'_>, status: &CanaryRolloutStatus, active: bool) -> (bool, &'static str) {
+    if status.originals.paused.is_none() {
+        return (false, "NotStarted");
+    }
+    let at_serving = facts.serving(status).is_some_and(|set| facts.wants(set));
+    if at_serving {
+        let promoted = status.run.as_ref().filter(|run| run.outcome == Some(Outcome::Promoted));
+        let is_promoted = promoted.is_some_and(|run| Some(&run.revision) == status.stable_revision.as_ref());
+        return match (is_promoted, &status.run) {
+            (true, _) => (true, "Promoted"),
+            (false, Some(_)) => (true, "AtStable"),
+            (false, None) if status.originals.first_deploy => (true, "FirstDeploy"),
+            (false, None) => (true, "Adopted"),
+        };
+    }
+    if active {
+        (false, "InProgress")
+    } else if rest::rejection(facts, status).is_some() {
+        (false, "RolledBack")
+    } else {
+        (false, "NotStarted")
+    }
+}
+
+fn message(facts: &Facts<'_>, refusal: Option<&(Refusal, String)>, next: &Draft) -> String {
+    let status = &next.status;
+    let refused = refusal.map(|(reason, why)| format!("{reason}: {why}"));
+    match (&status.run, status.phase) {
+        (Some(run), Phase::Preparing) => preparing_message(facts, status, run, refused),
+        (Some(run), Phase::Shifting | Phase::Baking) => shifting_message(facts, status, run, refused),
+        (Some(run), Phase::Promoting) => {
+            let stage = exchange::stage(facts, status, run);
+            format!("the Deployment takes over the pods of {}: {stage:?}", run.revision)
+        }
+        (Some(run), Phase::RollingBack) => {
+            let why = run.verdict.as_ref().map(|ending| format!("{}: {}", ending.reason, ending.message)).unwrap_or_default();
+            let waiting = facts.weight_confirmed(Percent::ZERO).err().map(|what| format!("; waiting for {what}")).unwrap_or_default();
+            format!("taking traffic back, {why}{waiting}")
+        }
+        _ => refused.unwrap_or_else(|| rest_message(facts, status)),
+    }
+}
+
+fn preparing_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused: Option<String>) -> String {
+    let Some(growing) = &run.growing else { return "preparing".to_owned() };
+    let held = held(run).or(refused).map(|text| format!("{text}; ")).unwrap_or_default();
+    let deadline = clock(growing.since + facts.plan.progress_deadline.signed());
+    format!("{held}{}; rolls back at {deadline}", preparing::waiting_for_pods(facts, status, growing))
+}
+
+/// What holds the run, and who can end that.
+fn held(run: &Run) -> Option<String> {
+    let reason = run.paused_for?;
+    let since = run.paused_at.map(|at| format!(" since {}", clock(at))).unwrap_or_default();
+    let end = match reason {
+        PauseReason::User => "a Resume action or spec.paused: false lets it go on",
+        PauseReason::Approval => "a Promote action lets it go on",
+        PauseReason::NoData => "goes on when the checks have data",
+        PauseReason::RouteContested | PauseReason::ServiceContested => "a Resume action tries again",
+    };
+    Some(format!("paused for {reason}{since}, {end}"))
+}
+
+fn shifting_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused: Option<String>) -> String {
+    let deadline = facts.plan.progress_deadline.signed();
+    if let Some(intent) = &run.intent {
+        let waiting = facts.weight_confirmed(intent.weight).err().unwrap_or_default();
+        return format!(
+            "step {}/{}: {} → {}, waiting for {waiting}; rolls back at {}",
+            run.step,
+            run.of,
+            run.weight,
+            intent.weight,
+            clock(intent.at + deadline)
+        );
+    }
+    let checks: Vec<String> = facts
+        .plan
+        .checks
+        .iter()
+        .zip(&status.checks)
+        .map(|(planned, check)| {
+            let value = check.value.as_deref().unwrap_or(NO_FIGURE);
+            let verdict = match (check.verdict, check.cause) {
+                (Verdict::Pass, _) => String::new(),
+                (verdict, Some(cause)) => format!(", {verdict} {cause}"),
+                (verdict, None) => format!(", {verdict}"),
+            };
+            format!("{} {value} ({}{verdict})", figures::noun(&planned.kind), check.threshold)
+        })
+        .collect();
+    let checks = if checks.is_empty() { String::new() } else { format!("; {}", checks.join(", ")) };
+    let what = if let Some(held) = held(run) {
+        held
+    } else if let Some(growing) = &run.growing {
+        format!("waiting for {}; rolls back at {}", preparing::waiting_for_pods(facts, status, growing), clock(growing.since + deadline))
+    } else if let Some(refused) = refused {
+        refused
+    } else if shifting::hold_over(facts, run, status.phase) {
+        match run.no_data_since {
+            Some(since) => format!("no data since {}, pauses at {}", clock(since), clock(since + facts.plan.no_data_deadline.signed())),
+            None => "waiting for the checks to pass".to_owned(),
+        }
+    } else {
+        let index = usize::try_from(run.step).unwrap_or(0).clamp(1, facts.plan.steps.len()) - 1;
+        let hold = if status.phase == Phase::Baking { facts.plan.bake } else { facts.plan.steps[index].hold };
+        let until = run.step_started_at.map(|since| clock(since + hold.signed())).unwrap_or_default();
+        if status.phase == Phase::Baking { format!("baking until {until}") } else { format!("holding until {until}") }
+    };
+    format!("{what}{checks}")
+}
+
+fn rest_message(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
+    let Some(deployment) = &facts.seen.deployment else { return String::new() };
+    if status.originals.paused.is_none() {
+        return format!("waiting for the first rollout of Deployment {}: {}/{} Available", deployment.name, deployment.available, deployment.replicas);
+    }
+    if !deployment.paused && !deployment.complete() {
+        return format!("Deployment {} is not paused: Kubernetes rolls it out, {}/{} up to date", deployment.name, deployment.updated, deployment.replicas);
+    }
+    if let Some(rejected) = rest::rejection(facts, status) {
+        return format!(
+            "revision {} was rejected at {}: {}: {}; a Retry action starts it again",
+            rejected.revision,
+            clock(rejected.at),
+            rejected.reason,
+            rejected.message
+        );
+    }
+    let at_serving = facts.serving(status).is_some_and(|set| facts.wants(set));
+    if !at_serving && deployment.replicas == 0 {
+        return format!("a new template waits: Deployment {} has 0 replicas, and at 0 no release starts", deployment.name);
+    }
+    let stable = status.stable_revision.as_deref().unwrap_or(NO_FIGURE);
+    let standby = status.kept.iter().find(|kept| kept.standby);
+    let standby = standby.map(|kept| format!("; the old version {} stays until {}", kept.revision, clock(kept.until))).unwrap_or_default();
+    format!("revision {stable} serves{standby}")
+}

@@ -1,0 +1,166 @@
+//! Between releases: adopting the Deployment, keeping and dropping old pods, seeing when a release is due.
+
+use super::{Draft, facts::Facts, notice::Reason, observed::Deletion};
+use crate::{
+    api::{
+        CanaryRolloutStatus,
+        status::{CanaryRolloutStatus as Status, Figures, Growing, Kept, Outcome, Phase, Rejected, Run},
+    },
+    workload::{deployment::Deployment, replica_set, replica_set::ReplicaSet},
+};
+
+pub(super) fn rest(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
+    next.status.kept.retain(|kept| kept.until > facts.now);
+    forget_outlived(facts, &mut next.status);
+    if facts.seen.deletion != Deletion::No {
+        super::ending::let_go(facts, next);
+        return;
+    }
+    let Some(deployment) = &facts.seen.deployment else { return };
+    if next.status.originals.paused.is_none() {
+        adopt(facts, accepted, deployment, next);
+        return;
+    }
+    follow_hands(facts, deployment, &mut next.status);
+    if !accepted || !deployment.paused || !deployment.settled() || deployment.replicas == 0 || !facts.seen.finalizer {
+        return;
+    }
+    let Some(serving) = facts.serving(&next.status) else { return };
+    if !facts.wants(serving) && rejection(facts, &next.status).is_none() {
+        start(facts, deployment, serving, next);
+    }
+}
+
+/// Takes over a Deployment whose own rollout is complete; until then Kubernetes is left alone.
+fn adopt(facts: &Facts<'_>, accepted: bool, deployment: &Deployment, next: &mut Draft) {
+    if !deployment.complete() || facts.active_of(deployment).len() > 1 {
+        next.status.originals.first_deploy |= !deployment.paused;
+        return;
+    }
+    let serving = facts.seen.replica_sets.iter().find(|set| set.owned_by(&deployment.uid) && facts.wants(set));
+    let Some(serving) = serving.filter(|_| accepted) else { return };
+    next.status.originals.paused = Some(deployment.paused);
+    next.status.stable_revision = Some(serving.hash.clone());
+    next.status.phase = Phase::Idle;
+    let routes = facts.plan.routes.join(", ");
+    next.tell(
+        Reason::Adopted,
+        format!(
+            "took over Deployment {} (revision {}, {} pods), Service {}, HTTPRoute {routes}; from now on a change of the pod template is a release, and the Deployment is paused",
+            deployment.name, serving.hash, deployment.replicas, facts.plan.service
+        ),
+    );
+}
+
+/// Somebody else decided what is served: Kubernetes' own rollout, or a ReplicaSet made anew.
+fn follow_hands(facts: &Facts<'_>, deployment: &Deployment, status: &mut Status) {
+    let lost = facts.serving(status).is_none_or(|set| !set.owned_by(&deployment.uid) && set.held_by.is_none());
+    let by_hand = !deployment.paused && deployment.complete();
+    if let (true, [only]) = (lost || by_hand, facts.active_of(deployment).as_slice()) {
+        status.stable_revision = Some(only.hash.clone());
+    }
+}
+
+/// A rejection has served its purpose once a newer revision was promoted and its ReplicaSet is gone.
+fn forget_outlived(facts: &Facts<'_>, status: &mut CanaryRolloutStatus) {
+    let promoted = status.run.as_ref().filter(|run| run.outcome == Some(Outcome::Promoted)).map(|run| run.started_at);
+    let outlived = |rejected: &Rejected| promoted.is_some_and(|started| started >= rejected.at) && facts.replica_set(&rejected.revision).is_none();
+    status.rejected.retain(|rejected| !outlived(rejected));
+}
+
+/// The rejection that stands against the Deployment's template.
+pub(super) fn rejection<'a>(facts: &Facts<'_>, status: &'a CanaryRolloutStatus) -> Option<&'a Rejected> {
+    let template = &facts.seen.deployment.as_ref()?.template;
+    status.rejected.iter().find(|rejected| match facts.replica_set(&rejected.revision) {
+        Some(set) => set.template == *template,
+        // Its ReplicaSet is gone; a revision of ours still tells the template.
+        None => replica_set::revision_of(template, 0) == rejected.revision,
+    })
+}
+
+fn start(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next: &mut Draft) {
+    let known = facts.seen.replica_sets.iter().find(|set| !set.deleting && facts.wants(set) && set.hash != serving.hash);
+    let (revision, replica_set) = match known {
+        Some(set) => (set.hash.clone(), set.name.clone()),
+        None => free_revision(facts, deployment),
+    };
+    let status = &mut next.status;
+    let number = status.run.as_ref().map_or(0, |run| run.number) + 1;
+    let weight = facts.plan.steps[0].weight;
+    let Some(plan) = next.spec.clone() else { return };
+    status.kept.retain(|kept| !kept.standby && kept.revision != revision);
+    status.run = Some(Run {
+        number,
+        revision: revision.clone(),
+        replica_set,
+        from: serving.hash.clone(),
+        started_at: facts.now,
+        step: 0,
+        of: i32::try_from(facts.plan.steps.len()).unwrap_or(i32::MAX),
+        weight: crate::api::Percent::ZERO,
+        weight_confirmed_at: None,
+        step_started_at: None,
+        intent: None,
+        growing: Some(Growing { weight, since: facts.now }),
+        paused_for: None,
+        paused_at: None,
+        user_pause: false,
+        approved: false,
+        hold_waived: false,
+        no_data_since: None,
+        capacity_lost: 0,
+        verdict: None,
+        outcome: None,
+        reason: None,
+        ended_at: None,
+        plan,
+        judge: crate::api::status::JudgeMemory::default(),
+    });
+    status.phase = Phase::Preparing;
+    status.figures = Figures::default();
+    status.checks.clear();
+    status.drift = crate::api::status::Drift::default();
+    next.remember_routes(facts);
+    let steps: Vec<String> = facts.plan.steps.iter().map(|step| step.weight.to_string()).collect();
+    next.tell(
+        Reason::ReleaseStarted,
+        format!(
+            "release {number}: {} → {revision} in steps {}; up to {} extra pods. To roll out natively in an emergency: kubectl rollout resume deployment/{}",
+            serving.hash,
+            steps.join(", "),
+            deployment.replicas,
+            deployment.name
+        ),
+    );
+}
+
+/// A revision whose ReplicaSet's name is not taken by another template.
+fn free_revision(facts: &Facts<'_>, deployment: &Deployment) -> (String, String) {
+    let mut attempt = 0;
+    loop {
+        let revision = replica_set::revision_of(&deployment.template, attempt);
+        let name = format!("{}-{revision}", deployment.name);
+        if attempt == u32::MAX || !facts.seen.replica_sets.iter().any(|set| set.name == name) {
+            return (revision, name);
+        }
+        attempt += 1;
+    }
+}
+
+impl Draft {
+    /// Stores the weights as found, while nothing of ours stands in the routes.
+    pub(super) fn remember_routes(&mut self, facts: &Facts<'_>) {
+        for (name, route) in facts.found_routes() {
+            if route.state.canary.is_none() {
+                self.status.originals.routes.insert(name.to_owned(), route.state.weights.clone());
+            }
+        }
+    }
+
+    /// Keeps the pods of a ReplicaSet for a while.
+    pub(super) fn keep(&mut self, revision: &str, length: crate::api::Duration, standby: bool) {
+        self.status.kept.retain(|kept| kept.revision != revision);
+        let until = self.now + length.signed();
+        self.status.kept.push(Kept { revision: revision.to_owned(), until, standby });
+    }
+}

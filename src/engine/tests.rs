@@ -1,0 +1,1 @@
+//! Tables, properties and short releases for the engine.

@@ -1,0 +1,29 @@
+//! When to look again although nothing has changed.
+
+use jiff::Timestamp;
+
+use super::{facts::Facts, measure};
+use crate::api::{CanaryRolloutStatus, status::Phase};
+
+/// The next moment at which time alone changes the decision.
+pub(super) fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp> {
+    let plan = facts.plan;
+    let mut moments: Vec<Timestamp> = status.kept.iter().map(|kept| kept.until).collect();
+    moments.extend(facts.seen.actions.iter().filter_map(|action| Some(action.decided? + super::requests::FORGET_AFTER)));
+    if let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) {
+        let deadline = plan.progress_deadline.signed();
+        moments.extend(run.growing.as_ref().map(|growing| growing.since + deadline));
+        moments.extend(run.intent.as_ref().map(|intent| intent.at + deadline));
+        moments.extend(run.no_data_since.map(|since| since + plan.no_data_deadline.signed()));
+        moments.extend(run.verdict.as_ref().map(|ending| ending.at + deadline));
+        let index = usize::try_from(run.step).unwrap_or(0).clamp(1, plan.steps.len()) - 1;
+        let hold = if status.phase == Phase::Baking { plan.bake } else { plan.steps[index].hold };
+        moments.extend(run.step_started_at.map(|since| since + hold.signed()));
+    }
+    if let Some(due) = measure::due_at(facts, status) {
+        // A tick that is due already could not be asked; it is tried again at the next one.
+        let again = facts.seen.source.map_or(due, |source| facts.now + measure::interval(plan, source.scrape_interval).signed());
+        moments.push(if due > facts.now { due } else { again });
+    }
+    moments.into_iter().filter(|moment| *moment > facts.now).min()
+}

@@ -1,0 +1,161 @@
+//! PromQL for the known layers, and the filling of placeholders in users' expressions.
+
+use super::{
+    super::{Quantity, Side, Subject},
+    Series,
+};
+use crate::api::metric_source::{MetricSourceSpec, Preset};
+
+/// Request counters of pods, the first found wins.
+const APP_COUNTS: [&str; 3] = ["http_request_duration_seconds_count", "http_server_request_duration_seconds_count", "http_requests_total"];
+/// Request histograms of pods, the first found wins.
+const APP_BUCKETS: [&str; 2] = ["http_request_duration_seconds_bucket", "http_server_request_duration_seconds_bucket"];
+/// Labels in which a request's status may stand.
+const STATUS_LABELS: [&str; 5] = ["status", "code", "status_code", "http_response_status_code", "envoy_response_code"];
+
+/// A text as PromQL string literal.
+pub(super) fn literal(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    quoted.push_str(&escaped(text));
+    quoted.push('"');
+    quoted
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// A text that matches itself in a regular expression.
+fn quoted(text: &str) -> String {
+    let special = |letter: char| r"\.+*?()|[]{}^$".contains(letter);
+    text.chars().flat_map(|letter| special(letter).then_some('\\').into_iter().chain([letter])).collect()
+}
+
+/// A matcher's value that matches any of the given texts.
+pub(super) fn pattern<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
+    let values: Vec<String> = values.into_iter().map(quoted).collect();
+    literal(&values.join("|"))
+}
+
+/// Pods are named after their ReplicaSet with one more part.
+fn pods(side: &Side) -> String {
+    format!("{}-[a-z0-9]+", quoted(&side.workload))
+}
+
+fn both_pods(spec: &MetricSourceSpec, subject: &Subject) -> String {
+    let pods = literal(&format!("{}|{}", pods(&subject.candidate), pods(&subject.baseline)));
+    format!("namespace={},{}=~{pods}", literal(&subject.namespace), spec.pod_label)
+}
+
+fn cluster(subject: &Subject, side: &Side) -> String {
+    let port = subject.port.map_or_else(|| "[0-9]+".to_owned(), |port| port.to_string());
+    format!("{}_{}_{port}", quoted(&subject.namespace), quoted(&side.service))
+}
+
+/// Whether Envoy's cluster is a side's Service. Names of namespaces and Services hold no `_`.
+pub(super) fn is_cluster_of(name: &str, subject: &Subject, side: &Side) -> bool {
+    let prefix = format!("{}_{}_", subject.namespace, side.service);
+    let Some(port) = name.strip_prefix(&prefix) else { return false };
+    match subject.port {
+        Some(wanted) => port == wanted.to_string(),
+        None => !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit()),
+    }
+}
+
+fn both_clusters(subject: &Subject) -> String {
+    let clusters = literal(&format!("{}|{}", cluster(subject, &subject.candidate), cluster(subject, &subject.baseline)));
+    format!("envoy_cluster_name=~{clusters}")
+}
+
+fn any_of(names: &[&str]) -> String {
+    format!("__name__=~{}", literal(&names.join("|")))
+}
+
+/// Requests by status, both sides.
+pub(super) fn requests(spec: &MetricSourceSpec, subject: &Subject) -> String {
+    match spec.preset {
+        Preset::App => format!("{{{},{}}}", any_of(&APP_COUNTS), both_pods(spec, subject)),
+        Preset::Envoy => format!("envoy_cluster_upstream_rq{{{}}}", both_clusters(subject)),
+    }
+}
+
+/// Requests by time, both sides.
+pub(super) fn latency(spec: &MetricSourceSpec, subject: &Subject) -> String {
+    match spec.preset {
+        Preset::App => format!("{{{},{}}}", any_of(&APP_BUCKETS), both_pods(spec, subject)),
+        Preset::Envoy => format!("envoy_cluster_upstream_rq_time_bucket{{{}}}", both_clusters(subject)),
+    }
+}
+
+/// Cache lookups by result, both sides.
+pub(super) fn lookups(spec: &MetricSourceSpec, subject: &Subject) -> String {
+    format!("cache_requests_total{{{}}}", both_pods(spec, subject))
+}
+
+/// For messages: the metrics that a quantity is read from.
+pub(super) fn metric_names(spec: &MetricSourceSpec, quantity: &Quantity) -> String {
+    match (quantity, spec.preset) {
+        (Quantity::Lookups, _) => "cache_requests_total".to_owned(),
+        (Quantity::Latency { .. }, Preset::App) => APP_BUCKETS.join(" or "),
+        (Quantity::Latency { .. }, Preset::Envoy) => "envoy_cluster_upstream_rq_time_bucket".to_owned(),
+        (_, Preset::App) => APP_COUNTS.join(" or "),
+        (_, Preset::Envoy) => "envoy_cluster_upstream_rq".to_owned(),
+    }
+}
+
+/// Keeps the series of one metric where several may tell the same.
+pub(super) fn first_metric(mut series: Vec<Series>) -> Vec<Series> {
+    let known = APP_COUNTS.iter().chain(&APP_BUCKETS);
+    let first = known.into_iter().find(|name| series.iter().any(|one| one.label("__name__") == **name));
+    if let Some(first) = first {
+        series.retain(|one| one.label("__name__") == *first);
+    }
+    series
+}
+
+/// A request's status code, wherever it stands.
+pub(super) fn status(series: &Series) -> &str {
+    STATUS_LABELS.iter().map(|label| series.label(label)).find(|value| !value.is_empty()).unwrap_or_default()
+}
+
+/// What a placeholder stands for.
+fn value(name: &str, subject: &Subject) -> Option<String> {
+    let side = |side: &Side, field: &str| match field {
+        "pods" => Some(pods(side)),
+        "service" => Some(side.service.clone()),
+        "workload" => Some(side.workload.clone()),
+        "hash" => Some(side.hash.clone()),
+        _ => None,
+    };
+    match name.split_once('.') {
+        Some(("candidate", field)) => side(&subject.candidate, field),
+        Some(("baseline", field)) => side(&subject.baseline, field),
+        None if name == "namespace" => Some(subject.namespace.clone()),
+        _ => None,
+    }
+}
+
+/// Fills in the placeholders of an expression, as parts of string literals.
+pub(super) fn fill(promql: &str, subject: &Subject) -> Result<String, String> {
+    let mut filled = String::with_capacity(promql.len());
+    let mut rest = promql;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (name, tail) = after.split_once("}}").ok_or("a placeholder is not closed: write {{name}}")?;
+        let value = value(name.trim(), subject).ok_or_else(|| {
+            format!("unknown placeholder {{{{{name}}}}}: known are namespace, and pods, service, workload and hash of candidate and baseline, such as candidate.pods")
+        })?;
+        filled.push_str(before);
+        filled.push_str(&escaped(&value));
+        rest = tail;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+/// Whether all placeholders of an expression are known.
+pub fn check_placeholders(promql: &str) -> Result<(), String> {
+    let side = || Side { workload: String::new(), service: String::new(), hash: String::new() };
+    let nobody = Subject { namespace: String::new(), candidate: side(), baseline: side(), port: None };
+    fill(promql, &nobody).map(|_| ())
+}

@@ -1,0 +1,154 @@
+//! Reading replies of Prometheus' query API: every way in which one is no number has its own cause.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::NoData;
+use crate::api::status::Cause;
+
+/// Most series that are read from one reply.
+const MAX_SERIES: usize = 20_000;
+/// Above this a float no longer tells neighbouring integers apart.
+const LARGEST_COUNT: f64 = 9_007_199_254_740_992.0;
+
+/// Raw samples of one series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// Its labels, its name among them.
+    pub labels: BTreeMap<String, String>,
+    /// Seconds since the epoch, and value; oldest first.
+    pub samples: Vec<(f64, f64)>,
+}
+
+impl Series {
+    /// A label's value, empty where it is absent.
+    pub fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map(String::as_str).unwrap_or_default()
+    }
+}
+
+/// What a query gave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Raw samples, by series.
+    Matrix(Vec<Series>),
+    /// One value per series.
+    Vector(Vec<f64>),
+    /// One value.
+    Scalar(f64),
+    /// A text.
+    Text,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    status: String,
+    #[serde(default)]
+    data: Option<Data>,
+    #[serde(default)]
+    warnings: Vec<String>,
+    #[serde(default)]
+    infos: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
+enum Data {
+    Matrix(Vec<Ranged>),
+    Vector(Vec<Instant>),
+    Scalar((f64, String)),
+    String(serde::de::IgnoredAny),
+}
+
+#[derive(Deserialize)]
+struct Ranged {
+    metric: BTreeMap<String, String>,
+    #[serde(default)]
+    values: Vec<(f64, String)>,
+}
+
+#[derive(Deserialize)]
+struct Instant {
+    value: (f64, String),
+}
+
+fn no_data(cause: Cause, message: impl Into<String>) -> NoData {
+    NoData { cause, message: message.into() }
+}
+
+/// Numbers are written as texts.
+fn number(text: &str) -> Result<f64, NoData> {
+    text.parse().map_err(|_| no_data(Cause::NotANumber, "the value is not a number"))
+}
+
+/// Reads a reply by its status code and body. The body never reaches a message.
+pub fn parse(code: u16, body: &[u8]) -> Result<Value, NoData> {
+    match code {
+        200..=299 => {}
+        401 | 403 => return Err(no_data(Cause::Unauthorized, format!("Prometheus answered {code}: it refuses us"))),
+        400 | 422 => return Err(no_data(Cause::BadQuery, format!("Prometheus answered {code}: it refuses the query"))),
+        300..=399 => return Err(no_data(Cause::BadReply, format!("Prometheus answered {code}: redirects are not followed, name the final address"))),
+        _ => return Err(no_data(Cause::ProviderDown, format!("Prometheus answered {code}"))),
+    }
+    let envelope: Envelope = serde_json::from_slice(body).map_err(|_| no_data(Cause::BadReply, "the reply is not that of Prometheus' query API"))?;
+    if envelope.status != "success" {
+        return Err(no_data(Cause::BadQuery, "Prometheus reports an error in the query"));
+    }
+    if envelope.warnings.iter().chain(&envelope.infos).any(|text| text.to_lowercase().contains("partial")) {
+        return Err(no_data(Cause::PartialReply, "the store says that its reply is not complete"));
+    }
+    match envelope.data.ok_or_else(|| no_data(Cause::BadReply, "the reply has no data"))? {
+        Data::Matrix(series) if series.len() > MAX_SERIES => Err(no_data(Cause::BadReply, format!("the reply has more than {MAX_SERIES} series"))),
+        Data::Matrix(series) => series.into_iter().map(ranged).collect::<Result<_, _>>().map(Value::Matrix),
+        Data::Vector(values) => values.iter().map(|one| number(&one.value.1)).collect::<Result<_, _>>().map(Value::Vector),
+        Data::Scalar((_, text)) => number(&text).map(Value::Scalar),
+        Data::String(_) => Ok(Value::Text),
+    }
+}
+
+fn ranged(series: Ranged) -> Result<Series, NoData> {
+    let mut samples = Vec::with_capacity(series.values.len());
+    for (at, text) in series.values {
+        let value = number(&text)?;
+        if value.is_nan() {
+            continue; // A staleness marker: there was no sample.
+        }
+        if value.is_infinite() || value > LARGEST_COUNT {
+            return Err(no_data(Cause::Inf, "a counter is larger than can be counted"));
+        }
+        if value < 0.0 {
+            return Err(no_data(Cause::NotANumber, "a counter is negative"));
+        }
+        samples.push((at, value));
+    }
+    samples.sort_by(|a, b| a.0.total_cmp(&b.0));
+    Ok(Series { labels: series.metric, samples })
+}
+
+/// Raw samples, where they were asked for.
+pub(super) fn matrix(value: &Value) -> Result<Vec<Series>, NoData> {
+    match value {
+        Value::Matrix(series) => Ok(series.clone()),
+        _ => Err(no_data(Cause::BadReply, "the store gives no raw samples for a range selector")),
+    }
+}
+
+/// One number, where one was asked for.
+pub(super) fn scalar(value: &Value) -> Result<f64, NoData> {
+    let one = match value {
+        Value::Scalar(one) => *one,
+        Value::Vector(values) => match values.as_slice() {
+            [] => return Err(no_data(Cause::Empty, "the query gives no series")),
+            [one] => *one,
+            several => return Err(no_data(Cause::SeveralSeries, format!("the query gives {} series where one is asked for", several.len()))),
+        },
+        Value::Matrix(_) => return Err(no_data(Cause::SeveralSeries, "the query gives a range of samples: wrap it into a function such as rate()")),
+        Value::Text => return Err(no_data(Cause::NotANumber, "the query gives a text")),
+    };
+    match one {
+        one if one.is_nan() => Err(no_data(Cause::NaN, "the query gives NaN")),
+        one if one.is_infinite() => Err(no_data(Cause::Inf, "the query gives an infinite value")),
+        one => Ok(one),
+    }
+}

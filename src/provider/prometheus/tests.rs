@@ -1,0 +1,1 @@
+//! Replies of a metrics store, good and bad, and what they count.

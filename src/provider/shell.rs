@@ -1,0 +1,108 @@
+//! The only place where metrics stores are talked to: timeouts, limits, one retry, and errors as `noData`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::future::join_all;
+use reqwest::{Client, redirect::Policy};
+use tokio::sync::Semaphore;
+
+use super::{
+    Answer, NoData, Question,
+    prometheus::{self, Ask, Interpretation, Targets, Value},
+};
+use crate::api::{metric_source::MetricSourceSpec, status::Cause};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest reply that is read.
+const MAX_BODY: usize = 4 << 20;
+/// Requests under way at once, over all sources.
+const CONCURRENCY: usize = 32;
+/// Pause before the one retry of an overloaded store.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// Asks metrics stores.
+pub struct Shell {
+    client: Client,
+    permits: Semaphore,
+}
+
+impl Shell {
+    /// Fails only if TLS cannot be set up.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        let client = Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(TIMEOUT).redirect(Policy::none()).no_proxy().user_agent("warmfront").build()?;
+        Ok(Self { client, permits: Semaphore::new(CONCURRENCY) })
+    }
+
+    /// Answers a tick's question. Never fails: what could not be measured says why.
+    pub async fn ask(&self, spec: &MetricSourceSpec, question: &Question) -> Answer {
+        let asks = prometheus::plan(spec, question);
+        let replies = join_all(asks.into_iter().map(|(layer, ask)| async move {
+            let reply = match ask {
+                Ok(ask) => self.query(spec, &ask).await,
+                Err(error) => Err(error),
+            };
+            (layer, reply)
+        }))
+        .await;
+        let replies: BTreeMap<_, _> = replies.into_iter().collect();
+        match prometheus::interpret(spec, question, &replies, None) {
+            Interpretation::Done(answer) => answer,
+            Interpretation::NeedTargets(targets) => {
+                let known = match self.query(spec, &prometheus::ask_targets(spec, question, &targets)).await {
+                    Ok(Value::Matrix(series)) => series
+                        .iter()
+                        .filter_map(|one| {
+                            let since = one.samples.first()?.0;
+                            Some(((one.label("job").to_owned(), one.label("instance").to_owned()), since))
+                        })
+                        .collect(),
+                    _ => Targets::new(),
+                };
+                match prometheus::interpret(spec, question, &replies, Some(&known)) {
+                    Interpretation::Done(answer) => answer,
+                    Interpretation::NeedTargets(_) => Vec::new(),
+                }
+            }
+        }
+    }
+
+    async fn query(&self, spec: &MetricSourceSpec, ask: &Ask) -> Result<Value, NoData> {
+        let down = |what: &str| NoData { cause: Cause::ProviderDown, message: format!("{}: Prometheus {what}", ask.purpose) };
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await.map_err(|_| down("is not asked: shutting down"))?;
+        let (code, body) = match self.post(spec, ask).await {
+            Ok((429 | 503, _)) => {
+                tokio::time::sleep(RETRY_AFTER).await;
+                self.post(spec, ask).await
+            }
+            other => other,
+        }?;
+        prometheus::parse(code, &body).map_err(|error| NoData { message: format!("{}: {}", ask.purpose, error.message), ..error })
+    }
+
+    async fn post(&self, spec: &MetricSourceSpec, ask: &Ask) -> Result<(u16, Vec<u8>), NoData> {
+        let failed = |error: &reqwest::Error| {
+            let what = if error.is_timeout() {
+                "did not answer in time"
+            } else if error.is_connect() {
+                "cannot be reached"
+            } else {
+                "broke off the answer"
+            };
+            NoData { cause: Cause::ProviderDown, message: format!("{}: Prometheus at {} {what}", ask.purpose, spec.prometheus.url) }
+        };
+        let url = format!("{}/api/v1/query", spec.prometheus.url.trim_end_matches('/'));
+        let form = [("query", ask.promql.as_str()), ("time", &format!("{:.3}", ask.time))];
+        let mut response = self.client.post(url).form(&form).send().await.map_err(|error| failed(&error))?;
+        let code = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(NoData { cause: Cause::BadReply, message: format!("{}: the reply is larger than {} MiB", ask.purpose, MAX_BODY >> 20) });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((code, body))
+    }
+}

@@ -1,0 +1,81 @@
+//! Files that are generated from the code: CustomResourceDefinitions and RBAC rules.
+
+use kube::CustomResourceExt;
+
+use crate::api::{CanaryRollout, MetricSource, RolloutAction};
+
+/// One definition by file name.
+pub fn crds() -> Result<Vec<(&'static str, String)>, serde_yaml::Error> {
+    Ok(vec![
+        ("canaryrollouts.yaml", serde_yaml::to_string(&CanaryRollout::crd())?),
+        ("rolloutactions.yaml", serde_yaml::to_string(&RolloutAction::crd())?),
+        ("metricsources.yaml", serde_yaml::to_string(&MetricSource::crd())?),
+    ])
+}
+
+/// A rule of the controller's ClusterRole.
+struct Rule {
+    why: &'static str,
+    group: &'static str,
+    resources: &'static [&'static str],
+    verbs: &'static [&'static str],
+}
+
+const RULES: [Rule; 13] = [
+    Rule {
+        why: "the rollouts themselves; patch puts on and takes off the finalizer",
+        group: "warmfront.dev",
+        resources: &["canaryrollouts"],
+        verbs: &["get", "list", "watch", "patch"],
+    },
+    Rule { why: "a finalizer may be set only by who may update it", group: "warmfront.dev", resources: &["canaryrollouts/finalizers"], verbs: &["update"] },
+    Rule {
+        why: "a rollout's status is the only memory; it is replaced under its resourceVersion",
+        group: "warmfront.dev",
+        resources: &["canaryrollouts/status"],
+        verbs: &["update"],
+    },
+    Rule {
+        why: "what people ask for; answered ones are removed after a day",
+        group: "warmfront.dev",
+        resources: &["rolloutactions"],
+        verbs: &["get", "list", "watch", "delete"],
+    },
+    Rule { why: "the answers", group: "warmfront.dev", resources: &["rolloutactions/status"], verbs: &["patch"] },
+    Rule { why: "where metrics come from", group: "warmfront.dev", resources: &["metricsources"], verbs: &["get", "list", "watch"] },
+    Rule { why: "patch sets spec.paused and nothing else", group: "apps", resources: &["deployments"], verbs: &["get", "list", "watch", "patch"] },
+    Rule {
+        why: "the new version's ReplicaSet is made, held, scaled, given to the Deployment, and deleted when it was rejected",
+        group: "apps",
+        resources: &["replicasets"],
+        verbs: &["get", "list", "watch", "create", "patch", "delete"],
+    },
+    Rule {
+        why: "the user's Services are narrowed during a release; the canary Service is made and deleted",
+        group: "",
+        resources: &["services"],
+        verbs: &["get", "list", "watch", "create", "patch", "delete"],
+    },
+    Rule { why: "which pods traffic reaches", group: "discovery.k8s.io", resources: &["endpointslices"], verbs: &["get", "list", "watch"] },
+    Rule {
+        why: "why pods do not become ready, and whether a namespace is being deleted",
+        group: "",
+        resources: &["pods", "namespaces"],
+        verbs: &["get", "list"],
+    },
+    Rule {
+        why: "weights in the named routes; Gateways and their classes tell who accepts them",
+        group: "gateway.networking.k8s.io",
+        resources: &["httproutes", "gateways", "gatewayclasses"],
+        verbs: &["get", "list", "watch", "patch"],
+    },
+    Rule { why: "every transition is told", group: "", resources: &["events"], verbs: &["create"] },
+];
+
+/// The rules of the controller's ClusterRole as YAML, each with its reason.
+pub fn rbac() -> String {
+    let list = |items: &[&str]| items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>().join(", ");
+    let rule =
+        |rule: &Rule| format!("# {}\n- apiGroups: [{:?}]\n  resources: [{}]\n  verbs: [{}]\n", rule.why, rule.group, list(rule.resources), list(rule.verbs));
+    RULES.iter().map(rule).collect()
+}

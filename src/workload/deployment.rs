@@ -1,0 +1,95 @@
+//! The user's Deployment, of which only `spec.paused` is ever changed.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{count, string_map, text};
+use crate::api::HASH_LABEL;
+
+/// What matters of a Deployment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployment {
+    /// Its name.
+    pub name: String,
+    /// Its UID, by which its ReplicaSets name their owner.
+    pub uid: String,
+    /// Generation of its spec.
+    pub generation: i64,
+    /// Generation that the Deployment controller has seen.
+    pub observed_generation: i64,
+    /// Wanted number of pods.
+    pub replicas: u32,
+    /// Whether a changed template waits.
+    pub paused: bool,
+    /// `strategy: Recreate`: two versions must never run together.
+    pub recreate: bool,
+    /// `selector.matchLabels`.
+    pub selector: BTreeMap<String, String>,
+    /// The selector has expressions, which Services cannot express.
+    pub selector_expressions: bool,
+    /// Pods count as Available after so many seconds.
+    pub min_ready_seconds: u32,
+    /// The template as the API server stores it, `pod-template-hash` aside.
+    pub template: Value,
+    /// Pods of any template.
+    pub total: u32,
+    /// Pods of the newest template.
+    pub updated: u32,
+    /// Pods that have been ready long enough.
+    pub available: u32,
+}
+
+impl Deployment {
+    /// Reads what matters.
+    pub fn read(object: &Value) -> Self {
+        Self {
+            name: text(object, "/metadata/name"),
+            uid: text(object, "/metadata/uid"),
+            generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default(),
+            observed_generation: object.pointer("/status/observedGeneration").and_then(Value::as_i64).unwrap_or_default(),
+            replicas: count(object, "/spec/replicas", 1),
+            paused: object.pointer("/spec/paused").and_then(Value::as_bool).unwrap_or_default(),
+            recreate: text(object, "/spec/strategy/type") == "Recreate",
+            selector: string_map(object, "/spec/selector/matchLabels"),
+            selector_expressions: object.pointer("/spec/selector/matchExpressions").and_then(Value::as_array).is_some_and(|list| !list.is_empty()),
+            min_ready_seconds: count(object, "/spec/minReadySeconds", 0),
+            template: normal_template(object.pointer("/spec/template")),
+            total: count(object, "/status/replicas", 0),
+            updated: count(object, "/status/updatedReplicas", 0),
+            available: count(object, "/status/availableReplicas", 0),
+        }
+    }
+
+    /// The Deployment controller has seen the newest spec.
+    pub fn settled(&self) -> bool {
+        self.observed_generation >= self.generation
+    }
+
+    /// Its own rollout is over: every pod is of the newest template and Available.
+    pub fn complete(&self) -> bool {
+        self.settled() && self.updated == self.replicas && self.total == self.replicas && self.available == self.replicas
+    }
+}
+
+/// A pod template in the form in which two are compared: without the hash and without nulls.
+pub fn normal_template(template: Option<&Value>) -> Value {
+    let mut template = without_nulls(template.unwrap_or(&Value::Null));
+    if let Some(Value::Object(labels)) = template.pointer_mut("/metadata/labels") {
+        labels.remove(HASH_LABEL);
+    }
+    template
+}
+
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => map.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), without_nulls(value))).collect(),
+        Value::Array(list) => list.iter().map(without_nulls).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Sets `spec.paused`; `false` removes the field, as a manifest that never named it has it.
+pub fn pause(paused: bool) -> Vec<Value> {
+    if paused { vec![json!({"op": "add", "path": "/spec/paused", "value": true})] } else { vec![json!({"op": "remove", "path": "/spec/paused"})] }
+}

@@ -1,0 +1,151 @@
+//! ReplicaSets: taken from the Deployment, given to it, created beside it, scaled.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{
+    count,
+    deployment::{Deployment, normal_template},
+    segment, string_map, text,
+};
+use crate::api::{HASH_LABEL, REVISION_ANNOTATION, ROLLOUT_LABEL};
+
+/// What matters of a ReplicaSet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplicaSet {
+    /// Its name; its pods are named after it.
+    pub name: String,
+    /// Its `pod-template-hash`.
+    pub hash: String,
+    /// Rollout that holds it, by our label.
+    pub held_by: Option<String>,
+    /// UID of the Deployment that owns it.
+    pub owner: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The template as the API server stores it, `pod-template-hash` aside.
+    pub template: Value,
+    /// Number in the Deployment's history.
+    pub revision: Option<i64>,
+    /// It is being deleted.
+    pub deleting: bool,
+    /// Wanted pods.
+    pub replicas: u32,
+    /// Pods that exist.
+    pub total: u32,
+    /// Pods that are Ready.
+    pub ready: u32,
+    /// Pods that have been ready long enough, if the status is of the newest spec.
+    pub available: u32,
+    /// What the API says about pods that could not be created.
+    pub failure: Option<String>,
+}
+
+impl ReplicaSet {
+    /// Reads what matters.
+    pub fn read(object: &Value) -> Self {
+        let labels = string_map(object, "/metadata/labels");
+        let current = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or_default();
+        let settled = current("/status/observedGeneration") >= current("/metadata/generation");
+        let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+        let failure = conditions.into_iter().flatten().find(|condition| text(condition, "/type") == "ReplicaFailure" && text(condition, "/status") == "True");
+        let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        let owner = owners.into_iter().flatten().find(|owner| owner["controller"] == true);
+        Self {
+            name: text(object, "/metadata/name"),
+            hash: labels.get(HASH_LABEL).cloned().unwrap_or_else(|| text(object, &format!("/spec/selector/matchLabels/{HASH_LABEL}"))),
+            held_by: labels.get(ROLLOUT_LABEL).cloned(),
+            owner: owner.map(|owner| text(owner, "/uid")),
+            labels,
+            template: normal_template(object.pointer("/spec/template")),
+            revision: text(object, &format!("/metadata/annotations/{}", segment(REVISION_ANNOTATION))).parse().ok(),
+            deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+            replicas: count(object, "/spec/replicas", 1),
+            total: count(object, "/status/replicas", 0),
+            ready: count(object, "/status/readyReplicas", 0),
+            available: if settled { count(object, "/status/availableReplicas", 0) } else { 0 },
+            failure: failure.map(|condition| text(condition, "/message")),
+        }
+    }
+
+    /// In the hands of the Deployment with this UID.
+    pub fn owned_by(&self, uid: &str) -> bool {
+        self.owner.as_deref() == Some(uid)
+    }
+
+    /// Out of the Deployment's hands and marked as ours.
+    pub fn held(&self) -> bool {
+        self.held_by.is_some() && self.owner.is_none()
+    }
+
+    /// Takes it out of the Deployment's hands: its own labels no longer answer the selector.
+    pub fn take(&self, selector: &BTreeMap<String, String>, rollout: &str) -> Vec<Value> {
+        let mut patch: Vec<Value> = selector
+            .keys()
+            .filter(|key| self.labels.contains_key(*key))
+            .map(|key| json!({"op": "remove", "path": format!("/metadata/labels/{}", segment(key))}))
+            .collect();
+        patch.push(json!({"op": "add", "path": format!("/metadata/labels/{}", segment(ROLLOUT_LABEL)), "value": rollout}));
+        patch
+    }
+
+    /// Gives it to the Deployment: its labels answer the selector again.
+    pub fn give(&self, selector: &BTreeMap<String, String>) -> Vec<Value> {
+        let mut patch: Vec<Value> =
+            selector.iter().map(|(key, value)| json!({"op": "add", "path": format!("/metadata/labels/{}", segment(key)), "value": value})).collect();
+        if self.held_by.is_some() {
+            patch.push(json!({"op": "remove", "path": format!("/metadata/labels/{}", segment(ROLLOUT_LABEL))}));
+        }
+        patch
+    }
+}
+
+/// Sets the number in the Deployment's history on an object that has no or other annotations.
+pub fn number(has_annotations: bool, revision: i64) -> Vec<Value> {
+    let revision = revision.to_string();
+    if has_annotations {
+        vec![json!({"op": "add", "path": format!("/metadata/annotations/{}", segment(REVISION_ANNOTATION)), "value": revision})]
+    } else {
+        vec![json!({"op": "add", "path": "/metadata/annotations", "value": {REVISION_ANNOTATION: revision}})]
+    }
+}
+
+/// Sets the wanted number of pods.
+pub fn scale(replicas: u32) -> Vec<Value> {
+    vec![json!({"op": "add", "path": "/spec/replicas", "value": replicas})]
+}
+
+/// Letters and digits that cannot form words, as Kubernetes uses for such names.
+const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// Revision of a template: `w` and nine characters of a digest; `attempt` gives another one when a name is taken.
+pub fn revision_of(template: &Value, attempt: u32) -> String {
+    let digest = Sha256::new().chain_update(template.to_string()).chain_update(attempt.to_be_bytes()).finalize();
+    let letters = digest.iter().take(9).map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]));
+    std::iter::once('w').chain(letters).collect()
+}
+
+/// A ReplicaSet for a new version, held from birth: no label of its own answers the Deployment's selector.
+pub fn canary(deployment: &Deployment, namespace: &str, rollout: &str, name: &str, revision: &str, replicas: u32) -> Value {
+    let mut selector: Map<String, Value> = deployment.selector.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+    selector.insert(HASH_LABEL.to_owned(), json!(revision));
+    let mut template = deployment.template.clone();
+    template["metadata"]["labels"][HASH_LABEL] = json!(revision);
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {HASH_LABEL: revision, ROLLOUT_LABEL: rollout},
+        },
+        "spec": {
+            "replicas": replicas,
+            "minReadySeconds": deployment.min_ready_seconds,
+            "selector": {"matchLabels": selector},
+            "template": template,
+        },
+    })
+}

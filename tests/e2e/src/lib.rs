@@ -1,0 +1,1 @@
+//! Drives the real test cluster: the acceptance scenarios and the demo.
