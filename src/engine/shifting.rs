@@ -27,7 +27,9 @@ pub(super) fn shifting(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
         return;
     }
     if needs_approval(facts, &run, next.status.phase) {
-        pause(next, Some(PauseReason::Approval));
+        if run.paused_for.is_none() {
+            pause(next, Some(PauseReason::Approval));
+        }
         return;
     }
     if run.paused_for == Some(PauseReason::Approval) {

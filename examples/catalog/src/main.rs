@@ -5,12 +5,25 @@ mod config;
 mod metrics;
 mod store;
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
-use axum::{Router, body::Body, extract::{Path, State}, http::{Response, StatusCode, header}, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, State},
+    http::{Response, StatusCode, header},
+    routing::get,
+};
 use clap::Parser;
-use tokio::{net::TcpListener, signal::unix::{SignalKind, signal}, sync::watch};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 
 use config::Config;
 use metrics::Metrics;
@@ -33,11 +46,7 @@ async fn main() -> anyhow::Result<()> {
     }
     let store = Store::open(&config).await.context("opening the database")?;
     let app = Arc::new(App { metrics: Metrics::default(), store, requests: 0.into(), stopping: watch::channel(false).0, config });
-    let router = Router::new()
-        .route("/products/{id}", get(product))
-        .route("/healthz", get(healthz))
-        .route("/metrics", get(exposition))
-        .with_state(app.clone());
+    let router = Router::new().route("/products/{id}", get(product)).route("/healthz", get(healthz)).route("/metrics", get(exposition)).with_state(app.clone());
     let listener = TcpListener::bind(app.config.listen).await.with_context(|| format!("listening on {}", app.config.listen))?;
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let grace = Duration::from_millis(app.config.shutdown_grace_ms);

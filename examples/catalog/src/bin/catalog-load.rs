@@ -91,7 +91,12 @@ impl Zipf {
     fn new(products: u32, exponent: f64) -> Self {
         let mut sum = 0.0;
         let weights = (1..=products).map(|rank| f64::from(rank).powf(-exponent));
-        let cumulative = weights.map(|weight| { sum += weight; sum }).collect();
+        let cumulative = weights
+            .map(|weight| {
+                sum += weight;
+                sum
+            })
+            .collect();
         Self { cumulative, state: 0x9E37_79B9_7F4A_7C15 }
     }
 
@@ -173,7 +178,8 @@ impl Load {
                 sender
             }
         };
-        let request = Request::get(format!("/products/{product}")).header("host", &self.args.host).header("connection", if keep { "keep-alive" } else { "close" });
+        let request =
+            Request::get(format!("/products/{product}")).header("host", &self.args.host).header("connection", if keep { "keep-alive" } else { "close" });
         let response = connection.send_request(request.body(Empty::new())?).await.context("sending")?;
         let status = response.status().as_u16();
         let version = response.headers().get("x-version").and_then(|value| value.to_str().ok()).map(str::to_owned);

@@ -1,1 +1,0 @@
-//! Tables, properties and short releases for the engine.

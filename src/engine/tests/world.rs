@@ -1,0 +1,286 @@
+//! A small obedient cluster for one Deployment: it does what Kubernetes and a gateway do, at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::super::{Action, Decision, Identity, action::Kind, decide, needs, observed::*};
+use crate::{
+    api::{
+        CanaryRolloutSpec, CanaryRolloutStatus, Percent,
+        action::{RolloutActionSpec, Verb},
+        status::Phase,
+    },
+    provider::{Counts, Quantity, Reading},
+    router::{Acceptance, Target, gateway_api},
+    workload::{deployment::Deployment, replica_set::ReplicaSet, service::Service},
+};
+
+pub struct World {
+    pub now: Timestamp,
+    pub spec: CanaryRolloutSpec,
+    pub status: CanaryRolloutStatus,
+    pub objects: BTreeMap<(Kind, String), Value>,
+    pub finalizer: bool,
+    pub deletion: Deletion,
+    /// Share of bad requests of the new version, by check.
+    pub bad: f64,
+    /// Metrics are there.
+    pub answers: bool,
+    /// The gateway accepts what it is given.
+    pub accepts: bool,
+    /// Pods of new ReplicaSets become ready.
+    pub ready: bool,
+    pub actions: Vec<ActionSeen>,
+    /// Confirmed weights of the canary in the order in which they stood in the route.
+    pub weights: Vec<u32>,
+    /// Names of the Events told.
+    pub told: Vec<String>,
+}
+
+pub const STABLE: &str = "stable1";
+
+pub fn template(version: &str) -> Value {
+    json!({"metadata": {"labels": {"app": "catalog"}}, "spec": {"containers": [{"name": "catalog", "image": format!("catalog:{version}")}]}})
+}
+
+fn set_owned(hash: &str, version: &str, revision: &str, replicas: u32) -> Value {
+    let mut template = template(version);
+    template["metadata"]["labels"]["pod-template-hash"] = json!(hash);
+    json!({
+        "metadata": {"name": format!("catalog-{hash}"), "labels": {"app": "catalog", "pod-template-hash": hash}, "annotations": {"deployment.kubernetes.io/revision": revision}},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "catalog", "pod-template-hash": hash}}, "template": template},
+    })
+}
+
+impl World {
+    pub fn new(spec: &Value) -> Self {
+        let mut objects = BTreeMap::new();
+        objects.insert((Kind::Deployment, "catalog".to_owned()), json!({"metadata": {"name": "catalog", "uid": "d", "generation": 1}, "spec": {"replicas": 4, "selector": {"matchLabels": {"app": "catalog"}}, "template": template("v1")}}));
+        objects.insert((Kind::ReplicaSet, "catalog-old0".to_owned()), set_owned("old0", "v0", "1", 0));
+        objects.insert((Kind::ReplicaSet, format!("catalog-{STABLE}")), set_owned(STABLE, "v1", "2", 4));
+        objects.insert(
+            (Kind::Service, "catalog".to_owned()),
+            json!({"metadata": {"name": "catalog"}, "spec": {"selector": {"app": "catalog"}, "ports": [{"port": 80}]}}),
+        );
+        objects.insert((Kind::HttpRoute, "catalog".to_owned()), json!({"metadata": {"name": "catalog", "namespace": "shop", "generation": 1}, "spec": {"rules": [{"backendRefs": [{"name": "catalog", "port": 80}]}]}}));
+        Self {
+            now: Timestamp::from_second(1_800_000_000).unwrap(),
+            spec: serde_json::from_value(spec.clone()).unwrap(),
+            status: CanaryRolloutStatus::default(),
+            objects,
+            finalizer: false,
+            deletion: Deletion::No,
+            bad: 0.0,
+            answers: true,
+            accepts: true,
+            ready: true,
+            actions: Vec::new(),
+            weights: Vec::new(),
+            told: Vec::new(),
+        }
+    }
+
+    pub fn get(&self, kind: Kind, name: &str) -> &Value {
+        &self.objects[&(kind, name.to_owned())]
+    }
+
+    pub fn apply_version(&mut self, version: &str) {
+        self.objects.get_mut(&(Kind::Deployment, "catalog".to_owned())).unwrap()["spec"]["template"] = template(version);
+    }
+
+    pub fn ask(&mut self, verb: Verb) {
+        let uid = format!("a{}", self.actions.len());
+        let spec = RolloutActionSpec { rollout: "catalog".to_owned(), action: verb, revision: None, step: None, reason: None };
+        self.actions.push(ActionSeen { name: uid.clone(), uid, spec, created: self.now, decided: None });
+    }
+
+    fn deployment(&self) -> Deployment {
+        let mut deployment = Deployment::read(self.get(Kind::Deployment, "catalog"));
+        deployment.observed_generation = deployment.generation;
+        let owned: Vec<ReplicaSet> = self.sets().into_iter().filter(|set| set.owned_by("d")).collect();
+        deployment.total = owned.iter().map(|set| set.total).sum();
+        deployment.available = owned.iter().map(|set| set.available).sum();
+        deployment.updated = owned.iter().filter(|set| set.template == deployment.template).map(|set| set.total).sum();
+        deployment
+    }
+
+    pub fn sets(&self) -> Vec<ReplicaSet> {
+        let sets = self.objects.iter().filter(|((kind, _), _)| *kind == Kind::ReplicaSet);
+        sets.map(|(_, object)| {
+            let mut set = ReplicaSet::read(object);
+            // The Deployment controller takes what answers its selector and lets go of the rest.
+            set.owner = set.labels.contains_key("app").then(|| "d".to_owned());
+            set.total = set.replicas;
+            set.ready = if self.ready || set.revision.is_some() { set.replicas } else { 0 };
+            set.available = set.ready;
+            set
+        })
+        .collect()
+    }
+
+    fn look(&self) -> Observed {
+        let mut seen = Observed { deletion: self.deletion, finalizer: self.finalizer, actions: self.actions.clone(), ..Observed::default() };
+        seen.deployment = Some(self.deployment());
+        seen.replica_sets = self.sets();
+        for ((kind, name), object) in &self.objects {
+            match kind {
+                Kind::Service => {
+                    let service = Service::read(object);
+                    let pods = seen
+                        .replica_sets
+                        .iter()
+                        .filter(|set| service.hash().is_none_or(|hash| hash == set.hash))
+                        .flat_map(|set| (0..set.ready).map(|n| Endpoint { pod: format!("{}-p{n}", set.name), ready: true }));
+                    seen.endpoints.insert(name.clone(), pods.collect());
+                    seen.services.insert(name.clone(), service);
+                }
+                Kind::HttpRoute => {
+                    let target = Target { stable: "catalog".to_owned(), canary: "catalog-canary".to_owned() };
+                    let acceptance = if self.accepts { Acceptance::Accepted } else { Acceptance::Waiting("Gateway edge".to_owned()) };
+                    let state = gateway_api::read(object, &target).unwrap();
+                    let generation = object["metadata"]["generation"].as_i64().unwrap();
+                    seen.routes
+                        .insert(name.clone(), RouteSeen::Found(Box::new(Route { live: object.clone(), generation, state, acceptance, other_manager: None })));
+                }
+                Kind::Deployment | Kind::ReplicaSet => {}
+            }
+        }
+        seen.source = Some(SourceTiming { scrape_interval: crate::api::Duration::from_secs(1) });
+        seen
+    }
+
+    /// One pass, after which everything that must hold is checked; whether it changed anything.
+    pub fn pass(&mut self) -> (bool, Decision) {
+        let result = self.pass_unchecked();
+        self.check();
+        result
+    }
+
+    /// Passes in which the world was just edited by another hand.
+    pub fn settle_unchecked(&mut self) {
+        self.pass_unchecked();
+        self.settle();
+    }
+
+    pub fn pass_unchecked(&mut self) -> (bool, Decision) {
+        let id = Identity { namespace: "shop".to_owned(), name: "catalog".to_owned(), uid: "u".to_owned(), generation: 1 };
+        let mut seen = self.look();
+        let needs = needs(&id, Some(&self.spec), &self.status, &seen, self.now);
+        if let Some((_, question)) = needs.measure {
+            let seconds = question.end.duration_since(question.start).as_secs_f64();
+            assert!(seconds > 0.0, "a tick has a length");
+            let reading = |quantity: &Quantity| match quantity {
+                _ if !self.answers => Err((crate::api::status::Cause::ProviderDown, "down".to_owned())),
+                Quantity::Scalar { .. } => Ok(Reading::Scalar(self.bad)),
+                _ => {
+                    let counts = Counts { bad: self.bad * 60.0 * seconds, total: 60.0 * seconds };
+                    Ok(Reading::Counts { candidate: counts, baseline: None, candidate_figure: Some(self.bad), baseline_figure: None })
+                }
+            };
+            seen.measured = Some(Measured { start: question.start, end: question.end, readings: question.quantities.iter().map(reading).collect() });
+        }
+        let decision = decide(&id, Some(&self.spec), &self.status, &seen, self.now);
+        let mut changed = decision.status != self.status;
+        for notice in decision.status.telling.iter().filter(|notice| notice.sequence > self.status.announced) {
+            self.told.push(notice.reason.clone());
+        }
+        self.status = decision.status.clone();
+        for action in &decision.actions {
+            changed = true;
+            self.carry_out(action);
+        }
+        (changed, decision)
+    }
+
+    fn carry_out(&mut self, action: &Action) {
+        match action {
+            Action::AddFinalizer => self.finalizer = true,
+            Action::DropFinalizer => self.finalizer = false,
+            Action::Create { kind, object } => {
+                let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+                self.objects.entry((*kind, name)).or_insert_with(|| (**object).clone());
+            }
+            Action::Patch { kind, name, patch, .. } => {
+                let object = self.objects.get_mut(&(*kind, name.clone())).unwrap();
+                let patch: json_patch::Patch = serde_json::from_value(json!(patch)).unwrap();
+                json_patch::patch(object, &patch).unwrap();
+                if let Some(generation) = object["metadata"]["generation"].as_i64() {
+                    object["metadata"]["generation"] = json!(generation + 1);
+                }
+                if *kind == Kind::HttpRoute {
+                    let share = self.canary_share().map_or(0, Percent::hundredths);
+                    self.weights.push(share);
+                }
+            }
+            Action::Delete { kind, name } => {
+                self.objects.remove(&(*kind, name.clone()));
+            }
+            Action::Answer { name, .. } => {
+                let now = self.now;
+                self.actions.iter_mut().find(|action| action.name == *name).unwrap().decided = Some(now);
+            }
+            Action::Forget { name } => self.actions.retain(|action| action.name != *name),
+        }
+    }
+
+    pub fn canary_share(&self) -> Option<Percent> {
+        let target = Target { stable: "catalog".to_owned(), canary: "catalog-canary".to_owned() };
+        gateway_api::read(self.get(Kind::HttpRoute, "catalog"), &target).unwrap().canary
+    }
+
+    /// What must hold at every moment.
+    fn check(&self) {
+        let sets = self.sets();
+        let behind = |service: &str| -> BTreeSet<String> {
+            let service = Service::read(self.get(Kind::Service, service));
+            sets.iter().filter(|set| set.ready > 0 && service.hash().is_none_or(|hash| hash == set.hash)).map(|set| set.hash.clone()).collect()
+        };
+        // Users' Service reaches pods of exactly one version, whoever asks for it directly.
+        assert_eq!(behind("catalog").len(), 1, "{:?} in {:?}", behind("catalog"), self.status.phase);
+        if self.canary_share().is_some_and(|share| share > Percent::ZERO) {
+            assert!(!behind("catalog-canary").is_empty(), "traffic goes to a Service without pods");
+            let run = self.status.run.as_ref().unwrap();
+            let step = usize::try_from(run.step).unwrap();
+            let bound = crate::api::Plan::try_from(&run.plan).unwrap().steps.get(step.max(1) - 1).unwrap().weight;
+            assert!(self.canary_share().unwrap() <= bound.max(run.weight), "weight above its step");
+        }
+        // A paused Deployment that owns no active ReplicaSet would scale up an old one.
+        let active: Vec<_> = sets.iter().filter(|set| set.owned_by("d") && set.replicas > 0).collect();
+        assert!(active.len() <= 1, "the Deployment owns {} active ReplicaSets", active.len());
+    }
+
+    /// Passes until nothing changes any more.
+    pub fn settle(&mut self) -> Decision {
+        for _ in 0..200 {
+            let (changed, decision) = self.pass();
+            if !changed {
+                return decision;
+            }
+        }
+        panic!("no end: {:#?}", self.status);
+    }
+
+    /// Lets time pass until the condition holds, waking when the engine asks for it.
+    pub fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let end = self.now + SignedDuration::from_hours(4);
+        loop {
+            let decision = self.settle();
+            if holds(self) {
+                return;
+            }
+            self.now = decision.wake.unwrap_or_else(|| panic!("{what}: nothing is waited for in {:?}: {}", self.status.phase, self.status.message));
+            assert!(self.now < end, "{what} does not come: {:?}: {}", self.status.phase, self.status.message);
+        }
+    }
+
+    pub fn until_phase(&mut self, phase: Phase) {
+        self.until(&phase.to_string(), |world| world.status.phase == phase);
+    }
+
+    pub fn adopted(mut self) -> Self {
+        self.until("adoption", |world| world.status.stable_revision.is_some() && world.get(Kind::Deployment, "catalog")["spec"]["paused"] == true);
+        self
+    }
+}
