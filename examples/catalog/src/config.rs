@@ -1,7 +1,9 @@
 //! Environment variables of the app; faults are among them, so that a bad version is just another value in the pod template.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
+use anyhow::Context as _;
+use axum::http::HeaderValue;
 use clap::Parser;
 
 /// A product catalog that reads through a cache.
@@ -11,22 +13,22 @@ pub struct Config {
     #[arg(long, env = "LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
     /// PostgreSQL, such as `postgres://catalog@postgres/catalog`.
-    #[arg(long, env = "DATABASE_URL")]
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
     /// Redis, such as `redis://redis/`.
-    #[arg(long, env = "REDIS_URL")]
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: String,
-    /// Seconds that a product stays in the cache.
-    #[arg(long, env = "CACHE_TTL_SECONDS", default_value_t = 600)]
-    pub cache_ttl_seconds: u64,
+    /// How long a product stays in the cache.
+    #[arg(long, env = "CACHE_TTL", default_value = "10m", value_parser = lifetime)]
+    pub cache_ttl: Duration,
     /// Prefix of keys; another one is a cold cache.
     #[arg(long, env = "CACHE_KEY_PREFIX", default_value = "catalog")]
     pub cache_key_prefix: String,
     /// Told in the header `x-version`.
-    #[arg(long, env = "VERSION", default_value = "v1")]
-    pub version: String,
+    #[arg(long, env = "VERSION", default_value = "v1", value_parser = version)]
+    pub version: HeaderValue,
     /// Products in the table.
-    #[arg(long, env = "PRODUCTS", default_value_t = 10_000)]
+    #[arg(long, env = "PRODUCTS", default_value_t = 10_000, value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
     pub products: i32,
     /// Milliseconds for which requests are still answered after SIGTERM.
     #[arg(long, env = "SHUTDOWN_GRACE_MS", default_value_t = 5_000)]
@@ -45,12 +47,31 @@ pub struct Config {
     pub fault_crash_at_start: bool,
 }
 
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime = crate::duration::parse(text)?;
+    if lifetime.as_secs() == 0 { Err("at least one second is needed".to_owned()) } else { Ok(lifetime) }
+}
+
+fn version(text: &str) -> Result<HeaderValue, String> {
+    text.parse().map_err(|_| "not fit for the header `x-version`: use visible ASCII characters".to_owned())
+}
+
 fn share(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
     if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(format!("`{text}` is not between 0 and 1")) }
 }
 
 impl Config {
+    /// Where the database is. Read here and not by the command line, which would repeat a URL with its password in the error.
+    pub fn database(&self) -> anyhow::Result<tokio_postgres::Config> {
+        self.database_url.parse().context("DATABASE_URL is not a PostgreSQL URL such as postgres://catalog@postgres/catalog")
+    }
+
+    /// Where the cache is.
+    pub fn cache(&self) -> anyhow::Result<redis::Client> {
+        redis::Client::open(self.redis_url.as_str()).context("REDIS_URL is not a Redis URL such as redis://redis/")
+    }
+
     /// Whether the n-th request fails: evenly spread, so that even short spans have the share.
     #[allow(clippy::cast_precision_loss, reason = "request numbers fit 53 bits")]
     pub fn fails(&self, number: u64) -> bool {
@@ -63,8 +84,10 @@ impl Config {
 mod tests {
     use super::*;
 
+    const URLS: [&str; 2] = ["--database-url=postgres://db", "--redis-url=redis://cache"];
+
     fn config(more: &[&str]) -> Result<Config, clap::Error> {
-        Config::try_parse_from(["catalog", "--database-url", "postgres://db", "--redis-url", "redis://cache"].iter().chain(more))
+        Config::try_parse_from(["catalog"].iter().chain(if more.iter().any(|flag| flag.contains("-url")) { &[] } else { &URLS[..] }).chain(more))
     }
 
     #[test]
@@ -75,8 +98,31 @@ mod tests {
 
     #[test]
     fn bad_values_are_refused() {
-        assert!(config(&["--fault-error-share", "1.5"]).is_err());
-        assert!(config(&["--fault-cache-never-filled", "perhaps"]).is_err());
-        assert!(config(&["--listen", "nowhere"]).is_err());
+        for (flag, value) in [
+            ("--fault-error-share", "1.5"),
+            ("--fault-error-share", "NaN"),
+            ("--fault-error-share", "-0.1"),
+            ("--fault-latency-ms", "slow"),
+            ("--fault-cache-never-filled", "perhaps"),
+            ("--fault-crash-at-start", "2"),
+            ("--listen", "nowhere"),
+            ("--cache-ttl", "0s"),
+            ("--cache-ttl", "soon"),
+            ("--products", "0"),
+            ("--shutdown-grace-ms", "-1"),
+            ("--version", "v1\n"),
+        ] {
+            let error = config(&[&format!("{flag}={value}")]).unwrap_err().to_string();
+            assert!(error.contains(flag), "{flag}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_bad_url_is_named_without_its_password() {
+        let config = config(&["--database-url=postgres://u:secret@db:port/d", "--redis-url=http://u:secret@cache"]).unwrap();
+        let errors = [format!("{:#}", config.database().unwrap_err()), format!("{:#}", config.cache().err().unwrap())];
+        for (error, name) in errors.iter().zip(["DATABASE_URL", "REDIS_URL"]) {
+            assert!(error.contains(name) && !error.contains("secret"), "{error}");
+        }
     }
 }

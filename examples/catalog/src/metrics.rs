@@ -88,3 +88,32 @@ impl Metrics {
         Ok(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_contract() {
+        let metrics = Metrics::default();
+        metrics.request(200, Duration::from_millis(7));
+        metrics.operation(Duration::from_millis(60));
+        let text = metrics.text().unwrap();
+        for line in [
+            "http_request_duration_seconds_bucket{le=\"0.3\",status=\"200\"} 1",
+            "http_request_duration_seconds_count{status=\"200\"} 1",
+            "cache_requests_total{result=\"hit\"} 0",
+            "cache_requests_total{result=\"miss\"} 0",
+            "cache_requests_total{result=\"error\"} 0",
+            "cache_requests_total{result=\"bypass\"} 0",
+            "cache_requests_total{result=\"stale\"} 0",
+            "cache_operation_seconds_bucket{le=\"0.05\"} 0",
+            "cache_operation_seconds_bucket{le=\"0.1\"} 1",
+            "origin_requests_total{reason=\"miss\"} 0",
+            "cache_fallback_total 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}
