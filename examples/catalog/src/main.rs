@@ -82,7 +82,10 @@ fn answer(app: &App, status: StatusCode, kind: &'static str, body: impl Into<Bod
 
 async fn product(State(app): State<Arc<App>>, Path(id): Path<i32>) -> Response<Body> {
     let started = Instant::now();
-    tokio::time::sleep(Duration::from_millis(app.config.fault_latency_ms)).await;
+    // Even a sleep of nothing takes up to a millisecond.
+    if app.config.fault_latency_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(app.config.fault_latency_ms)).await;
+    }
     let number = app.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let (status, body) = if app.config.fails(number) {
         (StatusCode::INTERNAL_SERVER_ERROR, "injected fault".to_owned())
