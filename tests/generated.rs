@@ -1,5 +1,5 @@
 //! The generated files are what the code says; `make generate` (UPDATE=1) writes them.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,5 @@
 //! The MetricSource: where figures come from, written once per cluster by the platform's owner.
+#![allow(clippy::duplicated_attributes, reason = "columns of one type repeat it")]
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};

@@ -47,4 +47,4 @@ pub async fn run(context: Arc<Context>, queue: watches::Queue, stop: Cancellatio
 }
 
 /// A pass that takes longer than this is given up and tried again.
-pub(crate) const PASS_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const PASS_TIMEOUT: Duration = Duration::from_mins(1);

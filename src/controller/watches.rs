@@ -72,8 +72,13 @@ pub fn open(client: &Client, tasks: &TaskTracker) -> (Arc<Caches>, Queue) {
     let (sources, sources_start) = prepare(client, tasks, Kinds::source(), |caches| &caches.sources, of_source);
     let (deployments, deployments_start) = prepare(client, tasks, Kinds::deployment(), |caches| &caches.deployments, of_deployment);
     let (replica_sets, replica_sets_start) = prepare(client, tasks, Kinds::replica_set(), |caches| &caches.replica_sets, of_replica_set);
-    let (services, services_start) =
-        prepare(client, tasks, Kinds::service(), |caches| &caches.services, |caches, object| of_service(caches, object.namespace(), &object.name_any()));
+    let (services, services_start) = prepare(
+        client,
+        tasks,
+        Kinds::service(),
+        |caches| &caches.services,
+        |caches, object| of_service(caches, object.namespace().as_deref(), &object.name_any()),
+    );
     let (endpoint_slices, endpoint_slices_start) = prepare(client, tasks, Kinds::endpoint_slice(), |caches| &caches.endpoint_slices, of_endpoint_slice);
     let (http_routes, http_routes_start) = prepare(client, tasks, Kinds::http_route(), |caches| &caches.http_routes, of_route);
     let (gateways, gateways_start) = prepare(client, tasks, Kinds::gateway(), |caches| &caches.gateways, |_, _| Vec::new());
@@ -142,19 +147,19 @@ fn of_replica_set(caches: &Caches, set: &DynamicObject) -> Vec<ObjectRef<Dynamic
     })
 }
 
-fn of_service(caches: &Caches, namespace: Option<String>, name: &str) -> Vec<ObjectRef<DynamicObject>> {
+fn of_service(caches: &Caches, namespace: Option<&str>, name: &str) -> Vec<ObjectRef<DynamicObject>> {
     rollouts_where(caches, |rollout| {
         let deployment = spec_text(rollout, "/workload/deployment/name").unwrap_or_default();
         let service = spec_text(rollout, "/traffic/service").unwrap_or(deployment);
         let canary = spec_text(rollout, "/traffic/canaryService").map_or_else(|| format!("{service}-canary"), str::to_owned);
         let narrowed = rollout.data.pointer("/spec/traffic/alsoNarrow").and_then(Value::as_array);
         let also = narrowed.is_some_and(|list| list.iter().any(|entry| entry == name));
-        rollout.namespace() == namespace && (service == name || canary == name || also)
+        rollout.namespace().as_deref() == namespace && (service == name || canary == name || also)
     })
 }
 
 fn of_endpoint_slice(caches: &Caches, slice: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
-    slice.labels().get("kubernetes.io/service-name").map(|service| of_service(caches, slice.namespace(), service)).unwrap_or_default()
+    slice.labels().get("kubernetes.io/service-name").map(|service| of_service(caches, slice.namespace().as_deref(), service)).unwrap_or_default()
 }
 
 fn of_route(caches: &Caches, route: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {

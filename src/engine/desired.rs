@@ -17,6 +17,7 @@ use crate::{
 };
 
 /// What is asked of each object; `None` leaves it as it is.
+#[allow(clippy::option_option, reason = "left alone, absent and present are three things")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Desired {
     /// `spec.paused` of the Deployment.

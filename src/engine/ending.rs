@@ -66,8 +66,7 @@ pub(super) enum AbortPath {
 
 pub(super) fn abort_path(_: &Facts<'_>, next: &Draft) -> AbortPath {
     match next.status.phase {
-        Phase::Preparing | Phase::Shifting | Phase::Baking => AbortPath::Back,
-        Phase::RollingBack => AbortPath::Back,
+        Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::RollingBack => AbortPath::Back,
         Phase::Promoting => AbortPath::Promoting,
         Phase::Idle | Phase::Succeeded | Phase::RolledBack => AbortPath::Nothing,
     }

@@ -224,9 +224,8 @@ fn deletion_mid_way_leaves_the_app_as_it_was_and_paused() {
     world.until("25%", |world| world.canary_share().is_some_and(|share| share.hundredths() == 2_500));
     world.deletion = Deletion::Asked;
     world.until("the end", |world| !world.finalizer);
-    for name in ["catalog"] {
-        assert_eq!(world.get(Kind::Service, name)["spec"], before.get(Kind::Service, name)["spec"]);
-        assert_eq!(world.get(Kind::HttpRoute, name)["spec"], before.get(Kind::HttpRoute, name)["spec"]);
+    for kind in [Kind::Service, Kind::HttpRoute] {
+        assert_eq!(world.get(kind, "catalog")["spec"], before.get(kind, "catalog")["spec"]);
     }
     assert_eq!(world.get(Kind::Deployment, "catalog")["spec"]["paused"], true);
     assert!(world.told.iter().any(|reason| reason == "LeftPaused"), "{:?}", world.told);

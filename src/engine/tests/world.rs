@@ -17,6 +17,7 @@ use crate::{
     workload::{deployment::Deployment, replica_set::ReplicaSet, service::Service},
 };
 
+#[allow(clippy::struct_excessive_bools, reason = "each is one thing that may go wrong by itself")]
 pub struct World {
     pub now: Timestamp,
     pub spec: CanaryRolloutSpec,

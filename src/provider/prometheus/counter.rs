@@ -52,11 +52,9 @@ pub(super) fn delta(series: &Series, window: &Window<'_>, of_run: bool, unknown:
 
 fn scraped_before(series: &Series, window: &Window<'_>, start: f64, unknown: &mut BTreeSet<(String, String)>) -> bool {
     let key = (series.label("job").to_owned(), series.label("instance").to_owned());
-    match window.targets {
-        Some(targets) => targets.get(&key).is_some_and(|since| *since <= start),
-        None => {
-            unknown.insert(key);
-            false
-        }
-    }
+    let Some(targets) = window.targets else {
+        unknown.insert(key);
+        return false;
+    };
+    targets.get(&key).is_some_and(|since| *since <= start)
 }

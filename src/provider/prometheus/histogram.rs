@@ -19,7 +19,7 @@ impl Buckets {
                 "+Inf" => f64::INFINITY,
                 other => other.parse::<f64>().map_err(|_| NoData { cause: Cause::BadReply, message: "a bucket's edge is not a number".to_owned() })? / unit,
             };
-            match edges.iter_mut().find(|(known, _)| *known == upper) {
+            match edges.iter_mut().find(|(known, _)| known.total_cmp(&upper).is_eq()) {
                 Some((_, sum)) => *sum += count,
                 None => edges.push((upper, count)),
             }

@@ -113,6 +113,7 @@ fn set_weight(patch: &mut Patch, rule: &Rule<'_>, index: usize, wanted: Option<i
 }
 
 /// The weight of a backend as it was found, if it was there then.
+#[allow(clippy::option_option, reason = "not there, without a weight, and with one are three things")]
 fn original(originals: &RouteOriginal, backend: &Value) -> Option<Option<i64>> {
     let key = backend_key(backend);
     originals.backends.iter().find(|known| known.backend == key).map(|known| known.weight)
