@@ -43,8 +43,8 @@ impl Error {
 /// The API server refuses a write because the object has changed since it was read.
 pub(super) fn is_stale(error: &kube::Error) -> bool {
     match error {
-        // A failed `test` of a JSON Patch comes as 422.
-        kube::Error::Api(status) => status.is_conflict() || (status.code == 422 && status.message.contains("test")),
+        // A JSON Patch whose `test` failed comes as 422 with no causes; a change that validation refuses names them.
+        kube::Error::Api(status) => status.is_conflict() || (status.code == 422 && status.details.as_ref().is_none_or(|details| details.causes.is_empty())),
         _ => false,
     }
 }

@@ -37,7 +37,7 @@ pub struct ReplicaSet {
     pub total: u32,
     /// Pods that are Ready.
     pub ready: u32,
-    /// Pods that have been ready long enough, if the status is of the newest spec.
+    /// Pods that have been ready long enough, those about to be removed aside.
     pub available: u32,
     /// What the API says about pods that could not be created.
     pub failure: Option<String>,
@@ -47,8 +47,6 @@ impl ReplicaSet {
     /// Reads what matters.
     pub fn read(object: &Value) -> Self {
         let labels = string_map(object, "/metadata/labels");
-        let current = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or_default();
-        let settled = current("/status/observedGeneration") >= current("/metadata/generation");
         let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
         let failure = conditions.into_iter().flatten().find(|condition| text(condition, "/type") == "ReplicaFailure" && text(condition, "/status") == "True");
         let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
@@ -65,7 +63,8 @@ impl ReplicaSet {
             replicas: count(object, "/spec/replicas", 1),
             total: count(object, "/status/replicas", 0),
             ready: count(object, "/status/readyReplicas", 0),
-            available: if settled { count(object, "/status/availableReplicas", 0) } else { 0 },
+            // Between a change of the size and its notice the status still counts the pods there are.
+            available: count(object, "/status/availableReplicas", 0).min(count(object, "/spec/replicas", 1)),
             failure: failure.map(|condition| text(condition, "/message")),
         }
     }
@@ -148,4 +147,25 @@ pub fn canary(deployment: &Deployment, namespace: &str, rollout: &str, name: &st
             "template": template,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_size_does_not_hide_the_pods_there_are() {
+        let grown = json!({"metadata": {"generation": 2}, "spec": {"replicas": 2}, "status": {"observedGeneration": 1, "availableReplicas": 1}});
+        assert_eq!(ReplicaSet::read(&grown).available, 1);
+        let shrunk = json!({"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": {"observedGeneration": 1, "availableReplicas": 4}});
+        assert_eq!(ReplicaSet::read(&shrunk).available, 1);
+    }
+
+    #[test]
+    fn a_taken_name_leads_to_another_revision() {
+        let template = json!({"spec": {"containers": []}});
+        assert_eq!(revision_of(&template, 0), revision_of(&template, 0));
+        assert_ne!(revision_of(&template, 0), revision_of(&template, 1));
+        assert_eq!(revision_of(&template, 0).len(), 10);
+    }
 }
