@@ -12,7 +12,7 @@ use crate::api::{
 /// one stays until the next pass, as any rise: whoever lowers a canary by hand has a reason.
 pub(super) fn seen(facts: &Facts<'_>, next: &mut Draft) -> bool {
     let Some(weight) = next.status.run.as_ref().map(|run| run.weight) else { return false };
-    let drifted = facts.found_routes().find(|(_, route)| route.state.canary.unwrap_or(Percent::ZERO) != weight);
+    let drifted = facts.found_routes().find(|(_, route)| !route.state.carries(weight));
     let Some((name, route)) = drifted else { return false };
     let live = route.state.canary.unwrap_or(Percent::ZERO);
     let object = format!("HTTPRoute/{name}");

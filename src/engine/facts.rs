@@ -95,7 +95,7 @@ impl<'a> Facts<'a> {
                 RouteSeen::Found(route) => {
                     let share = route.state.canary.unwrap_or(Percent::ZERO);
                     let absent = weight != Percent::ZERO || route.state.canary.is_none();
-                    if share != weight || !absent {
+                    if !route.state.carries(weight) || !absent {
                         return Err(format!("HTTPRoute {name} to carry {weight} (now {share})"));
                     }
                     if let Acceptance::Waiting(what) = &route.acceptance {

@@ -31,10 +31,25 @@ pub enum Want {
 pub struct RouteState {
     /// The canary's share of what both Services get, rounded up to a hundredth of a percent; `None` if its entry is absent.
     pub canary: Option<Percent>,
+    /// The two entries' weights, the stable one first, where both stand.
+    pub parts: Option<(i64, i64)>,
     /// Port of the stable Service's entry.
     pub port: Option<u16>,
     /// Weights as they stand, for putting back. Meaningful while the canary's entry is absent.
     pub weights: RouteOriginal,
+}
+
+impl RouteState {
+    /// Whether the canary has the share `weight`, as exactly as whole numbers beside other backends can say it.
+    pub fn carries(&self, weight: Percent) -> bool {
+        match self.parts {
+            None => weight == Percent::ZERO,
+            Some((stable, canary)) => {
+                let total = i128::from(stable.max(0)) + i128::from(canary.max(0));
+                total > 0 && total * i128::from(weight.hundredths()) / 10_000 == i128::from(canary)
+            }
+        }
+    }
 }
 
 /// A change of one object: JSON Patch operations, without the test of resourceVersion, which the shell adds.

@@ -81,6 +81,7 @@ pub fn read(route: &Value, target: &Target) -> Result<RouteState, RouteError> {
     let others = rule.backends.iter().enumerate().filter(|(index, _)| Some(*index) != rule.canary);
     let weights = others.map(|(_, backend)| BackendWeight { backend: backend_key(backend), weight: weight(backend) }).collect();
     Ok(RouteState {
+        parts: rule.canary.map(|index| (weight(stable).unwrap_or(1), weight(&rule.backends[index]).unwrap_or(1))),
         canary: rule.canary.map(|index| weights::share(weight(stable), weight(&rule.backends[index]))),
         port: stable.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok()),
         weights: RouteOriginal { backends: weights },
