@@ -1,1 +1,0 @@
-//! Drives the real test cluster: the acceptance scenarios and the demo.
