@@ -146,6 +146,9 @@ pub struct Run {
     pub of: i32,
     /// The canary's share, confirmed by the router.
     pub weight: Percent,
+    /// When the router confirmed that the new version stands in the route, at weight 0 so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entered_at: Option<Timestamp>,
     /// When the router confirmed that share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_confirmed_at: Option<Timestamp>,

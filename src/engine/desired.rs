@@ -69,7 +69,8 @@ pub(super) fn desired(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Desire
     };
     let Some(deployment) = &facts.seen.deployment else {
         let back = matches!(status.phase, Phase::RollingBack) || facts.seen.deletion != Deletion::No;
-        return Desired { route: back.then_some(Want::Absent), ..Desired::default() };
+        let route = if status.phase == Phase::RollingBack { Want::Drained } else { at_rest_route(facts, status) };
+        return Desired { route: back.then_some(route), ..Desired::default() };
     };
     match (status.phase, &status.run) {
         (Phase::Preparing | Phase::Shifting | Phase::Baking, Some(run)) => releasing(facts, status, run, deployment),
@@ -122,32 +123,37 @@ fn releasing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploym
         None => {}
     }
 
-    // A Service that traffic reaches is never pointed at other pods.
+    // A Service that traffic reaches, or did a moment ago, is never pointed at other pods.
     let current = facts.seen.services.get(&facts.plan.canary_service).and_then(|service| service.hash());
-    let repoint = current == Some(run.revision.as_str()) || facts.weight_confirmed(Percent::ZERO).is_ok();
+    let quiet = facts.entry_gone() || (facts.weight_confirmed(Percent::ZERO).is_ok() && facts.now >= run.started_at + facts.plan.settle.signed());
+    let repoint = current == Some(run.revision.as_str()) || quiet;
+    let introduced = run.intent.is_some() || run.entered_at.is_some();
     Desired {
         pause: Some(true),
         selector: Some(status.stable_revision.clone()),
         canary_service: repoint.then(|| Some(run.revision.clone())),
-        route: Some(want(weight)),
+        route: Some(if introduced { Want::Weight(weight) } else { Want::Drained }),
         sets,
         create,
     }
 }
 
-fn want(weight: Percent) -> Want {
-    if weight == Percent::ZERO { Want::Absent } else { Want::Weight(weight) }
+/// An entry leaves a moment after its weight: a proxy that learns of the missing backend before it
+/// learns of the weight would fail the requests in between.
+fn at_rest_route(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Want {
+    let ended = status.run.as_ref().and_then(|run| run.ended_at);
+    if ended.is_some_and(|ended| facts.now < ended + facts.plan.settle.signed()) { Want::Drained } else { Want::Absent }
 }
 
 fn going_back(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deployment: &Deployment) -> Desired {
     if !deployment.paused {
         // Kubernetes is rolling out by itself: the narrowed pods are about to go.
-        return Desired { selector: Some(None), route: Some(Want::Absent), ..Desired::default() };
+        return Desired { selector: Some(None), route: Some(Want::Drained), ..Desired::default() };
     }
     Desired {
         pause: Some(true),
         selector: Some(status.stable_revision.clone()),
-        route: Some(Want::Absent),
+        route: Some(Want::Drained),
         sets: others_held(facts, status, run, deployment),
         ..Desired::default()
     }
@@ -172,19 +178,19 @@ fn exchanging(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploy
         };
         sets.insert(new.name.clone(), want);
     }
-    let route = if stage >= Stage::RouteToStable { Want::Absent } else { want(run.weight) };
+    let route = if stage >= Stage::RouteToStable { Want::Drained } else { Want::Weight(run.weight) };
     Desired { pause: Some(true), selector: Some(Some(run.revision.clone())), route: Some(route), sets, ..Desired::default() }
 }
 
 fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Deployment, original_pause: bool) -> Desired {
     let leaving = facts.seen.deletion != Deletion::No;
-    let route_clear = facts.weight_confirmed(Percent::ZERO).is_ok();
-    let canary_service = route_clear.then_some(None);
+    let route = Some(at_rest_route(facts, status));
+    let canary_service = facts.entry_gone().then_some(None);
     if !deployment.paused && !deployment.complete() && !leaving {
-        return Desired { selector: Some(None), route: Some(Want::Absent), canary_service, ..Desired::default() };
+        return Desired { selector: Some(None), route, canary_service, ..Desired::default() };
     }
     let Some(serving) = facts.serving(status) else {
-        return Desired { route: Some(Want::Absent), ..Desired::default() };
+        return Desired { route, ..Desired::default() };
     };
     let at_serving = facts.wants(serving);
     let others = || facts.seen.replica_sets.iter().filter(|set| set.hash != serving.hash);
@@ -199,7 +205,7 @@ fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Deploym
         // Unpausing would ship a version that nobody judged.
         (true, _) => None,
     };
-    Desired { pause, selector: Some(selector), canary_service, route: Some(Want::Absent), sets, create: None }
+    Desired { pause, selector: Some(selector), canary_service, route, sets, create: None }
 }
 
 /// At rest a ReplicaSet besides the serving one is kept for a while, remembered, given back, or removed.

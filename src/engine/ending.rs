@@ -101,7 +101,7 @@ pub(super) fn released(facts: &Facts<'_>, next: &Draft, wanted: &Desired, action
     let settled = !next.active() && next.status.kept.is_empty() && next.status.originals.released;
     let held = facts.seen.replica_sets.iter().any(|set| set.held_by.is_some());
     let narrowed = wanted.selector.as_ref().is_some_and(Option::is_some);
-    let routed = facts.weight_confirmed(Percent::ZERO).is_err();
+    let routed = !facts.entry_gone();
     let nothing_left = actions.iter().all(|action| matches!(action, Action::Answer { .. } | Action::Forget { .. }));
     let target_gone = facts.seen.deployment.is_none();
     gone && (untouched || (settled && nothing_left && !routed && (target_gone || (!held && !narrowed))))

@@ -94,8 +94,7 @@ impl<'a> Facts<'a> {
                 RouteSeen::Unusable(error) => return Err(format!("HTTPRoute {name}: {error}")),
                 RouteSeen::Found(route) => {
                     let share = route.state.canary.unwrap_or(Percent::ZERO);
-                    let absent = weight != Percent::ZERO || route.state.canary.is_none();
-                    if !route.state.carries(weight) || !absent {
+                    if !route.state.carries(weight) {
                         return Err(format!("HTTPRoute {name} to carry {weight} (now {share})"));
                     }
                     if let Acceptance::Waiting(what) = &route.acceptance {
@@ -105,6 +104,16 @@ impl<'a> Facts<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The new version has an entry in every route.
+    pub fn entry_stands(&self) -> bool {
+        self.found_routes().all(|(_, route)| route.state.canary.is_some())
+    }
+
+    /// No route has an entry of ours, and the data plane knows.
+    pub fn entry_gone(&self) -> bool {
+        self.weight_confirmed(Percent::ZERO).is_ok() && self.found_routes().all(|(_, route)| route.state.canary.is_none())
     }
 
     /// Why nothing new is begun, if anything needed is missing or unfit.

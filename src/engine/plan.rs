@@ -42,12 +42,12 @@ fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> 
     for (name, route) in facts.found_routes() {
         let originals = status.originals.routes.get(name).unwrap_or(&none);
         let downward = match want {
-            Want::Absent => true,
+            Want::Absent | Want::Drained => true,
             Want::Weight(weight) => route.state.canary.is_some_and(|share| share > weight),
         };
         match gateway_api::plan(&route.live, &target, want, originals) {
             Ok(Some(change)) => {
-                let to_zero = want == Want::Absent && route.state.canary.is_some();
+                let to_zero = matches!(want, Want::Absent | Want::Drained) && route.state.canary.is_some();
                 actions.push((downward, Action::Patch { kind: Kind::HttpRoute, name: name.to_owned(), patch: change, to_zero }));
             }
             // Let go of the fields once nothing of ours stands in them, so that Git tools see them as theirs again.

@@ -2,8 +2,8 @@
 
 use super::{Draft, ending, facts::Facts, notice::Reason, shifting};
 use crate::api::{
-    CanaryRolloutStatus,
-    status::{Growing, Intent, Outcome, Phase},
+    CanaryRolloutStatus, Percent,
+    status::{Growing, Intent, Outcome, Phase, Run},
 };
 
 pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
@@ -24,9 +24,7 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     if run.paused_for.is_some() || !accepted {
         return;
     }
-    // The route must be as found before our entry is put in.
-    if facts.weight_confirmed(crate::api::Percent::ZERO).is_err() {
-        give_up_late(facts, next, &growing);
+    if !introduced(facts, &run, &growing, next) {
         return;
     }
     let seconds = facts.now.duration_since(growing.since).as_secs();
@@ -38,6 +36,37 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
         run.intent = Some(Intent { weight: growing.weight, at: now });
         run.growing = None;
     });
+}
+
+/// The new version stands in the route at weight 0, and the data plane has had time to learn of it:
+/// a proxy that learns of a share before it learns of the backend would fail that share.
+fn introduced(facts: &Facts<'_>, run: &Run, growing: &Growing, next: &mut Draft) -> bool {
+    if let Some(intent) = &run.intent {
+        match facts.weight_confirmed(Percent::ZERO) {
+            Ok(()) if facts.entry_stands() => next.change(|run| {
+                run.intent = None;
+                run.entered_at = Some(facts.now);
+            }),
+            waiting => shifting::give_up_unaccepted(facts, intent, &waiting.err().unwrap_or_default(), next),
+        }
+        return false;
+    }
+    match run.entered_at {
+        Some(entered) if facts.entry_stands() => facts.now >= entered + facts.plan.settle.signed(),
+        // The route must be as found before our entry is put in.
+        _ if facts.weight_confirmed(Percent::ZERO).is_err() => {
+            give_up_late(facts, next, growing);
+            false
+        }
+        _ => {
+            let intent = Intent { weight: Percent::ZERO, at: facts.now };
+            next.change(|run| {
+                run.entered_at = None;
+                run.intent = Some(intent);
+            });
+            false
+        }
+    }
 }
 
 /// Rolls back once pods have been waited for as long as the plan allows.

@@ -129,7 +129,15 @@ fn message(facts: &Facts<'_>, refusal: Option<&(Refusal, String)>, next: &Draft)
 fn preparing_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused: Option<String>) -> String {
     let Some(growing) = &run.growing else { return "preparing".to_owned() };
     let held = held(run).or(refused).map(|text| format!("{text}; ")).unwrap_or_default();
-    let deadline = clock(growing.since + facts.plan.progress_deadline.signed());
+    let deadline = facts.plan.progress_deadline.signed();
+    if let Some(intent) = &run.intent {
+        let waiting = facts.weight_confirmed(Percent::ZERO).err().unwrap_or_else(|| "the new version's entry in the route".to_owned());
+        return format!("{held}pods ready; waiting for {waiting}; rolls back at {}", clock(intent.at + deadline));
+    }
+    if let Some(entered) = run.entered_at.filter(|_| facts.ready_for_traffic(run) >= facts.size_for(growing.weight)) {
+        return format!("{held}pods ready; in the route at 0% since {}", clock(entered));
+    }
+    let deadline = clock(growing.since + deadline);
     format!("{held}{}; rolls back at {deadline}", preparing::waiting_for_pods(facts, status, growing))
 }
 

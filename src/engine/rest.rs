@@ -98,6 +98,7 @@ fn start(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next:
         step: 0,
         of: i32::try_from(facts.plan.steps.len()).unwrap_or(i32::MAX),
         weight: crate::api::Percent::ZERO,
+        entered_at: None,
         weight_confirmed_at: None,
         step_started_at: None,
         intent: None,

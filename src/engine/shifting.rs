@@ -86,11 +86,7 @@ fn lost_capacity(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
 fn confirm(facts: &Facts<'_>, intent: &Intent, next: &mut Draft) {
     let from = next.status.run.as_ref().map_or(Percent::ZERO, |run| run.weight);
     if let Err(waiting) = facts.weight_confirmed(intent.weight) {
-        if facts.now >= intent.at + facts.plan.progress_deadline.signed() {
-            let message = format!("not accepted within {}: waiting for {waiting}", facts.plan.progress_deadline);
-            next.tell(Reason::RouteNotAccepted, message.clone());
-            ending::go_back(next, Outcome::RolledBack, "RouteNotAccepted", &message);
-        }
+        give_up_unaccepted(facts, intent, &waiting, next);
         return;
     }
     let seconds = facts.now.duration_since(intent.at).as_millis();
@@ -120,6 +116,16 @@ fn confirm(facts: &Facts<'_>, intent: &Intent, next: &mut Draft) {
         run.hold_waived = false;
     });
     next.forget_evidence(facts);
+}
+
+/// Rolls back once the router has been waited for as long as the plan allows.
+pub(super) fn give_up_unaccepted(facts: &Facts<'_>, intent: &Intent, waiting: &str, next: &mut Draft) {
+    if facts.now < intent.at + facts.plan.progress_deadline.signed() {
+        return;
+    }
+    let message = format!("not accepted within {}: waiting for {waiting}", facts.plan.progress_deadline);
+    next.tell(Reason::RouteNotAccepted, message.clone());
+    ending::go_back(next, Outcome::RolledBack, "RouteNotAccepted", &message);
 }
 
 /// A person's pause, by action or in the spec.

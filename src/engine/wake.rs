@@ -10,7 +10,11 @@ pub(super) fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Ti
     let plan = facts.plan;
     let mut moments: Vec<Timestamp> = status.kept.iter().map(|kept| kept.until).collect();
     moments.extend(facts.seen.actions.iter().filter_map(|action| Some(action.decided? + super::requests::FORGET_AFTER)));
+    let settle = plan.settle.signed();
+    moments.extend(status.run.as_ref().and_then(|run| Some(run.ended_at? + settle)));
     if let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) {
+        moments.push(run.started_at + settle);
+        moments.extend(run.entered_at.map(|entered| entered + settle));
         let deadline = plan.progress_deadline.signed();
         moments.extend(run.growing.as_ref().map(|growing| growing.since + deadline));
         moments.extend(run.intent.as_ref().map(|intent| intent.at + deadline));

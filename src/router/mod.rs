@@ -22,7 +22,9 @@ pub struct Target {
 pub enum Want {
     /// Nothing of ours: the canary's entry is gone, all weights as found.
     Absent,
-    /// The canary's entry with this share of what both Services get. `Weight(0%)` is written as [`Want::Absent`].
+    /// The canary gets nothing: its entry, if it stands, has weight 0.
+    Drained,
+    /// The canary's entry with this share of what both Services get; 0% is an entry with weight 0.
     Weight(Percent),
 }
 

@@ -117,7 +117,7 @@ fn the_stable_template_again_is_a_rollback_without_any_check() {
     world.apply_version("v1");
     world.settle();
     assert_eq!(world.status.phase, Phase::RolledBack);
-    assert_eq!((world.canary_share(), world.status.history[0].reason.as_str()), (None, "Reverted"));
+    assert_eq!((world.share(), world.status.history[0].reason.as_str()), (0, "Reverted"));
     assert_eq!(condition(&world, "Promoted"), ("True", "AtStable"));
     assert_eq!(condition(&world, "RolledBack").0, "False");
 }
@@ -145,7 +145,8 @@ fn abort_reaches_0_during_a_pause_and_without_metrics() {
     world.answers = false;
     world.ask(Verb::Abort);
     world.settle();
-    assert_eq!((world.canary_share(), condition(&world, "RolledBack").1), (None, "Aborted"));
+    assert_eq!((world.share(), condition(&world, "RolledBack").1), (0, "Aborted"));
+    world.until("the entry to go", |world| world.canary_share().is_none());
     world.ask(Verb::Abort);
     world.settle();
     assert_eq!(world.status.actions.last().unwrap().reason, "NothingToAbort");
@@ -194,7 +195,7 @@ fn a_gateway_that_does_not_accept_ends_the_release() {
     world.accepts = false;
     world.until("25% to be written", |world| world.status.phase == Phase::RollingBack || world.weights.len() > 1);
     world.until("the way back", |world| world.status.phase == Phase::RollingBack);
-    assert!(world.canary_share().is_none());
+    assert_eq!(world.share(), 0);
     world.accepts = true;
     world.until_phase(Phase::RolledBack);
     assert_eq!(condition(&world, "RolledBack").1, "RouteNotAccepted");
@@ -271,7 +272,7 @@ proptest! {
         world.ask(Verb::Abort);
         world.until("the end", |world| matches!(world.status.phase, Phase::Idle | Phase::RolledBack | Phase::Succeeded | Phase::Preparing | Phase::Shifting));
         let rolled_back = world.status.history.first().is_some_and(|entry| entry.reason == "Aborted");
-        prop_assert!(!rolled_back || world.status.phase != Phase::RolledBack || world.canary_share().is_none());
+        prop_assert!(!rolled_back || world.status.phase != Phase::RolledBack || world.share() == 0);
     }
 
     /// Deciding never panics, whatever the status says.

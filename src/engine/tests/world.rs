@@ -204,6 +204,7 @@ impl World {
                 self.objects.entry((*kind, name)).or_insert_with(|| (**object).clone());
             }
             Action::Patch { kind, name, patch, .. } => {
+                let before = self.canary_share();
                 let object = self.objects.get_mut(&(*kind, name.clone())).unwrap();
                 let patch: json_patch::Patch = serde_json::from_value(json!(patch)).unwrap();
                 json_patch::patch(object, &patch).unwrap();
@@ -211,8 +212,17 @@ impl World {
                     object["metadata"]["generation"] = json!(generation + 1);
                 }
                 if *kind == Kind::HttpRoute {
-                    let share = self.canary_share().map_or(0, Percent::hundredths);
-                    self.weights.push(share);
+                    let after = self.canary_share();
+                    let none = |share: Option<Percent>| share.is_none_or(|share| share == Percent::ZERO);
+                    // Proxies learn of backends and of shares in any order.
+                    assert!(
+                        before.is_some() == after.is_some() || (none(before) && none(after)),
+                        "a backend came or went with its share: {before:?} → {after:?}"
+                    );
+                    let share = self.share();
+                    if self.weights.last().copied().unwrap_or_default() != share {
+                        self.weights.push(share);
+                    }
                 }
             }
             Action::Delete { kind, name } => {
@@ -229,6 +239,11 @@ impl World {
     pub fn canary_share(&self) -> Option<Percent> {
         let target = Target { stable: "catalog".to_owned(), canary: "catalog-canary".to_owned() };
         gateway_api::read(self.get(Kind::HttpRoute, "catalog"), &target).unwrap().canary
+    }
+
+    /// The new version's share in hundredths of a percent; 0 without an entry.
+    pub fn share(&self) -> u32 {
+        self.canary_share().map_or(0, Percent::hundredths)
     }
 
     /// What must hold at every moment.

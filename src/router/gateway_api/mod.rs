@@ -93,7 +93,8 @@ pub fn plan(route: &Value, target: &Target, want: Want, originals: &RouteOrigina
     let rule = find_rule(route, target)?;
     let patch = match want {
         Want::Absent => absent(&rule, originals),
-        Want::Weight(weight) if weight == Percent::ZERO => absent(&rule, originals),
+        Want::Drained if rule.canary.is_none() => Vec::new(),
+        Want::Drained => present(&rule, target, Percent::ZERO, originals),
         Want::Weight(weight) => present(&rule, target, weight, originals),
     };
     Ok((!patch.is_empty()).then_some(patch))

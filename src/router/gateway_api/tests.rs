@@ -110,6 +110,16 @@ fn only_a_hand_edited_weight_is_put_back() {
 }
 
 #[test]
+fn a_drained_entry_stands_at_0_and_none_is_added() {
+    let live = simple();
+    let originals = read(&live, &target()).unwrap().weights;
+    assert_eq!(plan(&live, &target(), Want::Drained, &originals).unwrap(), None);
+    let quarter = apply(&live, plan(&live, &target(), Want::Weight(percent(2_500)), &originals).unwrap());
+    let drained = apply(&quarter, plan(&quarter, &target(), Want::Drained, &originals).unwrap());
+    assert_eq!(weights_of(&drained, 0), vec![("catalog".to_owned(), Some(100)), ("catalog-canary".to_owned(), Some(0))]);
+}
+
+#[test]
 fn our_marks_of_ownership_can_be_dropped() {
     let mut live = simple();
     live["metadata"]["managedFields"] = json!([{"manager": "kubectl", "time": "2026-01-01T00:00:00Z"}, {"manager": "warmfront"}, {"manager": "contour", "subresource": "status", "time": "2026-02-01T00:00:00Z"}]);
@@ -152,7 +162,7 @@ fn any_weight() -> impl Strategy<Value = Option<i64>> {
 
 proptest! {
     #[test]
-    fn writes_what_it_reads_once_and_puts_back_to_the_byte(stable in any_weight(), third in any_weight(), lone: bool, shares in proptest::collection::vec(1..=10_000_u32, 1..5)) {
+    fn writes_what_it_reads_once_and_puts_back_to_the_byte(stable in any_weight(), third in any_weight(), lone: bool, shares in proptest::collection::vec(0..=10_000_u32, 1..5)) {
         let live = if lone { simple() } else { with_third(stable, third) };
         let (rule, originals) = (usize::from(!lone), read(&live, &target()).unwrap().weights);
         let mut now = live.clone();

@@ -1,0 +1,39 @@
+//! Acceptance scenarios on the real cluster, named by their numbers; `make test` runs them.
+//!
+//! All times are shortened together: a tick is 2 s, a deadline tens of seconds.
+
+mod metrics;
+mod pods;
+mod requests;
+mod route;
+mod start;
+
+use serde_json::{Value, json};
+use warmfront::api::{CanaryRolloutStatus, status::Phase};
+use warmfront_e2e::condition;
+
+/// Requests a second where a scenario needs evidence: 50 of them at 25% take two seconds.
+const RATE: u32 = 100;
+
+/// One step that does not end by itself, and the last one.
+fn stays_at(weight: i32) -> Value {
+    json!({"steps": [{"weight": weight, "hold": "1h"}, {"weight": 100}]})
+}
+
+/// The route's rules, its only backend being the app.
+fn plain() -> Value {
+    json!([{"backendRefs": [{"name": "catalog", "port": 80}]}])
+}
+
+fn is(status: &CanaryRolloutStatus, kind: &str, value: &str, reason: &str) {
+    assert_eq!(condition(status, kind), (value, reason), "{kind} of {status:?}");
+}
+
+/// Outcome and reason of the newest run that ended.
+fn last_ended(status: &CanaryRolloutStatus) -> (String, String) {
+    status.history.first().map(|entry| (entry.outcome.to_string(), entry.reason.clone())).unwrap_or_default()
+}
+
+fn at_rest(status: &CanaryRolloutStatus) -> bool {
+    matches!(status.phase, Phase::Idle | Phase::Succeeded | Phase::RolledBack)
+}

@@ -1,0 +1,72 @@
+//! What the figures decide, and what becomes of a release without them.
+
+use serde_json::json;
+use warmfront::{
+    api::{MetricSourceSpec, status::Phase},
+    controller::caches::Kinds,
+};
+use warmfront_e2e::{Load, Record, Shop, canary_percent, condition, load::Connections, shop::steps};
+
+use super::{RATE, is};
+
+#[tokio::test]
+#[ignore = "needs the test cluster: make test"]
+async fn s29_an_outage_of_the_metrics_holds_and_never_rolls_back() -> anyhow::Result<()> {
+    let source = kube::Api::<kube::api::DynamicObject>::all_with(Shop::client().await?, &Kinds::source());
+    let mut object = source.get("default").await?;
+    let url = serde_json::from_value::<MetricSourceSpec>(object.data["spec"].clone())?.prometheus.url;
+    object.metadata = kube::api::ObjectMeta { name: Some("outage".to_owned()), ..kube::api::ObjectMeta::default() };
+    let _ = source.delete("outage", &kube::api::DeleteParams::default()).await;
+    source.create(&kube::api::PostParams::default(), &object).await?;
+    let turn = async |url: &str| -> anyhow::Result<()> {
+        let patch = kube::api::Patch::Merge(json!({"spec": {"prometheus": {"url": url}}}));
+        source.patch("outage", &kube::api::PatchParams::default(), &patch).await?;
+        Ok(())
+    };
+    // Nothing listens on the discard port.
+    let dead = "http://10.77.0.1:9";
+
+    let shop =
+        Shop::adopted("s29", json!({"steps": steps(&[25, 50, 100]), "metrics": {"interval": "2s", "source": "outage"}, "noDataDeadline": "15s"})).await?;
+    let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
+    shop.release(&[("VERSION", "v2")]).await?;
+    shop.at(1, 25).await?;
+    let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
+    turn(dead).await?;
+    let down = shop.until("noData", |status| status.checks.iter().all(|check| check.cause == Some(warmfront::api::status::Cause::ProviderDown))).await?;
+    is(&down, "Paused", "False", "NotPaused");
+    turn(&url).await?;
+    shop.at(1, 50).await?;
+    assert_eq!(weights.so_far().await?, [25, 50], "a short outage: it stays, then goes on");
+
+    turn(dead).await?;
+    let paused = shop.until("the pause", |status| condition(status, "Paused") == ("True", "NoData")).await?;
+    assert_eq!(paused.phase, Phase::Shifting);
+    assert_eq!(weights.so_far().await?, [25, 50], "a long outage rolls nothing back");
+    turn(&url).await?;
+    let status = shop.ended(1, Phase::Succeeded).await?;
+    is(&status, "Promoted", "True", "Promoted");
+    let (failed, failures) = load.stop().await?;
+    assert_eq!(failed, 0, "{failures}");
+    source.delete("outage", &kube::api::DeleteParams::default()).await?;
+    shop.close().await
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster: make test"]
+async fn s34_errors_above_the_limit_at_a_quarter() -> anyhow::Result<()> {
+    let shop = Shop::adopted("s34", json!({})).await?;
+    let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
+    let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
+    shop.release(&[("VERSION", "v2"), ("FAULT_ERROR_SHARE", "0.25")]).await?;
+    let status = shop.ended(1, Phase::RolledBack).await?;
+    is(&status, "RolledBack", "True", "ErrorRateAboveMax");
+    assert_eq!(weights.so_far().await?, [0, 25, 0]);
+    let said = status.conditions.iter().find(|condition| condition.type_ == "RolledBack").map(|condition| condition.message.as_str()).unwrap_or_default();
+    for part in ["error-rate", "25", "<= 2%", "3 of the last", "requests"] {
+        assert!(said.contains(part), "`{said}` names check, value, limit and samples: {part}");
+    }
+    let (failed, failures) = load.stop().await?;
+    assert!(failed > 0 && failures.as_object().is_some_and(|kinds| kinds.len() == 1), "only the version's own errors: {failures}");
+    shop.close().await
+}
