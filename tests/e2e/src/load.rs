@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 
 /// Runs until it is stopped or dropped, and by itself for ten minutes at most.
 pub struct Load {
-    child: Child,
+    _child: Child,
     summary: PathBuf,
 }
 
@@ -36,7 +36,7 @@ impl Load {
             .kill_on_drop(true)
             .spawn()
             .context("starting catalog-load")?;
-        let load = Self { child, summary };
+        let load = Self { _child: child, summary };
         load.settled().await?;
         Ok(load)
     }
@@ -69,10 +69,15 @@ impl Load {
     }
 
     /// Stops it and tells how many requests failed, by kind.
-    pub async fn stop(mut self) -> anyhow::Result<(u64, Value)> {
+    pub async fn stop(self) -> anyhow::Result<(u64, Value)> {
         let summary = self.settled().await?;
-        self.child.kill().await?;
-        let _ = tokio::fs::remove_file(&self.summary).await;
         Ok((summary["failed"].as_u64().unwrap_or_default(), summary["failures"].clone()))
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        // The process ends when its handle is dropped.
+        let _ = std::fs::remove_file(&self.summary);
     }
 }

@@ -83,7 +83,6 @@ impl Shop {
             {"name": "DATABASE_URL", "value": "postgres://postgres@postgres.shop/postgres"},
             {"name": "REDIS_URL", "value": "redis://redis.shop/"},
             {"name": "CACHE_KEY_PREFIX", "value": self.namespace},
-            {"name": "PRODUCTS", "value": "1000"},
         ]);
         let container = json!({
             "name": "catalog", "image": "localhost/catalog:test", "imagePullPolicy": "IfNotPresent", "env": env,
@@ -239,6 +238,12 @@ impl Shop {
         let mut pods: Vec<_> = living.map(|pod| (pod.name_any(), pod.uid().unwrap_or_default())).collect();
         pods.sort();
         Ok(pods)
+    }
+
+    /// Waits until the spec of an object is as it was found.
+    pub async fn as_found(&self, resource: &ApiResource, name: &str, found: &Value) -> anyhow::Result<()> {
+        let same = |object: Option<&DynamicObject>| object.is_some_and(|object| object.data["spec"] == *found);
+        until(&self.api(resource), name, &format!("{} {name} is as it was found: {found}", resource.kind), PATIENCE, same).await.map(|_| ())
     }
 
     /// Revision numbers and the value of VERSION of the ReplicaSets that the Deployment owns, as `kubectl rollout history` reads them.

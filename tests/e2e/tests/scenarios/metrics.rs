@@ -63,7 +63,8 @@ async fn s34_errors_above_the_limit_at_a_quarter() -> anyhow::Result<()> {
     is(&status, "RolledBack", "True", "ErrorRateAboveMax");
     assert_eq!(weights.so_far().await?, [0, 25, 0]);
     let said = status.conditions.iter().find(|condition| condition.type_ == "RolledBack").map(|condition| condition.message.as_str()).unwrap_or_default();
-    for part in ["error-rate", "25", "<= 2%", "3 of the last", "requests"] {
+    let value = status.checks.iter().find_map(|check| check.value.clone()).unwrap_or_default();
+    for part in ["error-rate", &value, "<= 2%", "3 of the last", "requests in this step"] {
         assert!(said.contains(part), "`{said}` names check, value, limit and samples: {part}");
     }
     let (failed, failures) = load.stop().await?;

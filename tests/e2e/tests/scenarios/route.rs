@@ -58,7 +58,7 @@ async fn s40_everything_else_in_the_route_stays() -> anyhow::Result<()> {
     let before = shop.spec(&Kinds::http_route(), "catalog").await?;
     let legacy = shop.spec(&Kinds::service(), "legacy").await?;
     shop.rollout(
-        json!({"steps": steps(&[25, 50, 100]), "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}, "settle": "500ms", "alsoNarrow": ["legacy"]}}),
+        json!({"steps": steps(&[25, 50, 100]), "keepStable": "5s", "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}, "settle": "500ms", "alsoNarrow": ["legacy"]}}),
     )
     .await?;
     shop.paused().await?;
@@ -76,8 +76,8 @@ async fn s40_everything_else_in_the_route_stays() -> anyhow::Result<()> {
     assert_eq!(weights.so_far().await?, [0, 25, 50, 100, 0]);
     assert_eq!(shares.so_far().await?, [2000], "the third backend's share at every moment");
     assert_eq!(others.so_far().await?.len(), 1, "rules, filters and timeouts at every moment");
-    assert_eq!(shop.spec(&Kinds::http_route(), "catalog").await?, before, "the route is as found");
-    assert_eq!(shop.spec(&Kinds::service(), "legacy").await?, legacy, "the other Service is as found");
+    shop.as_found(&Kinds::http_route(), "catalog", &before).await?;
+    shop.as_found(&Kinds::service(), "legacy", &legacy).await?;
     let (failed, failures) = load.stop().await?;
     assert_eq!(failed, 0, "{failures}");
     shop.close().await
