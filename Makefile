@@ -1,8 +1,12 @@
 # What can be done here; `make` lists it. CI runs `make test`.
 SHELL := /bin/bash
 TARGET := x86_64-unknown-linux-gnu
+# What tests/cluster/toolchain has installed is found first.
+CACHE := $(or $(WARMFRONT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmfront)
+export PATH := $(CACHE)/tools/bin:$(PATH)
+SCRIPTS := .ci/run $(shell grep -lE '^\#!.*bash' tests/cluster/* 2>/dev/null)
 
-.PHONY: help test lint unit generate release cluster cluster-down demo demo-down
+.PHONY: help test lint unit generate release cluster cluster-down demo demo-down rust
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -11,17 +15,23 @@ test: lint unit ## Run all tests, those on a real cluster included
 	$(MAKE) release
 	tests/cluster/run-tests
 
-lint: ## Check format and lints
+rust:
+	@tests/cluster/toolchain rust
+
+lint: rust ## Check format, lints, dependencies and scripts
+	@tests/cluster/toolchain deny shellcheck
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo deny --log-level warn check bans licenses sources
+	shellcheck -x -P SCRIPTDIR -S warning $(SCRIPTS)
 
-unit: ## Run the tests that need no cluster
+unit: rust ## Run the tests that need no cluster
 	cargo test --workspace --locked
 
-generate: ## Write the generated files (CRDs, RBAC)
+generate: rust ## Write the generated files (CRDs, RBAC)
 	UPDATE=1 cargo test --locked --test generated
 
-release: ## Build the static binaries
+release: rust ## Build the static binaries
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target $(TARGET) -p warmfront -p catalog
 
 cluster: ## Bring a local cluster up

@@ -2,6 +2,7 @@
 //!
 //! All times are shortened together: a tick is 2 s, a deadline tens of seconds.
 
+mod admission;
 mod metrics;
 mod pods;
 mod requests;
