@@ -9,7 +9,7 @@ use super::{
 use crate::{
     api::{CanaryRolloutStatus, Percent, Plan, condition::Refusal, status::Run},
     router::{Acceptance, RouteError, Target},
-    workload::{deployment::Deployment, replica_set::ReplicaSet},
+    workload::{deployment::Deployment, pod, replica_set::ReplicaSet},
 };
 
 /// The plan in force and one look at the world.
@@ -62,7 +62,7 @@ impl<'a> Facts<'a> {
     pub fn ready_behind(&self, service: &str, replica_set: &str) -> (u32, u32) {
         let (mut own, mut others) = (0, 0);
         for endpoint in self.seen.endpoints.get(service).into_iter().flatten().filter(|endpoint| endpoint.ready) {
-            if is_pod_of(&endpoint.pod, replica_set) { own += 1 } else { others += 1 }
+            if pod::is_of(&endpoint.pod, replica_set) { own += 1 } else { others += 1 }
         }
         (own, others)
     }
@@ -134,6 +134,14 @@ impl<'a> Facts<'a> {
             let why = format!("the selector of Deployment {} must consist of matchLabels: Services cannot express anything else", plan.deployment);
             return Some((Refusal::UnsupportedWorkload, why));
         }
+        if deployment.name.len() > pod::LONGEST_DEPLOYMENT {
+            let why = format!(
+                "the name of Deployment {} is longer than {} characters: Kubernetes would cut its pods' names, and versions could not be told apart",
+                plan.deployment,
+                pod::LONGEST_DEPLOYMENT
+            );
+            return Some((Refusal::UnsupportedWorkload, why));
+        }
         self.unfit_service(deployment).or_else(|| self.unfit_route()).or_else(|| self.several_active(deployment, status)).or_else(|| {
             let missing = self.seen.source.is_none() && !plan.checks.is_empty();
             missing.then(|| {
@@ -188,9 +196,4 @@ impl<'a> Facts<'a> {
             (Refusal::RolloutIncomplete, why)
         })
     }
-}
-
-/// Pods are named after their ReplicaSet with one more part.
-pub(super) fn is_pod_of(pod: &str, replica_set: &str) -> bool {
-    pod.strip_prefix(replica_set).and_then(|rest| rest.strip_prefix('-')).is_some_and(|rest| !rest.is_empty() && !rest.contains('-'))
 }

@@ -132,10 +132,10 @@ fn preparing_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run,
     let deadline = facts.plan.progress_deadline.signed();
     if let Some(intent) = &run.intent {
         let waiting = facts.weight_confirmed(Percent::ZERO).err().unwrap_or_else(|| "the new version's entry in the route".to_owned());
-        return format!("{held}pods ready; waiting for {waiting}; rolls back at {}", clock(intent.at + deadline));
+        return format!("{held}pods ready, waiting for {waiting}; rolls back at {}", clock(intent.at + deadline));
     }
     if let Some(entered) = run.entered_at.filter(|_| facts.ready_for_traffic(run) >= facts.size_for(growing.weight)) {
-        return format!("{held}pods ready; in the route at 0% since {}", clock(entered));
+        return format!("{held}in the route at 0%, first weight at {}", clock(entered + facts.plan.settle.signed()));
     }
     let deadline = clock(growing.since + deadline);
     format!("{held}{}; rolls back at {deadline}", preparing::waiting_for_pods(facts, status, growing))

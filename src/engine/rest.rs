@@ -6,7 +6,7 @@ use crate::{
         CanaryRolloutStatus,
         status::{CanaryRolloutStatus as Status, Figures, Growing, Kept, Outcome, Phase, Rejected, Run},
     },
-    workload::{deployment::Deployment, replica_set, replica_set::ReplicaSet},
+    workload::{deployment::Deployment, pod, replica_set, replica_set::ReplicaSet},
 };
 
 pub(super) fn rest(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
@@ -135,13 +135,13 @@ fn start(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next:
     );
 }
 
-/// A revision whose ReplicaSet's name is not taken by another template.
+/// A revision whose ReplicaSet, and pods, are not named like those of another template.
 fn free_revision(facts: &Facts<'_>, deployment: &Deployment) -> (String, String) {
     let mut attempt = 0;
     loop {
         let revision = replica_set::revision_of(&deployment.template, attempt);
         let name = format!("{}-{revision}", deployment.name);
-        if attempt == u32::MAX || !facts.seen.replica_sets.iter().any(|set| set.name == name) {
+        if attempt == u32::MAX || !facts.seen.replica_sets.iter().any(|set| pod::prefix(&set.name) == pod::prefix(&name)) {
             return (revision, name);
         }
         attempt += 1;

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     Answer, NoData, Question,
-    prometheus::{self, Ask, Interpretation, Targets, Value},
+    prometheus::{self, Ask, Interpretation, Known, Value},
 };
 use crate::api::{metric_source::MetricSourceSpec, status::Cause};
 
@@ -46,24 +46,23 @@ impl Shell {
         }))
         .await;
         let replies: BTreeMap<_, _> = replies.into_iter().collect();
-        match prometheus::interpret(spec, question, &replies, None) {
+        let unknown = match prometheus::interpret(spec, question, &replies, None) {
+            Interpretation::Done(answer) => return answer,
+            Interpretation::Ask(unknown) => unknown,
+        };
+        let mut known = Known::default();
+        if !unknown.ages_of.is_empty() {
+            // Unknown ages count nothing; the tick stands without them.
+            let reply = self.query(spec, &prometheus::ask_targets(spec, question, &unknown.ages_of)).await;
+            known.ages = reply.map(|value| prometheus::read_ages(&value)).unwrap_or_default();
+        }
+        if unknown.pods {
+            let reply = self.query(spec, &prometheus::ask_pods(spec, question)).await;
+            known.up = reply.map(|value| prometheus::read_up(spec, &value)).unwrap_or_default();
+        }
+        match prometheus::interpret(spec, question, &replies, Some(&known)) {
             Interpretation::Done(answer) => answer,
-            Interpretation::NeedTargets(targets) => {
-                let known = match self.query(spec, &prometheus::ask_targets(spec, question, &targets)).await {
-                    Ok(Value::Matrix(series)) => series
-                        .iter()
-                        .filter_map(|one| {
-                            let since = one.samples.first()?.0;
-                            Some(((one.label("job").to_owned(), one.label("instance").to_owned()), since))
-                        })
-                        .collect(),
-                    _ => Targets::new(),
-                };
-                match prometheus::interpret(spec, question, &replies, Some(&known)) {
-                    Interpretation::Done(answer) => answer,
-                    Interpretation::NeedTargets(_) => Vec::new(),
-                }
-            }
+            Interpretation::Ask(_) => Vec::new(),
         }
     }
 

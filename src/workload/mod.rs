@@ -4,6 +4,7 @@
 //! controller's shell reads and writes.
 
 pub mod deployment;
+pub mod pod;
 pub mod replica_set;
 pub mod service;
 

@@ -9,6 +9,8 @@ mod query;
 mod reply;
 
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,9 +22,12 @@ pub use query::check_placeholders;
 pub use reply::{Series, Value, parse};
 
 use super::{Answer, Counts, NoData, Quantity, Question, Reading};
-use crate::api::{
-    metric_source::{CachePreset, MetricSourceSpec, Preset},
-    status::Cause,
+use crate::{
+    api::{
+        metric_source::{CachePreset, MetricSourceSpec, Preset},
+        status::Cause,
+    },
+    workload::pod,
 };
 use counter::Window;
 
@@ -68,8 +73,26 @@ pub enum Layer {
 pub enum Interpretation {
     /// Everything is known.
     Done(Answer),
+    /// The replies raise questions.
+    Ask(FollowUp),
+}
+
+/// Questions that replies raise about the targets behind the series.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FollowUp {
     /// Series have appeared: were these targets (`job`, `instance`) scraped before?
-    NeedTargets(BTreeSet<(String, String)>),
+    pub ages_of: BTreeSet<(String, String)>,
+    /// A side has no series at all: are its pods scraped?
+    pub pods: bool,
+}
+
+/// What is known about targets.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known {
+    /// Since when they have been scraped.
+    pub ages: Targets,
+    /// By pod, whether its last scrape succeeded.
+    pub up: BTreeMap<String, bool>,
 }
 
 fn window(spec: &MetricSourceSpec, question: &Question) -> SignedDuration {
@@ -94,6 +117,30 @@ pub fn plan(spec: &MetricSourceSpec, question: &Question) -> BTreeMap<Layer, Res
     asks
 }
 
+/// The query that tells whether the pods of both sides are scraped.
+pub fn ask_pods(spec: &MetricSourceSpec, question: &Question) -> Ask {
+    let promql = format!("{}[{}ms]", query::up(spec, &question.subject), window(spec, question).as_millis());
+    Ask { purpose: "scraped pods", promql, time: question.end }
+}
+
+/// Reads the reply to [`ask_targets`].
+pub fn read_ages(value: &Value) -> Targets {
+    let Value::Matrix(series) = value else { return Targets::new() };
+    let age = |one: &Series| Some(((one.label("job").to_owned(), one.label("instance").to_owned()), one.samples.first()?.0));
+    series.iter().filter_map(age).collect()
+}
+
+/// Reads the reply to [`ask_pods`]. A pod that several jobs scrape is up if one of them reaches it.
+pub fn read_up(spec: &MetricSourceSpec, value: &Value) -> BTreeMap<String, bool> {
+    let mut up = BTreeMap::new();
+    let Value::Matrix(series) = value else { return up };
+    for one in series {
+        let reached = one.samples.last().is_some_and(|(_, value)| *value > 0.0);
+        *up.entry(one.label(&spec.pod_label).to_owned()).or_default() |= reached;
+    }
+    up
+}
+
 /// The query that tells since when targets have been scraped.
 pub fn ask_targets(spec: &MetricSourceSpec, question: &Question, targets: &BTreeSet<(String, String)>) -> Ask {
     let one_of = |values: BTreeSet<&str>| query::pattern(values);
@@ -104,8 +151,8 @@ pub fn ask_targets(spec: &MetricSourceSpec, question: &Question, targets: &BTree
 }
 
 /// Turns replies into answers.
-pub fn interpret(spec: &MetricSourceSpec, question: &Question, replies: &Replies, targets: Option<&Targets>) -> Interpretation {
-    let mut unknown = BTreeSet::new();
+pub fn interpret(spec: &MetricSourceSpec, question: &Question, replies: &Replies, known: Option<&Known>) -> Interpretation {
+    let mut unknown = FollowUp::default();
     let mut answer: Answer = Vec::with_capacity(question.quantities.len());
     for (index, quantity) in question.quantities.iter().enumerate() {
         let layer = match quantity {
@@ -119,12 +166,12 @@ pub fn interpret(spec: &MetricSourceSpec, question: &Question, replies: &Replies
             Some(Err(error)) => Err(error.clone()),
             Some(Ok(value)) => match quantity {
                 Quantity::Scalar { .. } => reply::scalar(value).map(Reading::Scalar),
-                _ => counts(spec, question, quantity, value, targets, &mut unknown),
+                _ => counts(spec, question, quantity, value, known, &mut unknown),
             },
         };
         answer.push(reading);
     }
-    if targets.is_none() && !unknown.is_empty() { Interpretation::NeedTargets(unknown) } else { Interpretation::Done(answer) }
+    if known.is_none() && unknown != FollowUp::default() { Interpretation::Ask(unknown) } else { Interpretation::Done(answer) }
 }
 
 /// Which side a series belongs to.
@@ -133,12 +180,7 @@ fn side_of(spec: &MetricSourceSpec, question: &Question, quantity: &Quantity, se
     let subject = &question.subject;
     let by_cluster = spec.preset == Preset::Envoy && !matches!(quantity, Quantity::Lookups);
     let belongs = |side: &super::Side| {
-        if by_cluster {
-            query::is_cluster_of(label("envoy_cluster_name"), subject, side)
-        } else {
-            let pod = label(&spec.pod_label);
-            pod.strip_prefix(side.workload.as_str()).and_then(|rest| rest.strip_prefix('-')).is_some_and(|rest| !rest.is_empty() && !rest.contains('-'))
-        }
+        if by_cluster { query::is_cluster_of(label("envoy_cluster_name"), subject, side) } else { pod::is_of(label(&spec.pod_label), &side.workload) }
     };
     if belongs(&subject.candidate) {
         Some(true)
@@ -176,8 +218,8 @@ fn counts(
     question: &Question,
     quantity: &Quantity,
     value: &Value,
-    targets: Option<&Targets>,
-    unknown: &mut BTreeSet<(String, String)>,
+    known: Option<&Known>,
+    unknown: &mut FollowUp,
 ) -> Result<Reading, NoData> {
     let all = single_copies(spec, query::first_metric(reply::matrix(value)?));
     let (mut candidate, mut baseline) = (Vec::new(), Vec::new());
@@ -189,15 +231,13 @@ fn counts(
         }
     }
     let figures_since = question.figures_since.max(question.end - window(spec, question));
-    let tick = Window { start: question.start, end: question.end, run_started: question.run_started, targets };
+    let tick = Window { start: question.start, end: question.end, run_started: question.run_started, targets: known.map(|known| &known.ages) };
     let shown = Window { start: figures_since, ..tick };
     if candidate.is_empty() {
-        let (cause, message) = if baseline.is_empty() {
-            (Cause::Empty, format!("no series of either version: is {} the right preset?", query::metric_names(spec, quantity)))
-        } else {
-            (Cause::NoTraffic, "no request has reached the new version yet: its series do not exist".to_owned())
-        };
-        return Err(NoData { cause, message });
+        let by_pod = spec.preset == Preset::App || matches!(quantity, Quantity::Lookups);
+        unknown.pods |= by_pod;
+        let scraped = known.filter(|_| by_pod).map(|known| reached(&known.up, &question.subject.candidate));
+        return Err(no_series(scraped, baseline.is_empty(), &query::metric_names(spec, quantity)));
     }
     let newest = candidate.iter().filter_map(|series| series.samples.last()).map(|(at, _)| *at).fold(f64::MIN, f64::max);
     let oldest_allowed = counter::seconds(question.end) - spec.scrape_interval.as_secs_f64() * f64::from(STALE_AFTER);
@@ -205,8 +245,8 @@ fn counts(
         return Err(NoData { cause: Cause::Stale, message: format!("the newest sample is {:.0}s old", counter::seconds(question.end) - newest) });
     }
     let mut side = |series: &[Series], of_run: bool| -> Result<(Counts, Option<f64>), NoData> {
-        let now = tally(quantity, spec, series, &tick, of_run, unknown)?;
-        let then = tally(quantity, spec, series, &shown, of_run, unknown)?;
+        let now = tally(quantity, spec, series, &tick, of_run, &mut unknown.ages_of)?;
+        let then = tally(quantity, spec, series, &shown, of_run, &mut unknown.ages_of)?;
         Ok((now.counts, then.figure))
     };
     let (counts, candidate_figure) = side(&candidate, true)?;
@@ -217,6 +257,23 @@ fn counts(
         candidate_figure,
         baseline_figure: other.and_then(|(_, figure)| figure),
     })
+}
+
+/// Whether any pod of a side is scraped; `None` if no target is one of its pods.
+fn reached(up: &BTreeMap<String, bool>, side: &super::Side) -> Option<bool> {
+    up.iter().filter(|(pod, _)| pod::is_of(pod, &side.workload)).map(|(_, up)| *up).reduce(|one, other| one || other)
+}
+
+/// Why the new version has no series: nobody scrapes it, it cannot be scraped, or it counts nothing.
+#[allow(clippy::option_option, reason = "not asked, no target, and a target that is up or down are different things")]
+fn no_series(scraped: Option<Option<bool>>, neither: bool, names: &str) -> NoData {
+    let (cause, message) = match scraped {
+        Some(None) => (Cause::ProviderDown, "Prometheus has no target for the pods of the new version: are they scraped, and does podLabel fit?".to_owned()),
+        Some(Some(false)) => (Cause::ProviderDown, "Prometheus cannot scrape the pods of the new version: `up` is 0".to_owned()),
+        _ if neither => (Cause::Empty, format!("no series of either version: is {names} the right preset?")),
+        _ => (Cause::NoTraffic, "no request has reached the new version yet: its series do not exist".to_owned()),
+    };
+    NoData { cause, message }
 }
 
 struct Tally {

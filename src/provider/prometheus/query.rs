@@ -4,7 +4,10 @@ use super::{
     super::{Quantity, Side, Subject},
     Series,
 };
-use crate::api::metric_source::{MetricSourceSpec, Preset};
+use crate::{
+    api::metric_source::{MetricSourceSpec, Preset},
+    workload::pod,
+};
 
 /// Request counters of pods, the first found wins.
 const APP_COUNTS: [&str; 3] = ["http_request_duration_seconds_count", "http_server_request_duration_seconds_count", "http_requests_total"];
@@ -38,9 +41,8 @@ pub(super) fn pattern<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
     literal(&values.join("|"))
 }
 
-/// Pods are named after their ReplicaSet with one more part.
 fn pods(side: &Side) -> String {
-    format!("{}-[a-z0-9]+", quoted(&side.workload))
+    format!("{}[a-z0-9]+", quoted(&pod::prefix(&side.workload)))
 }
 
 fn both_pods(spec: &MetricSourceSpec, subject: &Subject) -> String {
@@ -91,6 +93,11 @@ pub(super) fn latency(spec: &MetricSourceSpec, subject: &Subject) -> String {
 /// Cache lookups by result, both sides.
 pub(super) fn lookups(spec: &MetricSourceSpec, subject: &Subject) -> String {
     format!("cache_requests_total{{{}}}", both_pods(spec, subject))
+}
+
+/// Whether the pods of both sides are scraped.
+pub(super) fn up(spec: &MetricSourceSpec, subject: &Subject) -> String {
+    format!("up{{{}}}", both_pods(spec, subject))
 }
 
 /// For messages: the metrics that a quantity is read from.

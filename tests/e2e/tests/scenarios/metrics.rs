@@ -1,6 +1,10 @@
 //! What the figures decide, and what becomes of a release without them.
 
-use serde_json::json;
+use kube::{
+    Api,
+    api::{DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
 use warmfront::{
     api::{MetricSourceSpec, status::Phase},
     controller::caches::Kinds,
@@ -9,18 +13,28 @@ use warmfront_e2e::{Load, Record, Shop, canary_percent, condition, load::Connect
 
 use super::{RATE, is};
 
+/// Makes a copy of the MetricSource `default` with other fields, and tells its URL.
+async fn another_source(name: &str, more: Value) -> anyhow::Result<(Api<DynamicObject>, String)> {
+    let sources = Api::<DynamicObject>::all_with(Shop::client().await?, &Kinds::source());
+    let mut object = sources.get("default").await?;
+    object.metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+    if let (Some(spec), Value::Object(more)) = (object.data["spec"].as_object_mut(), more) {
+        spec.extend(more);
+    }
+    let url = serde_json::from_value::<MetricSourceSpec>(object.data["spec"].clone())?.prometheus.url;
+    // One of an earlier run.
+    let _ = sources.delete(name, &DeleteParams::default()).await;
+    sources.create(&PostParams::default(), &object).await?;
+    Ok((sources, url))
+}
+
 #[tokio::test]
 #[ignore = "needs the test cluster: make test"]
 async fn s29_an_outage_of_the_metrics_holds_and_never_rolls_back() -> anyhow::Result<()> {
-    let source = kube::Api::<kube::api::DynamicObject>::all_with(Shop::client().await?, &Kinds::source());
-    let mut object = source.get("default").await?;
-    let url = serde_json::from_value::<MetricSourceSpec>(object.data["spec"].clone())?.prometheus.url;
-    object.metadata = kube::api::ObjectMeta { name: Some("outage".to_owned()), ..kube::api::ObjectMeta::default() };
-    let _ = source.delete("outage", &kube::api::DeleteParams::default()).await;
-    source.create(&kube::api::PostParams::default(), &object).await?;
+    let (source, url) = another_source("outage", json!({})).await?;
     let turn = async |url: &str| -> anyhow::Result<()> {
-        let patch = kube::api::Patch::Merge(json!({"spec": {"prometheus": {"url": url}}}));
-        source.patch("outage", &kube::api::PatchParams::default(), &patch).await?;
+        let patch = Patch::Merge(json!({"spec": {"prometheus": {"url": url}}}));
+        source.patch("outage", &PatchParams::default(), &patch).await?;
         Ok(())
     };
     // Nothing listens on the discard port.
@@ -48,14 +62,15 @@ async fn s29_an_outage_of_the_metrics_holds_and_never_rolls_back() -> anyhow::Re
     is(&status, "Promoted", "True", "Promoted");
     let (failed, failures) = load.stop().await?;
     assert_eq!(failed, 0, "{failures}");
-    source.delete("outage", &kube::api::DeleteParams::default()).await?;
+    source.delete("outage", &DeleteParams::default()).await?;
     shop.close().await
 }
 
 #[tokio::test]
 #[ignore = "needs the test cluster: make test"]
-async fn s34_errors_above_the_limit_at_a_quarter() -> anyhow::Result<()> {
-    let shop = Shop::adopted("s34", json!({})).await?;
+async fn s34_errors_above_the_limit_at_a_quarter_as_the_gateway_counts_them() -> anyhow::Result<()> {
+    let (sources, _) = another_source("gateway", json!({"preset": "envoy"})).await?;
+    let shop = Shop::adopted("s34", json!({"metrics": {"interval": "2s", "source": "gateway"}})).await?;
     let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
     let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
     shop.release(&[("VERSION", "v2"), ("FAULT_ERROR_SHARE", "0.25")]).await?;
@@ -68,6 +83,7 @@ async fn s34_errors_above_the_limit_at_a_quarter() -> anyhow::Result<()> {
         assert!(said.contains(part), "`{said}` names check, value, limit and samples: {part}");
     }
     let (failed, failures) = load.stop().await?;
+    sources.delete("gateway", &DeleteParams::default()).await?;
     assert!(failed > 0 && failures.as_object().is_some_and(|kinds| kinds.len() == 1), "only the version's own errors: {failures}");
     shop.close().await
 }
