@@ -8,5 +8,9 @@ build_kwok() {
   say "building kwok (the first time this takes minutes) ..."
   mkdir -p "$kwok"
   (cd "$kwok_module" && PATH=$cache/tools/bin:$PATH CGO_ENABLED=0 go build -mod=readonly -trimpath -ldflags="-s -w" -o "$kwok/" tool)
+  # How a pod becomes Ready and goes: kwok's own fast stages.
+  local stages
+  stages=$(cd "$kwok_module" && PATH=$cache/tools/bin:$PATH go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)/kustomize/stage
+  awk 'FNR == 1 {print "---"} {print}' "$stages"/node/fast/node-initialize.yaml "$stages"/pod/fast/pod-{ready,delete}.yaml >"$kwok/stages.yaml"
   touch "$kwok/.complete"
 }

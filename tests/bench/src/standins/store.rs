@@ -100,15 +100,41 @@ impl Store {
     }
 }
 
+/// A time as the API takes it: seconds since the epoch, or RFC 3339.
+fn moment(text: &str) -> Option<f64> {
+    text.parse().ok().or_else(|| text.parse::<jiff::Timestamp>().ok().map(|time| time.as_duration().as_secs_f64()))
+}
+
 /// As a real store does, it answers of the moment that is asked for, not of now.
 async fn answer(State(figures): State<Arc<Figures>>, body: String) -> ([(HeaderName, &'static str); 1], String) {
     figures.queries.fetch_add(1, Ordering::Relaxed);
     let form: HashMap<_, _> = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
-    let time = form.get("time").and_then(|time| time.parse().ok()).unwrap_or_else(now);
+    let time = form.get("time").and_then(|time| moment(time)).unwrap_or_else(now);
     let query = form.get("query").map(String::as_str).unwrap_or_default();
     let key = query.split_once("app=\"").and_then(|(_, rest)| rest.split_once('"')).map(|(key, _)| key);
     let bad = key.is_some_and(|key| figures.bad_since().get(key).is_some_and(|since| *since <= time));
     let sample = json!([{"metric": {}, "value": [time, if bad { BAD } else { GOOD }]}]);
     let reply = json!({"status": "success", "data": {"resultType": "vector", "result": sample}});
     ([(header::CONTENT_TYPE, "application/json")], reply.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_answer_is_of_the_moment_that_is_asked_for() {
+        let store = Store::default();
+        store.figures.bad_since().insert("team-0/app-0".to_owned(), 1_000.0);
+        let ask = async |key: &str, time: &str| {
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            form.append_pair("query", &query(key)).append_pair("time", time);
+            answer(State(store.figures.clone()), form.finish()).await.1
+        };
+        assert!(ask("team-0/app-0", "999.9").await.contains(GOOD));
+        assert!(ask("team-0/app-0", "1970-01-01T00:16:39.900Z").await.contains(GOOD));
+        assert!(ask("team-0/app-0", "1970-01-01T00:16:40.000Z").await.contains("\"9\""));
+        assert!(ask("team-0/app-1", "1970-01-01T00:16:40.000Z").await.contains(GOOD));
+        assert_eq!(store.queries(), 4);
+    }
 }
