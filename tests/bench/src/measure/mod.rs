@@ -24,7 +24,10 @@ use crate::{
     controller::{Controller, Launch},
     figures::Figures,
     journal::Journal,
-    standins::{gateway, store::Store},
+    standins::{
+        gateway,
+        store::{self, Store},
+    },
     world::{self, App, Plan, Seen, World},
 };
 
@@ -123,7 +126,7 @@ impl Bench {
         let rules = fs::read_to_string(&measure.rules).with_context(|| format!("reading {}", measure.rules.display()))?;
         let world = World { client: client.clone() };
         world.furnish(serde_yaml::from_str(&rules).context("reading the controller's rules")?).await?;
-        let mut store = Store::default();
+        let mut store = Store::at(store::ADDRESS)?;
         store.up().await?;
         let (weights, rollouts) = (Arc::<Journal<u32>>::default(), Arc::<Journal<Seen>>::default());
         tokio::spawn(gateway::run(client.clone(), weights.clone()));

@@ -43,8 +43,8 @@ impl Figures {
 }
 
 /// A store that can be taken down.
-#[derive(Default)]
 pub struct Store {
+    address: SocketAddr,
     figures: Arc<Figures>,
     serving: Option<(CancellationToken, JoinHandle<()>)>,
 }
@@ -59,9 +59,14 @@ pub fn query(key: &str) -> String {
 }
 
 impl Store {
+    /// One that will listen there.
+    pub fn at(address: &str) -> anyhow::Result<Self> {
+        Ok(Self { address: address.parse()?, figures: Arc::default(), serving: None })
+    }
+
     /// Begins to answer.
     pub async fn up(&mut self) -> anyhow::Result<()> {
-        let address: SocketAddr = ADDRESS.parse()?;
+        let address = self.address;
         let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address} for metric queries"))?;
         let stop = CancellationToken::new();
         let router = Router::new().route("/api/v1/query", post(answer)).with_state(self.figures.clone());
@@ -123,8 +128,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_answer_is_of_the_moment_that_is_asked_for() {
-        let store = Store::default();
+    async fn the_answer_is_of_the_moment_that_is_asked_for() -> anyhow::Result<()> {
+        let store = Store::at(ADDRESS)?;
         store.figures.bad_since().insert("team-0/app-0".to_owned(), 1_000.0);
         let ask = async |key: &str, time: &str| {
             let mut form = form_urlencoded::Serializer::new(String::new());
@@ -136,5 +141,22 @@ mod tests {
         assert!(ask("team-0/app-0", "1970-01-01T00:16:40.000Z").await.contains("\"9\""));
         assert!(ask("team-0/app-1", "1970-01-01T00:16:40.000Z").await.contains(GOOD));
         assert_eq!(store.queries(), 4);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn connections_that_stand_end_with_the_store_and_new_ones_are_refused() -> anyhow::Result<()> {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let address = "127.0.0.1:39090";
+        let mut store = Store::at(address)?;
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let ask = async || client.post(format!("http://{address}/api/v1/query")).body("query=1").send().await;
+        store.up().await?;
+        assert!(ask().await?.status().is_success());
+        tokio::time::timeout(std::time::Duration::from_secs(5), store.down()).await??;
+        assert!(ask().await.is_err_and(|error| error.is_connect()));
+        store.up().await?;
+        assert!(ask().await?.status().is_success());
+        store.down().await
     }
 }
