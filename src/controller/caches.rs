@@ -4,15 +4,20 @@
 //! would take his own write for somebody else's, so the answer of every write is kept until the
 //! watch has caught up.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::{
-    Resource, ResourceExt,
-    api::{ApiResource, DynamicObject, GroupVersionKind},
-    runtime::reflector::{ObjectRef, Store},
+    Resource,
+    api::{ApiResource, DynamicObject, GroupVersionKind, ObjectMeta},
+    runtime::{
+        reflector::{Store, store},
+        watcher::Event,
+    },
 };
+use serde_json::Value;
 use tokio::sync::watch;
 
+use super::shelf::{Keys, Shelf};
 use crate::{api, engine::action::Kind};
 
 /// The kinds that are watched.
@@ -39,31 +44,36 @@ kinds! {
     replica_set: "apps", "v1", "ReplicaSet", "replicasets";
     service: "", "v1", "Service", "services";
     endpoint_slice: "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices";
+    autoscaler: "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers";
     http_route: "gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes";
     gateway: "gateway.networking.k8s.io", "v1", "Gateway", "gateways";
     gateway_class: "gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses";
 }
 
-/// One kind of object, as fresh as it is known here.
+/// One kind of object, as fresh as it is known here: what the watch has seen, or what a write of ours has returned since.
 pub struct Cache {
     resource: ApiResource,
-    store: Store<DynamicObject>,
-    written: std::sync::Mutex<HashMap<ObjectRef<DynamicObject>, Arc<DynamicObject>>>,
+    shelf: Mutex<Shelf>,
+    /// kube's scheduler of passes looks objects up in a store of its own; ours are there by name only.
+    names: Mutex<store::Writer<DynamicObject>>,
+    in_sync: watch::Sender<bool>,
 }
 
-fn version(object: &DynamicObject) -> u64 {
-    object.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic of another pass leaves at worst a copy that the watch replaces.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Cache {
-    /// Over what a watch fills.
-    pub fn new(resource: ApiResource, store: Store<DynamicObject>) -> Self {
-        Self { resource, store, written: std::sync::Mutex::default() }
+    /// Empty, of a kind whose objects are found by `keys`.
+    pub fn new(resource: ApiResource, keys: Keys) -> Self {
+        let names = Mutex::new(store::Writer::new(resource.clone()));
+        Self { resource, shelf: Mutex::new(Shelf::new(keys)), names, in_sync: watch::channel(false).0 }
     }
 
-    /// The watch's own store.
-    pub fn store(&self) -> Store<DynamicObject> {
-        self.store.clone()
+    /// Names of what is there, for kube's scheduler.
+    pub fn names(&self) -> Store<DynamicObject> {
+        lock(&self.names).as_reader()
     }
 
     /// The kind.
@@ -71,57 +81,62 @@ impl Cache {
         &self.resource
     }
 
-    fn written(&self) -> std::sync::MutexGuard<'_, HashMap<ObjectRef<DynamicObject>, Arc<DynamicObject>>> {
-        // A panic of another pass leaves at worst an entry that the watch replaces.
-        self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
     /// The newest copy.
     pub fn get(&self, namespace: Option<&str>, name: &str) -> Option<Arc<DynamicObject>> {
-        let mut key = ObjectRef::new_with(name, self.resource.clone());
-        key.namespace = namespace.map(str::to_owned);
-        let seen = self.store.get(&key);
-        let written = self.written().get(&key).cloned();
-        match (seen, written) {
-            (Some(seen), Some(written)) => Some(if version(&written) > version(&seen) { written } else { seen }),
-            (seen, written) => seen.or(written),
-        }
+        lock(&self.shelf).get(namespace.unwrap_or_default(), name)
     }
 
-    /// The newest copies of all objects that `wanted` selects.
-    pub fn select(&self, wanted: impl Fn(&DynamicObject) -> bool) -> Vec<Arc<DynamicObject>> {
-        let mut found: HashMap<ObjectRef<DynamicObject>, Arc<DynamicObject>> =
-            self.store.state().into_iter().map(|object| (ObjectRef::from_obj_with(&*object, self.resource.clone()), object)).collect();
-        for (key, object) in self.written().iter() {
-            if found.get(key).is_none_or(|seen| version(seen) < version(object)) {
-                found.insert(key.clone(), object.clone());
-            }
-        }
-        let mut found: Vec<_> = found.into_values().filter(|object| wanted(object)).collect();
-        found.sort_by_key(|object| object.name_any());
-        found
+    /// The newest copies of all objects of a namespace that are about `key`.
+    pub fn about(&self, namespace: &str, key: &str) -> Vec<Arc<DynamicObject>> {
+        lock(&self.shelf).about(namespace, key)
+    }
+
+    /// The newest copies of all objects.
+    pub fn all(&self) -> Vec<Arc<DynamicObject>> {
+        lock(&self.shelf).all()
     }
 
     /// Remembers what a write of ours returned.
     pub fn wrote(&self, object: DynamicObject) {
-        let key = ObjectRef::from_obj_with(&object, self.resource.clone());
-        self.written().insert(key, Arc::new(object));
+        lock(&self.shelf).put(object);
     }
 
-    /// The watch has seen this copy, or its deletion.
-    pub fn caught_up(&self, object: &DynamicObject) {
-        let key = ObjectRef::from_obj_with(object, self.resource.clone());
-        let mut written = self.written();
-        if written.get(&key).is_some_and(|kept| version(kept) <= version(object)) {
-            written.remove(&key);
+    /// Takes in what the watch tells; returns the objects that it concerns.
+    pub fn follow(&self, event: Event<DynamicObject>) -> Vec<Arc<DynamicObject>> {
+        let listed = matches!(event, Event::InitDone);
+        if self.resource == Kinds::rollout() {
+            lock(&self.names).apply_watcher_event(&name_only(&event));
         }
+        let touched = lock(&self.shelf).follow(event);
+        if listed {
+            self.in_sync.send_replace(true);
+        }
+        touched
     }
 
-    /// Forgets what was written: the object is gone.
-    pub fn deleted(&self, namespace: &str, name: &str) {
-        let mut key = ObjectRef::new_with(name, self.resource.clone());
-        key.namespace = Some(namespace.to_owned());
-        self.written().remove(&key);
+    async fn wait_until_ready(&self) {
+        // The sender lives as long as this.
+        let _ = self.in_sync.subscribe().wait_for(|in_sync| *in_sync).await;
+    }
+}
+
+fn name_only(event: &Event<DynamicObject>) -> Event<DynamicObject> {
+    let name = |object: &DynamicObject| DynamicObject {
+        types: object.types.clone(),
+        metadata: ObjectMeta {
+            name: object.metadata.name.clone(),
+            namespace: object.metadata.namespace.clone(),
+            uid: object.metadata.uid.clone(),
+            ..ObjectMeta::default()
+        },
+        data: Value::Null,
+    };
+    match event {
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+        Event::InitApply(object) => Event::InitApply(name(object)),
+        Event::Apply(object) => Event::Apply(name(object)),
+        Event::Delete(object) => Event::Delete(name(object)),
     }
 }
 
@@ -141,6 +156,8 @@ pub struct Caches {
     pub services: Cache,
     /// EndpointSlices.
     pub endpoint_slices: Cache,
+    /// HorizontalPodAutoscalers.
+    pub autoscalers: Cache,
     /// HTTPRoutes.
     pub http_routes: Cache,
     /// Gateways.
@@ -151,18 +168,16 @@ pub struct Caches {
 
 impl Caches {
     /// Every cache.
-    pub fn all(&self) -> [&Cache; 10] {
-        let Self { rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, http_routes, gateways, gateway_classes } = self;
-        [rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, http_routes, gateways, gateway_classes]
+    pub fn all(&self) -> [&Cache; 11] {
+        let Self { rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, autoscalers, http_routes, gateways, gateway_classes } =
+            self;
+        [rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, autoscalers, http_routes, gateways, gateway_classes]
     }
 
     /// Waits until every watch has listed its objects once: before that, everything would seem to be missing.
     pub async fn wait_until_ready(&self) {
         for cache in self.all() {
-            while cache.store.wait_until_ready().await.is_err() {
-                tracing::error!(kind = cache.resource.kind, "the watch ended before its first list");
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            }
+            cache.wait_until_ready().await;
         }
     }
 
@@ -172,6 +187,7 @@ impl Caches {
             Kind::Deployment => &self.deployments,
             Kind::ReplicaSet => &self.replica_sets,
             Kind::Service => &self.services,
+            Kind::HorizontalPodAutoscaler => &self.autoscalers,
             Kind::HttpRoute => &self.http_routes,
         }
     }

@@ -6,18 +6,16 @@ use futures::{Stream, StreamExt, stream};
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject},
-    runtime::{
-        WatchStreamExt,
-        controller::ReconcileRequest,
-        reflector::{self, ObjectRef},
-        watcher,
-    },
+    runtime::{WatchStreamExt, controller::ReconcileRequest, reflector::ObjectRef, watcher},
 };
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use super::caches::{Cache, Caches, Kinds};
+use super::{
+    caches::{Cache, Caches, Kinds},
+    keys::{self, spec_text},
+    shelf::Keys,
+};
 use crate::api::ROLLOUT_LABEL;
 
 /// Requests to look at a rollout.
@@ -30,22 +28,21 @@ type Concerns = fn(&Caches, &DynamicObject) -> Vec<ObjectRef<DynamicObject>>;
 
 type Start = Box<dyn FnOnce(Arc<Caches>, Sender) + Send>;
 
-fn prepare(client: &Client, tasks: &TaskTracker, resource: ApiResource, pick: fn(&Caches) -> &Cache, concerns: Concerns) -> (Cache, Start) {
+fn prepare(client: &Client, tasks: &TaskTracker, resource: ApiResource, pick: fn(&Caches) -> &Cache, keys: Keys, concerns: Concerns) -> (Cache, Start) {
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    let writer = reflector::store::Writer::new(resource.clone());
-    let cache = Cache::new(resource.clone(), writer.as_reader());
+    let cache = Cache::new(resource.clone(), keys);
     let tasks = tasks.clone();
     let start = move |caches: Arc<Caches>, requests: Sender| {
-        let changes = watcher(api, watcher::Config::default()).default_backoff().modify(slim).reflect(writer).touched_objects();
         let follow = async move {
-            let mut changes = std::pin::pin!(changes);
-            while let Some(change) = changes.next().await {
-                match change {
-                    Ok(object) => {
-                        pick(&caches).caught_up(&object);
-                        for rollout in concerns(&caches, &object) {
-                            // The receiver is gone only when the process stops.
-                            let _ = requests.send(rollout);
+            let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff().modify(slim));
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(event) => {
+                        for object in pick(&caches).follow(event) {
+                            for rollout in concerns(&caches, &object) {
+                                // The receiver is gone only when the process stops.
+                                let _ = requests.send(rollout);
+                            }
                         }
                     }
                     Err(error) => tracing::warn!(kind = resource.kind, %error, "watch failed; it starts again"),
@@ -66,24 +63,34 @@ fn slim(object: &mut DynamicObject) {
 
 /// Opens all watches.
 pub fn open(client: &Client, tasks: &TaskTracker) -> (Arc<Caches>, Queue) {
-    let (rollouts, rollouts_start) =
-        prepare(client, tasks, Kinds::rollout(), |caches| &caches.rollouts, |_, object| vec![rollout_ref(object.namespace(), object.name_any())]);
-    let (actions, actions_start) = prepare(client, tasks, Kinds::action(), |caches| &caches.actions, of_action);
-    let (sources, sources_start) = prepare(client, tasks, Kinds::source(), |caches| &caches.sources, of_source);
-    let (deployments, deployments_start) = prepare(client, tasks, Kinds::deployment(), |caches| &caches.deployments, of_deployment);
-    let (replica_sets, replica_sets_start) = prepare(client, tasks, Kinds::replica_set(), |caches| &caches.replica_sets, of_replica_set);
-    let (services, services_start) = prepare(
-        client,
-        tasks,
-        Kinds::service(),
-        |caches| &caches.services,
-        |caches, object| of_service(caches, object.namespace().as_deref(), &object.name_any()),
-    );
-    let (endpoint_slices, endpoint_slices_start) = prepare(client, tasks, Kinds::endpoint_slice(), |caches| &caches.endpoint_slices, of_endpoint_slice);
-    let (http_routes, http_routes_start) = prepare(client, tasks, Kinds::http_route(), |caches| &caches.http_routes, of_route);
-    let (gateways, gateways_start) = prepare(client, tasks, Kinds::gateway(), |caches| &caches.gateways, |_, _| Vec::new());
-    let (gateway_classes, gateway_classes_start) = prepare(client, tasks, Kinds::gateway_class(), |caches| &caches.gateway_classes, |_, _| Vec::new());
-    let caches = Arc::new(Caches { rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, http_routes, gateways, gateway_classes });
+    let nothing: Keys = |_| Vec::new();
+    let of_itself: Concerns = |_, object| vec![rollout_ref(object.namespace(), object.name_any())];
+    let of_this_service: Concerns = |caches, object| of_service(caches, &object.namespace().unwrap_or_default(), &object.name_any());
+    let start = |resource, pick, keys, concerns| prepare(client, tasks, resource, pick, keys, concerns);
+    let (rollouts, rollouts_start) = start(Kinds::rollout(), |caches| &caches.rollouts, keys::rollout, of_itself);
+    let (actions, actions_start) = start(Kinds::action(), |caches| &caches.actions, keys::action, of_action);
+    let (sources, sources_start) = start(Kinds::source(), |caches| &caches.sources, nothing, of_source);
+    let (deployments, deployments_start) = start(Kinds::deployment(), |caches| &caches.deployments, nothing, of_deployment);
+    let (replica_sets, replica_sets_start) = start(Kinds::replica_set(), |caches| &caches.replica_sets, keys::replica_set, of_replica_set);
+    let (services, services_start) = start(Kinds::service(), |caches| &caches.services, keys::namespace, of_this_service);
+    let (endpoint_slices, endpoint_slices_start) = start(Kinds::endpoint_slice(), |caches| &caches.endpoint_slices, keys::endpoint_slice, of_endpoint_slice);
+    let (autoscalers, autoscalers_start) = start(Kinds::autoscaler(), |caches| &caches.autoscalers, keys::autoscaler, of_autoscaler);
+    let (http_routes, http_routes_start) = start(Kinds::http_route(), |caches| &caches.http_routes, nothing, of_route);
+    let (gateways, gateways_start) = start(Kinds::gateway(), |caches| &caches.gateways, nothing, |_, _| Vec::new());
+    let (gateway_classes, gateway_classes_start) = start(Kinds::gateway_class(), |caches| &caches.gateway_classes, nothing, |_, _| Vec::new());
+    let caches = Arc::new(Caches {
+        rollouts,
+        actions,
+        sources,
+        deployments,
+        replica_sets,
+        services,
+        endpoint_slices,
+        autoscalers,
+        http_routes,
+        gateways,
+        gateway_classes,
+    });
     let (sender, receiver) = mpsc::unbounded_channel();
     let starts = [
         rollouts_start,
@@ -93,6 +100,7 @@ pub fn open(client: &Client, tasks: &TaskTracker) -> (Arc<Caches>, Queue) {
         replica_sets_start,
         services_start,
         endpoint_slices_start,
+        autoscalers_start,
         http_routes_start,
         gateways_start,
         gateway_classes_start,
@@ -110,13 +118,9 @@ fn rollout_ref(namespace: Option<String>, name: impl Into<String>) -> ObjectRef<
     reference
 }
 
-fn spec_text<'a>(rollout: &'a DynamicObject, pointer: &str) -> Option<&'a str> {
-    rollout.data.get("spec")?.pointer(pointer).and_then(Value::as_str)
-}
-
-fn rollouts_where(caches: &Caches, wanted: impl Fn(&DynamicObject) -> bool) -> Vec<ObjectRef<DynamicObject>> {
-    let all = caches.rollouts.store().state();
-    all.iter().filter(|rollout| wanted(rollout)).map(|rollout| rollout_ref(rollout.namespace(), rollout.name_any())).collect()
+fn rollouts_about(caches: &Caches, namespace: Option<&str>, key: &str) -> Vec<ObjectRef<DynamicObject>> {
+    let about = caches.rollouts.about(namespace.unwrap_or_default(), key);
+    about.iter().map(|rollout| rollout_ref(rollout.namespace(), rollout.name_any())).collect()
 }
 
 fn of_action(_: &Caches, action: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
@@ -125,12 +129,13 @@ fn of_action(_: &Caches, action: &DynamicObject) -> Vec<ObjectRef<DynamicObject>
 
 fn of_source(caches: &Caches, source: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
     let name = source.name_any();
-    rollouts_where(caches, |rollout| spec_text(rollout, "/metrics/source").unwrap_or("default") == name)
+    let all = caches.rollouts.all();
+    let named = all.iter().filter(|rollout| spec_text(rollout, "/metrics/source").unwrap_or("default") == name);
+    named.map(|rollout| rollout_ref(rollout.namespace(), rollout.name_any())).collect()
 }
 
 fn of_deployment(caches: &Caches, deployment: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
-    let (namespace, name) = (deployment.namespace(), deployment.name_any());
-    rollouts_where(caches, |rollout| rollout.namespace() == namespace && spec_text(rollout, "/workload/deployment/name") == Some(&name))
+    rollouts_about(caches, deployment.namespace().as_deref(), &keys::deployment(&deployment.name_any()))
 }
 
 fn of_replica_set(caches: &Caches, set: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
@@ -138,34 +143,30 @@ fn of_replica_set(caches: &Caches, set: &DynamicObject) -> Vec<ObjectRef<Dynamic
     if let Some(rollout) = set.labels().get(ROLLOUT_LABEL) {
         return vec![rollout_ref(namespace, rollout)];
     }
-    let owners = set.owner_references().iter().filter(|owner| owner.kind == "Deployment");
-    let owners: Vec<&str> = owners.map(|owner| owner.name.as_str()).collect();
-    rollouts_where(caches, |rollout| {
-        // One that was given away and not yet adopted has neither mark; its name begins with the Deployment's.
-        let deployment = spec_text(rollout, "/workload/deployment/name").unwrap_or_default();
-        rollout.namespace() == namespace && (owners.contains(&deployment) || (owners.is_empty() && set.name_any().starts_with(deployment)))
-    })
+    let namespace = namespace.as_deref();
+    let owners: Vec<_> = set.owner_references().iter().filter(|owner| owner.kind == "Deployment").collect();
+    if !owners.is_empty() {
+        return owners.iter().flat_map(|owner| rollouts_about(caches, namespace, &keys::deployment(&owner.name))).collect();
+    }
+    // One that was given away and not yet adopted has neither mark; its name begins with the Deployment's.
+    let name = set.name_any();
+    let prefixes = name.match_indices('-').map(|(end, _)| &name[..end]);
+    prefixes.flat_map(|deployment| rollouts_about(caches, namespace, &keys::deployment(deployment))).collect()
 }
 
-fn of_service(caches: &Caches, namespace: Option<&str>, name: &str) -> Vec<ObjectRef<DynamicObject>> {
-    rollouts_where(caches, |rollout| {
-        let deployment = spec_text(rollout, "/workload/deployment/name").unwrap_or_default();
-        let service = spec_text(rollout, "/traffic/service").unwrap_or(deployment);
-        let canary = spec_text(rollout, "/traffic/canaryService").map_or_else(|| format!("{service}-canary"), str::to_owned);
-        let narrowed = rollout.data.pointer("/spec/traffic/alsoNarrow").and_then(Value::as_array);
-        let also = narrowed.is_some_and(|list| list.iter().any(|entry| entry == name));
-        rollout.namespace().as_deref() == namespace && (service == name || canary == name || also)
-    })
+fn of_service(caches: &Caches, namespace: &str, name: &str) -> Vec<ObjectRef<DynamicObject>> {
+    rollouts_about(caches, Some(namespace), &keys::service(name))
 }
 
 fn of_endpoint_slice(caches: &Caches, slice: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
-    slice.labels().get("kubernetes.io/service-name").map(|service| of_service(caches, slice.namespace().as_deref(), service)).unwrap_or_default()
+    let namespace = slice.namespace().unwrap_or_default();
+    slice.labels().get(keys::SERVICE_NAME).map(|service| of_service(caches, &namespace, service)).unwrap_or_default()
+}
+
+fn of_autoscaler(caches: &Caches, scaler: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+    keys::autoscaler(scaler).iter().flat_map(|key| rollouts_about(caches, scaler.namespace().as_deref(), key)).collect()
 }
 
 fn of_route(caches: &Caches, route: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
-    let (namespace, name) = (route.namespace(), route.name_any());
-    rollouts_where(caches, |rollout| {
-        let routes = rollout.data.pointer("/spec/traffic/gatewayAPI/routes").and_then(Value::as_array);
-        rollout.namespace() == namespace && routes.is_some_and(|routes| routes.iter().any(|route| route["name"] == *name))
-    })
+    rollouts_about(caches, route.namespace().as_deref(), &keys::route(&route.name_any()))
 }
