@@ -45,6 +45,10 @@ pub enum Refusal {
     MetricSourceNotFound,
     /// An elder rollout has the same Deployment.
     TargetConflict,
+    /// Another manager holds `spec.paused: false` of the Deployment.
+    PauseContested,
+    /// The API server does not let the controller do what it must.
+    NotPermitted,
 }
 
 /// Sets one condition; its transition time changes only with its status.

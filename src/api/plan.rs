@@ -2,7 +2,7 @@
 
 use super::{
     CanaryRolloutSpec, Duration, Percent,
-    check::{Check, Quantile},
+    check::{Check, OnBreach, Quantile},
     rollout::{Ramp, Step},
 };
 
@@ -54,6 +54,11 @@ pub struct PlannedStep {
     pub approval: bool,
 }
 
+/// Number of a step by its index in the plan: they count from 1, and 0 is before the first.
+pub fn step_number(index: Option<usize>) -> i32 {
+    index.map_or(0, |index| i32::try_from(index + 1).unwrap_or(i32::MAX))
+}
+
 /// One check with its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedCheck {
@@ -61,6 +66,8 @@ pub struct PlannedCheck {
     pub name: String,
     /// What is measured, and the limit.
     pub kind: CheckKind,
+    /// What a broken limit does.
+    pub on_breach: OnBreach,
 }
 
 /// What is measured, and the limit.
@@ -208,7 +215,7 @@ fn checks(spec: &CanaryRolloutSpec) -> Result<Vec<PlannedCheck>, InvalidSpec> {
         if checks.iter().any(|other| other.name == name) {
             return Err(InvalidSpec(format!("spec.checks[{index}]: a check named {name} stands above already: give this one another name")));
         }
-        checks.push(PlannedCheck { name, kind });
+        checks.push(PlannedCheck { name, kind, on_breach: check.on_breach });
     }
     Ok(checks)
 }

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CanaryRolloutSpec, Percent};
+use super::{CanaryRolloutSpec, Duration, Percent};
 
 /// State of a rollout. Nothing else is remembered between two looks at it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +39,9 @@ pub struct CanaryRolloutStatus {
     pub kept: Vec<Kept>,
     /// How things were when Warmfront took over, to be put back.
     pub originals: Originals,
+    /// Since when the Deployment, once taken over, does not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_missing_since: Option<Timestamp>,
     /// Number of Events told so far; their names are made from it.
     pub announced: i64,
     /// The Events of the newest transition, told again after a crash.
@@ -127,6 +130,7 @@ impl Default for BaselineFigures {
 }
 
 /// One release.
+#[allow(clippy::struct_excessive_bools, reason = "each is one thing that may be so by itself")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
@@ -167,6 +171,9 @@ pub struct Run {
     /// Since when it is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_at: Option<Timestamp>,
+    /// Time of this step's hold that passed while a person had paused it: it does not count as served.
+    #[serde(default, skip_serializing_if = "Duration::is_zero")]
+    pub paused_total: Duration,
     /// A person's pause by action, until Resume or Promote.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub user_pause: bool,
@@ -176,12 +183,30 @@ pub struct Run {
     /// The rest of this step's hold was waived.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hold_waived: bool,
+    /// After the next pass everything goes to the new version; the steps between are dropped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fully: bool,
     /// Since when a check has no data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_data_since: Option<Timestamp>,
     /// Times the canary's pods were lost under traffic.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub capacity_lost: i32,
+    /// Pods of the new version that carried its weight when that was decided; fewer than that are a loss.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub carriers: i32,
+    /// The old version had no pod Ready when the release began, so nothing waits for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recovery: bool,
+    /// The user's Services were seen narrowed to the old version in this run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub narrowed: bool,
+    /// The promotion is being undone: the revision whose pods take over again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<String>,
+    /// Why an abort was asked for while the Deployment took the new version over; carried out when that is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort: Option<String>,
     /// How it ends, decided before it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Ending>,
@@ -212,8 +237,18 @@ fn is_zero(value: &i32) -> bool {
 pub struct Intent {
     /// The share to be written.
     pub weight: Percent,
+    /// Generations of the routes when it was decided, by name: they tell how often another hand undid it since.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub generations: BTreeMap<String, i64>,
     /// When it was decided.
     pub at: Timestamp,
+}
+
+impl Intent {
+    /// Decided at `at`, when the routes had these generations.
+    pub fn new(weight: Percent, generations: BTreeMap<String, i64>, at: Timestamp) -> Self {
+        Self { weight, generations, at }
+    }
 }
 
 /// Pods being made ready for a weight.
@@ -264,6 +299,8 @@ pub enum PauseReason {
     RouteContested,
     /// Another hand keeps widening the Service.
     ServiceContested,
+    /// A check that asks for a pause broke its limit.
+    CheckFailed,
 }
 
 /// A revision that is not started again by itself.
@@ -306,9 +343,28 @@ pub struct Originals {
     /// After a deletion: it was said what is left behind.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub released: bool,
+    /// Minima of autoscalers by name, while they are raised.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub floors: BTreeMap<String, Floor>,
     /// Weights by route.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub routes: BTreeMap<String, RouteOriginal>,
+}
+
+/// The minimum of one autoscaler, raised while a release runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Floor {
+    /// As it was found.
+    pub found: i64,
+    /// What it is raised to: the Deployment's size when the release began.
+    pub raised: i64,
+    /// It was seen raised.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stands: bool,
+    /// Times it was lowered by another hand.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restored: i32,
 }
 
 /// Weights of one rule as they were found, by backend in the order of the list; `null` where absent.
@@ -483,6 +539,10 @@ pub struct Drift {
     /// The last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<DriftSeen>,
+    /// The newest ones of this run, oldest first: whoever makes three of them contests the object.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 12))]
+    pub recent: Vec<DriftSeen>,
 }
 
 /// One edit by another hand.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kube::{Client, Resource, api::DynamicObject};
 
 use super::caches::{Caches, Readiness};
-use crate::{provider::shell::Shell, runtime::metrics::Metrics};
+use crate::{api::CanaryRolloutStatus, engine::observed::Obstacle, provider::shell::Shell, runtime::metrics::Metrics};
 
 /// Shared by all passes.
 pub struct Context {
@@ -28,6 +28,10 @@ pub struct Context {
     pub backoff: Backoff,
     /// Events that this process has told.
     pub told: Told,
+    /// What the API server refused in the last pass.
+    pub obstacles: Obstacles,
+    /// Figures that are newer than what is stored.
+    pub drafts: Drafts,
 }
 
 impl Context {
@@ -69,6 +73,70 @@ impl Backoff {
     /// A pass came to its end.
     pub fn reset(&self, object: &DynamicObject) {
         lock(&self.0).remove(&uid(object));
+    }
+}
+
+/// Changes that the API server refused in the last pass over a rollout, by its UID. Only for people: nothing is decided by it.
+#[derive(Default)]
+pub struct Obstacles(Mutex<HashMap<String, Obstacle>>);
+
+impl Obstacles {
+    /// What stood in the way.
+    pub fn get(&self, object: &DynamicObject) -> Option<Obstacle> {
+        lock(&self.0).get(&uid(object)).cloned()
+    }
+    /// What stands in the way now, if anything.
+    pub fn set(&self, object: &DynamicObject, obstacle: Option<Obstacle>) {
+        match obstacle {
+            Some(obstacle) => lock(&self.0).insert(uid(object), obstacle),
+            None => lock(&self.0).remove(&uid(object)),
+        };
+    }
+}
+
+/// A status that differs from the stored one in figures only.
+#[derive(Clone)]
+struct Unstored {
+    /// Version of the object on which it rests.
+    base: Option<String>,
+    status: Option<CanaryRolloutStatus>,
+    /// When the status was last stored, or first seen.
+    stored: Timestamp,
+}
+
+/// Statuses that were decided and not stored, by UID of the rollout: losing them costs a few queries.
+#[derive(Default)]
+pub struct Drafts(Mutex<HashMap<String, Unstored>>);
+
+impl Drafts {
+    /// The newest status that rests on this version of the object, if it is newer than the stored one.
+    pub fn newest(&self, object: &DynamicObject) -> Option<CanaryRolloutStatus> {
+        let drafts = lock(&self.0);
+        let unstored = drafts.get(&uid(object)).filter(|unstored| unstored.base == object.metadata.resource_version)?;
+        unstored.status.clone()
+    }
+    /// When the status was last stored; `now` if this process has not seen that.
+    pub fn stored_at(&self, object: &DynamicObject, now: Timestamp) -> Timestamp {
+        lock(&self.0).entry(uid(object)).or_insert(Unstored { base: None, status: None, stored: now }).stored
+    }
+    /// Keeps a status that rests on this version of the object.
+    pub fn keep(&self, object: &DynamicObject, status: CanaryRolloutStatus, now: Timestamp) {
+        let stored = self.stored_at(object, now);
+        lock(&self.0).insert(uid(object), Unstored { base: object.metadata.resource_version.clone(), status: Some(status), stored });
+    }
+    /// Nothing is newer than what is stored.
+    pub fn settled(&self, object: &DynamicObject) {
+        if let Some(unstored) = lock(&self.0).get_mut(&uid(object)) {
+            unstored.status = None;
+        }
+    }
+    /// The status was stored.
+    pub fn stored(&self, object: &DynamicObject, now: Timestamp) {
+        lock(&self.0).insert(uid(object), Unstored { base: None, status: None, stored: now });
+    }
+    /// The rollout is gone.
+    pub fn forget(&self, uid: &str) {
+        lock(&self.0).remove(uid);
     }
 }
 

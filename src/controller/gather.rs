@@ -9,20 +9,20 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{Context, caches::controller_uid};
+use super::{Context, keys};
 use crate::{
     api::{
-        CanaryRolloutSpec, FIELD_MANAGER, FINALIZER, HASH_LABEL, Plan, RELEASE_ANNOTATION, ROLLOUT_LABEL,
+        CanaryRolloutSpec, FIELD_MANAGER, FINALIZER, HASH_LABEL, Plan, RELEASE_ANNOTATION,
         action::{RolloutActionSpec, RolloutActionStatus},
         metric_source::MetricSourceSpec,
         status::CanaryRolloutStatus,
     },
     engine::{
-        Needs,
+        self, Needs,
         observed::{ActionSeen, Deletion, Endpoint, Measured, Observed, Route, RouteSeen, SourceTiming},
     },
     router::{Target, gateway_api},
-    workload::{deployment::Deployment, replica_set::ReplicaSet, service::Service},
+    workload::{autoscaler::Autoscaler, deployment::Deployment, replica_set::ReplicaSet, service::Service},
 };
 
 /// The object as the API server wrote it.
@@ -39,10 +39,8 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
         actions: actions(context, rollout),
         ..Observed::default()
     };
-    let valid = spec.and_then(|spec| Plan::try_from(spec).ok());
-    let Some(plan) = valid.or_else(|| status.run.as_ref().and_then(|run| Plan::try_from(&run.plan).ok())) else {
-        return seen;
-    };
+    seen.obstacle = context.obstacles.get(rollout);
+    let Some(plan) = engine::plan(spec, status) else { return seen };
     let caches = &context.caches;
     let namespace = rollout.namespace().unwrap_or_default();
     let in_namespace = Some(namespace.as_str());
@@ -53,6 +51,8 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
         .filter(|object| object.metadata.deletion_timestamp.is_none())
         .map(|object| Deployment::read(&value(&object)));
     seen.replica_sets = replica_sets(context, rollout, seen.deployment.as_ref());
+    let scalers = caches.autoscalers.about(&namespace, &keys::deployment(&plan.deployment));
+    seen.autoscalers = scalers.iter().filter_map(|scaler| Autoscaler::read(&value(scaler))).collect();
     let names = [&plan.service, &plan.canary_service].into_iter().chain(&plan.also_narrow);
     for name in names {
         if let Some(service) = caches.services.get(in_namespace, name).filter(|object| object.metadata.deletion_timestamp.is_none()) {
@@ -64,6 +64,10 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
     for name in &plan.routes {
         let route = caches.http_routes.get(in_namespace, name).filter(|object| object.metadata.deletion_timestamp.is_none());
         seen.routes.insert(name.clone(), route.map_or(RouteSeen::Missing, |object| read_route(context, &object, &target)));
+    }
+    if !engine::is_active(status) {
+        // Told when a release begins.
+        seen.other_services = other_services(context, &namespace, &plan, seen.deployment.as_ref());
     }
     seen.source = source(context, &plan.source).map(|source| SourceTiming { scrape_interval: source.scrape_interval });
     seen
@@ -99,34 +103,25 @@ fn deletion(rollout: &DynamicObject) -> Deletion {
 /// The rollout that was there first, if two name one Deployment.
 fn elder(context: &Context, rollout: &DynamicObject, deployment: &str) -> Option<String> {
     let age = |object: &DynamicObject| (object.creation_timestamp(), object.name_any());
-    let rivals = context.caches.rollouts.select(|other| {
-        other.namespace() == rollout.namespace()
-            && other.name_any() != rollout.name_any()
-            && other.data.pointer("/spec/workload/deployment/name").and_then(Value::as_str) == Some(deployment)
-    });
+    let rivals = context.caches.rollouts.about(&rollout.namespace().unwrap_or_default(), &keys::deployment(deployment));
     rivals.iter().find(|other| age(other) < age(rollout)).map(|other| other.name_any())
 }
 
 fn replica_sets(context: &Context, rollout: &DynamicObject, deployment: Option<&Deployment>) -> Vec<ReplicaSet> {
-    let name = rollout.name_any();
-    let found = context.caches.replica_sets.select(|set| {
-        let held = set.labels().get(ROLLOUT_LABEL) == Some(&name);
-        let owned = deployment.is_some_and(|deployment| controller_uid(set) == Some(&deployment.uid));
+    let namespace = rollout.namespace().unwrap_or_default();
+    let about = |key: &str| context.caches.replica_sets.about(&namespace, key);
+    let mut found: BTreeMap<String, _> = about(&keys::held_by(&rollout.name_any())).into_iter().map(|set| (set.name_any(), set)).collect();
+    if let Some(deployment) = deployment.filter(|deployment| !deployment.selector.is_empty()) {
         // Given away and not yet adopted: its labels answer the selector again.
-        let orphan = deployment.is_some_and(|deployment| {
-            controller_uid(set).is_none()
-                && !deployment.selector.is_empty()
-                && deployment.selector.iter().all(|(key, value)| set.labels().get(key) == Some(value))
-        });
-        set.namespace() == rollout.namespace() && (held || owned || orphan)
-    });
-    found.iter().map(|set| ReplicaSet::read(&value(set))).collect()
+        let answers = |set: &DynamicObject| deployment.selector.iter().all(|(key, value)| set.labels().get(key) == Some(value));
+        let orphans = about(keys::ORPHAN).into_iter().filter(|set| answers(set));
+        found.extend(about(&keys::owned_by(&deployment.uid)).into_iter().chain(orphans).map(|set| (set.name_any(), set)));
+    }
+    found.values().map(|set| ReplicaSet::read(&value(set))).collect()
 }
 
 fn endpoints(context: &Context, namespace: &str, service: &str) -> Vec<Endpoint> {
-    let slices = context.caches.endpoint_slices.select(|slice| {
-        slice.namespace().as_deref() == Some(namespace) && slice.labels().get("kubernetes.io/service-name").is_some_and(|name| name == service)
-    });
+    let slices = context.caches.endpoint_slices.about(namespace, service);
     let mut pods: BTreeMap<String, bool> = BTreeMap::new();
     for endpoint in slices.iter().filter_map(|slice| slice.data.get("endpoints")?.as_array()).flatten() {
         let Some(pod) = endpoint.pointer("/targetRef/name").and_then(Value::as_str) else { continue };
@@ -136,15 +131,25 @@ fn endpoints(context: &Context, namespace: &str, service: &str) -> Vec<Endpoint>
     pods.into_iter().map(|(pod, ready)| Endpoint { pod, ready }).collect()
 }
 
+/// Services besides the plan's own that select the Deployment's pods.
+fn other_services(context: &Context, namespace: &str, plan: &Plan, deployment: Option<&Deployment>) -> Vec<String> {
+    let Some(labels) = deployment.and_then(|deployment| deployment.template.pointer("/metadata/labels")) else { return Vec::new() };
+    let selects = |service: &Service| !service.selector.is_empty() && service.selector.iter().all(|(key, value)| labels[key] == **value);
+    let known = |name: &str| name == plan.service || name == plan.canary_service || plan.also_narrow.iter().any(|other| other == name);
+    let services = context.caches.services.about(namespace, keys::ANY);
+    let services = services.iter().filter(|service| !known(&service.name_any())).map(|service| Service::read(&value(service)));
+    services.filter(selects).map(|service| service.name).collect()
+}
+
 fn read_route(context: &Context, object: &DynamicObject, target: &Target) -> RouteSeen {
     let live = value(object);
     let state = match gateway_api::read(&live, target) {
         Ok(state) => state,
         Err(error) => return RouteSeen::Unusable(error),
     };
-    let gateways = context.caches.gateways.select(|_| true);
+    let gateways = context.caches.gateways.all();
     let gateways = gateways.iter().map(|gateway| (format!("{}/{}", gateway.namespace().unwrap_or_default(), gateway.name_any()), value(gateway))).collect();
-    let classes = context.caches.gateway_classes.select(|_| true);
+    let classes = context.caches.gateway_classes.all();
     let classes = classes.iter().map(|class| (class.name_any(), value(class))).collect();
     RouteSeen::Found(Box::new(Route {
         generation: object.metadata.generation.unwrap_or_default(),
@@ -162,10 +167,7 @@ fn source(context: &Context, name: &str) -> Option<MetricSourceSpec> {
 
 fn actions(context: &Context, rollout: &DynamicObject) -> Vec<ActionSeen> {
     let name = rollout.name_any();
-    let objects = context
-        .caches
-        .actions
-        .select(|action| action.namespace() == rollout.namespace() && action.data.pointer("/spec/rollout").and_then(Value::as_str) == Some(&name));
+    let objects = context.caches.actions.about(&rollout.namespace().unwrap_or_default(), &name);
     let read = |action: &DynamicObject| {
         let spec: RolloutActionSpec = serde_json::from_value(action.data.get("spec")?.clone()).ok()?;
         let status: RolloutActionStatus = action.data.get("status").and_then(|status| serde_json::from_value(status.clone()).ok()).unwrap_or_default();

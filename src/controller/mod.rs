@@ -6,7 +6,9 @@ pub mod context;
 pub mod error;
 pub mod events;
 pub mod gather;
+pub mod keys;
 pub mod reconcile;
+pub mod shelf;
 pub mod watches;
 
 use std::{sync::Arc, time::Duration};
@@ -28,7 +30,7 @@ pub async fn run(context: Arc<Context>, queue: watches::Queue, stop: Cancellatio
     context.caches.wait_until_ready().await;
     context.readiness.set_ready();
     tracing::info!("all watches are in sync");
-    let store = context.caches.rollouts.store();
+    let store = context.caches.rollouts.names();
     let config = Config::default().concurrency(CONCURRENCY);
     let requests = queue.take_until(stop.cancelled_owned());
     let passes = applier(

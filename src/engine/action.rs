@@ -14,6 +14,8 @@ pub enum Kind {
     ReplicaSet,
     /// `v1`.
     Service,
+    /// `autoscaling/v2`.
+    HorizontalPodAutoscaler,
     /// `gateway.networking.k8s.io/v1`.
     #[strum(serialize = "HTTPRoute")]
     HttpRoute,

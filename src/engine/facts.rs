@@ -1,15 +1,17 @@
 //! What can be read off one look at the world: which ReplicaSet is which, what a weight needs, what is missing.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::{
     Identity,
-    observed::{Observed, Route, RouteSeen},
+    observed::{Deletion, Endpoint, Observed, Route, RouteSeen},
 };
 use crate::{
     api::{CanaryRolloutStatus, Percent, Plan, condition::Refusal, status::Run},
     router::{Acceptance, RouteError, Target},
-    workload::{deployment::Deployment, pod, replica_set::ReplicaSet},
+    workload::{deployment::Deployment, pod, replica_set::ReplicaSet, service::Service},
 };
 
 /// The plan in force and one look at the world.
@@ -67,6 +69,25 @@ impl<'a> Facts<'a> {
         (own, others)
     }
 
+    /// The Deployment has been gone for longer than anything is waited for.
+    pub fn target_given_up(&self, status: &CanaryRolloutStatus) -> bool {
+        status.target_missing_since.is_some_and(|since| self.now >= since + self.plan.progress_deadline.signed())
+    }
+
+    /// Pods may go: the version that serves is whole, or cannot become so and has some left.
+    pub fn may_scale_down(&self, status: &CanaryRolloutStatus) -> bool {
+        let Some(serving) = self.serving(status) else { return true };
+        let wanted = self.seen.deployment.as_ref().map_or(0, |deployment| deployment.replicas);
+        let stuck = serving.failure.is_some() || self.seen.deletion != Deletion::No;
+        serving.available >= wanted || (stuck && serving.available > 0)
+    }
+
+    /// The user's Services that are narrowed during a release, as far as they exist.
+    pub fn narrowed_services(&self) -> impl Iterator<Item = &'a Service> {
+        let seen = self.seen;
+        std::iter::once(&self.plan.service).chain(&self.plan.also_narrow).filter_map(move |name| seen.services.get(name))
+    }
+
     /// The two Services between which routes split.
     pub fn target(&self) -> Target {
         Target { stable: self.plan.service.clone(), canary: self.plan.canary_service.clone() }
@@ -106,6 +127,11 @@ impl<'a> Facts<'a> {
         Ok(())
     }
 
+    /// Generations of the routes by name.
+    pub fn generations(&self) -> BTreeMap<String, i64> {
+        self.found_routes().map(|(name, route)| (name.to_owned(), route.generation)).collect()
+    }
+
     /// The new version has an entry in every route.
     pub fn entry_stands(&self) -> bool {
         self.found_routes().all(|(_, route)| route.state.canary.is_some())
@@ -129,6 +155,16 @@ impl<'a> Facts<'a> {
         if deployment.recreate {
             let why = format!("Deployment {} has strategy Recreate, which asks that two versions never run together", plan.deployment);
             return Some((Refusal::UnsupportedWorkload, why));
+        }
+        if let Some(manager) = &deployment.unpaused_by {
+            let why = format!(
+                "manager {manager} holds spec.paused: false of Deployment {}: with it every release would go round the steps. Remove the field from its manifests",
+                plan.deployment
+            );
+            return Some((Refusal::PauseContested, why));
+        }
+        if let Some(obstacle) = self.seen.obstacle.as_ref().filter(|obstacle| obstacle.forbidden) {
+            return Some((Refusal::NotPermitted, obstacle.message.clone()));
         }
         if deployment.selector_expressions || deployment.selector.is_empty() {
             let why = format!("the selector of Deployment {} must consist of matchLabels: Services cannot express anything else", plan.deployment);
@@ -161,6 +197,13 @@ impl<'a> Facts<'a> {
             let selector = service.selector.iter().filter(|(key, _)| key.as_str() != crate::api::HASH_LABEL);
             if service.external || service.selector.is_empty() {
                 let why = format!("Service {name} has no selector, so it cannot be narrowed to one version");
+                return Some((Refusal::UnsupportedService, why));
+            }
+            let endpoints = self.seen.endpoints.get(name).into_iter().flatten().filter(|endpoint| endpoint.ready);
+            let ours = |endpoint: &&Endpoint| self.seen.replica_sets.iter().any(|set| pod::is_of(&endpoint.pod, &set.name));
+            if let Some(foreign) = endpoints.into_iter().find(|endpoint| !ours(endpoint)) {
+                let why =
+                    format!("Service {name} also selects pod {}, which is not of Deployment {}: narrowed, it would lose it", foreign.pod, plan.deployment);
                 return Some((Refusal::UnsupportedService, why));
             }
             if let Some((key, value)) = selector.into_iter().find(|(key, value)| !answers(key, value)) {

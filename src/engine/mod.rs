@@ -5,12 +5,16 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod action;
+mod capacity;
 mod desired;
 mod drift;
+mod durable;
 mod ending;
 mod exchange;
 mod facts;
 mod figures;
+mod floor;
+mod holds;
 mod interrupts;
 mod measure;
 mod notice;
@@ -34,6 +38,7 @@ use crate::{
     provider::Question,
 };
 pub use action::Action;
+pub use durable::{FRESH_FOR, must_be_stored};
 use facts::Facts;
 use observed::{Deletion, Observed};
 
@@ -70,6 +75,26 @@ pub struct Decision {
     pub wake: Option<Timestamp>,
 }
 
+/// The spec as it applies now: what a running release moves stays what it was when it began.
+fn spec_in_force(spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Option<CanaryRolloutSpec> {
+    let mut spec = spec?.clone();
+    if let Some(run) = status.run.as_ref().filter(|_| is_active(status)) {
+        spec.workload = run.plan.workload.clone();
+        spec.traffic = run.plan.traffic.clone();
+    }
+    Some(spec)
+}
+
+/// The plan by which the rollout's objects are found, if there ever was a valid one.
+pub fn plan(spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Option<Plan> {
+    plan_in_force(spec_in_force(spec, status).as_ref(), status).0
+}
+
+/// A release is in progress.
+pub fn is_active(status: &CanaryRolloutStatus) -> bool {
+    matches!(status.phase, Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::Promoting | Phase::RollingBack) && status.run.is_some()
+}
+
 /// The plan that is in force: a running release keeps its last valid one.
 fn plan_in_force(spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> (Option<Plan>, Option<String>) {
     let (valid, invalid) = match spec.map(Plan::try_from) {
@@ -83,7 +108,7 @@ fn plan_in_force(spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus)
 
 /// What must be looked at before deciding.
 pub fn needs(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus, seen: &Observed, now: Timestamp) -> Needs {
-    let (Some(plan), _) = plan_in_force(spec, status) else {
+    let Some(plan) = plan(spec, status) else {
         return Needs::default();
     };
     let facts = Facts { id, plan: &plan, seen, now };
@@ -92,8 +117,9 @@ pub fn needs(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRol
 
 /// The whole policy. Total: any status, even one edited by hand, and any observation give a decision.
 pub fn decide(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus, seen: &Observed, now: Timestamp) -> Decision {
-    let (plan, invalid) = plan_in_force(spec, status);
-    let mut next = Draft::new(status, spec, now);
+    let in_force = spec_in_force(spec, status);
+    let (plan, invalid) = plan_in_force(in_force.as_ref(), status);
+    let mut next = Draft::new(status, in_force, now);
     let Some(plan) = plan else {
         // Nothing was ever valid, so nothing was ever touched.
         report::refuse(&mut next.status, id, invalid.as_deref().unwrap_or("the spec cannot be read"), now);
@@ -109,9 +135,12 @@ pub fn decide(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRo
     if invalid.is_none() {
         shifting::adopt_plan(&facts, &mut next);
     }
+    interrupts::note_target(&facts, &mut next);
     measure::ingest(&facts, &mut next);
     requests::answer(&facts, &mut next);
     transition(&facts, refusal.is_none(), &mut next);
+    interrupts::tell_of_orphans(&facts, &mut next);
+    floor::note(&facts, &mut next);
 
     let wanted = desired::desired(&facts, &next.status);
     let mut actions = plan::actions(&facts, &next.status, &wanted);
@@ -153,13 +182,13 @@ struct Draft {
 }
 
 impl Draft {
-    fn new(status: &CanaryRolloutStatus, spec: Option<&CanaryRolloutSpec>, now: Timestamp) -> Self {
-        Self { status: status.clone(), spec: spec.cloned(), before: status.announced, now }
+    fn new(status: &CanaryRolloutStatus, spec: Option<CanaryRolloutSpec>, now: Timestamp) -> Self {
+        Self { status: status.clone(), spec, before: status.announced, now }
     }
 
     /// A release is in progress.
     fn active(&self) -> bool {
-        matches!(self.status.phase, Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::Promoting | Phase::RollingBack) && self.status.run.is_some()
+        is_active(&self.status)
     }
 
     /// The status to be stored. Events of earlier transitions make room for those of this one.

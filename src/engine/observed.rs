@@ -9,7 +9,7 @@ use crate::{
     api::{Duration, action::RolloutActionSpec, status::Cause},
     provider::Reading,
     router::{Acceptance, RouteError, RouteState},
-    workload::{deployment::Deployment, replica_set::ReplicaSet, service::Service},
+    workload::{autoscaler::Autoscaler, deployment::Deployment, replica_set::ReplicaSet, service::Service},
 };
 
 /// One look at the world.
@@ -41,6 +41,21 @@ pub struct Observed {
     pub actions: Vec<ActionSeen>,
     /// What keeps the new version's pods from being ready, in the API's words.
     pub trouble: Option<String>,
+    /// A change that the API server refused in the last pass.
+    pub obstacle: Option<Obstacle>,
+    /// Autoscalers of the Deployment.
+    pub autoscalers: Vec<Autoscaler>,
+    /// Further Services that select the Deployment's pods, and will see the new version's at weight 0.
+    pub other_services: Vec<String>,
+}
+
+/// A change that could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What was tried, on what, and what the API server said.
+    pub message: String,
+    /// The controller is not allowed to.
+    pub forbidden: bool,
 }
 
 /// Whether the CanaryRollout is to go.

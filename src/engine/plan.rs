@@ -5,6 +5,7 @@ use super::{
     action::Kind,
     desired::{Desired, Hands, SetWant},
     facts::Facts,
+    floor,
 };
 use crate::{
     api::CanaryRolloutStatus,
@@ -16,6 +17,7 @@ use crate::{
 pub(super) fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> Vec<Action> {
     let mut routes = routes(facts, status, wanted);
     let mut actions: Vec<Action> = routes.extract_if(.., |(downward, _)| *downward).map(|(_, action)| action).collect();
+    actions.extend(floor::actions(facts, status));
     actions.extend(pause(facts, wanted));
     actions.extend(sets(facts, wanted, |set, want| take(facts, set, want)));
     actions.extend(narrow(facts, wanted));
@@ -24,7 +26,9 @@ pub(super) fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &
     actions.extend(canary_service(facts, wanted));
     actions.extend(routes.into_iter().map(|(_, action)| action));
     actions.extend(sets(facts, wanted, |set, want| give(facts, set, want)));
-    actions.extend(sets(facts, wanted, |set, want| resize(set, want, |now, then| then < now)));
+    if facts.may_scale_down(status) {
+        actions.extend(sets(facts, wanted, |set, want| resize(set, want, |now, then| then < now)));
+    }
     actions.extend(sets(facts, wanted, remove));
     actions.extend(answers(facts, status));
     actions
@@ -118,9 +122,7 @@ fn create(facts: &Facts<'_>, wanted: &Desired) -> Option<Action> {
 
 fn narrow(facts: &Facts<'_>, wanted: &Desired) -> Vec<Action> {
     let Some(hash) = &wanted.selector else { return Vec::new() };
-    let names = std::iter::once(&facts.plan.service).chain(&facts.plan.also_narrow);
-    let services = names.filter_map(|name| facts.seen.services.get(name));
-    let wrong = services.filter(|service| service.hash() != hash.as_deref() && !service.selector.is_empty());
+    let wrong = facts.narrowed_services().filter(|service| service.hash() != hash.as_deref() && !service.selector.is_empty());
     wrong.map(|service| patch(Kind::Service, &service.name, service.narrow(hash.as_deref()))).collect()
 }
 

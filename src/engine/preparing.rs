@@ -1,6 +1,6 @@
 //! Before the first request: the new version's pods become ready, or their deadline ends the release.
 
-use super::{Draft, ending, facts::Facts, notice::Reason, shifting};
+use super::{Draft, capacity, drift, ending, facts::Facts, holds, notice::Reason, shifting};
 use crate::api::{
     CanaryRolloutStatus, Percent,
     status::{Growing, Intent, Outcome, Phase, Run},
@@ -8,7 +8,8 @@ use crate::api::{
 
 pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     next.remember_routes(facts);
-    shifting::hold_for_people(facts, next);
+    drift::services(facts, next);
+    holds::for_people(facts, next);
     let Some(run) = next.status.run.clone() else { return };
     let Some(growing) = run.growing.clone() else {
         // A status edited by hand; the wait begins anew.
@@ -17,11 +18,14 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
         return;
     };
     let needed = facts.size_for(growing.weight);
+    if run.paused_for.is_some() {
+        return;
+    }
     if facts.ready_for_traffic(&run) < needed {
         give_up_late(facts, next, &growing);
         return;
     }
-    if run.paused_for.is_some() || !accepted {
+    if !accepted || capacity::stable_is_gone(facts, next) {
         return;
     }
     if !introduced(facts, &run, &growing, next) {
@@ -33,7 +37,8 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     let now = facts.now;
     next.change(|run| {
         run.step = 1;
-        run.intent = Some(Intent { weight: growing.weight, at: now });
+        run.intent = Some(Intent::new(growing.weight, facts.generations(), now));
+        run.carriers = i32::try_from(needed).unwrap_or(i32::MAX);
         run.growing = None;
     });
 }
@@ -47,19 +52,21 @@ fn introduced(facts: &Facts<'_>, run: &Run, growing: &Growing, next: &mut Draft)
                 run.intent = None;
                 run.entered_at = Some(facts.now);
             }),
+            _ if drift::undone(facts, intent, next) => {}
             waiting => shifting::give_up_unaccepted(facts, intent, &waiting.err().unwrap_or_default(), next),
         }
         return false;
     }
     match run.entered_at {
         Some(entered) if facts.entry_stands() => facts.now >= entered + facts.plan.settle.signed(),
+        Some(_) if drift::entry_removed(facts, next) => false,
         // The route must be as found before our entry is put in.
         _ if facts.weight_confirmed(Percent::ZERO).is_err() => {
             give_up_late(facts, next, growing);
             false
         }
         _ => {
-            let intent = Intent { weight: Percent::ZERO, at: facts.now };
+            let intent = Intent::new(Percent::ZERO, facts.generations(), facts.now);
             next.change(|run| {
                 run.entered_at = None;
                 run.intent = Some(intent);

@@ -1,16 +1,21 @@
 //! Between releases: adopting the Deployment, keeping and dropping old pods, seeing when a release is due.
 
-use super::{Draft, facts::Facts, notice::Reason, observed::Deletion};
+use super::{
+    Draft, exchange,
+    facts::Facts,
+    notice::{self, Reason},
+    observed::Deletion,
+};
 use crate::{
     api::{
-        CanaryRolloutStatus,
+        CanaryRolloutStatus, Duration,
         status::{CanaryRolloutStatus as Status, Figures, Growing, Kept, Outcome, Phase, Rejected, Run},
     },
     workload::{deployment::Deployment, pod, replica_set, replica_set::ReplicaSet},
 };
 
 pub(super) fn rest(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
-    next.status.kept.retain(|kept| kept.until > facts.now);
+    drop_kept(facts, next);
     forget_outlived(facts, &mut next.status);
     if facts.seen.deletion != Deletion::No {
         super::ending::let_go(facts, next);
@@ -26,8 +31,25 @@ pub(super) fn rest(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
         return;
     }
     let Some(serving) = facts.serving(&next.status) else { return };
+    if let Some(old) = exchange::standby(facts, &next.status).filter(|old| facts.wants(old) && !facts.wants(serving)) {
+        exchange::undo(next, &old.hash, "Reverted", &format!("the template of revision {} was applied again", old.hash));
+        return;
+    }
     if !facts.wants(serving) && rejection(facts, &next.status).is_none() {
         start(facts, deployment, serving, next);
+    }
+}
+
+/// Pods that were kept for a while go once it is over.
+fn drop_kept(facts: &Facts<'_>, next: &mut Draft) {
+    let (over, kept) = std::mem::take(&mut next.status.kept).into_iter().partition(|kept: &Kept| kept.until <= facts.now);
+    next.status.kept = kept;
+    for gone in over {
+        let pods = facts.replica_set(&gone.revision).map_or(0, |set| set.total);
+        let why = if gone.standby { "the old version is no longer kept" } else { "it was kept to be looked at, and that time is over" };
+        if pods > 0 {
+            next.tell(Reason::ScaledDown, format!("revision {}: {pods} pods go; {why}", gone.revision));
+        }
     }
 }
 
@@ -43,10 +65,17 @@ fn adopt(facts: &Facts<'_>, accepted: bool, deployment: &Deployment, next: &mut 
     next.status.stable_revision = Some(serving.hash.clone());
     next.status.phase = Phase::Idle;
     let routes = facts.plan.routes.join(", ");
+    let double: Vec<&str> = facts.seen.autoscalers.iter().filter(|scaler| scaler.counts_double).map(|scaler| scaler.name.as_str()).collect();
+    let double = match double.as_slice() {
+        [] => String::new(),
+        names => {
+            format!(". HorizontalPodAutoscaler {} has Object or Value metrics: during a release they count the new version's pods double", names.join(", "))
+        }
+    };
     next.tell(
         Reason::Adopted,
         format!(
-            "took over Deployment {} (revision {}, {} pods), Service {}, HTTPRoute {routes}; from now on a change of the pod template is a release, and the Deployment is paused",
+            "took over Deployment {} (revision {}, {} pods), Service {}, HTTPRoute {routes}; from now on a change of the pod template is a release, and the Deployment is paused{double}",
             deployment.name, serving.hash, deployment.replicas, facts.plan.service
         ),
     );
@@ -105,11 +134,18 @@ fn start(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next:
         growing: Some(Growing { weight, since: facts.now }),
         paused_for: None,
         paused_at: None,
+        paused_total: Duration::ZERO,
         user_pause: false,
         approved: false,
         hold_waived: false,
+        fully: false,
         no_data_since: None,
         capacity_lost: 0,
+        carriers: 0,
+        recovery: serving.ready == 0,
+        narrowed: false,
+        undo: None,
+        abort: None,
         verdict: None,
         outcome: None,
         reason: None,
@@ -122,15 +158,22 @@ fn start(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next:
     status.checks.clear();
     status.drift = crate::api::status::Drift::default();
     next.remember_routes(facts);
+    let others = match facts.seen.other_services.as_slice() {
+        [] => String::new(),
+        others => format!(
+            "; Services {} select the same pods and see the new version's from the start: name them in spec.traffic.alsoNarrow if they must not",
+            others.join(", ")
+        ),
+    };
     let steps: Vec<String> = facts.plan.steps.iter().map(|step| step.weight.to_string()).collect();
     next.tell(
         Reason::ReleaseStarted,
         format!(
-            "release {number}: {} → {revision} in steps {}; up to {} extra pods. To roll out natively in an emergency: kubectl rollout resume deployment/{}",
+            "release {number}: {} → {revision} in steps {}; up to {} extra pods{others}; {}",
             serving.hash,
             steps.join(", "),
             deployment.replicas,
-            deployment.name
+            notice::way_out(facts.plan)
         ),
     );
 }
@@ -159,7 +202,7 @@ impl Draft {
     }
 
     /// Keeps the pods of a ReplicaSet for a while.
-    pub(super) fn keep(&mut self, revision: &str, length: crate::api::Duration, standby: bool) {
+    pub(super) fn keep(&mut self, revision: &str, length: Duration, standby: bool) {
         self.status.kept.retain(|kept| kept.revision != revision);
         let until = self.now + length.signed();
         self.status.kept.push(Kept { revision: revision.to_owned(), until, standby });

@@ -21,7 +21,7 @@ struct Rule {
     verbs: &'static [&'static str],
 }
 
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 14] = [
     Rule {
         why: "the rollouts themselves; patch puts on and takes off the finalizer",
         group: "warmfront.dev",
@@ -55,6 +55,12 @@ const RULES: [Rule; 13] = [
         group: "",
         resources: &["services"],
         verbs: &["get", "list", "watch", "create", "patch", "delete"],
+    },
+    Rule {
+        why: "an autoscaler's minimum is raised while a release runs, and put back",
+        group: "autoscaling",
+        resources: &["horizontalpodautoscalers"],
+        verbs: &["get", "list", "watch", "patch"],
     },
     Rule { why: "which pods traffic reaches", group: "discovery.k8s.io", resources: &["endpointslices"], verbs: &["get", "list", "watch"] },
     Rule {

@@ -19,7 +19,7 @@ use crate::{
     controller::{
         self, Context,
         caches::Readiness,
-        context::{Backoff, Told},
+        context::{Backoff, Drafts, Obstacles, Told},
         watches,
     },
     provider::shell::Shell,
@@ -43,6 +43,8 @@ pub async fn run(args: args::Run) -> anyhow::Result<()> {
         readiness: Readiness::default(),
         backoff: Backoff::default(),
         told: Told::default(),
+        obstacles: Obstacles::default(),
+        drafts: Drafts::default(),
     });
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("listening on {}", args.listen))?;
     let admin = tokio::spawn(admin::serve(listener, context.clone(), stop.clone()));

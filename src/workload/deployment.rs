@@ -22,6 +22,8 @@ pub struct Deployment {
     pub replicas: u32,
     /// Whether a changed template waits.
     pub paused: bool,
+    /// Whose manifests say `spec.paused: false`, if any do.
+    pub unpaused_by: Option<String>,
     /// `strategy: Recreate`: two versions must never run together.
     pub recreate: bool,
     /// `selector.matchLabels`.
@@ -50,6 +52,7 @@ impl Deployment {
             observed_generation: object.pointer("/status/observedGeneration").and_then(Value::as_i64).unwrap_or_default(),
             replicas: count(object, "/spec/replicas", 1),
             paused: object.pointer("/spec/paused").and_then(Value::as_bool).unwrap_or_default(),
+            unpaused_by: unpaused_by(object),
             recreate: text(object, "/spec/strategy/type") == "Recreate",
             selector: string_map(object, "/spec/selector/matchLabels"),
             selector_expressions: object.pointer("/spec/selector/matchExpressions").and_then(Value::as_array).is_some_and(|list| !list.is_empty()),
@@ -72,6 +75,18 @@ impl Deployment {
     }
 }
 
+/// The manager, other than us, that applies a manifest in which `spec.paused` stands as false.
+fn unpaused_by(object: &Value) -> Option<String> {
+    if object.pointer("/spec/paused").and_then(Value::as_bool) == Some(true) {
+        return None;
+    }
+    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array)?;
+    let applies = |entry: &&Value| entry["operation"] == "Apply" || entry["manager"] == "kubectl-client-side-apply";
+    let names_it = |entry: &&Value| entry.pointer("/fieldsV1/f:spec/f:paused").is_some() && entry["manager"] != crate::api::FIELD_MANAGER;
+    let entry = entries.iter().filter(applies).find(names_it)?;
+    Some(text(entry, "/manager"))
+}
+
 /// A pod template in the form in which two are compared: without the hash and without nulls.
 pub fn normal_template(template: Option<&Value>) -> Value {
     let mut template = without_nulls(template.unwrap_or(&Value::Null));
@@ -92,4 +107,20 @@ fn without_nulls(value: &Value) -> Value {
 /// Sets `spec.paused`; `false` removes the field, as a manifest that never named it has it.
 pub fn pause(paused: bool) -> Vec<Value> {
     if paused { vec![json!({"op": "add", "path": "/spec/paused", "value": true})] } else { vec![json!({"op": "remove", "path": "/spec/paused"})] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_that_says_unpaused_is_told_from_a_person_who_did_it() {
+        let entry = |manager: &str, operation: &str| json!({"manager": manager, "operation": operation, "fieldsV1": {"f:spec": {"f:paused": {}}}});
+        let with = |paused: bool, entry: Value| Deployment::read(&json!({"metadata": {"managedFields": [entry]}, "spec": {"paused": paused}})).unpaused_by;
+        assert_eq!(with(false, entry("argocd-controller", "Apply")).as_deref(), Some("argocd-controller"));
+        assert_eq!(with(false, entry("kubectl-client-side-apply", "Update")).as_deref(), Some("kubectl-client-side-apply"));
+        assert_eq!(with(false, entry("kubectl-edit", "Update")), None);
+        assert_eq!(with(true, entry("argocd-controller", "Apply")), None);
+        assert_eq!(with(false, entry("warmfront", "Apply")), None);
+    }
 }

@@ -1,0 +1,34 @@
+//! What of a status must be stored at once, and what can be read from the metrics store again.
+//!
+//! Figures, counts and sentences change with every tick. Ticks lie on a fixed grid and counters keep
+//! their past, so a controller that starts again asks for the ticks since the last stored one.
+
+use jiff::SignedDuration;
+
+use crate::api::{
+    CanaryRolloutStatus,
+    status::{Figures, JudgeMemory},
+};
+
+/// While a release runs, what `kubectl get` shows is at most this old.
+pub const FRESH_FOR: SignedDuration = SignedDuration::from_secs(30);
+
+/// Whether `next` says more than newer figures: a transition, which must not be lost.
+pub fn must_be_stored(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
+    lasting(stored) != lasting(next)
+}
+
+/// The status without what every tick changes.
+fn lasting(status: &CanaryRolloutStatus) -> CanaryRolloutStatus {
+    let mut lasting = status.clone();
+    lasting.message.clear();
+    lasting.figures = Figures::default();
+    lasting.checks.clear();
+    for condition in &mut lasting.conditions {
+        condition.message.clear();
+    }
+    if let Some(run) = &mut lasting.run {
+        run.judge = JudgeMemory::default();
+    }
+    lasting
+}
