@@ -39,6 +39,9 @@ pub struct CanaryRolloutStatus {
     pub kept: Vec<Kept>,
     /// How things were when Warmfront took over, to be put back.
     pub originals: Originals,
+    /// ConfigMaps that the template names, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub configs: BTreeMap<String, ConfigSeen>,
     /// Since when the Deployment, once taken over, does not exist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_missing_since: Option<Timestamp>,
@@ -349,6 +352,16 @@ pub struct Originals {
     /// Weights by route.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub routes: BTreeMap<String, RouteOriginal>,
+}
+
+/// A ConfigMap as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigSeen {
+    /// Its resourceVersion.
+    pub version: String,
+    /// Digest of its contents.
+    pub digest: String,
 }
 
 /// The minimum of one autoscaler, raised while a release runs.

@@ -45,6 +45,7 @@ kinds! {
     service: "", "v1", "Service", "services";
     endpoint_slice: "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices";
     autoscaler: "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers";
+    config_map: "", "v1", "ConfigMap", "configmaps";
     http_route: "gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes";
     gateway: "gateway.networking.k8s.io", "v1", "Gateway", "gateways";
     gateway_class: "gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses";
@@ -158,6 +159,8 @@ pub struct Caches {
     pub endpoint_slices: Cache,
     /// HorizontalPodAutoscalers.
     pub autoscalers: Cache,
+    /// ConfigMaps, without their contents.
+    pub config_maps: Cache,
     /// HTTPRoutes.
     pub http_routes: Cache,
     /// Gateways.
@@ -168,10 +171,22 @@ pub struct Caches {
 
 impl Caches {
     /// Every cache.
-    pub fn all(&self) -> [&Cache; 11] {
-        let Self { rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, autoscalers, http_routes, gateways, gateway_classes } =
-            self;
-        [rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, autoscalers, http_routes, gateways, gateway_classes]
+    pub fn all(&self) -> [&Cache; 12] {
+        let Self {
+            rollouts,
+            actions,
+            sources,
+            deployments,
+            replica_sets,
+            services,
+            endpoint_slices,
+            autoscalers,
+            config_maps,
+            http_routes,
+            gateways,
+            gateway_classes,
+        } = self;
+        [rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, autoscalers, config_maps, http_routes, gateways, gateway_classes]
     }
 
     /// Waits until every watch has listed its objects once: before that, everything would seem to be missing.

@@ -22,7 +22,12 @@ use crate::{
         observed::{ActionSeen, Deletion, Endpoint, Measured, Observed, Route, RouteSeen, SourceTiming},
     },
     router::{Target, gateway_api},
-    workload::{autoscaler::Autoscaler, deployment::Deployment, replica_set::ReplicaSet, service::Service},
+    workload::{
+        autoscaler::Autoscaler,
+        deployment::{Deployment, config_maps},
+        replica_set::{ReplicaSet, revision_of},
+        service::Service,
+    },
 };
 
 /// The object as the API server wrote it.
@@ -53,6 +58,9 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
     seen.replica_sets = replica_sets(context, rollout, seen.deployment.as_ref());
     let scalers = caches.autoscalers.about(&namespace, &keys::deployment(&plan.deployment));
     seen.autoscalers = scalers.iter().filter_map(|scaler| Autoscaler::read(&value(scaler))).collect();
+    let configs = seen.deployment.as_ref().map(|deployment| config_maps(&deployment.template)).unwrap_or_default();
+    let version = |name: &String| caches.config_maps.get(in_namespace, name).and_then(|config| config.resource_version());
+    seen.configs = configs.iter().filter_map(|name| Some((name.clone(), version(name)?))).collect();
     let names = [&plan.service, &plan.canary_service].into_iter().chain(&plan.also_narrow);
     for name in names {
         if let Some(service) = caches.services.get(in_namespace, name).filter(|object| object.metadata.deletion_timestamp.is_none()) {
@@ -81,6 +89,11 @@ pub async fn look_closer(context: &Context, namespace: &str, needs: &Needs, seen
         let answer = context.provider.ask(&source, question).await;
         let readings = answer.into_iter().map(|reading| reading.map_err(|error| (error.cause, error.message))).collect();
         seen.measured = Some(Measured { start: question.start, end: question.end, readings });
+    }
+    for name in &needs.configs {
+        if let Some(digest) = config_digest(context, namespace, name).await {
+            seen.config_digests.insert(name.clone(), digest);
+        }
     }
     if let Some(replica_set) = &needs.trouble_of {
         let hash = seen.replica_sets.iter().find(|set| set.name == *replica_set).map(|set| set.hash.clone());
@@ -178,6 +191,14 @@ fn actions(context: &Context, rollout: &DynamicObject) -> Vec<ActionSeen> {
     let mut actions: Vec<ActionSeen> = objects.iter().filter_map(|action| read(action)).collect();
     actions.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
     actions
+}
+
+/// Digest of what a ConfigMap holds; `None` if it cannot be read, which is not a change.
+async fn config_digest(context: &Context, namespace: &str, name: &str) -> Option<String> {
+    let configs: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, context.caches.config_maps.resource());
+    let config = configs.get_opt(name).await.ok()??;
+    let held = serde_json::json!([config.data["data"], config.data["binaryData"]]);
+    Some(revision_of(&held, 0))
 }
 
 /// What the API server tells about pods that do not become ready; a failed look-up only leaves the text out.

@@ -4,7 +4,7 @@ use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
 use super::caches::controller_uid;
-use crate::api::ROLLOUT_LABEL;
+use crate::{api::ROLLOUT_LABEL, workload::deployment::config_maps};
 
 /// Label of an EndpointSlice: its Service.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -68,6 +68,11 @@ pub(super) fn replica_set(object: &DynamicObject) -> Vec<String> {
         return vec![ORPHAN.to_owned()];
     }
     held.into_iter().chain(owner).collect()
+}
+
+/// A Deployment is about the ConfigMaps that its template names.
+pub(super) fn of_deployment(object: &DynamicObject) -> Vec<String> {
+    object.data.pointer("/spec/template").map(config_maps).unwrap_or_default().into_iter().collect()
 }
 
 /// An autoscaler is about the Deployment that it scales.

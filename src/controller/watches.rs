@@ -2,11 +2,17 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject},
-    runtime::{WatchStreamExt, controller::ReconcileRequest, reflector::ObjectRef, watcher},
+    core::PartialObjectMeta,
+    runtime::{
+        WatchStreamExt,
+        controller::ReconcileRequest,
+        reflector::ObjectRef,
+        watcher::{self, Event, watcher},
+    },
 };
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
@@ -28,13 +34,37 @@ type Concerns = fn(&Caches, &DynamicObject) -> Vec<ObjectRef<DynamicObject>>;
 
 type Start = Box<dyn FnOnce(Arc<Caches>, Sender) + Send>;
 
-fn prepare(client: &Client, tasks: &TaskTracker, resource: ApiResource, pick: fn(&Caches) -> &Cache, keys: Keys, concerns: Concerns) -> (Cache, Start) {
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+type Events = BoxStream<'static, Result<Event<DynamicObject>, watcher::Error>>;
+
+/// Whole objects.
+fn watch(client: &Client, resource: &ApiResource) -> Events {
+    watcher(Api::all_with(client.clone(), resource), watcher::Config::default()).default_backoff().modify(slim).boxed()
+}
+
+/// Metadata only, for kinds of which there are many and whose contents are seldom needed.
+fn watch_metadata(client: &Client, resource: &ApiResource) -> Events {
+    let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client.clone(), resource);
+    let whole = |object: PartialObjectMeta<DynamicObject>| {
+        let mut whole = DynamicObject { types: object.types, metadata: object.metadata, data: serde_json::Value::Null };
+        slim(&mut whole);
+        whole
+    };
+    let events = watcher(api, watcher::Config::default()).default_backoff();
+    let events = events.map_ok(move |event| match event {
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+        Event::InitApply(object) => Event::InitApply(whole(object)),
+        Event::Apply(object) => Event::Apply(whole(object)),
+        Event::Delete(object) => Event::Delete(whole(object)),
+    });
+    events.boxed()
+}
+
+fn prepare(mut events: Events, tasks: &TaskTracker, resource: ApiResource, pick: fn(&Caches) -> &Cache, keys: Keys, concerns: Concerns) -> (Cache, Start) {
     let cache = Cache::new(resource.clone(), keys);
     let tasks = tasks.clone();
     let start = move |caches: Arc<Caches>, requests: Sender| {
         let follow = async move {
-            let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff().modify(slim));
             while let Some(event) = events.next().await {
                 match event {
                     Ok(event) => {
@@ -66,15 +96,17 @@ pub fn open(client: &Client, tasks: &TaskTracker) -> (Arc<Caches>, Queue) {
     let nothing: Keys = |_| Vec::new();
     let of_itself: Concerns = |_, object| vec![rollout_ref(object.namespace(), object.name_any())];
     let of_this_service: Concerns = |caches, object| of_service(caches, &object.namespace().unwrap_or_default(), &object.name_any());
-    let start = |resource, pick, keys, concerns| prepare(client, tasks, resource, pick, keys, concerns);
+    let start = |resource, pick, keys, concerns| prepare(watch(client, &resource), tasks, resource, pick, keys, concerns);
     let (rollouts, rollouts_start) = start(Kinds::rollout(), |caches| &caches.rollouts, keys::rollout, of_itself);
     let (actions, actions_start) = start(Kinds::action(), |caches| &caches.actions, keys::action, of_action);
     let (sources, sources_start) = start(Kinds::source(), |caches| &caches.sources, nothing, of_source);
-    let (deployments, deployments_start) = start(Kinds::deployment(), |caches| &caches.deployments, nothing, of_deployment);
+    let (deployments, deployments_start) = start(Kinds::deployment(), |caches| &caches.deployments, keys::of_deployment, of_deployment);
     let (replica_sets, replica_sets_start) = start(Kinds::replica_set(), |caches| &caches.replica_sets, keys::replica_set, of_replica_set);
     let (services, services_start) = start(Kinds::service(), |caches| &caches.services, keys::namespace, of_this_service);
     let (endpoint_slices, endpoint_slices_start) = start(Kinds::endpoint_slice(), |caches| &caches.endpoint_slices, keys::endpoint_slice, of_endpoint_slice);
     let (autoscalers, autoscalers_start) = start(Kinds::autoscaler(), |caches| &caches.autoscalers, keys::autoscaler, of_autoscaler);
+    let of_name = watch_metadata(client, &Kinds::config_map());
+    let (config_maps, config_maps_start) = prepare(of_name, tasks, Kinds::config_map(), |caches| &caches.config_maps, nothing, of_config_map);
     let (http_routes, http_routes_start) = start(Kinds::http_route(), |caches| &caches.http_routes, nothing, of_route);
     let (gateways, gateways_start) = start(Kinds::gateway(), |caches| &caches.gateways, nothing, |_, _| Vec::new());
     let (gateway_classes, gateway_classes_start) = start(Kinds::gateway_class(), |caches| &caches.gateway_classes, nothing, |_, _| Vec::new());
@@ -87,6 +119,7 @@ pub fn open(client: &Client, tasks: &TaskTracker) -> (Arc<Caches>, Queue) {
         services,
         endpoint_slices,
         autoscalers,
+        config_maps,
         http_routes,
         gateways,
         gateway_classes,
@@ -101,6 +134,7 @@ pub fn open(client: &Client, tasks: &TaskTracker) -> (Arc<Caches>, Queue) {
         services_start,
         endpoint_slices_start,
         autoscalers_start,
+        config_maps_start,
         http_routes_start,
         gateways_start,
         gateway_classes_start,
@@ -165,6 +199,11 @@ fn of_endpoint_slice(caches: &Caches, slice: &DynamicObject) -> Vec<ObjectRef<Dy
 
 fn of_autoscaler(caches: &Caches, scaler: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
     keys::autoscaler(scaler).iter().flat_map(|key| rollouts_about(caches, scaler.namespace().as_deref(), key)).collect()
+}
+
+fn of_config_map(caches: &Caches, config: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+    let readers = caches.deployments.about(&config.namespace().unwrap_or_default(), &config.name_any());
+    readers.iter().flat_map(|deployment| of_deployment(caches, deployment)).collect()
 }
 
 fn of_route(caches: &Caches, route: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {

@@ -39,8 +39,9 @@ pub(super) fn interrupt(facts: &Facts<'_>, next: &mut Draft) -> bool {
     }
     let (Some(deployment), Some(run)) = (&facts.seen.deployment, next.status.run.clone()) else { return false };
     if !deployment.paused {
-        next.tell(Reason::Unpaused, format!("Deployment {} was unpaused by another hand: Kubernetes rolls it out", deployment.name));
-        ending::go_back(next, Outcome::Superseded, "Unpaused", "the Deployment was unpaused by hand");
+        let by = deployment.other_manager.as_deref().map(|manager| format!(" (manager {manager})")).unwrap_or_default();
+        next.tell(Reason::Unpaused, format!("Deployment {} was unpaused by another hand{by}: Kubernetes rolls it out", deployment.name));
+        ending::go_back(next, Outcome::Superseded, "Unpaused", &format!("the Deployment was unpaused by hand{by}"));
         return true;
     }
     if facts.serving(&next.status).is_some_and(|serving| facts.wants(serving)) {

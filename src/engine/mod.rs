@@ -6,6 +6,7 @@
 
 pub mod action;
 mod capacity;
+mod config;
 mod desired;
 mod drift;
 mod durable;
@@ -62,6 +63,8 @@ pub struct Needs {
     pub measure: Option<(String, Question)>,
     /// Pods of this ReplicaSet are late: find out why.
     pub trouble_of: Option<String>,
+    /// ConfigMaps whose contents must be compared.
+    pub configs: Vec<String>,
 }
 
 /// What follows from one look at the world.
@@ -112,7 +115,7 @@ pub fn needs(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRol
         return Needs::default();
     };
     let facts = Facts { id, plan: &plan, seen, now };
-    Needs { measure: measure::due(&facts, status), trouble_of: preparing::late_replica_set(&facts, status) }
+    Needs { measure: measure::due(&facts, status), trouble_of: preparing::late_replica_set(&facts, status), configs: config::unread(&facts, status) }
 }
 
 /// The whole policy. Total: any status, even one edited by hand, and any observation give a decision.
@@ -141,6 +144,7 @@ pub fn decide(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRo
     transition(&facts, refusal.is_none(), &mut next);
     interrupts::tell_of_orphans(&facts, &mut next);
     floor::note(&facts, &mut next);
+    config::note(&facts, &mut next);
 
     let wanted = desired::desired(&facts, &next.status);
     let mut actions = plan::actions(&facts, &next.status, &wanted);

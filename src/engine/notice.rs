@@ -24,6 +24,7 @@ pub(super) enum Reason {
     RouteDrift,
     RouteContested,
     ScaleFloorDrift,
+    ConfigChanged,
     RouteNotAccepted,
     NoData,
     ActionApplied,
@@ -45,6 +46,7 @@ impl Reason {
             | Self::RouteDrift
             | Self::RouteContested
             | Self::ScaleFloorDrift
+            | Self::ConfigChanged
             | Self::RouteNotAccepted
             | Self::NoData
             | Self::ActionRejected

@@ -43,6 +43,10 @@ pub struct Observed {
     pub trouble: Option<String>,
     /// A change that the API server refused in the last pass.
     pub obstacle: Option<Obstacle>,
+    /// ConfigMaps that the template names: their resourceVersion by name.
+    pub configs: BTreeMap<String, String>,
+    /// Digests of the contents of those that were asked for.
+    pub config_digests: BTreeMap<String, String>,
     /// Autoscalers of the Deployment.
     pub autoscalers: Vec<Autoscaler>,
     /// Further Services that select the Deployment's pods, and will see the new version's at weight 0.

@@ -21,7 +21,7 @@ struct Rule {
     verbs: &'static [&'static str],
 }
 
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 15] = [
     Rule {
         why: "the rollouts themselves; patch puts on and takes off the finalizer",
         group: "warmfront.dev",
@@ -61,6 +61,12 @@ const RULES: [Rule; 14] = [
         group: "autoscaling",
         resources: &["horizontalpodautoscalers"],
         verbs: &["get", "list", "watch", "patch"],
+    },
+    Rule {
+        why: "a ConfigMap that the template names and that changes in place is told of; only metadata is watched",
+        group: "",
+        resources: &["configmaps"],
+        verbs: &["get", "list", "watch"],
     },
     Rule { why: "which pods traffic reaches", group: "discovery.k8s.io", resources: &["endpointslices"], verbs: &["get", "list", "watch"] },
     Rule {

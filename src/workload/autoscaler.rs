@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::text;
+use crate::{api::FIELD_MANAGER, router::gateway_api::newest_other_manager};
 
 /// What matters of a HorizontalPodAutoscaler.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +42,7 @@ impl Autoscaler {
             min: number("/spec/minReplicas").unwrap_or(1),
             max: number("/spec/maxReplicas").unwrap_or(i64::MAX),
             counts_double,
-            other_manager: crate::router::gateway_api::newest_other_manager(object, crate::api::FIELD_MANAGER),
+            other_manager: newest_other_manager(object, FIELD_MANAGER),
         })
     }
 }

@@ -1,11 +1,14 @@
 //! The user's Deployment, of which only `spec.paused` is ever changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::{count, string_map, text};
-use crate::api::HASH_LABEL;
+use crate::{
+    api::{FIELD_MANAGER, HASH_LABEL},
+    router::gateway_api::newest_other_manager,
+};
 
 /// What matters of a Deployment.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +27,8 @@ pub struct Deployment {
     pub paused: bool,
     /// Whose manifests say `spec.paused: false`, if any do.
     pub unpaused_by: Option<String>,
+    /// The manager besides us that changed it last, as far as the object tells.
+    pub other_manager: Option<String>,
     /// `strategy: Recreate`: two versions must never run together.
     pub recreate: bool,
     /// `selector.matchLabels`.
@@ -53,6 +58,7 @@ impl Deployment {
             replicas: count(object, "/spec/replicas", 1),
             paused: object.pointer("/spec/paused").and_then(Value::as_bool).unwrap_or_default(),
             unpaused_by: unpaused_by(object),
+            other_manager: newest_other_manager(object, FIELD_MANAGER),
             recreate: text(object, "/spec/strategy/type") == "Recreate",
             selector: string_map(object, "/spec/selector/matchLabels"),
             selector_expressions: object.pointer("/spec/selector/matchExpressions").and_then(Value::as_array).is_some_and(|list| !list.is_empty()),
@@ -75,6 +81,28 @@ impl Deployment {
     }
 }
 
+/// Names of the ConfigMaps that a pod template mounts or reads variables from.
+pub fn config_maps(template: &Value) -> BTreeSet<String> {
+    let list = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut names = BTreeSet::new();
+    let mut name_at = |value: &Value, pointer: &str| names.extend(value.pointer(pointer).and_then(Value::as_str).map(str::to_owned));
+    for volume in list(template, "/spec/volumes") {
+        name_at(&volume, "/configMap/name");
+        for source in list(&volume, "/projected/sources") {
+            name_at(&source, "/configMap/name");
+        }
+    }
+    for container in list(template, "/spec/containers").iter().chain(&list(template, "/spec/initContainers")) {
+        for source in list(container, "/envFrom") {
+            name_at(&source, "/configMapRef/name");
+        }
+        for variable in list(container, "/env") {
+            name_at(&variable, "/valueFrom/configMapKeyRef/name");
+        }
+    }
+    names
+}
+
 /// The manager, other than us, that applies a manifest in which `spec.paused` stands as false.
 fn unpaused_by(object: &Value) -> Option<String> {
     if object.pointer("/spec/paused").and_then(Value::as_bool) == Some(true) {
@@ -82,7 +110,7 @@ fn unpaused_by(object: &Value) -> Option<String> {
     }
     let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array)?;
     let applies = |entry: &&Value| entry["operation"] == "Apply" || entry["manager"] == "kubectl-client-side-apply";
-    let names_it = |entry: &&Value| entry.pointer("/fieldsV1/f:spec/f:paused").is_some() && entry["manager"] != crate::api::FIELD_MANAGER;
+    let names_it = |entry: &&Value| entry.pointer("/fieldsV1/f:spec/f:paused").is_some() && entry["manager"] != FIELD_MANAGER;
     let entry = entries.iter().filter(applies).find(names_it)?;
     Some(text(entry, "/manager"))
 }
@@ -112,6 +140,16 @@ pub fn pause(paused: bool) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_way_to_name_a_config_map_is_known() {
+        let template = json!({"spec": {
+            "volumes": [{"configMap": {"name": "a"}}, {"projected": {"sources": [{"secret": {"name": "s"}}, {"configMap": {"name": "b"}}]}}, {"emptyDir": {}}],
+            "containers": [{"envFrom": [{"configMapRef": {"name": "c"}}], "env": [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "d", "key": "k"}}}]}],
+            "initContainers": [{"envFrom": [{"configMapRef": {"name": "e"}}, {"secretRef": {"name": "s"}}]}],
+        }});
+        assert_eq!(config_maps(&template).into_iter().collect::<String>(), "abcde");
+    }
 
     #[test]
     fn a_manifest_that_says_unpaused_is_told_from_a_person_who_did_it() {

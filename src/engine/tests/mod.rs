@@ -533,6 +533,24 @@ fn a_minimum_that_is_lowered_again_and_again_is_left_so() {
     assert_eq!(floor(&world), 1, "what another hand has set stays");
 }
 
+#[test]
+fn a_config_that_changes_in_place_lets_the_step_begin_anew() {
+    let mut world = world();
+    world.config = Some("one");
+    world.settle();
+    world.apply_version("v2");
+    world.until("25%", |world| at(world, 2_500));
+    world.now += SignedDuration::from_secs(8);
+    world.settle();
+    world.config = Some("two");
+    world.settle();
+    let since = world.status.run.as_ref().unwrap().step_started_at.unwrap();
+    assert_eq!(since, world.now, "its hold and evidence begin anew");
+    assert_eq!(world.status.run.as_ref().unwrap().number, 1);
+    world.until_phase(Phase::Succeeded);
+    assert_eq!(world.told.iter().filter(|reason| *reason == "ConfigChanged").count(), 1, "{:?}", world.told);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

@@ -37,6 +37,8 @@ pub struct World {
     pub stable_ready: bool,
     /// So many pods of the newest version are lost.
     pub lost: u32,
+    /// Contents of the ConfigMap that the template names.
+    pub config: Option<&'static str>,
     /// Somebody who takes our entry out of the route as soon as it is in.
     pub fighter: Option<String>,
     pub actions: Vec<ActionSeen>,
@@ -85,6 +87,7 @@ impl World {
             ready: true,
             stable_ready: true,
             lost: 0,
+            config: None,
             fighter: None,
             actions: Vec::new(),
             weights: Vec::new(),
@@ -202,6 +205,7 @@ impl World {
     pub fn pass_unchecked(&mut self) -> (bool, Decision) {
         let id = Identity { namespace: "shop".to_owned(), name: "catalog".to_owned(), uid: "u".to_owned(), generation: 1 };
         let mut seen = self.look();
+        seen.configs = self.config.iter().map(|held| ("settings".to_owned(), format!("version of {held}"))).collect();
         let needs = needs(&id, Some(&self.spec), &self.status, &seen, self.now);
         if let Some((_, question)) = needs.measure {
             let seconds = question.end.duration_since(question.start).as_secs_f64();
@@ -216,6 +220,7 @@ impl World {
             };
             seen.measured = Some(Measured { start: question.start, end: question.end, readings: question.quantities.iter().map(reading).collect() });
         }
+        seen.config_digests = needs.configs.iter().filter_map(|name| Some((name.clone(), self.config?.to_owned()))).collect();
         let decision = decide(&id, Some(&self.spec), &self.status, &seen, self.now);
         let mut changed = decision.status != self.status;
         for notice in decision.status.telling.iter().filter(|notice| notice.sequence > self.status.announced) {

@@ -76,6 +76,13 @@ impl Shop {
         Ok(())
     }
 
+    /// Changes an object by strategic merge patch: lists of named things are merged by name.
+    pub async fn strategic(&self, resource: &ApiResource, name: &str, patch: Value) -> anyhow::Result<()> {
+        let params = PatchParams { field_manager: Some("e2e".to_owned()), ..PatchParams::default() };
+        self.api(resource).patch(name, &params, &Patch::Strategic(patch)).await.with_context(|| format!("changing {} {name}", resource.kind))?;
+        Ok(())
+    }
+
     /// The app's Deployment and Service, not waited for.
     pub async fn app(&self, replicas: u32) -> anyhow::Result<()> {
         let env = json!([
@@ -185,17 +192,12 @@ impl Shop {
     /// Sets variables of the app's container: a new version.
     pub async fn release(&self, variables: &[(&str, &str)]) -> anyhow::Result<()> {
         let env: Vec<Value> = variables.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-        let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "catalog", "env": env}]}}}});
-        let params = PatchParams { field_manager: Some("e2e".to_owned()), ..PatchParams::default() };
-        self.api(&Kinds::deployment()).patch("catalog", &params, &Patch::Strategic(patch)).await.context("changing the template")?;
-        Ok(())
+        self.strategic(&Kinds::deployment(), "catalog", json!({"spec": {"template": {"spec": {"containers": [{"name": "catalog", "env": env}]}}}})).await
     }
 
     /// Sets the image of the app's container.
     pub async fn image(&self, image: &str) -> anyhow::Result<()> {
-        let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "catalog", "image": image}]}}}});
-        self.api(&Kinds::deployment()).patch("catalog", &PatchParams::default(), &Patch::Strategic(patch)).await.context("changing the image")?;
-        Ok(())
+        self.strategic(&Kinds::deployment(), "catalog", json!({"spec": {"template": {"spec": {"containers": [{"name": "catalog", "image": image}]}}}})).await
     }
 
     /// Deletes the controller's pod and waits until it is gone.

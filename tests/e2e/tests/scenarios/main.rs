@@ -4,6 +4,7 @@
 
 mod admission;
 mod metrics;
+mod owner;
 mod pods;
 mod requests;
 mod route;
