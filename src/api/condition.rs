@@ -47,6 +47,8 @@ pub enum Refusal {
     TargetConflict,
     /// Another manager holds `spec.paused: false` of the Deployment.
     PauseContested,
+    /// The installed definition lacks fields that this controller writes.
+    CRDOutdated,
     /// The API server does not let the controller do what it must.
     NotPermitted,
 }

@@ -8,6 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use kube::{Client, Resource, api::DynamicObject};
+use serde_json::Value;
 
 use super::caches::{Caches, Readiness};
 use crate::{api::CanaryRolloutStatus, engine::observed::Obstacle, provider::shell::Shell, runtime::metrics::Metrics};
@@ -30,6 +31,8 @@ pub struct Context {
     pub told: Told,
     /// What the API server refused in the last pass.
     pub obstacles: Obstacles,
+    /// The field of the last stored status that came back without it.
+    pub not_stored: Mutex<Option<String>>,
     /// Figures that are newer than what is stored.
     pub drafts: Drafts,
 }
@@ -39,6 +42,29 @@ impl Context {
     pub fn now(&self) -> Timestamp {
         let now = Timestamp::now();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    }
+
+    /// The field that the installed definition made the API server leave out, if it did so last time.
+    pub fn not_stored(&self) -> Option<String> {
+        lock(&self.not_stored).clone()
+    }
+
+    /// Compares a status as it was sent with what came back.
+    pub fn compare_stored(&self, sent: &Value, stored: &Value) {
+        *lock(&self.not_stored) = left_out(sent, stored);
+    }
+}
+
+/// The first field of `sent` that `stored` lacks, as a path with dots.
+fn left_out(sent: &Value, stored: &Value) -> Option<String> {
+    match sent {
+        Value::Object(fields) => fields.iter().find_map(|(key, value)| match stored.get(key) {
+            // A null is as good as nothing.
+            None => (!value.is_null()).then(|| key.clone()),
+            Some(stored) => left_out(value, stored).map(|path| format!("{key}.{path}")),
+        }),
+        Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| left_out(item, &stored[index]).map(|path| format!("{index}.{path}"))),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }
 
@@ -156,5 +182,20 @@ impl Told {
     /// The rollout is gone.
     pub fn forget(&self, uid: &str) {
         lock(&self.0).remove(uid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_field_that_was_cut_is_named() {
+        let sent = json!({"phase": "Idle", "run": {"number": 1, "plan": {"steps": [{"weight": 5}]}}});
+        assert_eq!(left_out(&sent, &sent), None);
+        let stored = json!({"phase": "Idle", "run": {"number": 1, "plan": {"steps": [{}]}}});
+        assert_eq!(left_out(&sent, &stored).as_deref(), Some("run.plan.steps.0.weight"));
     }
 }

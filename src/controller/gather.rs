@@ -45,6 +45,7 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
         ..Observed::default()
     };
     seen.obstacle = context.obstacles.get(rollout);
+    seen.not_stored = context.not_stored();
     let Some(plan) = engine::plan(spec, status) else { return seen };
     let caches = &context.caches;
     let namespace = rollout.namespace().unwrap_or_default();

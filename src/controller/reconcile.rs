@@ -105,6 +105,7 @@ async fn persist(context: &Context, rollout: &DynamicObject, before: &CanaryRoll
     let params = kube::api::PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: false };
     match api.replace_status(&rollout.name_any(), &params, &next).await {
         Ok(stored) => {
+            context.compare_stored(&next.data["status"], &stored.data["status"]);
             context.caches.rollouts.wrote(stored);
             context.drafts.stored(rollout, now);
             Ok(None)

@@ -163,6 +163,12 @@ impl<'a> Facts<'a> {
             );
             return Some((Refusal::PauseContested, why));
         }
+        if let Some(field) = &self.seen.not_stored {
+            let why = format!(
+                "the installed CustomResourceDefinition does not know status.{field}: upgrade it (helm upgrade does), or this controller cannot remember what it did"
+            );
+            return Some((Refusal::CRDOutdated, why));
+        }
         if let Some(obstacle) = self.seen.obstacle.as_ref().filter(|obstacle| obstacle.forbidden) {
             return Some((Refusal::NotPermitted, obstacle.message.clone()));
         }

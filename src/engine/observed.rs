@@ -43,6 +43,8 @@ pub struct Observed {
     pub trouble: Option<String>,
     /// A change that the API server refused in the last pass.
     pub obstacle: Option<Obstacle>,
+    /// A field of the status that the API server did not store: the installed definition is older than this controller.
+    pub not_stored: Option<String>,
     /// ConfigMaps that the template names: their resourceVersion by name.
     pub configs: BTreeMap<String, String>,
     /// Digests of the contents of those that were asked for.

@@ -44,6 +44,7 @@ pub async fn run(args: args::Run) -> anyhow::Result<()> {
         backoff: Backoff::default(),
         told: Told::default(),
         obstacles: Obstacles::default(),
+        not_stored: std::sync::Mutex::default(),
         drafts: Drafts::default(),
     });
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("listening on {}", args.listen))?;
