@@ -45,6 +45,10 @@ pub enum Refusal {
     MetricSourceNotFound,
     /// An elder rollout has the same Deployment.
     TargetConflict,
+    /// An elder rollout sets the weights of the same rule of a route.
+    RouteConflict,
+    /// What is asked goes beyond what the route can express.
+    UnsupportedFeature,
 }
 
 /// Sets one condition; its transition time changes only with its status.

@@ -306,15 +306,26 @@ pub struct Originals {
     /// After a deletion: it was said what is left behind.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub released: bool,
-    /// Weights by route.
+    /// Weights by route, such as `HTTPRoute/catalog`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub routes: BTreeMap<String, RouteOriginal>,
+}
+
+/// Weights of one route as they were found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RouteOriginal {
+    /// One entry per rule whose weights are set.
+    #[schemars(length(max = 16))]
+    pub rules: Vec<RuleOriginal>,
 }
 
 /// Weights of one rule as they were found, by backend in the order of the list; `null` where absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-pub struct RouteOriginal {
+pub struct RuleOriginal {
+    /// The rule's name; its matches where it has none.
+    pub rule: String,
     /// One entry per backend, ours excluded.
     #[schemars(length(max = 16))]
     pub backends: Vec<BackendWeight>,
@@ -324,7 +335,7 @@ pub struct RouteOriginal {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BackendWeight {
-    /// `namespace/name:port` of the backend, namespace and port as far as the route names them.
+    /// `namespace/name:port` of the backend, namespace and port as far as the route names them; its kind comes first if it is no Service.
     pub backend: String,
     /// Absent where the route left it out.
     #[serde(skip_serializing_if = "Option::is_none")]

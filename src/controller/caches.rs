@@ -4,7 +4,13 @@
 //! would take his own write for somebody else's, so the answer of every write is kept until the
 //! watch has caught up.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use kube::{
     Resource, ResourceExt,
@@ -40,6 +46,7 @@ kinds! {
     service: "", "v1", "Service", "services";
     endpoint_slice: "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices";
     http_route: "gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes";
+    grpc_route: "gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes";
     gateway: "gateway.networking.k8s.io", "v1", "Gateway", "gateways";
     gateway_class: "gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses";
 }
@@ -49,6 +56,7 @@ pub struct Cache {
     resource: ApiResource,
     store: Store<DynamicObject>,
     written: std::sync::Mutex<HashMap<ObjectRef<DynamicObject>, Arc<DynamicObject>>>,
+    installed: AtomicBool,
 }
 
 fn version(object: &DynamicObject) -> u64 {
@@ -58,7 +66,25 @@ fn version(object: &DynamicObject) -> u64 {
 impl Cache {
     /// Over what a watch fills.
     pub fn new(resource: ApiResource, store: Store<DynamicObject>) -> Self {
-        Self { resource, store, written: std::sync::Mutex::default() }
+        Self { resource, store, written: std::sync::Mutex::default(), installed: AtomicBool::new(true) }
+    }
+
+    /// Whether the cluster has the kind, so that what is not here does not exist.
+    pub fn is_installed(&self) -> bool {
+        self.installed.load(Ordering::Acquire)
+    }
+
+    /// The cluster has the kind, or lacks it.
+    pub fn set_installed(&self, installed: bool) {
+        self.installed.store(installed, Ordering::Release);
+    }
+
+    /// Waits until the watch has listed its objects once.
+    pub async fn wait_until_listed(&self) {
+        while self.store.wait_until_ready().await.is_err() {
+            tracing::error!(kind = self.resource.kind, "the watch ended before its first list");
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
     }
 
     /// The watch's own store.
@@ -105,6 +131,11 @@ impl Cache {
     /// Remembers what a write of ours returned.
     pub fn wrote(&self, object: DynamicObject) {
         let key = ObjectRef::from_obj_with(&object, self.resource.clone());
+        if object.metadata.deletion_timestamp.is_some() && object.finalizers().is_empty() {
+            // It went with this write; the watch may have said so already and says it only once.
+            self.written().remove(&key);
+            return;
+        }
         self.written().insert(key, Arc::new(object));
     }
 
@@ -143,6 +174,8 @@ pub struct Caches {
     pub endpoint_slices: Cache,
     /// HTTPRoutes.
     pub http_routes: Cache,
+    /// GRPCRoutes.
+    pub grpc_routes: Cache,
     /// Gateways.
     pub gateways: Cache,
     /// GatewayClasses.
@@ -151,18 +184,15 @@ pub struct Caches {
 
 impl Caches {
     /// Every cache.
-    pub fn all(&self) -> [&Cache; 10] {
-        let Self { rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, http_routes, gateways, gateway_classes } = self;
-        [rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, http_routes, gateways, gateway_classes]
+    pub fn all(&self) -> [&Cache; 11] {
+        let Self { rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, http_routes, grpc_routes, gateways, gateway_classes } = self;
+        [rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, http_routes, grpc_routes, gateways, gateway_classes]
     }
 
     /// Waits until every watch has listed its objects once: before that, everything would seem to be missing.
     pub async fn wait_until_ready(&self) {
-        for cache in self.all() {
-            while cache.store.wait_until_ready().await.is_err() {
-                tracing::error!(kind = cache.resource.kind, "the watch ended before its first list");
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            }
+        for cache in self.all().into_iter().filter(|cache| cache.is_installed()) {
+            cache.wait_until_listed().await;
         }
     }
 
@@ -173,6 +203,7 @@ impl Caches {
             Kind::ReplicaSet => &self.replica_sets,
             Kind::Service => &self.services,
             Kind::HttpRoute => &self.http_routes,
+            Kind::GrpcRoute => &self.grpc_routes,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One watch per kind; every change is traced to the rollouts that it concerns.
 
-use std::{pin::Pin, sync::Arc};
+use std::{collections::BTreeSet, pin::Pin, sync::Arc};
 
 use futures::{Stream, StreamExt, stream};
 use kube::{
@@ -18,7 +18,10 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::caches::{Cache, Caches, Kinds};
-use crate::api::ROLLOUT_LABEL;
+use crate::{
+    api::{ROLLOUT_LABEL, condition::Refusal, traffic::RouteKind},
+    router::RouteId,
+};
 
 /// Requests to look at a rollout.
 pub type Queue = Pin<Box<dyn Stream<Item = Result<ReconcileRequest<DynamicObject>, std::convert::Infallible>> + Send>>;
@@ -28,9 +31,11 @@ type Sender = mpsc::UnboundedSender<ObjectRef<DynamicObject>>;
 /// Which rollouts a changed object concerns.
 type Concerns = fn(&Caches, &DynamicObject) -> Vec<ObjectRef<DynamicObject>>;
 
+type Pick = fn(&Caches) -> &Cache;
+
 type Start = Box<dyn FnOnce(Arc<Caches>, Sender) + Send>;
 
-fn prepare(client: &Client, tasks: &TaskTracker, resource: ApiResource, pick: fn(&Caches) -> &Cache, concerns: Concerns) -> (Cache, Start) {
+fn prepare(client: &Client, tasks: &TaskTracker, resource: ApiResource, pick: Pick, concerns: Concerns) -> (Cache, Start) {
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
     let writer = reflector::store::Writer::new(resource.clone());
     let cache = Cache::new(resource.clone(), writer.as_reader());
@@ -64,10 +69,9 @@ fn slim(object: &mut DynamicObject) {
     }
 }
 
-/// Opens all watches.
-pub fn open(client: &Client, tasks: &TaskTracker) -> (Arc<Caches>, Queue) {
-    let (rollouts, rollouts_start) =
-        prepare(client, tasks, Kinds::rollout(), |caches| &caches.rollouts, |_, object| vec![rollout_ref(object.namespace(), object.name_any())]);
+/// Opens the watches of all kinds that the cluster has; `installed` tells which of the Gateway API it has.
+pub fn open(client: &Client, tasks: &TaskTracker, installed: &BTreeSet<String>) -> (Arc<Caches>, Queue, Absent) {
+    let (rollouts, rollouts_start) = prepare(client, tasks, Kinds::rollout(), |caches| &caches.rollouts, of_rollout);
     let (actions, actions_start) = prepare(client, tasks, Kinds::action(), |caches| &caches.actions, of_action);
     let (sources, sources_start) = prepare(client, tasks, Kinds::source(), |caches| &caches.sources, of_source);
     let (deployments, deployments_start) = prepare(client, tasks, Kinds::deployment(), |caches| &caches.deployments, of_deployment);
@@ -80,10 +84,13 @@ pub fn open(client: &Client, tasks: &TaskTracker) -> (Arc<Caches>, Queue) {
         |caches, object| of_service(caches, object.namespace().as_deref(), &object.name_any()),
     );
     let (endpoint_slices, endpoint_slices_start) = prepare(client, tasks, Kinds::endpoint_slice(), |caches| &caches.endpoint_slices, of_endpoint_slice);
-    let (http_routes, http_routes_start) = prepare(client, tasks, Kinds::http_route(), |caches| &caches.http_routes, of_route);
+    let (http_routes, http_routes_start) =
+        prepare(client, tasks, Kinds::http_route(), |caches| &caches.http_routes, |caches, route| of_route(caches, RouteKind::Http, route));
+    let (grpc_routes, grpc_routes_start) =
+        prepare(client, tasks, Kinds::grpc_route(), |caches| &caches.grpc_routes, |caches, route| of_route(caches, RouteKind::Grpc, route));
     let (gateways, gateways_start) = prepare(client, tasks, Kinds::gateway(), |caches| &caches.gateways, |_, _| Vec::new());
     let (gateway_classes, gateway_classes_start) = prepare(client, tasks, Kinds::gateway_class(), |caches| &caches.gateway_classes, |_, _| Vec::new());
-    let caches = Arc::new(Caches { rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, http_routes, gateways, gateway_classes });
+    let caches = Arc::new(Caches { rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, http_routes, grpc_routes, gateways, gateway_classes });
     let (sender, receiver) = mpsc::unbounded_channel();
     let starts = [
         rollouts_start,
@@ -93,15 +100,77 @@ pub fn open(client: &Client, tasks: &TaskTracker) -> (Arc<Caches>, Queue) {
         replica_sets_start,
         services_start,
         endpoint_slices_start,
-        http_routes_start,
-        gateways_start,
-        gateway_classes_start,
     ];
     for start in starts {
         start(caches.clone(), sender.clone());
     }
+    let optional: [(Pick, Start); 4] = [
+        (|caches| &caches.http_routes, http_routes_start),
+        (|caches| &caches.grpc_routes, grpc_routes_start),
+        (|caches| &caches.gateways, gateways_start),
+        (|caches| &caches.gateway_classes, gateway_classes_start),
+    ];
+    let mut absent = Absent { caches: caches.clone(), requests: sender.clone(), kinds: Vec::new() };
+    for (pick, start) in optional {
+        let cache = pick(&caches);
+        if installed.contains(&cache.resource().kind) {
+            start(caches.clone(), sender.clone());
+        } else {
+            tracing::info!(kind = cache.resource().kind, "the cluster has no such kind; it is looked for when a rollout names it");
+            cache.set_installed(false);
+            absent.kinds.push((pick, start));
+        }
+    }
     let queue = stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|object| (Ok(ReconcileRequest::from(object)), receiver)) });
-    (caches, Box::pin(queue))
+    (caches, Box::pin(queue), absent)
+}
+
+/// Kinds that the cluster lacked at start, with what opens their watches.
+pub struct Absent {
+    caches: Arc<Caches>,
+    requests: Sender,
+    kinds: Vec<(Pick, Start)>,
+}
+
+impl Absent {
+    /// Whether some rollout names a route of such a kind.
+    pub fn is_wanted(&self) -> bool {
+        let kinds: Vec<&str> = self.kinds.iter().map(|(pick, _)| pick(&self.caches).resource().kind.as_str()).collect();
+        !rollouts_where(&self.caches, |rollout| named_routes(rollout).any(|(kind, _)| kinds.contains(&kind))).is_empty()
+    }
+
+    /// Opens the watches of those that the cluster has by now, and has the rollouts looked at that name them.
+    pub async fn open(&mut self, installed: &BTreeSet<String>) {
+        let (found, absent) =
+            std::mem::take(&mut self.kinds).into_iter().partition(|(pick, _)| installed.contains(&pick(&self.caches).resource().kind));
+        self.kinds = absent;
+        let found: Vec<(Pick, Start)> = found;
+        let mut opened = Vec::new();
+        for (pick, start) in found {
+            start(self.caches.clone(), self.requests.clone());
+            opened.push(pick);
+        }
+        for pick in opened {
+            let cache = pick(&self.caches);
+            cache.wait_until_listed().await;
+            cache.set_installed(true);
+            tracing::info!(kind = cache.resource().kind, "the cluster has the kind now");
+            for rollout in rollouts_where(&self.caches, |rollout| named_routes(rollout).any(|(kind, _)| kind == cache.resource().kind)) {
+                // The receiver is gone only when the process stops.
+                let _ = self.requests.send(rollout);
+            }
+        }
+    }
+
+    /// Whether every kind was found.
+    pub fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    /// What the watches have seen.
+    pub fn caches(&self) -> &Caches {
+        &self.caches
+    }
 }
 
 fn rollout_ref(namespace: Option<String>, name: impl Into<String>) -> ObjectRef<DynamicObject> {
@@ -117,6 +186,32 @@ fn spec_text<'a>(rollout: &'a DynamicObject, pointer: &str) -> Option<&'a str> {
 fn rollouts_where(caches: &Caches, wanted: impl Fn(&DynamicObject) -> bool) -> Vec<ObjectRef<DynamicObject>> {
     let all = caches.rollouts.store().state();
     all.iter().filter(|rollout| wanted(rollout)).map(|rollout| rollout_ref(rollout.namespace(), rollout.name_any())).collect()
+}
+
+/// Routes that a rollout names, by kind and name.
+pub(super) fn named_routes(rollout: &DynamicObject) -> impl Iterator<Item = (&str, &str)> {
+    let routes = rollout.data.pointer("/spec/traffic/gatewayAPI/routes").and_then(Value::as_array).into_iter().flatten();
+    routes.filter_map(|route| Some((route.get("kind").and_then(Value::as_str).unwrap_or_else(|| RouteKind::default().into()), route.get("name")?.as_str()?)))
+}
+
+/// Itself, and those that share a Deployment or a route with it or wait for another one to go: they may take over.
+fn of_rollout(caches: &Caches, rollout: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+    let mut concerned = rollouts_where(caches, |other| {
+        other.namespace() == rollout.namespace() && other.name_any() != rollout.name_any() && (waits_for_another(other) || shares(other, rollout))
+    });
+    concerned.push(rollout_ref(rollout.namespace(), rollout.name_any()));
+    concerned
+}
+
+fn shares(one: &DynamicObject, other: &DynamicObject) -> bool {
+    let deployment = |rollout| spec_text(rollout, "/workload/deployment/name");
+    deployment(one) == deployment(other) || named_routes(one).any(|route| named_routes(other).any(|named| named == route))
+}
+
+fn waits_for_another(rollout: &DynamicObject) -> bool {
+    let conflicts: [&str; 2] = [Refusal::TargetConflict.into(), Refusal::RouteConflict.into()];
+    let conditions = rollout.data.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    conditions.filter_map(|condition| condition.get("reason")?.as_str()).any(|reason| conflicts.contains(&reason))
 }
 
 fn of_action(_: &Caches, action: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
@@ -162,10 +257,13 @@ fn of_endpoint_slice(caches: &Caches, slice: &DynamicObject) -> Vec<ObjectRef<Dy
     slice.labels().get("kubernetes.io/service-name").map(|service| of_service(caches, slice.namespace().as_deref(), service)).unwrap_or_default()
 }
 
-fn of_route(caches: &Caches, route: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+fn of_route(caches: &Caches, kind: RouteKind, route: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
     let (namespace, name) = (route.namespace(), route.name_any());
+    let id = RouteId { kind, name: name.clone() };
+    let kind: &str = kind.into();
     rollouts_where(caches, |rollout| {
-        let routes = rollout.data.pointer("/spec/traffic/gatewayAPI/routes").and_then(Value::as_array);
-        rollout.namespace() == namespace && routes.is_some_and(|routes| routes.iter().any(|route| route["name"] == *name))
+        // One that it named before may still have something of ours in it.
+        let remembered = || rollout.data.pointer("/status/originals/routes").is_some_and(|routes| routes.get(id.key()).is_some());
+        rollout.namespace() == namespace && (named_routes(rollout).any(|named| named == (kind, name.as_str())) || remembered())
     })
 }

@@ -28,6 +28,8 @@ pub(super) struct Desired {
     pub canary_service: Option<Option<String>>,
     /// What every route says.
     pub route: Option<Want>,
+    /// Testers reach the new version.
+    pub testers: bool,
     /// By name.
     pub sets: BTreeMap<String, SetWant>,
     /// A ReplicaSet to be made for the new version.
@@ -133,6 +135,8 @@ fn releasing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploym
         selector: Some(status.stable_revision.clone()),
         canary_service: repoint.then(|| Some(run.revision.clone())),
         route: Some(if introduced { Want::Weight(weight) } else { Want::Drained }),
+        // A proxy has had time to learn of the new version's backend before a rule leads to it alone.
+        testers: run.entered_at.is_some() && facts.ready_for_traffic(run) > 0,
         sets,
         create,
     }
@@ -179,7 +183,8 @@ fn exchanging(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploy
         sets.insert(new.name.clone(), want);
     }
     let route = if stage >= Stage::RouteToStable { Want::Drained } else { Want::Weight(run.weight) };
-    Desired { pause: Some(true), selector: Some(Some(run.revision.clone())), route: Some(route), sets, ..Desired::default() }
+    let testers = facts.ready_for_traffic(run) > 0;
+    Desired { pause: Some(true), selector: Some(Some(run.revision.clone())), route: Some(route), testers, sets, ..Desired::default() }
 }
 
 fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Deployment, original_pause: bool) -> Desired {
@@ -205,7 +210,7 @@ fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Deploym
         // Unpausing would ship a version that nobody judged.
         (true, _) => None,
     };
-    Desired { pause, selector: Some(selector), canary_service, route, sets, create: None }
+    Desired { pause, selector: Some(selector), canary_service, route, testers: false, sets, create: None }
 }
 
 /// At rest a ReplicaSet besides the serving one is kept for a while, remembered, given back, or removed.

@@ -13,9 +13,9 @@ use crate::api::{
 pub(super) fn seen(facts: &Facts<'_>, next: &mut Draft) -> bool {
     let Some(weight) = next.status.run.as_ref().map(|run| run.weight) else { return false };
     let drifted = facts.found_routes().find(|(_, route)| !route.state.carries(weight));
-    let Some((name, route)) = drifted else { return false };
-    let live = route.state.canary.unwrap_or(Percent::ZERO);
-    let object = format!("HTTPRoute/{name}");
+    let Some((id, route)) = drifted else { return false };
+    let live = route.state.away_from(weight);
+    let object = id.key();
     let by = route.other_manager.clone();
     let told = next.status.drift.last.as_ref().is_some_and(|last| last.object == object && last.generation >= route.generation);
     let manager = by.as_deref().map(|manager| format!(" (manager {manager})")).unwrap_or_default();
@@ -23,13 +23,13 @@ pub(super) fn seen(facts: &Facts<'_>, next: &mut Draft) -> bool {
         if !told {
             next.status.drift.corrected += 1;
             next.status.drift.last = Some(DriftSeen { object, at: facts.now, generation: route.generation, by });
-            next.tell(Reason::RouteDrift, format!("HTTPRoute {name}: canary weight {live} put back to {weight}{manager}"));
+            next.tell(Reason::RouteDrift, format!("{id}: canary weight {live} put back to {weight}{manager}"));
             next.forget_evidence(facts);
         }
         return true;
     }
     next.status.drift.last = Some(DriftSeen { object, at: facts.now, generation: route.generation, by });
-    next.tell(Reason::RouteDrift, format!("HTTPRoute {name}: canary weight lowered {weight} → {live}{manager}; it stays there until the checks pass"));
+    next.tell(Reason::RouteDrift, format!("{id}: canary weight lowered {weight} → {live}{manager}; it stays there until the checks pass"));
     next.forget_evidence(facts);
     let steps = &facts.plan.steps;
     let at = steps.iter().rposition(|step| step.weight <= live);

@@ -109,6 +109,7 @@ pub fn decide(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRo
     if invalid.is_none() {
         shifting::adopt_plan(&facts, &mut next);
     }
+    next.forget_routes(&facts);
     measure::ingest(&facts, &mut next);
     requests::answer(&facts, &mut next);
     transition(&facts, refusal.is_none(), &mut next);

@@ -21,10 +21,12 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
         give_up_late(facts, next, &growing);
         return;
     }
-    if run.paused_for.is_some() || !accepted {
+    // Testers may reach a version that a person holds at 0%.
+    let held = run.paused_for.is_some();
+    if !accepted || (held && facts.plan.testers.is_empty()) {
         return;
     }
-    if !introduced(facts, &run, &growing, next) {
+    if !introduced(facts, &run, &growing, next) || held {
         return;
     }
     let seconds = facts.now.duration_since(growing.since).as_secs();
@@ -47,23 +49,25 @@ fn introduced(facts: &Facts<'_>, run: &Run, growing: &Growing, next: &mut Draft)
                 run.intent = None;
                 run.entered_at = Some(facts.now);
             }),
+            // No deadline runs while a person holds the release.
+            _ if run.paused_for.is_some() => {}
             waiting => shifting::give_up_unaccepted(facts, intent, &waiting.err().unwrap_or_default(), next),
         }
         return false;
     }
     match run.entered_at {
         Some(entered) if facts.entry_stands() => facts.now >= entered + facts.plan.settle.signed(),
-        // The route must be as found before our entry is put in.
-        _ if facts.weight_confirmed(Percent::ZERO).is_err() => {
-            give_up_late(facts, next, growing);
-            false
-        }
+        // The route must be as found, and served so, before our entry is put in.
         _ => {
             let intent = Intent { weight: Percent::ZERO, at: facts.now };
-            next.change(|run| {
-                run.entered_at = None;
-                run.intent = Some(intent);
-            });
+            match facts.weight_confirmed(Percent::ZERO) {
+                Ok(()) => next.change(|run| {
+                    run.entered_at = None;
+                    run.intent = Some(intent);
+                }),
+                Err(_) if run.paused_for.is_some() => {}
+                Err(waiting) => shifting::give_up_unaccepted(facts, &Intent { at: growing.since, ..intent }, &waiting, next),
+            }
             false
         }
     }

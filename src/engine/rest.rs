@@ -1,11 +1,17 @@
 //! Between releases: adopting the Deployment, keeping and dropping old pods, seeing when a release is due.
 
-use super::{Draft, facts::Facts, notice::Reason, observed::Deletion};
+use super::{
+    Draft,
+    facts::Facts,
+    notice::Reason,
+    observed::{Deletion, RouteSeen},
+};
 use crate::{
     api::{
         CanaryRolloutStatus,
         status::{CanaryRolloutStatus as Status, Figures, Growing, Kept, Outcome, Phase, Rejected, Run},
     },
+    router::RouteId,
     workload::{deployment::Deployment, pod, replica_set, replica_set::ReplicaSet},
 };
 
@@ -42,11 +48,12 @@ fn adopt(facts: &Facts<'_>, accepted: bool, deployment: &Deployment, next: &mut 
     next.status.originals.paused = Some(deployment.paused);
     next.status.stable_revision = Some(serving.hash.clone());
     next.status.phase = Phase::Idle;
-    let routes = facts.plan.routes.join(", ");
+    let routes: Vec<String> = facts.plan.routes.iter().map(|route| RouteId::from(route).to_string()).collect();
+    let routes = routes.join(", ");
     next.tell(
         Reason::Adopted,
         format!(
-            "took over Deployment {} (revision {}, {} pods), Service {}, HTTPRoute {routes}; from now on a change of the pod template is a release, and the Deployment is paused",
+            "took over Deployment {} (revision {}, {} pods), Service {}, {routes}; from now on a change of the pod template is a release, and the Deployment is paused",
             deployment.name, serving.hash, deployment.replicas, facts.plan.service
         ),
     );
@@ -123,10 +130,11 @@ fn start(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next:
     status.drift = crate::api::status::Drift::default();
     next.remember_routes(facts);
     let steps: Vec<String> = facts.plan.steps.iter().map(|step| step.weight.to_string()).collect();
+    let left_out: String = facts.found_routes().flat_map(|(id, route)| route.state.left_out.iter().map(move |what| format!("; {id}: {what}"))).collect();
     next.tell(
         Reason::ReleaseStarted,
         format!(
-            "release {number}: {} → {revision} in steps {}; up to {} extra pods. To roll out natively in an emergency: kubectl rollout resume deployment/{}",
+            "release {number}: {} → {revision} in steps {}; up to {} extra pods. To roll out natively in an emergency: kubectl rollout resume deployment/{}{left_out}",
             serving.hash,
             steps.join(", "),
             deployment.replicas,
@@ -151,11 +159,27 @@ fn free_revision(facts: &Facts<'_>, deployment: &Deployment) -> (String, String)
 impl Draft {
     /// Stores the weights as found, while nothing of ours stands in the routes.
     pub(super) fn remember_routes(&mut self, facts: &Facts<'_>) {
-        for (name, route) in facts.found_routes() {
-            if route.state.canary.is_none() {
-                self.status.originals.routes.insert(name.to_owned(), route.state.weights.clone());
+        for (id, route) in facts.found_routes() {
+            if route.state.canary.is_none() && route.state.problem.is_none() {
+                self.status.originals.routes.insert(id.key(), route.state.weights.clone());
             }
         }
+    }
+
+    /// Forgets routes that the plan no longer names, once nothing of ours is left in them.
+    pub(super) fn forget_routes(&mut self, facts: &Facts<'_>) {
+        self.status.originals.routes.retain(|key, _| {
+            let Some(id) = RouteId::from_key(key) else { return false };
+            facts.names(&id)
+                || match facts.seen.routes.get(&id) {
+                    Some(RouteSeen::Found(route)) => {
+                        !route.state.entry_gone() || route.written_at.is_some() || matches!(route.acceptance, crate::router::Acceptance::Waiting(_))
+                    }
+                    // Not looked at yet, or not readable now.
+                    None | Some(RouteSeen::Unusable(_)) => true,
+                    Some(RouteSeen::NotInstalled | RouteSeen::Missing) => false,
+                }
+        });
     }
 
     /// Keeps the pods of a ReplicaSet for a while.

@@ -71,6 +71,8 @@ fn lost_capacity(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
     let weight = facts.plan.steps[0].weight;
     next.change(|run| {
         run.capacity_lost = lost;
+        // It enters the routes again when it has pods.
+        run.entered_at = None;
         run.weight = Percent::ZERO;
         run.step = 0;
         run.intent = None;

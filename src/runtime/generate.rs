@@ -66,7 +66,7 @@ const RULES: [Rule; 13] = [
     Rule {
         why: "weights in the named routes; Gateways and their classes tell who accepts them",
         group: "gateway.networking.k8s.io",
-        resources: &["httproutes", "gateways", "gatewayclasses"],
+        resources: &["httproutes", "grpcroutes", "gateways", "gatewayclasses"],
         verbs: &["get", "list", "watch", "patch"],
     },
     Rule { why: "every transition is told", group: "", resources: &["events"], verbs: &["create"] },

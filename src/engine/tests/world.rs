@@ -11,9 +11,10 @@ use crate::{
         CanaryRolloutSpec, CanaryRolloutStatus, Percent,
         action::{RolloutActionSpec, Verb},
         status::Phase,
+        traffic::RouteKind,
     },
     provider::{Counts, Quantity, Reading},
-    router::{Acceptance, Target, gateway_api},
+    router::{Acceptance, RouteId, Target, gateway_api},
     workload::{deployment::Deployment, replica_set::ReplicaSet, service::Service},
 };
 
@@ -31,6 +32,10 @@ pub struct World {
     pub answers: bool,
     /// The gateway accepts what it is given.
     pub accepts: bool,
+    /// It tells the generation of what it accepts.
+    pub reports_generations: bool,
+    /// The cluster has no kind of route.
+    pub kinds_missing: bool,
     /// Pods of new ReplicaSets become ready.
     pub ready: bool,
     pub actions: Vec<ActionSeen>,
@@ -55,6 +60,16 @@ fn set_owned(hash: &str, version: &str, revision: &str, replicas: u32) -> Value 
     })
 }
 
+fn route_id(kind: Kind, name: &str) -> RouteId {
+    let kind = if kind == Kind::GrpcRoute { RouteKind::Grpc } else { RouteKind::Http };
+    RouteId { kind, name: name.to_owned() }
+}
+
+/// Whatever has the Service, wherever it stands.
+fn all_rules() -> Target {
+    Target { stable: "catalog".to_owned(), canary: "catalog-canary".to_owned(), rules: vec!["*".to_owned()], ..Target::default() }
+}
+
 impl World {
     pub fn new(spec: &Value) -> Self {
         let mut objects = BTreeMap::new();
@@ -76,6 +91,8 @@ impl World {
             bad: 0.0,
             answers: true,
             accepts: true,
+            reports_generations: true,
+            kinds_missing: false,
             ready: true,
             actions: Vec::new(),
             weights: Vec::new(),
@@ -121,7 +138,25 @@ impl World {
         .collect()
     }
 
+    fn look_at_route(&self, object: &Value, target: Target) -> RouteSeen {
+        let acceptance = match (self.accepts, self.reports_generations) {
+            (true, true) => Acceptance::Accepted,
+            (true, false) => Acceptance::Unknown,
+            (false, _) => Acceptance::Waiting("Gateway edge".to_owned()),
+        };
+        RouteSeen::Found(Box::new(Route {
+            state: gateway_api::read(object, &target).unwrap(),
+            generation: object["metadata"]["generation"].as_i64().unwrap(),
+            written_at: gateway_api::written_at(object, "warmfront"),
+            live: object.clone(),
+            target,
+            acceptance,
+            other_manager: None,
+        }))
+    }
+
     fn look(&self) -> Observed {
+        let plan = crate::api::Plan::try_from(&self.spec).unwrap();
         let mut seen = Observed { deletion: self.deletion, finalizer: self.finalizer, actions: self.actions.clone(), ..Observed::default() };
         seen.deployment = Some(self.deployment());
         seen.replica_sets = self.sets();
@@ -137,16 +172,20 @@ impl World {
                     seen.endpoints.insert(name.clone(), pods.collect());
                     seen.services.insert(name.clone(), service);
                 }
-                Kind::HttpRoute => {
-                    let target = Target { stable: "catalog".to_owned(), canary: "catalog-canary".to_owned() };
-                    let acceptance = if self.accepts { Acceptance::Accepted } else { Acceptance::Waiting("Gateway edge".to_owned()) };
-                    let state = gateway_api::read(object, &target).unwrap();
-                    let generation = object["metadata"]["generation"].as_i64().unwrap();
-                    seen.routes
-                        .insert(name.clone(), RouteSeen::Found(Box::new(Route { live: object.clone(), generation, state, acceptance, other_manager: None })));
+                Kind::HttpRoute | Kind::GrpcRoute => {
+                    let id = route_id(*kind, name);
+                    let known = plan.routes.iter().any(|named| RouteId::from(named) == id) || self.status.originals.routes.contains_key(&id.key());
+                    if known {
+                        let found = self.look_at_route(object, Target::of(&plan, &id, vec![80]));
+                        seen.routes.insert(id, found);
+                    }
                 }
                 Kind::Deployment | Kind::ReplicaSet => {}
             }
+        }
+        for named in &plan.routes {
+            let missing = if self.kinds_missing { RouteSeen::NotInstalled } else { RouteSeen::Missing };
+            seen.routes.entry(RouteId::from(named)).or_insert(missing);
         }
         seen.source = Some(SourceTiming { scrape_interval: crate::api::Duration::from_secs(1) });
         seen
@@ -211,7 +250,11 @@ impl World {
                 if let Some(generation) = object["metadata"]["generation"].as_i64() {
                     object["metadata"]["generation"] = json!(generation + 1);
                 }
-                if *kind == Kind::HttpRoute {
+                if matches!(kind, Kind::HttpRoute | Kind::GrpcRoute) {
+                    // The API server keeps who wrote when, until that itself is removed.
+                    if patch.0.iter().any(|operation| operation.path().to_string().starts_with("/spec")) {
+                        object["metadata"]["managedFields"] = json!([{"manager": "warmfront", "time": self.now}]);
+                    }
                     let after = self.canary_share();
                     let none = |share: Option<Percent>| share.is_none_or(|share| share == Percent::ZERO);
                     // Proxies learn of backends and of shares in any order.
@@ -236,9 +279,23 @@ impl World {
         }
     }
 
+    /// The greatest share in any route.
     pub fn canary_share(&self) -> Option<Percent> {
-        let target = Target { stable: "catalog".to_owned(), canary: "catalog-canary".to_owned() };
-        gateway_api::read(self.get(Kind::HttpRoute, "catalog"), &target).unwrap().canary
+        self.routes().filter_map(|route| gateway_api::read(route, &all_rules()).unwrap().canary).max()
+    }
+
+    /// The smallest share in any rule that has the Service.
+    pub fn smallest_share(&self) -> u32 {
+        self.routes().map(|route| gateway_api::read(route, &all_rules()).unwrap().away_from(Percent::FULL).hundredths()).min().unwrap()
+    }
+
+    fn routes(&self) -> impl Iterator<Item = &Value> {
+        self.objects.iter().filter(|((kind, _), _)| matches!(kind, Kind::HttpRoute | Kind::GrpcRoute)).map(|(_, object)| object)
+    }
+
+    /// Rules that lead to the new version alone.
+    pub fn tester_rules(&self) -> usize {
+        self.routes().map(|route| gateway_api::read(route, &all_rules()).unwrap().tester_rules).sum()
     }
 
     /// The new version's share in hundredths of a percent; 0 without an entry.
@@ -255,6 +312,10 @@ impl World {
         };
         // Users' Service reaches pods of exactly one version, whoever asks for it directly.
         assert_eq!(behind("catalog").len(), 1, "{:?} in {:?}", behind("catalog"), self.status.phase);
+        if self.tester_rules() > 0 {
+            assert!(!behind("catalog-canary").is_empty(), "testers go to a Service without pods");
+            assert!(!matches!(self.status.phase, Phase::RollingBack | Phase::Idle | Phase::Succeeded | Phase::RolledBack), "in {:?}", self.status.phase);
+        }
         if self.canary_share().is_some_and(|share| share > Percent::ZERO) {
             assert!(!behind("catalog-canary").is_empty(), "traffic goes to a Service without pods");
             let run = self.status.run.as_ref().unwrap();
