@@ -185,7 +185,8 @@ pub struct Caches {
 impl Caches {
     /// Every cache.
     pub fn all(&self) -> [&Cache; 11] {
-        let Self { rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, http_routes, grpc_routes, gateways, gateway_classes } = self;
+        let Self { rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, http_routes, grpc_routes, gateways, gateway_classes } =
+            self;
         [rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, http_routes, grpc_routes, gateways, gateway_classes]
     }
 
@@ -232,4 +233,23 @@ impl Readiness {
 /// Labels of a dynamic object that belong to the thing it is about.
 pub fn controller_uid(object: &DynamicObject) -> Option<&str> {
     object.meta().owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::reflector::store::Writer;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_that_goes_with_our_write_leaves_no_copy() {
+        let cache = Cache::new(Kinds::rollout(), Writer::<DynamicObject>::new(Kinds::rollout()).as_reader());
+        let object = |metadata: serde_json::Value| -> DynamicObject { serde_json::from_value(json!({"metadata": metadata})).unwrap() };
+        cache
+            .wrote(object(json!({"name": "a", "namespace": "shop", "resourceVersion": "5", "finalizers": ["x"], "deletionTimestamp": "2026-01-01T00:00:00Z"})));
+        assert!(cache.get(Some("shop"), "a").is_some(), "somebody's finalizer still holds it");
+        cache.wrote(object(json!({"name": "a", "namespace": "shop", "resourceVersion": "6", "deletionTimestamp": "2026-01-01T00:00:00Z"})));
+        assert!(cache.get(Some("shop"), "a").is_none() && cache.select(|_| true).is_empty());
+    }
 }

@@ -90,17 +90,21 @@ pub fn open(client: &Client, tasks: &TaskTracker, installed: &BTreeSet<String>) 
         prepare(client, tasks, Kinds::grpc_route(), |caches| &caches.grpc_routes, |caches, route| of_route(caches, RouteKind::Grpc, route));
     let (gateways, gateways_start) = prepare(client, tasks, Kinds::gateway(), |caches| &caches.gateways, |_, _| Vec::new());
     let (gateway_classes, gateway_classes_start) = prepare(client, tasks, Kinds::gateway_class(), |caches| &caches.gateway_classes, |_, _| Vec::new());
-    let caches = Arc::new(Caches { rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, http_routes, grpc_routes, gateways, gateway_classes });
+    let caches = Arc::new(Caches {
+        rollouts,
+        actions,
+        sources,
+        deployments,
+        replica_sets,
+        services,
+        endpoint_slices,
+        http_routes,
+        grpc_routes,
+        gateways,
+        gateway_classes,
+    });
     let (sender, receiver) = mpsc::unbounded_channel();
-    let starts = [
-        rollouts_start,
-        actions_start,
-        sources_start,
-        deployments_start,
-        replica_sets_start,
-        services_start,
-        endpoint_slices_start,
-    ];
+    let starts = [rollouts_start, actions_start, sources_start, deployments_start, replica_sets_start, services_start, endpoint_slices_start];
     for start in starts {
         start(caches.clone(), sender.clone());
     }
@@ -141,8 +145,7 @@ impl Absent {
 
     /// Opens the watches of those that the cluster has by now, and has the rollouts looked at that name them.
     pub async fn open(&mut self, installed: &BTreeSet<String>) {
-        let (found, absent) =
-            std::mem::take(&mut self.kinds).into_iter().partition(|(pick, _)| installed.contains(&pick(&self.caches).resource().kind));
+        let (found, absent) = std::mem::take(&mut self.kinds).into_iter().partition(|(pick, _)| installed.contains(&pick(&self.caches).resource().kind));
         self.kinds = absent;
         let found: Vec<(Pick, Start)> = found;
         let mut opened = Vec::new();
@@ -266,4 +269,119 @@ fn of_route(caches: &Caches, kind: RouteKind, route: &DynamicObject) -> Vec<Obje
         let remembered = || rollout.data.pointer("/status/originals/routes").is_some_and(|routes| routes.get(id.key()).is_some());
         rollout.namespace() == namespace && (named_routes(rollout).any(|named| named == (kind, name.as_str())) || remembered())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::{reflector::store::Writer, watcher::Event};
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(kind: &ApiResource, name: &str, data: &Value) -> DynamicObject {
+        let mut object = DynamicObject::new(name, kind).within("shop");
+        object.data = data.clone();
+        object
+    }
+
+    fn rollout(name: &str, deployment: &str, routes: &Value, reason: &str) -> DynamicObject {
+        let data = json!({
+            "spec": {"workload": {"deployment": {"name": deployment}}, "traffic": {"gatewayAPI": {"routes": routes}}},
+            "status": {"conditions": [{"type": "Accepted", "reason": reason}], "originals": {"routes": {"GRPCRoute/left": {}}}},
+        });
+        object(&Kinds::rollout(), name, &data)
+    }
+
+    fn caches(rollouts: &[DynamicObject]) -> Caches {
+        caches_with(rollouts, Cache::new(Kinds::grpc_route(), Writer::<DynamicObject>::new(Kinds::grpc_route()).as_reader()))
+    }
+
+    fn caches_with(rollouts: &[DynamicObject], grpc_routes: Cache) -> Caches {
+        let cache = |kind: ApiResource, objects: &[DynamicObject]| {
+            let mut writer = Writer::<DynamicObject>::new(kind.clone());
+            for object in objects {
+                writer.apply_watcher_event(&Event::Apply(object.clone()));
+            }
+            Cache::new(kind, writer.as_reader())
+        };
+        Caches {
+            rollouts: cache(Kinds::rollout(), rollouts),
+            actions: cache(Kinds::action(), &[]),
+            sources: cache(Kinds::source(), &[]),
+            deployments: cache(Kinds::deployment(), &[]),
+            replica_sets: cache(Kinds::replica_set(), &[]),
+            services: cache(Kinds::service(), &[]),
+            endpoint_slices: cache(Kinds::endpoint_slice(), &[]),
+            http_routes: cache(Kinds::http_route(), &[]),
+            grpc_routes,
+            gateways: cache(Kinds::gateway(), &[]),
+            gateway_classes: cache(Kinds::gateway_class(), &[]),
+        }
+    }
+
+    fn names(found: Vec<ObjectRef<DynamicObject>>) -> BTreeSet<String> {
+        found.into_iter().map(|rollout| rollout.name).collect()
+    }
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_rollout_that_goes_wakes_those_that_wait_for_it() {
+        let own = json!([{"name": "own"}]);
+        let shared = json!([{"name": "shared", "rules": ["a"]}]);
+        let all = [
+            rollout("elder", "catalog", &shared, "Accepted"),
+            rollout("same-target", "catalog", &own, "TargetConflict"),
+            rollout("same-route", "search", &shared, "RouteConflict"),
+            // What it waits for may have been named in an earlier version of the other one's spec.
+            rollout("waits", "cart", &json!([{"name": "third"}]), "RouteConflict"),
+            rollout("other", "orders", &json!([{"kind": "GRPCRoute", "name": "shared"}]), "Accepted"),
+        ];
+        let caches = caches(&all[1..]);
+        assert_eq!(names(of_rollout(&caches, &all[0])), set(&["elder", "same-target", "same-route", "waits"]));
+    }
+
+    #[test]
+    fn a_route_concerns_those_that_name_its_kind_or_did() {
+        let all = [
+            rollout("http", "a", &json!([{"name": "catalog"}]), "Accepted"),
+            rollout("grpc", "b", &json!([{"kind": "GRPCRoute", "name": "catalog"}]), "Accepted"),
+        ];
+        let caches = caches(&all);
+        let of = |kind: RouteKind, resource: &ApiResource, name: &str| names(of_route(&caches, kind, &object(resource, name, &json!({}))));
+        assert_eq!(of(RouteKind::Http, &Kinds::http_route(), "catalog"), set(&["http"]));
+        assert_eq!(of(RouteKind::Grpc, &Kinds::grpc_route(), "catalog"), set(&["grpc"]));
+        assert_eq!(of(RouteKind::Grpc, &Kinds::grpc_route(), "left"), set(&["http", "grpc"]));
+        assert_eq!(of(RouteKind::Http, &Kinds::http_route(), "left"), set(&[]));
+    }
+
+    #[tokio::test]
+    async fn a_missing_kind_is_looked_for_only_while_it_is_named_and_then_opened() {
+        let all = [
+            rollout("grpc", "b", &json!([{"kind": "GRPCRoute", "name": "catalog"}]), "RouteNotFound"),
+            rollout("http", "a", &json!([{"name": "a"}]), "Accepted"),
+        ];
+        let absent = |rollouts: &[DynamicObject]| {
+            let (requests, asked) = mpsc::unbounded_channel();
+            let mut writer = Writer::<DynamicObject>::new(Kinds::grpc_route());
+            let caches = Arc::new(caches_with(rollouts, Cache::new(Kinds::grpc_route(), writer.as_reader())));
+            caches.grpc_routes.set_installed(false);
+            let start: Start = Box::new(move |_, _| {
+                writer.apply_watcher_event(&Event::Init);
+                writer.apply_watcher_event(&Event::InitDone);
+            });
+            (Absent { caches, requests, kinds: vec![(|caches| &caches.grpc_routes, start)] }, asked)
+        };
+        assert!(!absent(&all[1..]).0.is_wanted(), "nobody names it");
+        let (mut kinds, mut asked) = absent(&all);
+        assert!(kinds.is_wanted());
+        kinds.open(&set(&["HTTPRoute"])).await;
+        assert!(!kinds.is_empty() && !kinds.caches().grpc_routes.is_installed() && asked.try_recv().is_err());
+        kinds.open(&set(&["GRPCRoute"])).await;
+        assert!(kinds.is_empty() && kinds.caches().grpc_routes.is_installed());
+        assert_eq!(asked.try_recv().map(|rollout| rollout.name), Ok("grpc".to_owned()));
+        assert!(asked.try_recv().is_err(), "only those that name it");
+    }
 }

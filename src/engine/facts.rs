@@ -211,7 +211,10 @@ impl<'a> Facts<'a> {
             },
             None | Some(RouteSeen::Missing) => Some((Refusal::RouteNotFound, format!("{id} does not exist"))),
             Some(RouteSeen::NotInstalled) => {
-                let why = format!("{id} cannot exist: this cluster has no kind {} of gateway.networking.k8s.io/v1; install the Gateway API, or name another route", id.kind);
+                let why = format!(
+                    "{id} cannot exist: this cluster has no kind {} of gateway.networking.k8s.io/v1; install the Gateway API, or name another route",
+                    id.kind
+                );
                 Some((Refusal::RouteNotFound, why))
             }
             Some(RouteSeen::Unusable(error)) => Some(unfit(error)),

@@ -46,7 +46,13 @@ fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> 
             target.testers.clear();
         }
         let want = match want {
-            Want::Weight(_) | Want::Drained if !facts.names(id) => if route.state.carries(Percent::ZERO) { Want::Absent } else { Want::Drained },
+            Want::Weight(_) | Want::Drained if !facts.names(id) => {
+                if route.state.carries(Percent::ZERO) {
+                    Want::Absent
+                } else {
+                    Want::Drained
+                }
+            }
             want => want,
         };
         let downward = match want {

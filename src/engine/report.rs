@@ -204,7 +204,8 @@ fn shifting_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, 
         if status.phase == Phase::Baking { format!("baking until {until}") } else { format!("holding until {until}") }
     };
     let sessions = facts.found_routes().any(|(_, route)| route.state.keeps_sessions);
-    let sessions = if sessions { format!("; sessions stay on their version (sessionPersistence): its share may run above {}", run.weight) } else { String::new() };
+    let sessions =
+        if sessions { format!("; sessions stay on their version (sessionPersistence): its share may run above {}", run.weight) } else { String::new() };
     format!("{what}{checks}{sessions}")
 }
 

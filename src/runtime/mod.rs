@@ -20,8 +20,7 @@ use crate::{
         self, Context,
         caches::Readiness,
         context::{Backoff, Told},
-        discovery,
-        watches,
+        discovery, watches,
     },
     provider::shell::Shell,
 };

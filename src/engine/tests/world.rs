@@ -43,6 +43,10 @@ pub struct World {
     pub weights: Vec<u32>,
     /// Names of the Events told.
     pub told: Vec<String>,
+    /// Their texts.
+    pub notes: String,
+    /// Another rollout was there first.
+    pub route_elder: Option<(String, RouteId)>,
 }
 
 pub const STABLE: &str = "stable1";
@@ -97,6 +101,8 @@ impl World {
             actions: Vec::new(),
             weights: Vec::new(),
             told: Vec::new(),
+            notes: String::new(),
+            route_elder: None,
         }
     }
 
@@ -158,6 +164,7 @@ impl World {
     fn look(&self) -> Observed {
         let plan = crate::api::Plan::try_from(&self.spec).unwrap();
         let mut seen = Observed { deletion: self.deletion, finalizer: self.finalizer, actions: self.actions.clone(), ..Observed::default() };
+        seen.route_elder.clone_from(&self.route_elder);
         seen.deployment = Some(self.deployment());
         seen.replica_sets = self.sets();
         for ((kind, name), object) in &self.objects {
@@ -225,6 +232,7 @@ impl World {
         let mut changed = decision.status != self.status;
         for notice in decision.status.telling.iter().filter(|notice| notice.sequence > self.status.announced) {
             self.told.push(notice.reason.clone());
+            self.notes.push_str(&notice.note);
         }
         self.status = decision.status.clone();
         for action in &decision.actions {

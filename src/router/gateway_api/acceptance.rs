@@ -98,12 +98,7 @@ fn accepted_by(report: &Value, label: &str, generation: i64) -> Result<Told, Str
     let text = |condition: &Value, key: &str| condition.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let of = |condition: &Value| condition.get("observedGeneration").and_then(Value::as_i64);
     let refused = |kind: &str, condition: &Value| {
-        format!(
-            "{label} to accept generation {generation}: {kind}={} {} {}",
-            text(condition, "status"),
-            text(condition, "reason"),
-            text(condition, "message")
-        )
+        format!("{label} to accept generation {generation}: {kind}={} {} {}", text(condition, "status"), text(condition, "reason"), text(condition, "message"))
     };
     let mut told = Told::ThisGeneration;
     for kind in ["Accepted", "ResolvedRefs"] {

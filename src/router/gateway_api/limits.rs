@@ -34,7 +34,10 @@ fn in_rule(rule: &Rule<'_>) -> Option<String> {
     // With our entry in it, the weights are no longer the user's.
     let stable = rule.stable.filter(|_| rule.canary.is_empty())?;
     if rule.effective(stable) == 0 {
-        return Some(format!("rule {} gives the Service weight 0: there is nothing to split; give it a weight, or name other rules in spec.traffic", rule.name));
+        return Some(format!(
+            "rule {} gives the Service weight 0: there is nothing to split; give it a weight, or name other rules in spec.traffic",
+            rule.name
+        ));
     }
     let largest = (0..rule.backends.len()).map(|place| rule.effective(place)).max().unwrap_or_default();
     (!rule.alone() && largest.saturating_mul(SCALE) > WEIGHT).then(|| {

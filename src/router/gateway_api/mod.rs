@@ -93,13 +93,11 @@ pub fn overlap(route: Option<&Value>, one: &Target, other: &Target) -> bool {
         let rules = Rules::find(route?, target).ok()?;
         rules.problem.is_none().then(|| rules.routed().map(|rule| rule.index).collect::<Vec<_>>())
     };
-    match (found(one), found(other)) {
-        (Some(ours), Some(theirs)) => ours.iter().any(|index| theirs.contains(index)),
-        _ => {
-            let any = |target: &Target| target.rules.is_empty() || target.rules.iter().any(|rule| rule == crate::api::plan::ALL_RULES);
-            any(one) || any(other) || one.rules.iter().any(|rule| other.rules.contains(rule))
-        }
+    if let (Some(ours), Some(theirs)) = (found(one), found(other)) {
+        return ours.iter().any(|index| theirs.contains(index));
     }
+    let any = |target: &Target| target.rules.is_empty() || target.rules.iter().any(|rule| rule == crate::api::plan::ALL_RULES);
+    any(one) || any(other) || one.rules.iter().any(|rule| other.rules.contains(rule))
 }
 
 /// Refused by the server if another backend stands there meanwhile.

@@ -73,14 +73,12 @@ fn is_service(backend: &Value, namespace: &str, name: &str) -> bool {
 /// of rules: there it is told by having no other backend and a header in each of its matches.
 fn is_for_testers(rule: &Value, canary: &impl Fn(&Value) -> bool) -> bool {
     let backends = backends_of(rule);
-    match name_of(rule) {
-        Some(name) => name.starts_with(TESTERS) && backends.iter().any(canary),
-        None => {
-            let tests_headers = |one: &Value| one.get("headers").and_then(Value::as_array).is_some_and(|headers| !headers.is_empty());
-            let matches = matches_of(rule);
-            matches!(backends, [only] if canary(only)) && !matches.is_empty() && matches.iter().all(tests_headers)
-        }
+    if let Some(name) = name_of(rule) {
+        return name.starts_with(TESTERS) && backends.iter().any(canary);
     }
+    let tests_headers = |one: &Value| one.get("headers").and_then(Value::as_array).is_some_and(|headers| !headers.is_empty());
+    let matches = matches_of(rule);
+    matches!(backends, [only] if canary(only)) && !matches.is_empty() && matches.iter().all(tests_headers)
 }
 
 /// A readable text that differs wherever the matches do.
@@ -88,14 +86,10 @@ fn matches_key(rule: &Value) -> String {
     /// So much is shown of long ones.
     const SHOWN: usize = 80;
     let text = rule.get("matches").map_or_else(|| "every request".to_owned(), Value::to_string);
-    match text.char_indices().nth(SHOWN) {
-        None => text,
-        Some((cut, _)) => {
-            let digest = Sha256::digest(text.as_bytes());
-            let digest: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-            format!("{}… {digest}", &text[..cut])
-        }
-    }
+    let Some((cut, _)) = text.char_indices().nth(SHOWN) else { return text };
+    let digest = Sha256::digest(text.as_bytes());
+    let [a, b, c, d, ..] = *digest else { return text };
+    format!("{}… {:08x}", &text[..cut], u32::from_be_bytes([a, b, c, d]))
 }
 
 impl<'a> Rules<'a> {

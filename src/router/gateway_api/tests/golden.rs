@@ -7,7 +7,7 @@ use crate::api::traffic::Tester;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Case {
+struct Golden {
     case: String,
     #[serde(default)]
     target: Asked,
@@ -38,9 +38,9 @@ struct Step {
 }
 
 fn run(kind: RouteKind, text: &str) {
-    let cases: Vec<Case> = serde_yaml::from_str(text).unwrap();
+    let cases: Vec<Golden> = serde_yaml::from_str(text).unwrap();
     assert!(!cases.is_empty());
-    for Case { case, target: asked, rules, steps } in cases {
+    for Golden { case, target: asked, rules, steps } in cases {
         let all = Target { rules: asked.rules, ports: asked.ports, testers: asked.testers, ..target(kind) };
         let found = route(kind, &rules);
         let (mut live, mut originals) = (found.clone(), RouteOriginal::default());

@@ -20,7 +20,8 @@ fn two_rules_with_the_service_are_named() {
     assert_eq!(problem(&live, &["a"]), "");
     assert_eq!(problem(&live, &["*"]), "");
     assert_eq!(problem(&live, &["a", "c"]), "GRPCRoute catalog has no rule named c: there are a");
-    let none = route(RouteKind::Http, &json!([{"name": "x", "backendRefs": [{"name": "catalog", "namespace": "elsewhere"}, {"kind": "Other", "name": "catalog"}]}]));
+    let none =
+        route(RouteKind::Http, &json!([{"name": "x", "backendRefs": [{"name": "catalog", "namespace": "elsewhere"}, {"kind": "Other", "name": "catalog"}]}]));
     assert!(problem(&none, &[]).starts_with("no rule of"));
     assert!(problem(&none, &["*"]).starts_with("no rule of"));
     assert!(problem(&none, &["x"]).starts_with("rule x of"));
@@ -73,7 +74,8 @@ fn limits_are_told_with_their_numbers() {
     assert_eq!(problem(many_rules(15), testers(1)), "");
     assert_eq!(problem(many_rules(16), testers(0)), "");
     assert!(problem(many_rules(16), testers(1)).contains("has 16 rules: with 1 for testers it would be 17"));
-    let many_matches = |count: usize| json!([{"matches": vec![json!({"path": {"type": "Exact", "value": "/x"}}); count], "backendRefs": [{"name": "catalog"}]}]);
+    let many_matches =
+        |count: usize| json!([{"matches": vec![json!({"path": {"type": "Exact", "value": "/x"}}); count], "backendRefs": [{"name": "catalog"}]}]);
     assert_eq!(problem(many_matches(32), testers(2)), "");
     assert!(problem(many_matches(33), testers(2)).contains("would have 66 matches, and 64 are allowed"));
     let two_long = |count: usize| {
@@ -87,6 +89,20 @@ fn limits_are_told_with_their_numbers() {
     let heavy = |weight: i64| json!([{"backendRefs": [{"name": "catalog"}, {"name": "legacy", "weight": weight}]}]);
     assert_eq!(problem(heavy(10_000), testers(0)), "");
     assert!(problem(heavy(10_001), testers(0)).contains("10001"));
+}
+
+#[test]
+fn a_rule_never_adds_up_to_0() {
+    let live = route(RouteKind::Http, &json!([{"backendRefs": [{"name": "catalog", "weight": 0}, {"name": "legacy", "weight": 0}]}]));
+    let target = target(RouteKind::Http);
+    let originals = read(&live, &target).unwrap().weights;
+    let mut now = live.clone();
+    for want in [Want::Weight(percent(0)), Want::Weight(percent(5_000)), Want::Drained] {
+        now = apply(&now, plan(&now, &target, want, &originals).unwrap());
+        assert!(weights_of(&now["spec"]["rules"][0]).iter().any(|(name, weight)| name == "catalog" && *weight > 0), "{now}");
+        assert_eq!(plan(&now, &target, want, &originals).unwrap(), None);
+    }
+    assert_eq!(apply(&now, plan(&now, &target, Want::Absent, &originals).unwrap()), live, "what its owner wrote comes back");
 }
 
 #[test]
@@ -111,7 +127,10 @@ fn a_match_that_tests_the_header_itself_is_told() {
 
 #[test]
 fn rollouts_overlap_where_their_rules_are_the_same() {
-    let live = route(RouteKind::Http, &json!([{"name": "a", "backendRefs": [{"name": "catalog"}]}, {"name": "b", "backendRefs": [{"name": "search"}, {"name": "catalog"}]}]));
+    let live = route(
+        RouteKind::Http,
+        &json!([{"name": "a", "backendRefs": [{"name": "catalog"}]}, {"name": "b", "backendRefs": [{"name": "search"}, {"name": "catalog"}]}]),
+    );
     let of = |stable: &str, rules: &[&str]| Target {
         stable: stable.to_owned(),
         canary: format!("{stable}-canary"),

@@ -7,6 +7,7 @@ mod metrics;
 mod pods;
 mod requests;
 mod route;
+mod sharing;
 mod start;
 
 use serde_json::{Value, json};
