@@ -51,6 +51,10 @@ pub enum Refusal {
     CRDOutdated,
     /// The API server does not let the controller do what it must.
     NotPermitted,
+    /// An elder rollout sets the weights of the same rule of a route.
+    RouteConflict,
+    /// What is asked goes beyond what the route can express.
+    UnsupportedFeature,
 }
 
 /// Sets one condition; its transition time changes only with its status.

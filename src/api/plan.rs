@@ -4,6 +4,7 @@ use super::{
     CanaryRolloutSpec, Duration, Percent,
     check::{Check, OnBreach, Quantile},
     rollout::{Ramp, Step},
+    traffic::{RouteRef, Tester},
 };
 
 /// What the engine works with: nothing in it can be missing or contradictory.
@@ -17,8 +18,10 @@ pub struct Plan {
     pub canary_service: String,
     /// Other Services that must not see the new version.
     pub also_narrow: Vec<String>,
-    /// HTTPRoutes whose weights are set.
-    pub routes: Vec<String>,
+    /// Routes whose weights are set, each named once.
+    pub routes: Vec<RouteRef>,
+    /// Headers whose bearers reach the new version first.
+    pub testers: Vec<Tester>,
     /// Wait after the router's confirmation before samples count.
     pub settle: Duration,
     /// At least one; rising; the last is 100%.
@@ -117,6 +120,8 @@ const DEFAULT_DEADLINE: Duration = Duration::from_mins(10);
 const DEFAULT_SETTLE: Duration = Duration::from_secs(2);
 /// Without a stated TTL the entries of most caches have turned over in an hour.
 const DEFAULT_BAKE: Duration = Duration::from_mins(60);
+/// Stands for all rules of a route.
+pub const ALL_RULES: &str = "*";
 /// Longest name of a Service.
 const MAX_SERVICE_NAME: usize = 63;
 
@@ -141,7 +146,8 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
             service,
             canary_service,
             also_narrow: spec.traffic.also_narrow.clone(),
-            routes: spec.traffic.gateway_api.routes.iter().map(|route| route.name.clone()).collect(),
+            routes: routes(&spec.traffic.gateway_api.routes)?,
+            testers: testers(&spec.traffic.testers)?,
             settle: spec.traffic.settle.unwrap_or(DEFAULT_SETTLE),
             steps: steps(spec)?,
             bake: spec.bake.unwrap_or(DEFAULT_BAKE),
@@ -155,6 +161,28 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
             paused: spec.paused,
         })
     }
+}
+
+fn routes(routes: &[RouteRef]) -> Result<Vec<RouteRef>, InvalidSpec> {
+    for (index, route) in routes.iter().enumerate() {
+        let field = format!("spec.traffic.gatewayAPI.routes[{index}]");
+        if routes[..index].iter().any(|other| other.kind == route.kind && other.name == route.name) {
+            return Err(InvalidSpec(format!("{field}: {} {} is named already: list all its rules there", route.kind, route.name)));
+        }
+        if route.rules.len() > 1 && route.rules.iter().any(|rule| rule == ALL_RULES) {
+            return Err(InvalidSpec(format!("{field}.rules: `*` stands for all rules: name no others beside it")));
+        }
+    }
+    Ok(routes.to_vec())
+}
+
+fn testers(testers: &[Tester]) -> Result<Vec<Tester>, InvalidSpec> {
+    for (index, tester) in testers.iter().enumerate() {
+        if testers[..index].iter().any(|other| other.header.eq_ignore_ascii_case(&tester.header)) {
+            return Err(InvalidSpec(format!("spec.traffic.testers[{index}]: header {} is named already: each tester needs one of its own", tester.header)));
+        }
+    }
+    Ok(testers.to_vec())
 }
 
 fn steps(spec: &CanaryRolloutSpec) -> Result<Vec<PlannedStep>, InvalidSpec> {

@@ -349,7 +349,7 @@ pub struct Originals {
     /// Minima of autoscalers by name, while they are raised.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub floors: BTreeMap<String, Floor>,
-    /// Weights by route.
+    /// Weights by route, such as `HTTPRoute/catalog`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub routes: BTreeMap<String, RouteOriginal>,
 }
@@ -380,10 +380,21 @@ pub struct Floor {
     pub restored: i32,
 }
 
-/// Weights of one rule as they were found, by backend in the order of the list; `null` where absent.
+/// Weights of one route as they were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RouteOriginal {
+    /// One entry per rule whose weights are set.
+    #[schemars(length(max = 16))]
+    pub rules: Vec<RuleOriginal>,
+}
+
+/// Weights of one rule as they were found, by backend in the order of the list; `null` where absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RuleOriginal {
+    /// The rule's name; its matches where it has none.
+    pub rule: String,
     /// One entry per backend, ours excluded.
     #[schemars(length(max = 16))]
     pub backends: Vec<BackendWeight>,
@@ -393,7 +404,7 @@ pub struct RouteOriginal {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BackendWeight {
-    /// `namespace/name:port` of the backend, namespace and port as far as the route names them.
+    /// `namespace/name:port` of the backend, namespace and port as far as the route names them; its kind comes first if it is no Service.
     pub backend: String,
     /// Absent where the route left it out.
     #[serde(skip_serializing_if = "Option::is_none")]

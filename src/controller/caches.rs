@@ -4,7 +4,10 @@
 //! would take his own write for somebody else's, so the answer of every write is kept until the
 //! watch has caught up.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use kube::{
     Resource,
@@ -47,6 +50,7 @@ kinds! {
     autoscaler: "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers";
     config_map: "", "v1", "ConfigMap", "configmaps";
     http_route: "gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes";
+    grpc_route: "gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes";
     gateway: "gateway.networking.k8s.io", "v1", "Gateway", "gateways";
     gateway_class: "gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses";
 }
@@ -58,6 +62,7 @@ pub struct Cache {
     /// kube's scheduler of passes looks objects up in a store of its own; ours are there by name only.
     names: Mutex<store::Writer<DynamicObject>>,
     in_sync: watch::Sender<bool>,
+    installed: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -69,7 +74,17 @@ impl Cache {
     /// Empty, of a kind whose objects are found by `keys`.
     pub fn new(resource: ApiResource, keys: Keys) -> Self {
         let names = Mutex::new(store::Writer::new(resource.clone()));
-        Self { resource, shelf: Mutex::new(Shelf::new(keys)), names, in_sync: watch::channel(false).0 }
+        Self { resource, shelf: Mutex::new(Shelf::new(keys)), names, in_sync: watch::channel(false).0, installed: AtomicBool::new(true) }
+    }
+
+    /// Whether the cluster has the kind, so that what is not here does not exist.
+    pub fn is_installed(&self) -> bool {
+        self.installed.load(Ordering::Acquire)
+    }
+
+    /// The cluster has the kind, or lacks it.
+    pub fn set_installed(&self, installed: bool) {
+        self.installed.store(installed, Ordering::Release);
     }
 
     /// Names of what is there, for kube's scheduler.
@@ -115,7 +130,8 @@ impl Cache {
         touched
     }
 
-    async fn wait_until_ready(&self) {
+    /// Waits until the watch has listed its objects once.
+    pub async fn wait_until_listed(&self) {
         // The sender lives as long as this.
         let _ = self.in_sync.subscribe().wait_for(|in_sync| *in_sync).await;
     }
@@ -163,6 +179,8 @@ pub struct Caches {
     pub config_maps: Cache,
     /// HTTPRoutes.
     pub http_routes: Cache,
+    /// GRPCRoutes.
+    pub grpc_routes: Cache,
     /// Gateways.
     pub gateways: Cache,
     /// GatewayClasses.
@@ -171,7 +189,7 @@ pub struct Caches {
 
 impl Caches {
     /// Every cache.
-    pub fn all(&self) -> [&Cache; 12] {
+    pub fn all(&self) -> [&Cache; 13] {
         let Self {
             rollouts,
             actions,
@@ -183,16 +201,31 @@ impl Caches {
             autoscalers,
             config_maps,
             http_routes,
+            grpc_routes,
             gateways,
             gateway_classes,
         } = self;
-        [rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, autoscalers, config_maps, http_routes, gateways, gateway_classes]
+        [
+            rollouts,
+            actions,
+            sources,
+            deployments,
+            replica_sets,
+            services,
+            endpoint_slices,
+            autoscalers,
+            config_maps,
+            http_routes,
+            grpc_routes,
+            gateways,
+            gateway_classes,
+        ]
     }
 
     /// Waits until every watch has listed its objects once: before that, everything would seem to be missing.
     pub async fn wait_until_ready(&self) {
-        for cache in self.all() {
-            cache.wait_until_ready().await;
+        for cache in self.all().into_iter().filter(|cache| cache.is_installed()) {
+            cache.wait_until_listed().await;
         }
     }
 
@@ -204,6 +237,7 @@ impl Caches {
             Kind::Service => &self.services,
             Kind::HorizontalPodAutoscaler => &self.autoscalers,
             Kind::HttpRoute => &self.http_routes,
+            Kind::GrpcRoute => &self.grpc_routes,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One look at the world for one rollout: from the caches alone, plus what the engine asks for.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use kube::{
@@ -9,7 +9,10 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{Context, keys};
+use super::{
+    Context,
+    keys::{self, named_routes},
+};
 use crate::{
     api::{
         CanaryRolloutSpec, FIELD_MANAGER, FINALIZER, HASH_LABEL, Plan, RELEASE_ANNOTATION,
@@ -21,7 +24,7 @@ use crate::{
         self, Needs,
         observed::{ActionSeen, Deletion, Endpoint, Measured, Observed, Route, RouteSeen, SourceTiming},
     },
-    router::{Target, gateway_api},
+    router::{RouteId, Target, gateway_api},
     workload::{
         autoscaler::Autoscaler,
         deployment::{Deployment, config_maps},
@@ -51,6 +54,7 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
     let namespace = rollout.namespace().unwrap_or_default();
     let in_namespace = Some(namespace.as_str());
     seen.elder = elder(context, rollout, &plan.deployment);
+    seen.route_elder = route_elder(context, rollout, &plan);
     seen.deployment = caches
         .deployments
         .get(in_namespace, &plan.deployment)
@@ -69,10 +73,11 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
         }
         seen.endpoints.insert(name.clone(), endpoints(context, &namespace, name));
     }
-    let target = Target { stable: plan.service.clone(), canary: plan.canary_service.clone() };
-    for name in &plan.routes {
-        let route = caches.http_routes.get(in_namespace, name).filter(|object| object.metadata.deletion_timestamp.is_none());
-        seen.routes.insert(name.clone(), route.map_or(RouteSeen::Missing, |object| read_route(context, &object, &target)));
+    // Something of ours may still stand in routes that the plan named before.
+    let left = status.originals.routes.keys().filter_map(|key| RouteId::from_key(key));
+    for id in plan.routes.iter().map(RouteId::from).chain(left) {
+        let route = look_at_route(context, &namespace, &plan, &id);
+        seen.routes.insert(id, route);
     }
     if !engine::is_active(status) {
         // Told when a release begins.
@@ -114,11 +119,40 @@ fn deletion(rollout: &DynamicObject) -> Deletion {
     }
 }
 
+/// Rollouts of the namespace that are about the same thing and were there first.
+fn elders(context: &Context, rollout: &DynamicObject, key: &str) -> Vec<Arc<DynamicObject>> {
+    let age = |object: &DynamicObject| (object.creation_timestamp(), object.name_any());
+    let mut rivals = context.caches.rollouts.about(&rollout.namespace().unwrap_or_default(), key);
+    rivals.retain(|other| age(other) < age(rollout));
+    rivals
+}
+
 /// The rollout that was there first, if two name one Deployment.
 fn elder(context: &Context, rollout: &DynamicObject, deployment: &str) -> Option<String> {
-    let age = |object: &DynamicObject| (object.creation_timestamp(), object.name_any());
-    let rivals = context.caches.rollouts.about(&rollout.namespace().unwrap_or_default(), &keys::deployment(deployment));
-    rivals.iter().find(|other| age(other) < age(rollout)).map(|other| other.name_any())
+    elders(context, rollout, &keys::deployment(deployment)).first().map(|other| other.name_any())
+}
+
+/// The rollout that was there first, if two set weights in one rule of a route, and that route.
+fn route_elder(context: &Context, rollout: &DynamicObject, plan: &Plan) -> Option<(String, RouteId)> {
+    let namespace = rollout.namespace().unwrap_or_default();
+    for id in plan.routes.iter().map(RouteId::from) {
+        let names = |other: &DynamicObject| named_routes(other).any(|named| named == id.key());
+        for other in elders(context, rollout, &keys::route(&id.key())).iter().filter(|other| names(other)) {
+            let spec = other.data.get("spec").and_then(|spec| serde_json::from_value::<CanaryRolloutSpec>(spec.clone()).ok());
+            let Some(theirs) = spec.and_then(|spec| Plan::try_from(&spec).ok()) else { continue };
+            let live = context.caches.of(id.kind.into()).get(Some(&namespace), &id.name).map(|route| value(&route));
+            let target = |plan: &Plan| Target::of(plan, &id, ports(context, &namespace, &plan.service));
+            if gateway_api::overlap(live.as_ref(), &target(plan), &target(&theirs)) {
+                return Some((other.name_any(), id));
+            }
+        }
+    }
+    None
+}
+
+/// Numbers of a Service's ports, as far as they are known.
+fn ports(context: &Context, namespace: &str, service: &str) -> Vec<u64> {
+    context.caches.services.get(Some(namespace), service).map(|service| Service::read(&value(&service)).port_numbers()).unwrap_or_default()
 }
 
 fn replica_sets(context: &Context, rollout: &DynamicObject, deployment: Option<&Deployment>) -> Vec<ReplicaSet> {
@@ -155,9 +189,17 @@ fn other_services(context: &Context, namespace: &str, plan: &Plan, deployment: O
     services.filter(selects).map(|service| service.name).collect()
 }
 
-fn read_route(context: &Context, object: &DynamicObject, target: &Target) -> RouteSeen {
-    let live = value(object);
-    let state = match gateway_api::read(&live, target) {
+fn look_at_route(context: &Context, namespace: &str, plan: &Plan, id: &RouteId) -> RouteSeen {
+    let cache = context.caches.of(id.kind.into());
+    if !cache.is_installed() {
+        return RouteSeen::NotInstalled;
+    }
+    let Some(object) = cache.get(Some(namespace), &id.name).filter(|object| object.metadata.deletion_timestamp.is_none()) else {
+        return RouteSeen::Missing;
+    };
+    let target = Target::of(plan, id, ports(context, namespace, &plan.service));
+    let live = value(&object);
+    let state = match gateway_api::read(&live, &target) {
         Ok(state) => state,
         Err(error) => return RouteSeen::Unusable(error),
     };
@@ -168,7 +210,9 @@ fn read_route(context: &Context, object: &DynamicObject, target: &Target) -> Rou
     RouteSeen::Found(Box::new(Route {
         generation: object.metadata.generation.unwrap_or_default(),
         acceptance: gateway_api::acceptance(&live, &gateways, &classes),
+        written_at: gateway_api::written_at(&live, FIELD_MANAGER),
         other_manager: gateway_api::newest_other_manager(&live, FIELD_MANAGER),
+        target,
         state,
         live,
     }))

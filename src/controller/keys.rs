@@ -4,12 +4,17 @@ use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
 use super::caches::controller_uid;
-use crate::{api::ROLLOUT_LABEL, workload::deployment::config_maps};
+use crate::{
+    api::{ROLLOUT_LABEL, condition::Refusal, traffic::RouteKind},
+    workload::deployment::config_maps,
+};
 
 /// Label of an EndpointSlice: its Service.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// ReplicaSets that nobody owns or holds: given away and not yet adopted.
 pub const ORPHAN: &str = "orphan";
+/// Rollouts that are refused because an elder one has what they name.
+pub const WAITING: &str = "waiting";
 /// Every object of a namespace.
 pub const ANY: &str = "any";
 
@@ -28,9 +33,16 @@ pub fn service(name: &str) -> String {
     format!("service/{name}")
 }
 
-/// Rollouts that set weights in a route.
-pub fn route(name: &str) -> String {
-    format!("route/{name}")
+/// Rollouts that set weights in a route, or did, by the route's key such as `HTTPRoute/catalog`.
+pub fn route(key: &str) -> String {
+    format!("route/{key}")
+}
+
+/// Keys of the routes that a rollout names, such as `HTTPRoute/catalog`.
+pub fn named_routes(rollout: &DynamicObject) -> impl Iterator<Item = String> {
+    let routes = rollout.data.pointer("/spec/traffic/gatewayAPI/routes").and_then(Value::as_array).into_iter().flatten();
+    let kind = |route: &Value| route.get("kind").and_then(Value::as_str).unwrap_or_else(|| RouteKind::default().into()).to_owned();
+    routes.filter_map(move |route| Some(format!("{}/{}", kind(route), route.get("name")?.as_str()?)))
 }
 
 /// ReplicaSets that a rollout holds.
@@ -50,10 +62,14 @@ pub(super) fn rollout(object: &DynamicObject) -> Vec<String> {
     let canary = spec_text(object, "/traffic/canaryService").map_or_else(|| format!("{stable}-canary"), str::to_owned);
     let list = |pointer: &str| object.data.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
     let narrowed = list("/spec/traffic/alsoNarrow").filter_map(Value::as_str);
-    let routes = list("/spec/traffic/gatewayAPI/routes").filter_map(|route| route["name"].as_str());
+    // Something of ours may still stand in routes that it named before.
+    let left = object.data.pointer("/status/originals/routes").and_then(Value::as_object).into_iter().flatten().map(|(key, _)| route(key));
+    let conflicts: [&str; 2] = [Refusal::TargetConflict.into(), Refusal::RouteConflict.into()];
+    let waits = list("/status/conditions").filter_map(|condition| condition["reason"].as_str()).any(|reason| conflicts.contains(&reason));
     let mut keys = vec![deployment(target), service(stable), service(&canary)];
     keys.extend(narrowed.map(service));
-    keys.extend(routes.map(route));
+    keys.extend(named_routes(object).map(|key| route(&key)).chain(left));
+    keys.extend(waits.then(|| WAITING.to_owned()));
     keys
 }
 

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod caches;
 pub mod context;
+pub mod discovery;
 pub mod error;
 pub mod events;
 pub mod gather;

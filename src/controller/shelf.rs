@@ -55,9 +55,14 @@ impl Shelf {
         all.into_iter().map(|(_, object)| object.clone()).collect()
     }
 
-    /// Puts a copy in place of an older one.
+    /// Puts a copy in place of an older one. One that went with the last write of its finalizers is gone.
     pub fn put(&mut self, object: DynamicObject) {
         let place = place(&object);
+        if object.metadata.deletion_timestamp.is_some() && object.finalizers().is_empty() && object.metadata.deletion_grace_period_seconds.unwrap_or(0) == 0 {
+            // The watch may have said so already, and says it only once.
+            self.remove(&place);
+            return;
+        }
         if let Some(old) = self.objects.get(&place) {
             if version(old) > version(&object) {
                 return;
@@ -151,6 +156,19 @@ mod tests {
         assert_eq!((about(&shelf, "new"), about(&shelf, "old")), (vec!["a".to_owned()], vec![]));
         shelf.follow(Event::Apply(object("a", 6, "old")));
         assert_eq!((about(&shelf, "new"), about(&shelf, "old")), (vec![], vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn an_object_that_goes_with_our_write_leaves_no_copy() {
+        let mut shelf = shelf();
+        let going = |version: u64, finalizers: &[&str]| {
+            let metadata = json!({"name": "a", "namespace": "shop", "resourceVersion": version.to_string(), "finalizers": finalizers, "deletionTimestamp": "2026-01-01T00:00:00Z"});
+            serde_json::from_value::<DynamicObject>(json!({"metadata": metadata, "about": "x"})).unwrap()
+        };
+        shelf.put(going(5, &["x"]));
+        assert_eq!(about(&shelf, "x"), ["a"], "somebody's finalizer still holds it");
+        shelf.put(going(6, &[]));
+        assert!(about(&shelf, "x").is_empty() && shelf.all().is_empty());
     }
 
     #[test]

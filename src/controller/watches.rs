@@ -1,6 +1,6 @@
 //! One watch per kind; every change is traced to the rollouts that it concerns.
 
-use std::{pin::Pin, sync::Arc};
+use std::{collections::BTreeSet, pin::Pin, sync::Arc};
 
 use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use kube::{
@@ -19,10 +19,13 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     caches::{Cache, Caches, Kinds},
-    keys::{self, spec_text},
+    keys::{self, named_routes, spec_text},
     shelf::Keys,
 };
-use crate::api::ROLLOUT_LABEL;
+use crate::{
+    api::{ROLLOUT_LABEL, traffic::RouteKind},
+    router::RouteId,
+};
 
 /// Requests to look at a rollout.
 pub type Queue = Pin<Box<dyn Stream<Item = Result<ReconcileRequest<DynamicObject>, std::convert::Infallible>> + Send>>;
@@ -31,6 +34,8 @@ type Sender = mpsc::UnboundedSender<ObjectRef<DynamicObject>>;
 
 /// Which rollouts a changed object concerns.
 type Concerns = fn(&Caches, &DynamicObject) -> Vec<ObjectRef<DynamicObject>>;
+
+type Pick = fn(&Caches) -> &Cache;
 
 type Start = Box<dyn FnOnce(Arc<Caches>, Sender) + Send>;
 
@@ -60,7 +65,7 @@ fn watch_metadata(client: &Client, resource: &ApiResource) -> Events {
     events.boxed()
 }
 
-fn prepare(mut events: Events, tasks: &TaskTracker, resource: ApiResource, pick: fn(&Caches) -> &Cache, keys: Keys, concerns: Concerns) -> (Cache, Start) {
+fn prepare(mut events: Events, tasks: &TaskTracker, resource: ApiResource, pick: Pick, keys: Keys, concerns: Concerns) -> (Cache, Start) {
     let cache = Cache::new(resource.clone(), keys);
     let tasks = tasks.clone();
     let start = move |caches: Arc<Caches>, requests: Sender| {
@@ -91,13 +96,12 @@ fn slim(object: &mut DynamicObject) {
     }
 }
 
-/// Opens all watches.
-pub fn open(client: &Client, tasks: &TaskTracker) -> (Arc<Caches>, Queue) {
+/// Opens the watches of all kinds that the cluster has; `installed` tells which of the Gateway API it has.
+pub fn open(client: &Client, tasks: &TaskTracker, installed: &BTreeSet<String>) -> (Arc<Caches>, Queue, Absent) {
     let nothing: Keys = |_| Vec::new();
-    let of_itself: Concerns = |_, object| vec![rollout_ref(object.namespace(), object.name_any())];
     let of_this_service: Concerns = |caches, object| of_service(caches, &object.namespace().unwrap_or_default(), &object.name_any());
     let start = |resource, pick, keys, concerns| prepare(watch(client, &resource), tasks, resource, pick, keys, concerns);
-    let (rollouts, rollouts_start) = start(Kinds::rollout(), |caches| &caches.rollouts, keys::rollout, of_itself);
+    let (rollouts, rollouts_start) = start(Kinds::rollout(), |caches| &caches.rollouts, keys::rollout, of_rollout);
     let (actions, actions_start) = start(Kinds::action(), |caches| &caches.actions, keys::action, of_action);
     let (sources, sources_start) = start(Kinds::source(), |caches| &caches.sources, nothing, of_source);
     let (deployments, deployments_start) = start(Kinds::deployment(), |caches| &caches.deployments, keys::of_deployment, of_deployment);
@@ -107,7 +111,10 @@ pub fn open(client: &Client, tasks: &TaskTracker) -> (Arc<Caches>, Queue) {
     let (autoscalers, autoscalers_start) = start(Kinds::autoscaler(), |caches| &caches.autoscalers, keys::autoscaler, of_autoscaler);
     let of_name = watch_metadata(client, &Kinds::config_map());
     let (config_maps, config_maps_start) = prepare(of_name, tasks, Kinds::config_map(), |caches| &caches.config_maps, nothing, of_config_map);
-    let (http_routes, http_routes_start) = start(Kinds::http_route(), |caches| &caches.http_routes, nothing, of_route);
+    let of_http_route: Concerns = |caches, route| of_route(caches, RouteKind::Http, route);
+    let of_grpc_route: Concerns = |caches, route| of_route(caches, RouteKind::Grpc, route);
+    let (http_routes, http_routes_start) = start(Kinds::http_route(), |caches| &caches.http_routes, nothing, of_http_route);
+    let (grpc_routes, grpc_routes_start) = start(Kinds::grpc_route(), |caches| &caches.grpc_routes, nothing, of_grpc_route);
     let (gateways, gateways_start) = start(Kinds::gateway(), |caches| &caches.gateways, nothing, |_, _| Vec::new());
     let (gateway_classes, gateway_classes_start) = start(Kinds::gateway_class(), |caches| &caches.gateway_classes, nothing, |_, _| Vec::new());
     let caches = Arc::new(Caches {
@@ -121,6 +128,7 @@ pub fn open(client: &Client, tasks: &TaskTracker) -> (Arc<Caches>, Queue) {
         autoscalers,
         config_maps,
         http_routes,
+        grpc_routes,
         gateways,
         gateway_classes,
     });
@@ -135,15 +143,76 @@ pub fn open(client: &Client, tasks: &TaskTracker) -> (Arc<Caches>, Queue) {
         endpoint_slices_start,
         autoscalers_start,
         config_maps_start,
-        http_routes_start,
-        gateways_start,
-        gateway_classes_start,
     ];
     for start in starts {
         start(caches.clone(), sender.clone());
     }
+    let optional: [(Pick, Start); 4] = [
+        (|caches| &caches.http_routes, http_routes_start),
+        (|caches| &caches.grpc_routes, grpc_routes_start),
+        (|caches| &caches.gateways, gateways_start),
+        (|caches| &caches.gateway_classes, gateway_classes_start),
+    ];
+    let mut absent = Absent { caches: caches.clone(), requests: sender.clone(), kinds: Vec::new() };
+    for (pick, start) in optional {
+        let cache = pick(&caches);
+        if installed.contains(&cache.resource().kind) {
+            start(caches.clone(), sender.clone());
+        } else {
+            tracing::info!(kind = cache.resource().kind, "the cluster has no such kind; it is looked for when a rollout names it");
+            cache.set_installed(false);
+            absent.kinds.push((pick, start));
+        }
+    }
     let queue = stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|object| (Ok(ReconcileRequest::from(object)), receiver)) });
-    (caches, Box::pin(queue))
+    (caches, Box::pin(queue), absent)
+}
+
+/// Kinds that the cluster lacked at start, with what opens their watches.
+pub struct Absent {
+    caches: Arc<Caches>,
+    requests: Sender,
+    kinds: Vec<(Pick, Start)>,
+}
+
+impl Absent {
+    /// Whether some rollout names a route of such a kind.
+    pub fn is_wanted(&self) -> bool {
+        let kinds: Vec<&str> = self.kinds.iter().map(|(pick, _)| pick(&self.caches).resource().kind.as_str()).collect();
+        !naming(&self.caches, &kinds).is_empty()
+    }
+
+    /// Opens the watches of those that the cluster has by now, and has the rollouts looked at that name them.
+    pub async fn open(&mut self, installed: &BTreeSet<String>) {
+        let (found, absent) = std::mem::take(&mut self.kinds).into_iter().partition(|(pick, _)| installed.contains(&pick(&self.caches).resource().kind));
+        self.kinds = absent;
+        let found: Vec<(Pick, Start)> = found;
+        let mut opened = Vec::new();
+        for (pick, start) in found {
+            start(self.caches.clone(), self.requests.clone());
+            opened.push(pick);
+        }
+        for pick in opened {
+            let cache = pick(&self.caches);
+            cache.wait_until_listed().await;
+            cache.set_installed(true);
+            tracing::info!(kind = cache.resource().kind, "the cluster has the kind now");
+            for rollout in naming(&self.caches, &[&cache.resource().kind]) {
+                // The receiver is gone only when the process stops.
+                let _ = self.requests.send(rollout);
+            }
+        }
+    }
+
+    /// Whether every kind was found.
+    pub fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    /// What the watches have seen.
+    pub fn caches(&self) -> &Caches {
+        &self.caches
+    }
 }
 
 fn rollout_ref(namespace: Option<String>, name: impl Into<String>) -> ObjectRef<DynamicObject> {
@@ -155,6 +224,27 @@ fn rollout_ref(namespace: Option<String>, name: impl Into<String>) -> ObjectRef<
 fn rollouts_about(caches: &Caches, namespace: Option<&str>, key: &str) -> Vec<ObjectRef<DynamicObject>> {
     let about = caches.rollouts.about(namespace.unwrap_or_default(), key);
     about.iter().map(|rollout| rollout_ref(rollout.namespace(), rollout.name_any())).collect()
+}
+
+/// Rollouts that name a route of one of these kinds.
+fn naming(caches: &Caches, kinds: &[&str]) -> Vec<ObjectRef<DynamicObject>> {
+    let named = |rollout: &DynamicObject| named_routes(rollout).any(|key| key.split_once('/').is_some_and(|(kind, _)| kinds.contains(&kind)));
+    let all = caches.rollouts.all();
+    all.iter().filter(|rollout| named(rollout)).map(|rollout| rollout_ref(rollout.namespace(), rollout.name_any())).collect()
+}
+
+/// Itself, and those that share a Deployment or a route with it or wait for another one to go: they may take over.
+fn of_rollout(caches: &Caches, rollout: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+    let namespace = rollout.namespace();
+    let itself = rollout_ref(rollout.namespace(), rollout.name_any());
+    let target = spec_text(rollout, "/workload/deployment/name").map(keys::deployment);
+    let routes = named_routes(rollout).map(|key| keys::route(&key));
+    let shared = target.into_iter().chain(routes).chain([keys::WAITING.to_owned()]);
+    let mut concerned: Vec<_> = shared.flat_map(|key| rollouts_about(caches, namespace.as_deref(), &key)).filter(|other| *other != itself).collect();
+    concerned.sort_by(|one, other| one.name.cmp(&other.name));
+    concerned.dedup();
+    concerned.push(itself);
+    concerned
 }
 
 fn of_action(_: &Caches, action: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
@@ -206,6 +296,116 @@ fn of_config_map(caches: &Caches, config: &DynamicObject) -> Vec<ObjectRef<Dynam
     readers.iter().flat_map(|deployment| of_deployment(caches, deployment)).collect()
 }
 
-fn of_route(caches: &Caches, route: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
-    rollouts_about(caches, route.namespace().as_deref(), &keys::route(&route.name_any()))
+fn of_route(caches: &Caches, kind: RouteKind, route: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+    let id = RouteId { kind, name: route.name_any() };
+    rollouts_about(caches, route.namespace().as_deref(), &keys::route(&id.key()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object(kind: &ApiResource, name: &str, data: &Value) -> DynamicObject {
+        let mut object = DynamicObject::new(name, kind).within("shop");
+        object.data = data.clone();
+        object
+    }
+
+    fn rollout(name: &str, deployment: &str, routes: &Value, reason: &str) -> DynamicObject {
+        let data = json!({
+            "spec": {"workload": {"deployment": {"name": deployment}}, "traffic": {"gatewayAPI": {"routes": routes}}},
+            "status": {"conditions": [{"type": "Accepted", "reason": reason}], "originals": {"routes": {"GRPCRoute/left": {}}}},
+        });
+        object(&Kinds::rollout(), name, &data)
+    }
+
+    fn caches(rollouts: &[DynamicObject]) -> Caches {
+        let cache = |kind: ApiResource| Cache::new(kind, |_| Vec::new());
+        let named = Cache::new(Kinds::rollout(), keys::rollout);
+        for rollout in rollouts {
+            named.follow(Event::Apply(rollout.clone()));
+        }
+        Caches {
+            rollouts: named,
+            actions: cache(Kinds::action()),
+            sources: cache(Kinds::source()),
+            deployments: cache(Kinds::deployment()),
+            replica_sets: cache(Kinds::replica_set()),
+            services: cache(Kinds::service()),
+            endpoint_slices: cache(Kinds::endpoint_slice()),
+            autoscalers: cache(Kinds::autoscaler()),
+            config_maps: cache(Kinds::config_map()),
+            http_routes: cache(Kinds::http_route()),
+            grpc_routes: cache(Kinds::grpc_route()),
+            gateways: cache(Kinds::gateway()),
+            gateway_classes: cache(Kinds::gateway_class()),
+        }
+    }
+
+    fn names(found: Vec<ObjectRef<DynamicObject>>) -> BTreeSet<String> {
+        found.into_iter().map(|rollout| rollout.name).collect()
+    }
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_rollout_that_goes_wakes_those_that_wait_for_it() {
+        let own = json!([{"name": "own"}]);
+        let shared = json!([{"name": "shared", "rules": ["a"]}]);
+        let all = [
+            rollout("elder", "catalog", &shared, "Accepted"),
+            rollout("same-target", "catalog", &own, "TargetConflict"),
+            rollout("same-route", "search", &shared, "RouteConflict"),
+            // What it waits for may have been named in an earlier version of the other one's spec.
+            rollout("waits", "cart", &json!([{"name": "third"}]), "RouteConflict"),
+            rollout("other", "orders", &json!([{"kind": "GRPCRoute", "name": "shared"}]), "Accepted"),
+        ];
+        let caches = caches(&all[1..]);
+        assert_eq!(names(of_rollout(&caches, &all[0])), set(&["elder", "same-target", "same-route", "waits"]));
+    }
+
+    #[test]
+    fn a_route_concerns_those_that_name_its_kind_or_did() {
+        let all = [
+            rollout("http", "a", &json!([{"name": "catalog"}]), "Accepted"),
+            rollout("grpc", "b", &json!([{"kind": "GRPCRoute", "name": "catalog"}]), "Accepted"),
+        ];
+        let caches = caches(&all);
+        let of = |kind: RouteKind, resource: &ApiResource, name: &str| names(of_route(&caches, kind, &object(resource, name, &json!({}))));
+        assert_eq!(of(RouteKind::Http, &Kinds::http_route(), "catalog"), set(&["http"]));
+        assert_eq!(of(RouteKind::Grpc, &Kinds::grpc_route(), "catalog"), set(&["grpc"]));
+        assert_eq!(of(RouteKind::Grpc, &Kinds::grpc_route(), "left"), set(&["http", "grpc"]));
+        assert_eq!(of(RouteKind::Http, &Kinds::http_route(), "left"), set(&[]));
+    }
+
+    #[tokio::test]
+    async fn a_missing_kind_is_looked_for_only_while_it_is_named_and_then_opened() {
+        let all = [
+            rollout("grpc", "b", &json!([{"kind": "GRPCRoute", "name": "catalog"}]), "RouteNotFound"),
+            rollout("http", "a", &json!([{"name": "a"}]), "Accepted"),
+        ];
+        let absent = |rollouts: &[DynamicObject]| {
+            let (requests, asked) = mpsc::unbounded_channel();
+            let caches = Arc::new(caches(rollouts));
+            caches.grpc_routes.set_installed(false);
+            let start: Start = Box::new(|caches, _| {
+                caches.grpc_routes.follow(Event::Init);
+                caches.grpc_routes.follow(Event::InitDone);
+            });
+            (Absent { caches, requests, kinds: vec![(|caches| &caches.grpc_routes, start)] }, asked)
+        };
+        assert!(!absent(&all[1..]).0.is_wanted(), "nobody names it");
+        let (mut kinds, mut asked) = absent(&all);
+        assert!(kinds.is_wanted());
+        kinds.open(&set(&["HTTPRoute"])).await;
+        assert!(!kinds.is_empty() && !kinds.caches().grpc_routes.is_installed() && asked.try_recv().is_err());
+        kinds.open(&set(&["GRPCRoute"])).await;
+        assert!(kinds.is_empty() && kinds.caches().grpc_routes.is_installed());
+        assert_eq!(asked.try_recv().map(|rollout| rollout.name), Ok("grpc".to_owned()));
+        assert!(asked.try_recv().is_err(), "only those that name it");
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::observed::Observed;
-use crate::api::action::ActionPhase;
+use crate::api::{action::ActionPhase, traffic::RouteKind};
 
 /// Kinds of objects that are changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display)]
@@ -19,6 +19,18 @@ pub enum Kind {
     /// `gateway.networking.k8s.io/v1`.
     #[strum(serialize = "HTTPRoute")]
     HttpRoute,
+    /// `gateway.networking.k8s.io/v1`.
+    #[strum(serialize = "GRPCRoute")]
+    GrpcRoute,
+}
+
+impl From<RouteKind> for Kind {
+    fn from(kind: RouteKind) -> Self {
+        match kind {
+            RouteKind::Http => Self::HttpRoute,
+            RouteKind::Grpc => Self::GrpcRoute,
+        }
+    }
 }
 
 /// One change. The shell guards every patch with the resourceVersion of the object that was observed.

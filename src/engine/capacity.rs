@@ -46,6 +46,8 @@ pub(super) fn lost(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
         run.growing = Some(Growing { weight: if carried.is_some() { weight } else { steps[0].weight }, since: now });
         if carried.is_none() {
             run.weight = Percent::ZERO;
+            // It enters the routes again when it has pods.
+            run.entered_at = None;
         }
     });
     next.status.phase = if carried.is_some() { Phase::Shifting } else { Phase::Preparing };

@@ -28,6 +28,8 @@ pub(super) struct Desired {
     pub canary_service: Option<Option<String>>,
     /// What every route says.
     pub route: Option<Want>,
+    /// Testers reach the new version.
+    pub testers: bool,
     /// By name.
     pub sets: BTreeMap<String, SetWant>,
     /// A ReplicaSet to be made for the new version.
@@ -136,6 +138,8 @@ fn releasing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploym
         selector: Some(status.stable_revision.clone()),
         canary_service: repoint.then(|| Some(run.revision.clone())),
         route: Some(if introduced { Want::Weight(weight) } else { Want::Drained }),
+        // A proxy has had time to learn of the new version's backend before a rule leads to it alone.
+        testers: run.entered_at.is_some() && facts.ready_for_traffic(run) > 0,
         sets,
         create,
     }
@@ -184,7 +188,8 @@ fn exchanging(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploy
     let routed = stage < Stage::RouteToStable && run.undo.is_none();
     let route = if routed { Want::Weight(run.weight) } else { Want::Drained };
     let canary_service = (run.undo.is_some() && facts.entry_gone()).then_some(None);
-    Desired { pause: Some(true), selector: Some(Some(exchange::successor(run).to_owned())), canary_service, route: Some(route), sets, create: None }
+    let testers = run.undo.is_none() && facts.ready_for_traffic(run) > 0;
+    Desired { pause: Some(true), selector: Some(Some(exchange::successor(run).to_owned())), canary_service, route: Some(route), testers, sets, create: None }
 }
 
 fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Deployment, original_pause: bool) -> Desired {
@@ -211,7 +216,7 @@ fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Deploym
         // Unpausing would ship a version that nobody judged.
         (true, _) => None,
     };
-    Desired { pause, selector: Some(selector), canary_service, route, sets, create: None }
+    Desired { pause, selector: Some(selector), canary_service, route, testers: false, sets, create: None }
 }
 
 /// At rest a ReplicaSet besides the serving one is kept for a while, remembered, given back, or removed.

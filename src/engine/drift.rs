@@ -23,14 +23,14 @@ const REMEMBERED: usize = 12;
 pub(super) fn seen(facts: &Facts<'_>, next: &mut Draft) -> bool {
     let Some(weight) = next.status.run.as_ref().map(|run| run.weight) else { return false };
     let drifted = facts.found_routes().find(|(_, route)| !route.state.carries(weight));
-    let Some((name, route)) = drifted else { return false };
-    let live = route.state.canary.unwrap_or(Percent::ZERO);
-    let edit = DriftSeen { object: format!("HTTPRoute/{name}"), at: facts.now, generation: route.generation, by: route.other_manager.clone() };
+    let Some((id, route)) = drifted else { return false };
+    let live = route.state.away_from(weight);
+    let edit = DriftSeen { object: id.key(), at: facts.now, generation: route.generation, by: route.other_manager.clone() };
     let told = next.status.drift.last.as_ref().is_some_and(|last| last.object == edit.object && last.generation >= route.generation);
     let manager = by(&edit);
     if live > weight {
         if !told {
-            next.tell(Reason::RouteDrift, format!("HTTPRoute {name}: canary weight {live} put back to {weight}{manager}"));
+            next.tell(Reason::RouteDrift, format!("{id}: canary weight {live} put back to {weight}{manager}"));
             next.status.drift.corrected += 1;
             next.forget_evidence(facts);
             if remember(next, edit.clone()) {
@@ -39,7 +39,7 @@ pub(super) fn seen(facts: &Facts<'_>, next: &mut Draft) -> bool {
         }
         return true;
     }
-    next.tell(Reason::RouteDrift, format!("HTTPRoute {name}: canary weight lowered {weight} → {live}{manager}; it stays there until the checks pass"));
+    next.tell(Reason::RouteDrift, format!("{id}: canary weight lowered {weight} → {live}{manager}; it stays there until the checks pass"));
     if remember(next, edit.clone()) {
         contest_route(facts, &edit, next);
         return true;
@@ -63,10 +63,10 @@ pub(super) fn seen(facts: &Facts<'_>, next: &mut Draft) -> bool {
 
 /// Before the first weight: our entry, which the data plane had accepted, is gone again. Returns whether somebody contests it.
 pub(super) fn entry_removed(facts: &Facts<'_>, next: &mut Draft) -> bool {
-    let removed = facts.found_routes().find(|(_, route)| route.state.canary.is_none());
-    let Some((name, route)) = removed else { return false };
-    let edit = DriftSeen { object: format!("HTTPRoute/{name}"), at: facts.now, generation: route.generation, by: route.other_manager.clone() };
-    next.tell(Reason::RouteDrift, format!("HTTPRoute {name}: the canary's entry at 0% was removed{}; it is put in again", by(&edit)));
+    let removed = facts.found_routes().find(|(_, route)| !route.state.entry_stands());
+    let Some((id, route)) = removed else { return false };
+    let edit = DriftSeen { object: id.key(), at: facts.now, generation: route.generation, by: route.other_manager.clone() };
+    next.tell(Reason::RouteDrift, format!("{id}: the canary's entry at 0% was removed{}; it is put in again", by(&edit)));
     let contested = remember(next, edit.clone());
     if contested {
         contest_route(facts, &edit, next);
@@ -79,13 +79,13 @@ pub(super) fn entry_removed(facts: &Facts<'_>, next: &mut Draft) -> bool {
 /// Every write of ours and every one of theirs is one generation. Returns whether the route is contested.
 pub(super) fn undone(facts: &Facts<'_>, intent: &Intent, next: &mut Draft) -> bool {
     let writes = 2 * i64::try_from(CONTESTED).unwrap_or(i64::MAX);
-    let fought = facts.found_routes().find(|(name, route)| {
-        let since = intent.generations.get(*name).copied().unwrap_or(route.generation);
-        let stands = route.state.canary.is_some() && route.state.carries(intent.weight);
+    let fought = facts.found_routes().find(|(id, route)| {
+        let since = intent.generations.get(&id.key()).copied().unwrap_or(route.generation);
+        let stands = route.state.entry_stands() && route.state.carries(intent.weight);
         !stands && route.generation >= since + writes
     });
-    let Some((name, route)) = fought else { return false };
-    let edit = DriftSeen { object: format!("HTTPRoute/{name}"), at: facts.now, generation: route.generation, by: route.other_manager.clone() };
+    let Some((id, route)) = fought else { return false };
+    let edit = DriftSeen { object: id.key(), at: facts.now, generation: route.generation, by: route.other_manager.clone() };
     remember(next, edit.clone());
     contest_route(facts, &edit, next);
     true

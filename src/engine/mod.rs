@@ -78,12 +78,14 @@ pub struct Decision {
     pub wake: Option<Timestamp>,
 }
 
-/// The spec as it applies now: what a running release moves stays what it was when it began.
+/// The spec as it applies now: the workload and the Services of a running release stay what they were when it began.
 fn spec_in_force(spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Option<CanaryRolloutSpec> {
     let mut spec = spec?.clone();
     if let Some(run) = status.run.as_ref().filter(|_| is_active(status)) {
         spec.workload = run.plan.workload.clone();
-        spec.traffic = run.plan.traffic.clone();
+        spec.traffic.service.clone_from(&run.plan.traffic.service);
+        spec.traffic.canary_service.clone_from(&run.plan.traffic.canary_service);
+        spec.traffic.also_narrow.clone_from(&run.plan.traffic.also_narrow);
     }
     Some(spec)
 }
@@ -139,6 +141,7 @@ pub fn decide(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRo
         shifting::adopt_plan(&facts, &mut next);
     }
     interrupts::note_target(&facts, &mut next);
+    next.forget_routes(&facts);
     measure::ingest(&facts, &mut next);
     requests::answer(&facts, &mut next);
     transition(&facts, refusal.is_none(), &mut next);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     api::{Duration, action::RolloutActionSpec, status::Cause},
     provider::Reading,
-    router::{Acceptance, RouteError, RouteState},
+    router::{Acceptance, RouteError, RouteId, RouteState, Target},
     workload::{autoscaler::Autoscaler, deployment::Deployment, replica_set::ReplicaSet, service::Service},
 };
 
@@ -23,6 +23,8 @@ pub struct Observed {
     pub invalid: Option<String>,
     /// An elder rollout has the same Deployment.
     pub elder: Option<String>,
+    /// An elder rollout sets weights in the same rule of this route.
+    pub route_elder: Option<(String, RouteId)>,
     /// The named Deployment.
     pub deployment: Option<Deployment>,
     /// ReplicaSets that the Deployment owns or that this rollout holds.
@@ -31,8 +33,8 @@ pub struct Observed {
     pub services: BTreeMap<String, Service>,
     /// Pods behind these Services: name, and whether they are ready.
     pub endpoints: BTreeMap<String, Vec<Endpoint>>,
-    /// The named routes.
-    pub routes: BTreeMap<String, RouteSeen>,
+    /// The named routes, and those in which something of ours may still stand.
+    pub routes: BTreeMap<RouteId, RouteSeen>,
     /// Timing of the metric source, if it exists.
     pub source: Option<SourceTiming>,
     /// What was measured, if it was asked for.
@@ -88,9 +90,11 @@ pub struct Endpoint {
 /// One named route.
 #[derive(Clone, Debug)]
 pub enum RouteSeen {
+    /// The cluster has no such kind.
+    NotInstalled,
     /// It does not exist.
     Missing,
-    /// It exists but cannot be used.
+    /// It exists but cannot be read.
     Unusable(RouteError),
     /// It exists.
     Found(Box<Route>),
@@ -99,6 +103,8 @@ pub enum RouteSeen {
 /// A route that can be used.
 #[derive(Clone, Debug)]
 pub struct Route {
+    /// What is split in it.
+    pub target: Target,
     /// The object as it stands.
     pub live: Value,
     /// Its generation.
@@ -107,6 +113,8 @@ pub struct Route {
     pub state: RouteState,
     /// Whether the data plane serves it as it stands.
     pub acceptance: Acceptance,
+    /// When we changed it last, until our marks of ownership are dropped.
+    pub written_at: Option<Timestamp>,
     /// The newest field manager besides us.
     pub other_manager: Option<String>,
 }

@@ -8,7 +8,7 @@ use super::{
     floor,
 };
 use crate::{
-    api::CanaryRolloutStatus,
+    api::{CanaryRolloutStatus, Percent},
     router::{Want, gateway_api},
     workload::{deployment, replica_set, replica_set::ReplicaSet},
 };
@@ -40,24 +40,38 @@ fn patch(kind: Kind, name: &str, patch: Vec<serde_json::Value>) -> Action {
 
 fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> Vec<(bool, Action)> {
     let Some(want) = wanted.route else { return Vec::new() };
-    let target = facts.target();
     let none = crate::api::status::RouteOriginal::default();
     let mut actions = Vec::new();
-    for (name, route) in facts.found_routes() {
-        let originals = status.originals.routes.get(name).unwrap_or(&none);
+    for (id, route) in facts.readable_routes() {
+        let (name, kind) = (&id.name, Kind::from(id.kind));
+        let originals = status.originals.routes.get(&id.key()).unwrap_or(&none);
+        let mut target = route.target.clone();
+        if !wanted.testers {
+            target.testers.clear();
+        }
+        let want = match want {
+            Want::Weight(_) | Want::Drained if !facts.names(id) => {
+                if route.state.carries(Percent::ZERO) {
+                    Want::Absent
+                } else {
+                    Want::Drained
+                }
+            }
+            want => want,
+        };
         let downward = match want {
             Want::Absent | Want::Drained => true,
-            Want::Weight(weight) => route.state.canary.is_some_and(|share| share > weight),
+            Want::Weight(weight) => route.state.canary.is_some_and(|share| share > weight) || (target.testers.is_empty() && route.state.tester_rules > 0),
         };
         match gateway_api::plan(&route.live, &target, want, originals) {
             Ok(Some(change)) => {
-                let to_zero = matches!(want, Want::Absent | Want::Drained) && route.state.canary.is_some();
-                actions.push((downward, Action::Patch { kind: Kind::HttpRoute, name: name.to_owned(), patch: change, to_zero }));
+                let to_zero = matches!(want, Want::Absent | Want::Drained) && !route.state.entry_gone();
+                actions.push((downward, Action::Patch { kind, name: name.clone(), patch: change, to_zero }));
             }
             // Let go of the fields once nothing of ours stands in them, so that Git tools see them as theirs again.
             Ok(None) if want == Want::Absent => {
                 let release = gateway_api::drop_managed_fields(&route.live, crate::api::FIELD_MANAGER);
-                actions.extend(release.map(|change| (false, patch(Kind::HttpRoute, name, change))));
+                actions.extend(release.map(|change| (false, patch(kind, name, change))));
             }
             // An unusable route is refused by `Facts::refusal`, with its reason.
             Ok(None) | Err(_) => {}

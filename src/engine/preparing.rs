@@ -3,7 +3,7 @@
 use super::{Draft, capacity, drift, ending, facts::Facts, holds, notice::Reason, shifting};
 use crate::api::{
     CanaryRolloutStatus, Percent,
-    status::{Growing, Intent, Outcome, Phase, Run},
+    status::{Growing, Intent, Outcome, PauseReason, Phase, Run},
 };
 
 pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
@@ -18,17 +18,19 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
         return;
     };
     let needed = facts.size_for(growing.weight);
-    if run.paused_for.is_some() {
+    if run.paused_for.is_some_and(|reason| reason != PauseReason::User) {
         return;
     }
     if facts.ready_for_traffic(&run) < needed {
         give_up_late(facts, next, &growing);
         return;
     }
-    if !accepted || capacity::stable_is_gone(facts, next) {
+    // Testers may reach a version that a person holds at 0%.
+    let held = run.paused_for.is_some();
+    if !accepted || (held && facts.plan.testers.is_empty()) || capacity::stable_is_gone(facts, next) {
         return;
     }
-    if !introduced(facts, &run, &growing, next) {
+    if !introduced(facts, &run, &growing, next) || held {
         return;
     }
     let seconds = facts.now.duration_since(growing.since).as_secs();
@@ -53,6 +55,8 @@ fn introduced(facts: &Facts<'_>, run: &Run, growing: &Growing, next: &mut Draft)
                 run.entered_at = Some(facts.now);
             }),
             _ if drift::undone(facts, intent, next) => {}
+            // No deadline runs while a person holds the release.
+            _ if run.paused_for.is_some() => {}
             waiting => shifting::give_up_unaccepted(facts, intent, &waiting.err().unwrap_or_default(), next),
         }
         return false;
@@ -60,17 +64,17 @@ fn introduced(facts: &Facts<'_>, run: &Run, growing: &Growing, next: &mut Draft)
     match run.entered_at {
         Some(entered) if facts.entry_stands() => facts.now >= entered + facts.plan.settle.signed(),
         Some(_) if drift::entry_removed(facts, next) => false,
-        // The route must be as found before our entry is put in.
-        _ if facts.weight_confirmed(Percent::ZERO).is_err() => {
-            give_up_late(facts, next, growing);
-            false
-        }
+        // The route must be as found, and served so, before our entry is put in.
         _ => {
             let intent = Intent::new(Percent::ZERO, facts.generations(), facts.now);
-            next.change(|run| {
-                run.entered_at = None;
-                run.intent = Some(intent);
-            });
+            match facts.weight_confirmed(Percent::ZERO) {
+                Ok(()) => next.change(|run| {
+                    run.entered_at = None;
+                    run.intent = Some(intent);
+                }),
+                Err(_) if run.paused_for.is_some() => {}
+                Err(waiting) => shifting::give_up_unaccepted(facts, &Intent { at: growing.since, ..intent }, &waiting, next),
+            }
             false
         }
     }
@@ -78,7 +82,8 @@ fn introduced(facts: &Facts<'_>, run: &Run, growing: &Growing, next: &mut Draft)
 
 /// Rolls back once pods have been waited for as long as the plan allows.
 pub(super) fn give_up_late(facts: &Facts<'_>, next: &mut Draft, growing: &Growing) {
-    if facts.now < growing.since + facts.plan.progress_deadline.signed() {
+    let paused = next.status.run.as_ref().is_some_and(|run| run.paused_for.is_some());
+    if paused || facts.now < growing.since + facts.plan.progress_deadline.signed() {
         return;
     }
     let message = waiting_for_pods(facts, &next.status, growing);

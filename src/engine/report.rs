@@ -154,6 +154,9 @@ fn preparing_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run,
         return format!("{held}in the route at 0%, first weight at {}", clock(entered + facts.plan.settle.signed()));
     }
     let deadline = clock(growing.since + deadline);
+    if let (true, Err(waiting)) = (facts.ready_for_traffic(run) >= facts.size_for(growing.weight), facts.weight_confirmed(Percent::ZERO)) {
+        return format!("{held}pods ready, waiting for {waiting}; rolls back at {deadline}");
+    }
     format!("{held}{}; rolls back at {deadline}", preparing::waiting_for_pods(facts, status, growing))
 }
 
@@ -222,7 +225,10 @@ fn shifting_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, 
         let until = holds::hold_ends(facts, run, status.phase).map(clock).unwrap_or_default();
         if status.phase == Phase::Baking { format!("baking until {until}") } else { format!("holding until {until}") }
     };
-    format!("{what}{checks}")
+    let sessions = facts.found_routes().any(|(_, route)| route.state.keeps_sessions);
+    let sessions =
+        if sessions { format!("; sessions stay on their version (sessionPersistence): its share may run above {}", run.weight) } else { String::new() };
+    format!("{what}{checks}{sessions}")
 }
 
 fn rest_message(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {

@@ -4,13 +4,14 @@ use super::{
     Draft, exchange,
     facts::Facts,
     notice::{self, Reason},
-    observed::Deletion,
+    observed::{Deletion, RouteSeen},
 };
 use crate::{
     api::{
         CanaryRolloutStatus, Duration,
         status::{CanaryRolloutStatus as Status, Figures, Growing, Kept, Outcome, Phase, Rejected, Run},
     },
+    router::RouteId,
     workload::{deployment::Deployment, pod, replica_set, replica_set::ReplicaSet},
 };
 
@@ -64,7 +65,8 @@ fn adopt(facts: &Facts<'_>, accepted: bool, deployment: &Deployment, next: &mut 
     next.status.originals.paused = Some(deployment.paused);
     next.status.stable_revision = Some(serving.hash.clone());
     next.status.phase = Phase::Idle;
-    let routes = facts.plan.routes.join(", ");
+    let routes: Vec<String> = facts.plan.routes.iter().map(|route| RouteId::from(route).to_string()).collect();
+    let routes = routes.join(", ");
     let double: Vec<&str> = facts.seen.autoscalers.iter().filter(|scaler| scaler.counts_double).map(|scaler| scaler.name.as_str()).collect();
     let double = match double.as_slice() {
         [] => String::new(),
@@ -75,7 +77,7 @@ fn adopt(facts: &Facts<'_>, accepted: bool, deployment: &Deployment, next: &mut 
     next.tell(
         Reason::Adopted,
         format!(
-            "took over Deployment {} (revision {}, {} pods), Service {}, HTTPRoute {routes}; from now on a change of the pod template is a release, and the Deployment is paused{double}",
+            "took over Deployment {} (revision {}, {} pods), Service {}, {routes}; from now on a change of the pod template is a release, and the Deployment is paused{double}",
             deployment.name, serving.hash, deployment.replicas, facts.plan.service
         ),
     );
@@ -166,10 +168,11 @@ fn start(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next:
         ),
     };
     let steps: Vec<String> = facts.plan.steps.iter().map(|step| step.weight.to_string()).collect();
+    let left_out: String = facts.found_routes().flat_map(|(id, route)| route.state.left_out.iter().map(move |what| format!("; {id}: {what}"))).collect();
     next.tell(
         Reason::ReleaseStarted,
         format!(
-            "release {number}: {} → {revision} in steps {}; up to {} extra pods{others}; {}",
+            "release {number}: {} → {revision} in steps {}; up to {} extra pods{others}{left_out}; {}",
             serving.hash,
             steps.join(", "),
             deployment.replicas,
@@ -194,11 +197,27 @@ fn free_revision(facts: &Facts<'_>, deployment: &Deployment) -> (String, String)
 impl Draft {
     /// Stores the weights as found, while nothing of ours stands in the routes.
     pub(super) fn remember_routes(&mut self, facts: &Facts<'_>) {
-        for (name, route) in facts.found_routes() {
-            if route.state.canary.is_none() {
-                self.status.originals.routes.insert(name.to_owned(), route.state.weights.clone());
+        for (id, route) in facts.found_routes() {
+            if route.state.canary.is_none() && route.state.problem.is_none() {
+                self.status.originals.routes.insert(id.key(), route.state.weights.clone());
             }
         }
+    }
+
+    /// Forgets routes that the plan no longer names, once nothing of ours is left in them.
+    pub(super) fn forget_routes(&mut self, facts: &Facts<'_>) {
+        self.status.originals.routes.retain(|key, _| {
+            let Some(id) = RouteId::from_key(key) else { return false };
+            facts.names(&id)
+                || match facts.seen.routes.get(&id) {
+                    Some(RouteSeen::Found(route)) => {
+                        !route.state.entry_gone() || route.written_at.is_some() || matches!(route.acceptance, crate::router::Acceptance::Waiting(_))
+                    }
+                    // Not looked at yet, or not readable now.
+                    None | Some(RouteSeen::Unusable(_)) => true,
+                    Some(RouteSeen::NotInstalled | RouteSeen::Missing) => false,
+                }
+        });
     }
 
     /// Keeps the pods of a ReplicaSet for a while.

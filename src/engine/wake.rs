@@ -10,6 +10,7 @@ pub(super) fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Ti
     let plan = facts.plan;
     let mut moments: Vec<Timestamp> = status.kept.iter().map(|kept| kept.until).collect();
     moments.extend(facts.seen.actions.iter().filter_map(|action| Some(action.decided? + super::requests::FORGET_AFTER)));
+    moments.extend(facts.readable_routes().filter_map(|(_, route)| facts.settled_at(route)));
     let settle = plan.settle.signed();
     moments.extend(status.run.as_ref().and_then(|run| Some(run.ended_at? + settle)));
     if let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) {

@@ -78,7 +78,7 @@ const RULES: [Rule; 15] = [
     Rule {
         why: "weights in the named routes; Gateways and their classes tell who accepts them",
         group: "gateway.networking.k8s.io",
-        resources: &["httproutes", "gateways", "gatewayclasses"],
+        resources: &["httproutes", "grpcroutes", "gateways", "gatewayclasses"],
         verbs: &["get", "list", "watch", "patch"],
     },
     Rule { why: "every transition is told", group: "", resources: &["events"], verbs: &["create"] },

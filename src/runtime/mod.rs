@@ -20,7 +20,7 @@ use crate::{
         self, Context,
         caches::Readiness,
         context::{Backoff, Drafts, Obstacles, Told},
-        watches,
+        discovery, watches,
     },
     provider::shell::Shell,
 };
@@ -34,7 +34,9 @@ pub async fn run(args: args::Run) -> anyhow::Result<()> {
     let client = Client::try_from(config).context("setting up the client of the API server")?;
 
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let (caches, queue) = watches::open(&client, &tasks);
+    let installed = discovery::installed(&client).await;
+    let (caches, queue, absent) = watches::open(&client, &tasks, &installed);
+    tasks.spawn(discovery::follow(client.clone(), absent));
     let context = Arc::new(Context {
         client,
         caches,

@@ -49,6 +49,11 @@ impl Service {
         self.selector.get(HASH_LABEL).map(String::as_str)
     }
 
+    /// Numbers of its ports.
+    pub fn port_numbers(&self) -> Vec<u64> {
+        self.ports.iter().filter_map(|port| port.get("port")?.as_u64()).collect()
+    }
+
     /// Narrows it to one version, or widens it.
     pub fn narrow(&self, hash: Option<&str>) -> Vec<Value> {
         match hash {

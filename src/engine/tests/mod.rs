@@ -1,5 +1,6 @@
 //! Short releases in an obedient world, and properties that no release may break.
 
+mod routes;
 mod world;
 
 use jiff::SignedDuration;
@@ -458,15 +459,15 @@ fn a_check_that_asks_for_a_pause_waits_for_a_person() {
 }
 
 #[test]
-fn an_edit_of_the_traffic_waits_for_the_end_of_the_release() {
+fn an_edit_of_the_services_waits_for_the_end_of_the_release() {
     let mut world = world();
     world.apply_version("v2");
     world.until("5%", |world| at(world, 500));
-    world.spec.traffic.gateway_api.routes[0].name = "another".to_owned();
+    world.spec.traffic.service = Some("another".to_owned());
     world.settle();
     assert!(at(&world, 500) && world.share() == 500);
     world.until_phase(Phase::Succeeded);
-    assert_eq!(world.status.conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap().reason, "RouteNotFound");
+    assert_eq!(world.status.conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap().reason, "ServiceNotFound");
 }
 
 #[test]

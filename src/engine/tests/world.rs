@@ -11,9 +11,10 @@ use crate::{
         CanaryRolloutSpec, CanaryRolloutStatus, Percent,
         action::{RolloutActionSpec, Verb},
         status::Phase,
+        traffic::RouteKind,
     },
     provider::{Counts, Quantity, Reading},
-    router::{Acceptance, Target, gateway_api},
+    router::{Acceptance, RouteId, Target, gateway_api},
     workload::{autoscaler::Autoscaler, deployment::Deployment, replica_set::ReplicaSet, service::Service},
 };
 
@@ -31,6 +32,10 @@ pub struct World {
     pub answers: bool,
     /// The gateway accepts what it is given.
     pub accepts: bool,
+    /// It tells the generation of what it accepts.
+    pub reports_generations: bool,
+    /// The cluster has no kind of route.
+    pub kinds_missing: bool,
     /// Pods of new ReplicaSets become ready.
     pub ready: bool,
     /// Pods of the version that serves are ready.
@@ -46,6 +51,10 @@ pub struct World {
     pub weights: Vec<u32>,
     /// Names of the Events told.
     pub told: Vec<String>,
+    /// Their texts.
+    pub notes: String,
+    /// Another rollout was there first.
+    pub route_elder: Option<(String, RouteId)>,
 }
 
 pub const STABLE: &str = "stable1";
@@ -61,6 +70,16 @@ fn set_owned(hash: &str, version: &str, revision: &str, replicas: u32) -> Value 
         "metadata": {"name": format!("catalog-{hash}"), "labels": {"app": "catalog", "pod-template-hash": hash}, "annotations": {"deployment.kubernetes.io/revision": revision}},
         "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "catalog", "pod-template-hash": hash}}, "template": template},
     })
+}
+
+fn route_id(kind: Kind, name: &str) -> RouteId {
+    let kind = if kind == Kind::GrpcRoute { RouteKind::Grpc } else { RouteKind::Http };
+    RouteId { kind, name: name.to_owned() }
+}
+
+/// Whatever has the Service, wherever it stands.
+fn all_rules() -> Target {
+    Target { stable: "catalog".to_owned(), canary: "catalog-canary".to_owned(), rules: vec!["*".to_owned()], ..Target::default() }
 }
 
 impl World {
@@ -84,6 +103,8 @@ impl World {
             bad: 0.0,
             answers: true,
             accepts: true,
+            reports_generations: true,
+            kinds_missing: false,
             ready: true,
             stable_ready: true,
             lost: 0,
@@ -92,6 +113,8 @@ impl World {
             actions: Vec::new(),
             weights: Vec::new(),
             told: Vec::new(),
+            notes: String::new(),
+            route_elder: None,
         }
     }
 
@@ -149,8 +172,27 @@ impl World {
         .collect()
     }
 
+    fn look_at_route(&self, object: &Value, target: Target) -> RouteSeen {
+        let acceptance = match (self.accepts, self.reports_generations) {
+            (true, true) => Acceptance::Accepted,
+            (true, false) => Acceptance::Unknown,
+            (false, _) => Acceptance::Waiting("Gateway edge".to_owned()),
+        };
+        RouteSeen::Found(Box::new(Route {
+            state: gateway_api::read(object, &target).unwrap(),
+            generation: object["metadata"]["generation"].as_i64().unwrap(),
+            written_at: gateway_api::written_at(object, "warmfront"),
+            live: object.clone(),
+            target,
+            acceptance,
+            other_manager: gateway_api::newest_other_manager(object, "warmfront"),
+        }))
+    }
+
     fn look(&self) -> Observed {
+        let plan = super::super::plan(Some(&self.spec), &self.status).unwrap();
         let mut seen = Observed { deletion: self.deletion, finalizer: self.finalizer, actions: self.actions.clone(), ..Observed::default() };
+        seen.route_elder.clone_from(&self.route_elder);
         seen.deployment = self.deployment();
         seen.replica_sets = self.sets();
         for ((kind, name), object) in &self.objects {
@@ -165,25 +207,21 @@ impl World {
                     seen.endpoints.insert(name.clone(), pods.collect());
                     seen.services.insert(name.clone(), service);
                 }
-                Kind::HttpRoute => {
-                    let target = Target { stable: "catalog".to_owned(), canary: "catalog-canary".to_owned() };
-                    let acceptance = if self.accepts { Acceptance::Accepted } else { Acceptance::Waiting("Gateway edge".to_owned()) };
-                    let state = gateway_api::read(object, &target).unwrap();
-                    let generation = object["metadata"]["generation"].as_i64().unwrap();
-                    seen.routes.insert(
-                        name.clone(),
-                        RouteSeen::Found(Box::new(Route {
-                            live: object.clone(),
-                            generation,
-                            state,
-                            acceptance,
-                            other_manager: gateway_api::newest_other_manager(object, "warmfront"),
-                        })),
-                    );
+                Kind::HttpRoute | Kind::GrpcRoute => {
+                    let id = route_id(*kind, name);
+                    let known = plan.routes.iter().any(|named| RouteId::from(named) == id) || self.status.originals.routes.contains_key(&id.key());
+                    if known {
+                        let found = self.look_at_route(object, Target::of(&plan, &id, vec![80]));
+                        seen.routes.insert(id, found);
+                    }
                 }
                 Kind::HorizontalPodAutoscaler => seen.autoscalers.extend(Autoscaler::read(object)),
                 Kind::Deployment | Kind::ReplicaSet => {}
             }
+        }
+        for named in &plan.routes {
+            let missing = if self.kinds_missing { RouteSeen::NotInstalled } else { RouteSeen::Missing };
+            seen.routes.entry(RouteId::from(named)).or_insert(missing);
         }
         seen.source = Some(SourceTiming { scrape_interval: crate::api::Duration::from_secs(1) });
         seen
@@ -225,6 +263,7 @@ impl World {
         let mut changed = decision.status != self.status;
         for notice in decision.status.telling.iter().filter(|notice| notice.sequence > self.status.announced) {
             self.told.push(notice.reason.clone());
+            self.notes.push_str(&notice.note);
         }
         self.status = decision.status.clone();
         for action in &decision.actions {
@@ -250,7 +289,11 @@ impl World {
                 if let Some(generation) = object["metadata"]["generation"].as_i64() {
                     object["metadata"]["generation"] = json!(generation + 1);
                 }
-                if *kind == Kind::HttpRoute {
+                if matches!(kind, Kind::HttpRoute | Kind::GrpcRoute) {
+                    // The API server keeps who wrote when, until that itself is removed.
+                    if patch.0.iter().any(|operation| operation.path().to_string().starts_with("/spec")) {
+                        object["metadata"]["managedFields"] = json!([{"manager": "warmfront", "time": self.now}]);
+                    }
                     let after = self.canary_share();
                     let none = |share: Option<Percent>| share.is_none_or(|share| share == Percent::ZERO);
                     // Proxies learn of backends and of shares in any order.
@@ -278,9 +321,23 @@ impl World {
         }
     }
 
+    /// The greatest share in any route.
     pub fn canary_share(&self) -> Option<Percent> {
-        let target = Target { stable: "catalog".to_owned(), canary: "catalog-canary".to_owned() };
-        gateway_api::read(self.get(Kind::HttpRoute, "catalog"), &target).unwrap().canary
+        self.routes().filter_map(|route| gateway_api::read(route, &all_rules()).unwrap().canary).max()
+    }
+
+    /// The smallest share in any rule that has the Service.
+    pub fn smallest_share(&self) -> u32 {
+        self.routes().map(|route| gateway_api::read(route, &all_rules()).unwrap().away_from(Percent::FULL).hundredths()).min().unwrap()
+    }
+
+    fn routes(&self) -> impl Iterator<Item = &Value> {
+        self.objects.iter().filter(|((kind, _), _)| matches!(kind, Kind::HttpRoute | Kind::GrpcRoute)).map(|(_, object)| object)
+    }
+
+    /// Rules that lead to the new version alone.
+    pub fn tester_rules(&self) -> usize {
+        self.routes().map(|route| gateway_api::read(route, &all_rules()).unwrap().tester_rules).sum()
     }
 
     /// The new version's share in hundredths of a percent; 0 without an entry.
@@ -297,6 +354,10 @@ impl World {
         };
         // Users' Service reaches pods of exactly one version, whoever asks for it directly.
         assert_eq!(behind("catalog").len(), usize::from(self.stable_ready), "{:?} in {:?}", behind("catalog"), self.status.phase);
+        if self.tester_rules() > 0 {
+            assert!(!behind("catalog-canary").is_empty(), "testers go to a Service without pods");
+            assert!(!matches!(self.status.phase, Phase::RollingBack | Phase::Idle | Phase::Succeeded | Phase::RolledBack), "in {:?}", self.status.phase);
+        }
         if self.canary_share().is_some_and(|share| share > Percent::ZERO) {
             assert!(!behind("catalog-canary").is_empty(), "traffic goes to a Service without pods");
             let run = self.status.run.as_ref().unwrap();

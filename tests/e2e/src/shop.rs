@@ -85,6 +85,11 @@ impl Shop {
 
     /// The app's Deployment and Service, not waited for.
     pub async fn app(&self, replicas: u32) -> anyhow::Result<()> {
+        self.app_named("catalog", replicas).await
+    }
+
+    /// The same under another name.
+    pub async fn app_named(&self, name: &str, replicas: u32) -> anyhow::Result<()> {
         let env = json!([
             {"name": "VERSION", "value": "v1"},
             {"name": "DATABASE_URL", "value": "postgres://postgres@postgres.shop/postgres"},
@@ -97,23 +102,24 @@ impl Shop {
             "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
         });
         let template = json!({
-            "metadata": {"labels": {"app": "catalog"}, "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": "8080"}},
+            "metadata": {"labels": {"app": name}, "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": "8080"}},
             "spec": {"securityContext": {"runAsNonRoot": true, "runAsUser": 65532}, "containers": [container]},
         });
-        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "catalog"}, "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "catalog"}}, "template": template}});
-        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "catalog"}, "spec": {"selector": {"app": "catalog"}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]}});
+        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template}});
+        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]}});
         self.create(&Kinds::service(), service).await?;
         self.create(&Kinds::deployment(), deployment).await
     }
 
     /// The app's route; further rules and backends stand before and beside its own.
     pub async fn route(&self, rules: Value) -> anyhow::Result<()> {
-        let spec = json!({"parentRefs": [{"name": "edge", "namespace": "gateway"}], "hostnames": [self.host()], "rules": rules});
-        self.create(
-            &Kinds::http_route(),
-            json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "catalog"}, "spec": spec}),
-        )
-        .await
+        self.route_named(&Kinds::http_route(), "catalog", &self.host(), rules).await
+    }
+
+    /// A route of any kind and name under a host of its own.
+    pub async fn route_named(&self, resource: &ApiResource, name: &str, host: &str, rules: Value) -> anyhow::Result<()> {
+        let spec = json!({"parentRefs": [{"name": "edge", "namespace": "gateway"}], "hostnames": [host], "rules": rules});
+        self.create(resource, json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name}, "spec": spec})).await
     }
 
     /// Waits until Kubernetes has rolled the app out.
@@ -129,6 +135,11 @@ impl Shop {
 
     /// The rollout of the app; `more` is laid over a spec with short times.
     pub async fn rollout(&self, more: Value) -> anyhow::Result<()> {
+        self.rollout_named("catalog", more).await
+    }
+
+    /// The same under another name.
+    pub async fn rollout_named(&self, name: &str, more: Value) -> anyhow::Result<()> {
         let mut spec = json!({
             "workload": {"deployment": {"name": "catalog"}},
             "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}, "settle": "500ms"},
@@ -141,7 +152,7 @@ impl Shop {
         if let (Value::Object(spec), Value::Object(more)) = (&mut spec, more) {
             spec.extend(more);
         }
-        let object = json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "CanaryRollout", "metadata": {"name": "catalog"}, "spec": spec});
+        let object = json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "CanaryRollout", "metadata": {"name": name}, "spec": spec});
         self.create(&Kinds::rollout(), object).await
     }
 
@@ -165,10 +176,15 @@ impl Shop {
 
     /// Waits until the rollout's status is as wanted.
     pub async fn until(&self, what: &str, wanted: impl Fn(&CanaryRolloutStatus) -> bool + Send) -> anyhow::Result<CanaryRolloutStatus> {
+        self.until_of("catalog", what, wanted).await
+    }
+
+    /// The same for a rollout of another name.
+    pub async fn until_of(&self, name: &str, what: &str, wanted: impl Fn(&CanaryRolloutStatus) -> bool + Send) -> anyhow::Result<CanaryRolloutStatus> {
         let read =
             |object: &DynamicObject| serde_json::from_value::<CanaryRolloutStatus>(object.data.get("status").cloned().unwrap_or_default()).unwrap_or_default();
         let found =
-            until(&self.api(&Kinds::rollout()), "catalog", what, PATIENCE, |found: Option<&DynamicObject>| found.is_some_and(|object| wanted(&read(object))))
+            until(&self.api(&Kinds::rollout()), name, what, PATIENCE, |found: Option<&DynamicObject>| found.is_some_and(|object| wanted(&read(object))))
                 .await?;
         Ok(found.as_ref().map(read).unwrap_or_default())
     }

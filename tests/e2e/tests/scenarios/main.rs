@@ -8,6 +8,7 @@ mod owner;
 mod pods;
 mod requests;
 mod route;
+mod sharing;
 mod start;
 
 use serde_json::{Value, json};
