@@ -108,6 +108,16 @@ impl Cache {
         self.written().insert(key, Arc::new(object));
     }
 
+    /// Takes over what was read from the API server, if the watch lags behind it.
+    pub fn freshen(&self, object: DynamicObject) {
+        let key = ObjectRef::from_obj_with(&object, self.resource.clone());
+        let mut written = self.written();
+        // What the watch does not know is new, and comes, or is gone: its deletion must not be undone.
+        if self.store.get(&key).is_some_and(|seen| version(&seen) < version(&object)) && written.get(&key).is_none_or(|kept| version(kept) < version(&object)) {
+            written.insert(key, Arc::new(object));
+        }
+    }
+
     /// The watch has seen this copy, or its deletion.
     pub fn caught_up(&self, object: &DynamicObject) {
         let key = ObjectRef::from_obj_with(object, self.resource.clone());

@@ -10,12 +10,17 @@ use jiff::Timestamp;
 use kube::{Client, Resource, api::DynamicObject};
 
 use super::caches::{Caches, Readiness};
-use crate::{provider::shell::Shell, runtime::metrics::Metrics};
+use crate::{
+    provider::shell::Shell,
+    runtime::{leadership::Leadership, metrics::Metrics},
+};
 
 /// Shared by all passes.
 pub struct Context {
-    /// Talks to the API server.
+    /// Talks to the API server; what would change something it sends only while this process leads.
     pub client: Client,
+    /// Whether this process leads: without that no pass begins.
+    pub leadership: Leadership,
     /// What the watches have seen.
     pub caches: Arc<Caches>,
     /// Asks metrics stores.

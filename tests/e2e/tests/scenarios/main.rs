@@ -7,6 +7,7 @@ mod metrics;
 mod pods;
 mod requests;
 mod route;
+mod running;
 mod start;
 
 use serde_json::{Value, json};
