@@ -17,7 +17,11 @@ use kube::{
     },
 };
 use serde_json::{Value, json};
-use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -146,7 +150,7 @@ async fn a_standby_is_ready_and_asks_nothing_until_it_leads() {
     let stored = running.requests.lock().unwrap()[1].1["metadata"]["resourceVersion"].clone();
     assert_eq!(stored, "2", "decided on what the leader before this one stored, although the watch lags");
     running.stop.cancel();
-    running.task.await.unwrap();
+    timeout(A_WHILE, running.task).await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -161,7 +165,7 @@ async fn a_pass_that_runs_is_finished_and_none_begins_after_the_stop() {
     sleep(Duration::from_secs(4)).await;
     assert!(!running.task.is_finished(), "the answer is waited for");
     let (asked, requests) = (running.asked(), running.requests.clone());
-    running.task.await.unwrap();
+    timeout(A_WHILE, running.task).await.unwrap().unwrap();
     sleep(A_WHILE).await;
     let later: Vec<_> = requests.lock().unwrap()[asked.len()..].iter().map(|(what, _)| what.clone()).collect();
     assert!(!later.contains(&"PUT status".to_owned()), "no further pass: {later:?}");
@@ -172,7 +176,7 @@ async fn a_standby_stops_at_once() {
     let mut running = Running::start(Duration::ZERO);
     sleep(A_WHILE).await;
     running.stop.cancel();
-    (&mut running.task).await.unwrap();
+    timeout(A_WHILE, &mut running.task).await.unwrap().unwrap();
     assert_eq!(running.asked(), Vec::<String>::new());
 }
 

@@ -96,13 +96,11 @@ fn elector(election: &args::Election, config: &Config, leadership: &Leadership) 
 }
 
 async fn elect(elector: Option<Elector>, finish: CancellationToken) -> Result<(), Loss> {
-    match elector {
-        Some(elector) => elector.run(finish).await,
-        None => {
-            finish.cancelled().await;
-            Ok(())
-        }
+    if let Some(elector) = elector {
+        return elector.run(finish).await;
     }
+    finish.cancelled().await;
+    Ok(())
 }
 
 /// Waits until the last pass has ended; gives up those that take too long.

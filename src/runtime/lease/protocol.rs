@@ -120,7 +120,7 @@ impl Candidate {
         let holder = seen.holder();
         if holder.as_ref() == Some(&self.me) {
             // Also after a restart: the container before this one, whose name is the same, is gone.
-            return self.replace(seen, self.held(seen.spec(), time, false));
+            return Self::replaced(seen, self.held(seen.spec(), time, false));
         }
         if self.renewed.is_some() {
             return Next::Lost(Loss::Taken(holder.unwrap_or_default()));
@@ -130,7 +130,7 @@ impl Candidate {
         }
         let mut spec = seen.spec();
         spec.lease_transitions = Some(spec.lease_transitions.unwrap_or_default().saturating_add(1));
-        self.replace(seen, self.held(spec, time, true))
+        Self::replaced(seen, self.held(spec, time, true))
     }
 
     /// The record of a holder that goes and lets others follow at once, if this process is the holder.
@@ -155,7 +155,7 @@ impl Candidate {
         }
     }
 
-    fn replace(&self, seen: &Seen, spec: LeaseSpec) -> Next {
+    fn replaced(seen: &Seen, spec: LeaseSpec) -> Next {
         Next::Replace(Box::new(Lease { spec: Some(spec), ..seen.lease.clone() }))
     }
 }

@@ -268,7 +268,7 @@ async fn a_dead_leader_is_followed_when_its_lease_has_expired() {
     sleep(SECOND * 60).await;
     first.task.abort();
     let took = led(&second).await;
-    assert!(took > DURATION - SECOND * 3 && took < SECOND * 18, "{took:?}");
+    assert!(took + SECOND * 3 > DURATION && took < SECOND * 18, "{took:?}");
     assert_eq!((server.holder().as_str(), server.record("leaseTransitions")), ("b", json!(1)));
     second.stop().await.unwrap();
 }
@@ -294,7 +294,7 @@ async fn a_restarted_container_has_its_lease_at_once() {
 async fn of_two_that_see_an_expired_lease_one_gets_it() {
     let server = Server::default();
     server.set(|state| {
-        state.lease = Some(json!({"metadata": {"name": "warmfront", "resourceVersion": "0"}, "spec": {"holderIdentity": "gone", "leaseDurationSeconds": 15}}))
+        state.lease = Some(json!({"metadata": {"name": "warmfront", "resourceVersion": "0"}, "spec": {"holderIdentity": "gone", "leaseDurationSeconds": 15}}));
     });
     let (a, b) = (server.start("a"), server.start("b"));
     for _ in 0..600 {
@@ -318,7 +318,7 @@ async fn who_cannot_renew_stops_before_anybody_may_follow() {
             sleep(SECOND / 100).await;
         }
         let held = last.elapsed();
-        assert!(held <= RENEW_DEADLINE && held >= RENEW_DEADLINE - SECOND * 3, "{held:?}");
+        assert!(held <= RENEW_DEADLINE && held + SECOND * 3 >= RENEW_DEADLINE, "{held:?}");
         assert_eq!(leader.task.await.unwrap(), Err(Loss::Deadline));
     }
 }
