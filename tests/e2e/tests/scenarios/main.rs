@@ -2,6 +2,8 @@
 //!
 //! All times are shortened together: a tick is 2 s, a deadline tens of seconds.
 
+#![allow(clippy::disallowed_methods, reason = "the fence is the engine's")]
+
 mod admission;
 mod metrics;
 mod pods;
