@@ -117,6 +117,11 @@ impl Cache {
         lock(&self.shelf).put(object);
     }
 
+    /// Takes over what was read from the API server, if the watch lags behind it.
+    pub fn freshen(&self, object: DynamicObject) {
+        lock(&self.shelf).freshen(object);
+    }
+
     /// Takes in what the watch tells; returns the objects that it concerns.
     pub fn follow(&self, event: Event<DynamicObject>) -> Vec<Arc<DynamicObject>> {
         let listed = matches!(event, Event::InitDone);
@@ -238,6 +243,29 @@ impl Caches {
             Kind::HorizontalPodAutoscaler => &self.autoscalers,
             Kind::HttpRoute => &self.http_routes,
             Kind::GrpcRoute => &self.grpc_routes,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Caches {
+    /// Empty ones that no watch fills.
+    pub fn empty() -> Self {
+        let nothing = |resource| Cache::new(resource, |_| Vec::new());
+        Self {
+            rollouts: Cache::new(Kinds::rollout(), super::keys::rollout),
+            actions: nothing(Kinds::action()),
+            sources: nothing(Kinds::source()),
+            deployments: nothing(Kinds::deployment()),
+            replica_sets: nothing(Kinds::replica_set()),
+            services: nothing(Kinds::service()),
+            endpoint_slices: nothing(Kinds::endpoint_slice()),
+            autoscalers: nothing(Kinds::autoscaler()),
+            config_maps: nothing(Kinds::config_map()),
+            http_routes: nothing(Kinds::http_route()),
+            grpc_routes: nothing(Kinds::grpc_route()),
+            gateways: nothing(Kinds::gateway()),
+            gateway_classes: nothing(Kinds::gateway_class()),
         }
     }
 }

@@ -11,12 +11,19 @@ use kube::{Client, Resource, api::DynamicObject};
 use serde_json::Value;
 
 use super::caches::{Caches, Readiness};
-use crate::{api::CanaryRolloutStatus, engine::observed::Obstacle, provider::shell::Shell, runtime::metrics::Metrics};
+use crate::{
+    api::CanaryRolloutStatus,
+    engine::observed::Obstacle,
+    provider::shell::Shell,
+    runtime::{leadership::Leadership, metrics::Metrics},
+};
 
 /// Shared by all passes.
 pub struct Context {
-    /// Talks to the API server.
+    /// Talks to the API server; what would change something it sends only while this process leads.
     pub client: Client,
+    /// Whether this process leads: without that no pass begins.
+    pub leadership: Leadership,
     /// What the watches have seen.
     pub caches: Arc<Caches>,
     /// Asks metrics stores.
@@ -38,6 +45,23 @@ pub struct Context {
 }
 
 impl Context {
+    /// Remembers nothing yet.
+    pub fn new(client: Client, leadership: Leadership, caches: Arc<Caches>, provider: Shell) -> Self {
+        Self {
+            client,
+            leadership,
+            caches,
+            provider,
+            metrics: Metrics::default(),
+            readiness: Readiness::default(),
+            backoff: Backoff::default(),
+            told: Told::default(),
+            obstacles: Obstacles::default(),
+            not_stored: Mutex::default(),
+            drafts: Drafts::default(),
+        }
+    }
+
     /// The time, to the millisecond: what is stored in a status reads back as the same moment.
     pub fn now(&self) -> Timestamp {
         let now = Timestamp::now();

@@ -75,6 +75,13 @@ impl Shelf {
         self.objects.insert(place, Arc::new(object));
     }
 
+    /// Puts a copy in place of one that is there. What is not there is new, and comes, or is gone: its deletion must not be undone.
+    pub fn freshen(&mut self, object: DynamicObject) {
+        if self.objects.contains_key(&place(&object)) {
+            self.put(object);
+        }
+    }
+
     fn remove(&mut self, place: &Place) -> Option<Arc<DynamicObject>> {
         let old = self.objects.remove(place)?;
         for key in (self.keys)(&old) {

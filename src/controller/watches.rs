@@ -322,26 +322,11 @@ mod tests {
     }
 
     fn caches(rollouts: &[DynamicObject]) -> Caches {
-        let cache = |kind: ApiResource| Cache::new(kind, |_| Vec::new());
-        let named = Cache::new(Kinds::rollout(), keys::rollout);
+        let caches = Caches::empty();
         for rollout in rollouts {
-            named.follow(Event::Apply(rollout.clone()));
+            caches.rollouts.follow(Event::Apply(rollout.clone()));
         }
-        Caches {
-            rollouts: named,
-            actions: cache(Kinds::action()),
-            sources: cache(Kinds::source()),
-            deployments: cache(Kinds::deployment()),
-            replica_sets: cache(Kinds::replica_set()),
-            services: cache(Kinds::service()),
-            endpoint_slices: cache(Kinds::endpoint_slice()),
-            autoscalers: cache(Kinds::autoscaler()),
-            config_maps: cache(Kinds::config_map()),
-            http_routes: cache(Kinds::http_route()),
-            grpc_routes: cache(Kinds::grpc_route()),
-            gateways: cache(Kinds::gateway()),
-            gateway_classes: cache(Kinds::gateway_class()),
-        }
+        caches
     }
 
     fn names(found: Vec<ObjectRef<DynamicObject>>) -> BTreeSet<String> {

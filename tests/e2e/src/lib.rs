@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the fence is the engine's")]
 
 pub mod ask;
+pub mod controllers;
 pub mod load;
 pub mod record;
 pub mod shop;
@@ -16,6 +17,7 @@ use kube::{
 };
 
 pub use ask::version;
+pub use controllers::Controllers;
 pub use load::Load;
 pub use record::{Record, canary_percent};
 pub use shop::{Shop, condition};

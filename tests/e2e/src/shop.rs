@@ -11,7 +11,7 @@ use warmfront::{
     controller::caches::Kinds,
 };
 
-use super::{PATIENCE, until};
+use super::{Controllers, PATIENCE, until};
 
 /// A namespace with the example app.
 pub struct Shop {
@@ -216,15 +216,9 @@ impl Shop {
         self.strategic(&Kinds::deployment(), "catalog", json!({"spec": {"template": {"spec": {"containers": [{"name": "catalog", "image": image}]}}}})).await
     }
 
-    /// Deletes the controller's pod and waits until it is gone.
+    /// Deletes the controller's pods and waits until they are gone and a new one leads.
     pub async fn restart_controller(&self) -> anyhow::Result<()> {
-        let pods = Api::<DynamicObject>::namespaced_with(self.client.clone(), "warmfront", &core("Pod", "pods"));
-        let running = pods.list(&ListParams::default()).await?;
-        for pod in running.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
-            pods.delete(&pod.name_any(), &DeleteParams::default()).await?;
-            until(&pods, &pod.name_any(), "the controller's pod is gone", PATIENCE, |found: Option<&DynamicObject>| found.is_none()).await?;
-        }
-        Ok(())
+        Controllers::new(&self.client).replace().await
     }
 
     /// Asks for an action and waits for the answer: its phase and reason.

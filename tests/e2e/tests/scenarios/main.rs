@@ -2,12 +2,15 @@
 //!
 //! All times are shortened together: a tick is 2 s, a deadline tens of seconds.
 
+#![allow(clippy::disallowed_methods, reason = "the fence is the engine's")]
+
 mod admission;
 mod metrics;
 mod owner;
 mod pods;
 mod requests;
 mod route;
+mod running;
 mod sharing;
 mod start;
 
