@@ -8,7 +8,16 @@ use crate::api::{
 
 pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     next.remember_routes(facts);
+    let held = |next: &Draft| next.status.run.as_ref().is_some_and(|run| run.paused_for.is_some());
+    let was_held = held(next);
     shifting::hold_for_people(facts, next);
+    if was_held && !held(next) {
+        // No deadline runs while a person holds the release.
+        next.change(|run| {
+            run.growing.iter_mut().for_each(|growing| growing.since = facts.now);
+            run.intent.iter_mut().for_each(|intent| intent.at = facts.now);
+        });
+    }
     let Some(run) = next.status.run.clone() else { return };
     let Some(growing) = run.growing.clone() else {
         // A status edited by hand; the wait begins anew.
@@ -18,7 +27,9 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     };
     let needed = facts.size_for(growing.weight);
     if facts.ready_for_traffic(&run) < needed {
-        give_up_late(facts, next, &growing);
+        if run.paused_for.is_none() {
+            give_up_late(facts, next, &growing);
+        }
         return;
     }
     // Testers may reach a version that a person holds at 0%.
@@ -49,7 +60,6 @@ fn introduced(facts: &Facts<'_>, run: &Run, growing: &Growing, next: &mut Draft)
                 run.intent = None;
                 run.entered_at = Some(facts.now);
             }),
-            // No deadline runs while a person holds the release.
             _ if run.paused_for.is_some() => {}
             waiting => shifting::give_up_unaccepted(facts, intent, &waiting.err().unwrap_or_default(), next),
         }

@@ -58,12 +58,14 @@ const CAPACITY_LOSSES: i32 = 3;
 
 /// Traffic never stays on pods that are gone: it goes back to 0, and the release starts from the first step.
 fn lost_capacity(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
-    if run.weight == Percent::ZERO || facts.canary(run).is_some_and(|set| set.available > 0) {
+    // A weight that was written may be served before it is confirmed.
+    let exposed = run.intent.as_ref().map_or(run.weight, |intent| intent.weight.max(run.weight));
+    if exposed == Percent::ZERO || facts.canary(run).is_some_and(|set| set.available > 0) {
         return false;
     }
     let lost = run.capacity_lost + 1;
-    let message = format!("no pod of revision {} is Available at {}", run.revision, run.weight);
-    next.tell(Reason::CapacityLost, format!("{message}: weight {} → 0% ({lost} of {CAPACITY_LOSSES} times)", run.weight));
+    let message = format!("no pod of revision {} is Available at {exposed}", run.revision);
+    next.tell(Reason::CapacityLost, format!("{message}: weight {exposed} → 0% ({lost} of {CAPACITY_LOSSES} times)"));
     if lost >= CAPACITY_LOSSES {
         ending::go_back(next, Outcome::RolledBack, "CapacityLost", &message);
         return true;
