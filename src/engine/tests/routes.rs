@@ -346,3 +346,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_spec_that_names_something_twice_is_no_plan() {
+    let problem = |traffic: Value| {
+        let spec = serde_json::from_value::<crate::api::CanaryRolloutSpec>(spec_with(&traffic)).unwrap();
+        crate::api::Plan::try_from(&spec).map(|plan| plan.routes.len()).map_err(|why| why.to_string())
+    };
+    assert_eq!(problem(three_routes()), Ok(3), "kinds have names of their own");
+    let twice = json!({"gatewayAPI": {"routes": [{"name": "a"}, {"kind": "HTTPRoute", "name": "a", "rules": ["x"]}]}});
+    assert!(problem(twice).is_err_and(|why| why.contains("routes[1]: HTTPRoute a is named already")));
+    let beside_all = json!({"gatewayAPI": {"routes": [{"name": "a", "rules": ["*", "x"]}]}});
+    assert!(problem(beside_all).is_err_and(|why| why.contains("`*` stands for all rules")));
+    let testers = json!({"gatewayAPI": {"routes": [{"name": "a"}]}, "testers": [{"header": "X-A", "equals": "1"}, {"header": "x-a", "equals": "2"}]});
+    assert!(problem(testers).is_err_and(|why| why.contains("testers[1]: header x-a is named already")));
+}
