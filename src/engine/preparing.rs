@@ -22,7 +22,9 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
         return;
     }
     if facts.ready_for_traffic(&run) < needed {
-        give_up_late(facts, next, &growing);
+        if run.paused_for.is_none() {
+            give_up_late(facts, next, &growing);
+        }
         return;
     }
     // Testers may reach a version that a person holds at 0%.
@@ -55,7 +57,6 @@ fn introduced(facts: &Facts<'_>, run: &Run, growing: &Growing, next: &mut Draft)
                 run.entered_at = Some(facts.now);
             }),
             _ if drift::undone(facts, intent, next) => {}
-            // No deadline runs while a person holds the release.
             _ if run.paused_for.is_some() => {}
             waiting => shifting::give_up_unaccepted(facts, intent, &waiting.err().unwrap_or_default(), next),
         }

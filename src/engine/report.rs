@@ -145,19 +145,25 @@ fn with_obstacle(facts: &Facts<'_>, message: String) -> String {
 fn preparing_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused: Option<String>) -> String {
     let Some(growing) = &run.growing else { return "preparing".to_owned() };
     let held = held(status, run).or(refused).map(|text| format!("{text}; ")).unwrap_or_default();
-    let deadline = facts.plan.progress_deadline.signed();
+    let deadline = |since: Timestamp| match run.paused_for {
+        None => format!("; rolls back at {}", clock(since + facts.plan.progress_deadline.signed())),
+        // None runs while somebody holds the release.
+        Some(_) => String::new(),
+    };
     if let Some(intent) = &run.intent {
         let waiting = facts.weight_confirmed(Percent::ZERO).err().unwrap_or_else(|| "the new version's entry in the route".to_owned());
-        return format!("{held}pods ready, waiting for {waiting}; rolls back at {}", clock(intent.at + deadline));
+        return format!("{held}pods ready, waiting for {waiting}{}", deadline(intent.at));
     }
-    if let Some(entered) = run.entered_at.filter(|_| facts.ready_for_traffic(run) >= facts.size_for(growing.weight)) {
-        return format!("{held}in the route at 0%, first weight at {}", clock(entered + facts.plan.settle.signed()));
+    let ready = facts.ready_for_traffic(run) >= facts.size_for(growing.weight);
+    match run.entered_at.filter(|_| ready) {
+        Some(_) if run.paused_for.is_some() => return format!("{held}in the route at 0%"),
+        Some(entered) => return format!("{held}in the route at 0%, first weight at {}", clock(entered + facts.plan.settle.signed())),
+        None => {}
     }
-    let deadline = clock(growing.since + deadline);
-    if let (true, Err(waiting)) = (facts.ready_for_traffic(run) >= facts.size_for(growing.weight), facts.weight_confirmed(Percent::ZERO)) {
-        return format!("{held}pods ready, waiting for {waiting}; rolls back at {deadline}");
+    if let (true, Err(waiting)) = (ready, facts.weight_confirmed(Percent::ZERO)) {
+        return format!("{held}pods ready, waiting for {waiting}{}", deadline(growing.since));
     }
-    format!("{held}{}; rolls back at {deadline}", preparing::waiting_for_pods(facts, status, growing))
+    format!("{held}{}{}", preparing::waiting_for_pods(facts, status, growing), deadline(growing.since))
 }
 
 /// What holds the run, and who can end that.

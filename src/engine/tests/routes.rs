@@ -140,6 +140,26 @@ fn testers_come_after_the_entry_and_leave_with_the_weight() {
 }
 
 #[test]
+fn pods_lost_before_the_weight_is_confirmed_take_it_back() {
+    let mut world = super::world();
+    world.apply_version("v2");
+    world.until("5%", |world| at(world, 500));
+    world.accepts = false;
+    world.until("25% to be written", |world| world.share() == 2_500);
+    world.ready = false;
+    world.settle_unchecked();
+    assert_eq!((world.share(), world.status.phase), (0, Phase::Preparing));
+
+    let mut world = super::world();
+    world.reports_generations = false;
+    world.apply_version("v2");
+    world.until("the first weight to be written", |world| world.share() == 500);
+    world.ready = false;
+    world.settle_unchecked();
+    assert_eq!((world.share(), world.status.phase), (0, Phase::Preparing));
+}
+
+#[test]
 fn the_patch_that_takes_the_weight_takes_the_testers_too() {
     let mut world = with_three_routes(&with_testers()).adopted();
     world.apply_version("v2");
@@ -172,7 +192,21 @@ fn testers_reach_a_version_that_a_person_holds_at_0() {
     world.settle();
     assert_eq!(world.status.run.as_ref().unwrap().paused_for, Some(PauseReason::User));
     assert_eq!((world.share(), world.tester_rules(), world.weights.len()), (0, 2, 0), "and nobody else");
+    assert!(world.status.message.ends_with("lets it go on; in the route at 0%"), "{}", world.status.message);
+    world.ready = false;
+    world.settle();
+    assert_eq!(world.tester_rules(), 0, "never a Service without pods");
+    world.now += SignedDuration::from_hours(2);
+    world.settle();
+    assert_eq!(world.status.phase, Phase::Preparing, "no deadline runs while a person holds it");
+    world.ready = true;
+    world.settle();
+    assert_eq!(world.tester_rules(), 2);
+    world.ready = false;
     world.spec.paused = false;
+    world.settle();
+    assert_eq!(world.status.phase, Phase::Preparing, "it begins when he lets go");
+    world.ready = true;
     world.until_phase(Phase::Succeeded);
 }
 
@@ -311,4 +345,19 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_spec_that_names_something_twice_is_no_plan() {
+    let problem = |traffic: Value| {
+        let spec = serde_json::from_value::<crate::api::CanaryRolloutSpec>(spec_with(&traffic)).unwrap();
+        crate::api::Plan::try_from(&spec).map(|plan| plan.routes.len()).map_err(|why| why.to_string())
+    };
+    assert_eq!(problem(three_routes()), Ok(3), "kinds have names of their own");
+    let twice = json!({"gatewayAPI": {"routes": [{"name": "a"}, {"kind": "HTTPRoute", "name": "a", "rules": ["x"]}]}});
+    assert!(problem(twice).is_err_and(|why| why.contains("routes[1]: HTTPRoute a is named already")));
+    let beside_all = json!({"gatewayAPI": {"routes": [{"name": "a", "rules": ["*", "x"]}]}});
+    assert!(problem(beside_all).is_err_and(|why| why.contains("`*` stands for all rules")));
+    let testers = json!({"gatewayAPI": {"routes": [{"name": "a"}]}, "testers": [{"header": "X-A", "equals": "1"}, {"header": "x-a", "equals": "2"}]});
+    assert!(problem(testers).is_err_and(|why| why.contains("testers[1]: header x-a is named already")));
 }
