@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use kube::{Client, Resource, api::DynamicObject};
 
 use super::caches::{Caches, Readiness};
-use crate::{provider::shell::Shell, runtime::metrics::Metrics};
+use crate::{provider::Provider, runtime::metrics::Metrics};
+
+/// Tells the time.
+pub type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Shared by all passes.
 pub struct Context {
@@ -19,7 +22,9 @@ pub struct Context {
     /// What the watches have seen.
     pub caches: Arc<Caches>,
     /// Asks metrics stores.
-    pub provider: Shell,
+    pub provider: Box<dyn Provider>,
+    /// Tells the time.
+    pub clock: Clock,
     /// What this process tells about itself.
     pub metrics: Metrics,
     /// Whether all watches are in sync.
@@ -33,7 +38,7 @@ pub struct Context {
 impl Context {
     /// The time, to the millisecond: what is stored in a status reads back as the same moment.
     pub fn now(&self) -> Timestamp {
-        let now = Timestamp::now();
+        let now = (self.clock)();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 }

@@ -38,7 +38,8 @@ pub async fn run(args: args::Run) -> anyhow::Result<()> {
     let context = Arc::new(Context {
         client,
         caches,
-        provider: Shell::new().context("setting up the client of metrics stores")?,
+        provider: Box::new(Shell::new().context("setting up the client of metrics stores")?),
+        clock: Box::new(jiff::Timestamp::now),
         metrics: metrics::Metrics::default(),
         readiness: Readiness::default(),
         backoff: Backoff::default(),
