@@ -51,6 +51,8 @@ pub enum Fault {
 
 /// Time that a request or an answer takes.
 const WAY: Duration = Duration::from_millis(1);
+/// Longest time of either in milliseconds, where they are random.
+const LONGEST_WAY: u64 = 60;
 /// For how long a request hangs.
 const PATIENCE: Duration = Duration::from_secs(70);
 /// How far watches lag where they do.
@@ -212,13 +214,13 @@ impl Access {
             }
             _ => {}
         }
-        tokio::time::sleep(WAY).await;
+        tokio::time::sleep(self.way()).await;
         // Whoever died on the way is heard of no more.
         if self.life.is_dead() {
             return std::future::pending().await;
         }
         if let Some(Fault::Refused(code)) = fault {
-            tokio::time::sleep(WAY).await;
+            tokio::time::sleep(self.way()).await;
             return refused(&Refusal::trouble(code));
         }
         let reply = self.carry_out(&asked, &body);
@@ -230,11 +232,15 @@ impl Access {
             Some(Fault::AnswerLost) => return refused(&Refusal::trouble(504)),
             _ => {}
         }
-        tokio::time::sleep(WAY).await;
+        tokio::time::sleep(self.way()).await;
         if self.life.is_dead() {
             return std::future::pending().await;
         }
         reply
+    }
+
+    fn way(&self) -> Duration {
+        lock(&self.cluster).ways.as_mut().map_or(WAY, |ways| Duration::from_millis(ways.u64(1..=LONGEST_WAY)))
     }
 
     fn carry_out(&self, asked: &Asked, body: &[u8]) -> Answer {

@@ -249,6 +249,9 @@ impl Run {
 
     fn set_weight(&mut self, percent: i64) -> anyhow::Result<()> {
         let changed = lock(&self.cluster).store.update(Kind::HttpRoute, NAMESPACE, NAME, by("kubectl-edit"), |route| {
+            if !route["spec"].to_string().contains(&format!("{NAME}-canary")) {
+                return Ok(());
+            }
             for backend in route["spec"]["rules"].as_array_mut().into_iter().flatten().filter_map(|rule| rule["backendRefs"].as_array_mut()).flatten() {
                 if backend["name"] == NAME {
                     backend["weight"] = json!(100 - percent);

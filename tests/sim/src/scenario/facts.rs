@@ -76,6 +76,9 @@ pub struct Facts {
     /// What was made or changed is as found: route, Service, no canary Service, no held ReplicaSet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_found: Option<bool>,
+    /// Route and Service are as found, and there is no canary Service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_back: Option<bool>,
     /// The CanaryRollout is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gone: Option<bool>,
@@ -178,9 +181,8 @@ impl Run {
     }
 
     fn of_the_past(&self, facts: &Facts, found: &mut Differences) {
-        let as_found = self.not_as_found();
-        if facts.as_found == Some(true) && !as_found.is_empty() {
-            found.0.extend(as_found);
+        if facts.as_found == Some(true) || facts.given_back == Some(true) {
+            found.0.extend(self.not_as_found(facts.as_found == Some(true)));
         }
         let cluster = lock(&self.cluster);
         let witness = &cluster.witness;

@@ -1,6 +1,6 @@
 //! What a scenario begins with.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
@@ -21,7 +21,7 @@ pub const NAME: &str = "catalog";
 pub const GIT: &str = "git";
 
 /// What a scenario begins with.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Given {
     /// Pods of the app.

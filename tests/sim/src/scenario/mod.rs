@@ -3,18 +3,19 @@
 pub mod deed;
 pub mod facts;
 pub mod given;
+pub mod random;
 pub mod run;
 
 use anyhow::Context as _;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use deed::Deed;
 pub use facts::Facts;
 pub use given::Given;
-pub use run::{Ended, Run};
+pub use run::{Ended, Leaders, Run};
 
 /// One scenario.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scenario {
     /// What it shows, in a sentence.
@@ -35,31 +36,37 @@ pub struct Scenario {
     #[serde(default)]
     pub restless: bool,
     /// Requests may fail, for the reason that is given.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub may_fail: Option<String>,
 }
 
 /// One moment of the script.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Step {
     /// Seconds since the script began.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<f64>,
     /// Waits until this is true …
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<Facts>,
     /// … for so many seconds at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub within: Option<f64>,
     /// Then so many seconds more.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<f64>,
     /// What happens then.
     #[serde(rename = "do")]
     pub deeds: Vec<Deed>,
     /// What is true then.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expect: Option<Facts>,
     /// What stays true for `for` seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub always: Option<Facts>,
     /// See `always`.
-    #[serde(rename = "for")]
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub length: Option<f64>,
 }
 

@@ -55,7 +55,8 @@ impl Witness {
         }
         let serving = self.statuses.values().any(|status| status.stable_revision.as_deref().is_some_and(|hash| name.ends_with(hash)));
         let rate = traffic.rate(&name);
-        if new == 0 && old > 0 && rate > 0.0 && (change.by == "warmfront" || serving) && self.calm(at) {
+        let native = change.by == deployment::NAME && !(serving && self.paused());
+        if new == 0 && old > 0 && rate > 0.0 && !native && self.calm(at) {
             self.violation(at, format!("ReplicaSet {name} goes to 0 pods under {rate:.0} requests a second"));
         }
     }
@@ -76,6 +77,10 @@ impl Witness {
         }
     }
 
+    fn paused(&self) -> bool {
+        self.objects.iter().any(|(key, object)| key.0 == Kind::Deployment && object["spec"].get("paused") == Some(&json!(true)))
+    }
+
     /// No other hand changed anything just now.
     fn calm(&self, at: Instant) -> bool {
         self.meddled.is_none_or(|meddled| at.duration_since(meddled) > ANSWERED)
@@ -84,8 +89,7 @@ impl Witness {
     /// Who calls a user's Service directly meets one version only.
     pub(super) fn mixed(&mut self, traffic: &Traffic) {
         let now = Instant::now();
-        let paused = self.objects.iter().any(|(key, object)| key.0 == Kind::Deployment && object["spec"].get("paused") == Some(&json!(true)));
-        if !paused || !self.calm(now) || !self.statuses.values().any(|status| status.originals.paused.is_some()) {
+        if !self.paused() || !self.calm(now) || !self.statuses.values().any(|status| status.originals.paused.is_some()) {
             return;
         }
         let mixed = traffic.direct.iter().find(|(_, versions)| versions.len() > 1);

@@ -43,12 +43,14 @@ pub struct Cluster {
     pub complaints: Vec<String>,
     /// The settings were changed: every part looks again.
     pub poked: bool,
+    /// How long requests take, if that is random.
+    pub ways: Option<fastrand::Rng>,
 }
 
 impl Cluster {
     /// An empty one.
     pub fn new(start: Instant, settings: Settings) -> Self {
-        Self { store: Store::new(start), traffic: Traffic::new(start), witness: Witness::new(start), settings, complaints: Vec::new(), poked: false }
+        Self { store: Store::new(start), traffic: Traffic::new(start), witness: Witness::new(start), settings, complaints: Vec::new(), poked: false, ways: None }
     }
 }
 
