@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod apiserver;
+pub mod conformance;
 pub mod outcome;
 pub mod process;
 pub mod scenario;

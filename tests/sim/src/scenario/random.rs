@@ -59,7 +59,7 @@ pub fn scenario(seed: u64) -> Scenario {
         script.push(Step { after: Some((random.f64() * 120.0).round() / 10.0), deeds: vec![deed(&mut random, harm)], ..Step::default() });
     }
     let calm = json!({
-        "metrics": "up", "requests": 200.0, "gateway": {"mood": "accepts", "acceptsAfter": 0.2},
+        "metrics": "up", "requests": 1000.0, "gateway": {"mood": "accepts", "acceptsAfter": 0.2},
         "versions": {"v2": {"errors": 0.0}, "v3": {"errors": 0.0}, "v4": {"neverReady": null}},
     });
     script.push(Step { after: Some(1.0), deeds: vec![Deed::World(calm)], ..Step::default() });

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 /// Nothing may move for so long before a scenario is at rest.
 const REST: Duration = Duration::from_secs(20);
 /// Longest that coming to rest may take.
-const LONGEST: Duration = Duration::from_hours(2);
+const LONGEST: Duration = Duration::from_mins(20);
 /// How often facts are looked at.
 const LOOK: Duration = Duration::from_millis(50);
 

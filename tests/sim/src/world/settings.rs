@@ -80,7 +80,7 @@ pub struct Version {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { pods_ready_after: 2.0, versions: BTreeMap::new(), gateway: GatewaySettings::default(), quota: None, requests: 200.0, metrics: Metrics::Up }
+        Self { pods_ready_after: 2.0, versions: BTreeMap::new(), gateway: GatewaySettings::default(), quota: None, requests: 1000.0, metrics: Metrics::Up }
     }
 }
 

@@ -17,10 +17,10 @@ fn an_idle_rollout_costs_no_call_and_a_restart_no_write() {
         tokio::time::sleep(Duration::from_mins(11)).await;
         let before = run.controller.current().calls().len();
         let version = lock(&run.cluster).store.version();
-        // Shorter than the time after which a silent watch is opened again.
-        tokio::time::sleep(Duration::from_mins(4)).await;
+        // A silent watch is opened again after some minutes; nothing else happens.
+        tokio::time::sleep(Duration::from_mins(30)).await;
         let calls = run.controller.current().calls();
-        assert!(calls[before..].is_empty(), "calls while idle: {:?}", &calls[before..]);
+        assert!(calls[before..].iter().all(|call| call.starts_with("Watch")), "calls while idle: {:?}", &calls[before..]);
         run.controller.current().kill();
         tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!(run.controller.lives().len(), 2, "it was started again");

@@ -1,5 +1,6 @@
 //! The release machine under every failure: scenarios, crashes, faults, two leaders, random worlds.
 
+mod conformance;
 mod crash;
 mod faults;
 mod idle;
