@@ -47,7 +47,7 @@ pub struct CanaryRolloutStatus {
     pub target_missing_since: Option<Timestamp>,
     /// Number of Events told so far; their names are made from it.
     pub announced: i64,
-    /// The Events of the newest transition, told again after a crash.
+    /// The newest Events, told again after a crash.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub telling: Vec<Notice>,
     /// The last evaluation of each check.

@@ -14,9 +14,12 @@ use super::caches::{Caches, Readiness};
 use crate::{
     api::CanaryRolloutStatus,
     engine::observed::Obstacle,
-    provider::shell::Shell,
+    provider::Provider,
     runtime::{leadership::Leadership, metrics::Metrics},
 };
+
+/// Tells the time.
+pub type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Shared by all passes.
 pub struct Context {
@@ -27,7 +30,9 @@ pub struct Context {
     /// What the watches have seen.
     pub caches: Arc<Caches>,
     /// Asks metrics stores.
-    pub provider: Shell,
+    pub provider: Box<dyn Provider>,
+    /// Tells the time.
+    pub clock: Clock,
     /// What this process tells about itself.
     pub metrics: Metrics,
     /// Whether all watches are in sync.
@@ -46,12 +51,13 @@ pub struct Context {
 
 impl Context {
     /// Remembers nothing yet.
-    pub fn new(client: Client, leadership: Leadership, caches: Arc<Caches>, provider: Shell) -> Self {
+    pub fn new(client: Client, leadership: Leadership, caches: Arc<Caches>, provider: Box<dyn Provider>, clock: Clock) -> Self {
         Self {
             client,
             leadership,
             caches,
             provider,
+            clock,
             metrics: Metrics::default(),
             readiness: Readiness::default(),
             backoff: Backoff::default(),
@@ -64,7 +70,7 @@ impl Context {
 
     /// The time, to the millisecond: what is stored in a status reads back as the same moment.
     pub fn now(&self) -> Timestamp {
-        let now = Timestamp::now();
+        let now = (self.clock)();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 

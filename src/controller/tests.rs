@@ -90,7 +90,8 @@ impl Running {
         });
         let (leadership, stop) = (Leadership::by_election(), CancellationToken::new());
         let caches = Arc::new(caches(vec![rollout("1")]));
-        let context = Arc::new(Context::new(Client::new(server, "default"), leadership.clone(), caches, Shell::new().unwrap()));
+        let context =
+            Arc::new(Context::new(Client::new(server, "default"), leadership.clone(), caches, Box::new(Shell::new().unwrap()), Box::new(jiff::Timestamp::now)));
         let readiness = context.readiness.clone();
         let (queue, receiver) = mpsc::unbounded_channel();
         let requested =

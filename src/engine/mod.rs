@@ -180,6 +180,9 @@ fn transition(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     }
 }
 
+/// Events that are kept to be told again after a crash: those of several transitions.
+const KEPT_EVENTS: usize = 10;
+
 /// The status as it is being rewritten, with what is to be told about it.
 struct Draft {
     status: CanaryRolloutStatus,
@@ -198,11 +201,12 @@ impl Draft {
         is_active(&self.status)
     }
 
-    /// The status to be stored. Events of earlier transitions make room for those of this one.
+    /// The status to be stored. The oldest Events make room for those of this transition, but never so
+    /// many that one which a crash left untold is lost with the next transition.
     fn finish(mut self) -> CanaryRolloutStatus {
-        if self.status.announced > self.before {
-            self.status.telling.retain(|notice| notice.sequence > self.before);
-        }
+        let new = usize::try_from(self.status.announced - self.before).unwrap_or(0);
+        let surplus = self.status.telling.len().saturating_sub(KEPT_EVENTS.max(new));
+        self.status.telling.drain(..surplus);
         self.status
     }
 }

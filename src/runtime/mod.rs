@@ -48,7 +48,7 @@ pub async fn run(args: args::Run) -> anyhow::Result<()> {
     let (caches, queue, absent) = watches::open(&client, &tasks, &installed);
     tasks.spawn(discovery::follow(client.clone(), absent));
     let provider = Shell::new().context("setting up the client of metrics stores")?;
-    let context = Arc::new(Context::new(client, leadership, caches, provider));
+    let context = Arc::new(Context::new(client, leadership, caches, Box::new(provider), Box::new(jiff::Timestamp::now)));
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("listening on {}", args.listen))?;
     let mut admin = tokio::spawn(admin::serve(listener, context.clone(), finish.clone()));
     let mut election = tokio::spawn(elect(elector, finish.clone()));

@@ -1,0 +1,38 @@
+//! Plays one scenario file and prints what happened: `scenario FILE [CALL FAULT]`.
+
+use warmfront_sim::{access::Fault, process::Faults, scenario::Scenario};
+
+fn fault(name: &str) -> anyhow::Result<Fault> {
+    Ok(match name {
+        "DiesBefore" => Fault::DiesBefore,
+        "DiesAfter" => Fault::DiesAfter,
+        "Hangs" => Fault::Hangs,
+        "AnswerLost" => Fault::AnswerLost,
+        "WatchesBreak" => Fault::WatchesBreak,
+        "WatchesExpire" => Fault::WatchesExpire,
+        "WatchesLag" => Fault::WatchesLag,
+        code => Fault::Refused(code.parse().map_err(|_| anyhow::anyhow!("{code} is no fault"))?),
+    })
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some(file) = arguments.first() else { anyhow::bail!("usage: scenario FILE [CALL FAULT]") };
+    let scenario = Scenario::open(std::path::Path::new(file))?;
+    let faults = match (arguments.get(1), arguments.get(2)) {
+        (Some(call), Some(name)) => vec![Faults::from([(call.parse()?, fault(name)?)])],
+        _ => Vec::new(),
+    };
+    let began = std::time::Instant::now();
+    let ended = scenario.play(faults);
+    println!("{}\n{}", scenario.title, ended.timeline);
+    println!("{} calls, {:?} of real time", ended.calls.len(), began.elapsed());
+    if std::env::var_os("CALLS").is_some() {
+        for (number, call) in ended.calls.iter().enumerate() {
+            println!("call {number}: {call}");
+        }
+    }
+    anyhow::ensure!(ended.wrong.is_empty(), "not as it must be:\n  {}", ended.wrong.join("\n  "));
+    println!("as it must be");
+    Ok(())
+}
