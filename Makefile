@@ -4,9 +4,9 @@ TARGET := x86_64-unknown-linux-gnu
 # What tests/cluster/toolchain has installed is found first.
 CACHE := $(or $(WARMFRONT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmfront)
 export PATH := $(CACHE)/tools/bin:$(PATH)
-SCRIPTS := .ci/run $(shell grep -lE '^\#!.*bash' tests/cluster/* 2>/dev/null)
+SCRIPTS := .ci/run $(shell grep -lE '^\#!.*bash' tests/cluster/* tests/bench/* 2>/dev/null)
 
-.PHONY: help test lint unit generate release cluster cluster-down demo demo-down rust
+.PHONY: help test lint unit generate release bench cluster cluster-down demo demo-down rust
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,11 @@ generate: rust ## Write the generated files (CRDs, RBAC)
 
 release: rust ## Build the static binaries
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target $(TARGET) -p warmfront -p catalog
+
+# One size alone: make bench N=200. Flags of the measuring program: FLAGS="--only active --active-seconds 60".
+bench: release ## Measure what the controller costs with 1, 200, 1,000 and 5,000 rollouts
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target $(TARGET) -p warmfront-bench
+	BENCH_FLAGS="$(FLAGS)" tests/bench/run $(N)
 
 cluster: ## Bring a local cluster up
 	tests/cluster/up
