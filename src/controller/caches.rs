@@ -4,7 +4,13 @@
 //! would take his own write for somebody else's, so the answer of every write is kept until the
 //! watch has caught up.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use kube::{
     Resource, ResourceExt,
@@ -49,6 +55,8 @@ pub struct Cache {
     resource: ApiResource,
     store: Store<DynamicObject>,
     written: std::sync::Mutex<HashMap<ObjectRef<DynamicObject>, Arc<DynamicObject>>>,
+    /// The newest version that the watch has told of; it tells of all changes of a kind in order.
+    newest: AtomicU64,
 }
 
 fn version(object: &DynamicObject) -> u64 {
@@ -58,7 +66,7 @@ fn version(object: &DynamicObject) -> u64 {
 impl Cache {
     /// Over what a watch fills.
     pub fn new(resource: ApiResource, store: Store<DynamicObject>) -> Self {
-        Self { resource, store, written: std::sync::Mutex::default() }
+        Self { resource, store, written: std::sync::Mutex::default(), newest: AtomicU64::new(0) }
     }
 
     /// The watch's own store.
@@ -102,19 +110,23 @@ impl Cache {
         found
     }
 
-    /// Remembers what a write of ours returned.
+    /// Remembers what a write of ours returned, unless the watch is past it: an answer that comes after
+    /// the watch has told of the object's deletion would stay for ever.
     pub fn wrote(&self, object: DynamicObject) {
+        let mut written = self.written();
+        if version(&object) <= self.newest.load(Ordering::SeqCst) {
+            return;
+        }
         let key = ObjectRef::from_obj_with(&object, self.resource.clone());
-        self.written().insert(key, Arc::new(object));
+        written.insert(key, Arc::new(object));
     }
 
-    /// The watch has seen this copy, or its deletion.
+    /// The watch has told of this copy, or of its deletion, and of everything before.
     pub fn caught_up(&self, object: &DynamicObject) {
-        let key = ObjectRef::from_obj_with(object, self.resource.clone());
+        let seen = version(object);
         let mut written = self.written();
-        if written.get(&key).is_some_and(|kept| version(kept) <= version(object)) {
-            written.remove(&key);
-        }
+        self.newest.fetch_max(seen, Ordering::SeqCst);
+        written.retain(|_, kept| version(kept) > seen);
     }
 
     /// Forgets what was written: the object is gone.
