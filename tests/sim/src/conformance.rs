@@ -68,7 +68,9 @@ pub enum Step {
     Numbers(&'static [(&'static str, i64)]),
 }
 
-use Step::{Complete, Give, GiveAsNewest, Hold, Narrow, Numbers, Owns, Pause, RememberPods, Resize, SamePods, Scale, Serves, Sizes, Take, Template, Unpause, Widen};
+use Step::{
+    Complete, Give, GiveAsNewest, Hold, Narrow, Numbers, Owns, Pause, RememberPods, Resize, SamePods, Scale, Serves, Sizes, Take, Template, Unpause, Widen,
+};
 
 /// All cases.
 pub const CASES: &[Case] = &[
@@ -134,7 +136,18 @@ pub const CASES: &[Case] = &[
     },
     Case {
         title: "a size changed in between is taken over with the ReplicaSet",
-        steps: &[Pause, Take("v1"), Template("v3"), Hold("v3", 4), Sizes(&[("v3", 4)]), Take("v2"), Scale(5), GiveAsNewest("v3"), Sizes(&[("v3", 5)]), Complete(true)],
+        steps: &[
+            Pause,
+            Take("v1"),
+            Template("v3"),
+            Hold("v3", 4),
+            Sizes(&[("v3", 4)]),
+            Take("v2"),
+            Scale(5),
+            GiveAsNewest("v3"),
+            Sizes(&[("v3", 5)]),
+            Complete(true),
+        ],
     },
     Case {
         title: "promotion while a newer template waits: the given one is the one active, and not up to date",
@@ -158,7 +171,18 @@ pub const CASES: &[Case] = &[
     },
     Case {
         title: "of two ReplicaSets of one template the Deployment keeps the older and empties the other",
-        steps: &[Pause, Take("v1"), Template("v3"), Hold("v3", 4), Sizes(&[("v3", 4)]), Unpause, Complete(true), Sizes(&[("v3", 8)]), GiveAsNewest("v3"), Sizes(&[("v3", 4)])],
+        steps: &[
+            Pause,
+            Take("v1"),
+            Template("v3"),
+            Hold("v3", 4),
+            Sizes(&[("v3", 4)]),
+            Unpause,
+            Complete(true),
+            Sizes(&[("v3", 8)]),
+            GiveAsNewest("v3"),
+            Sizes(&[("v3", 4)]),
+        ],
     },
 ];
 
@@ -321,7 +345,8 @@ impl Stage {
                     is.push(((*version, i64::from(total)), i64::from(ready) == *size));
                 }
                 let sizes: Vec<_> = is.iter().map(|(size, _)| *size).collect();
-                differs(format!("{sizes:?}"), format!("{wanted:?}")).or_else(|| is.iter().any(|(_, ready)| !ready).then(|| format!("not all ready of {wanted:?}")))
+                differs(format!("{sizes:?}"), format!("{wanted:?}"))
+                    .or_else(|| is.iter().any(|(_, ready)| !ready).then(|| format!("not all ready of {wanted:?}")))
             }
             Owns(wanted) => {
                 let uid = self.deployment().await?.uid;
@@ -335,7 +360,8 @@ impl Stage {
                 let pods = self.names().await?;
                 let endpoints = slices.items.iter().filter_map(|slice| slice.data["endpoints"].as_array()).flatten();
                 let ready = endpoints.filter(|endpoint| endpoint["conditions"]["ready"] == true).filter_map(|endpoint| endpoint["targetRef"]["name"].as_str());
-                let is: BTreeSet<&str> = ready.filter_map(|pod| pods.iter().find(|(_, names)| names.contains(pod))).map(|(version, _)| version.as_str()).collect();
+                let is: BTreeSet<&str> =
+                    ready.filter_map(|pod| pods.iter().find(|(_, names)| names.contains(pod))).map(|(version, _)| version.as_str()).collect();
                 differs(format!("{:?}", Vec::from_iter(is)), format!("{wanted:?}"))
             }
             SamePods(version) => differs(format!("{:?}", self.names().await?.get(*version)), format!("{:?}", remembered.get(*version))),

@@ -99,7 +99,10 @@ fn status(object: &Value) -> Value {
         status.conditions.iter().map(|condition| (condition.type_.clone(), format!("{}/{}", condition.status, condition.reason))).collect();
     let history: Vec<String> = status.history.iter().map(|entry| format!("{} {} {}/{}", entry.run, entry.revision, entry.outcome, entry.reason)).collect();
     let rejected: Vec<String> = status.rejected.iter().map(|rejected| format!("{} {}", rejected.revision, rejected.reason)).collect();
-    let run = status.run.as_ref().map(|run| json!({"number": run.number, "revision": run.revision, "step": run.step, "weight": run.weight, "lost": run.capacity_lost}));
+    let run = status
+        .run
+        .as_ref()
+        .map(|run| json!({"number": run.number, "revision": run.revision, "step": run.step, "weight": run.weight, "lost": run.capacity_lost}));
     json!({
         "phase": status.phase,
         "stable": status.stable_revision,

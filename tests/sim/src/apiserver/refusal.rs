@@ -26,7 +26,11 @@ impl Refusal {
     }
     /// The object was changed meanwhile.
     pub fn conflict(what: &str) -> Self {
-        refusal(409, "Conflict", format!("Operation cannot be fulfilled on {what}: the object has been modified; please apply your changes to the latest version"))
+        refusal(
+            409,
+            "Conflict",
+            format!("Operation cannot be fulfilled on {what}: the object has been modified; please apply your changes to the latest version"),
+        )
     }
     /// The name is taken.
     pub fn exists(what: &str) -> Self {

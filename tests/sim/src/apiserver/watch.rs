@@ -22,7 +22,13 @@ struct Following {
 }
 
 /// The stream of a watch that goes on from `version`.
-pub fn follow(store: Shared, life: Arc<Life>, kind: Kind, namespace: Option<String>, version: u64) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
+pub fn follow(
+    store: Shared,
+    life: Arc<Life>,
+    kind: Kind,
+    namespace: Option<String>,
+    version: u64,
+) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
     let drops = life.drops();
     stream::unfold(Following { store, life, kind, namespace, version, drops, ended: false }, next)
 }

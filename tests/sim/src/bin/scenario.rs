@@ -3,7 +3,11 @@
 //! `scenario FILE`, with one call going wrong `scenario FILE CALL FAULT`, with two controllers whose
 //! calls take random times `scenario FILE leaders SEED`, with one of that kind `scenario FILE leader SEED`.
 
-use warmfront_sim::{access::Fault, process::Faults, scenario::{Leaders, Scenario}};
+use warmfront_sim::{
+    access::Fault,
+    process::Faults,
+    scenario::{Leaders, Scenario},
+};
 
 fn fault(name: &str) -> anyhow::Result<Fault> {
     Ok(match name {

@@ -10,11 +10,7 @@ use super::{
 };
 use crate::{
     access::Fault,
-    apiserver::{
-        kinds::Kind,
-        lock,
-        store::by,
-    },
+    apiserver::{kinds::Kind, lock, store::by},
     world::{controller, text},
 };
 
@@ -237,7 +233,8 @@ impl Run {
         let canary = status.run.as_ref().map(|run| run.revision.clone()).unwrap_or_default();
         let hash = if side == Side::Stable { stable } else { canary };
         let mut cluster = lock(&self.cluster);
-        let lost: Vec<_> = cluster.store.list(Kind::Pod, Some(NAMESPACE)).into_iter().filter(|pod| text(pod, "/metadata/labels/pod-template-hash") == hash).collect();
+        let lost: Vec<_> =
+            cluster.store.list(Kind::Pod, Some(NAMESPACE)).into_iter().filter(|pod| text(pod, "/metadata/labels/pod-template-hash") == hash).collect();
         let number = if side == Side::OneCanary { 1 } else { lost.len() };
         for pod in lost.iter().take(number) {
             debug_assert!(controller(pod).is_some(), "a pod of a ReplicaSet");

@@ -143,7 +143,9 @@ impl Run {
         let cluster = lock(&self.cluster);
         let store = &cluster.store;
         let pods = store.list(Kind::Pod, Some(NAMESPACE));
-        let ready = |hash: &str| i64::try_from(pods.iter().filter(|pod| text(pod, "/metadata/labels/pod-template-hash") == hash && serves(pod)).count()).unwrap_or_default();
+        let ready = |hash: &str| {
+            i64::try_from(pods.iter().filter(|pod| text(pod, "/metadata/labels/pod-template-hash") == hash && serves(pod)).count()).unwrap_or_default()
+        };
         found.same("canaryPods", facts.canary_pods.as_ref(), &ready(canary));
         found.same("stablePods", facts.stable_pods.as_ref(), &ready(stable));
         let app = store.get(Kind::Deployment, NAMESPACE, NAME).unwrap_or_default();
@@ -169,12 +171,16 @@ impl Run {
         }
         if let Some(wanted) = &facts.backend_weights {
             let rules = route["spec"]["rules"].as_array();
-            let is: Vec<Option<i64>> = rules.into_iter().flatten().filter_map(|rule| rule["backendRefs"].as_array()).flatten().map(|one| one["weight"].as_i64()).collect();
+            let is: Vec<Option<i64>> =
+                rules.into_iter().flatten().filter_map(|rule| rule["backendRefs"].as_array()).flatten().map(|one| one["weight"].as_i64()).collect();
             found.same("backendWeights", Some(wanted), &is);
         }
         if let Some(wanted) = &facts.answer {
             let mut actions = store.list(Kind::RolloutAction, Some(NAMESPACE));
-            actions.sort_by_key(|action| number(action, "/metadata/resourceVersion", 0).max(text(action, "/metadata/name").rsplit_once('-').and_then(|(_, n)| n.parse().ok()).unwrap_or_default()));
+            actions.sort_by_key(|action| {
+                number(action, "/metadata/resourceVersion", 0)
+                    .max(text(action, "/metadata/name").rsplit_once('-').and_then(|(_, n)| n.parse().ok()).unwrap_or_default())
+            });
             let last = actions.last().map(|action| format!("{}/{}", text(action, "/status/phase"), text(action, "/status/reason"))).unwrap_or_default();
             found.same("answer", Some(wanted), &last);
         }

@@ -12,7 +12,7 @@ pub use route::{percent, share};
 use std::collections::BTreeMap;
 
 use tokio::time::Instant;
-use warmfront::api::{CanaryRolloutStatus, CanaryRolloutSpec, Percent};
+use warmfront::api::{CanaryRolloutSpec, CanaryRolloutStatus, Percent};
 
 use crate::{
     apiserver::{

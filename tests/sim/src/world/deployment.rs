@@ -181,9 +181,10 @@ fn scale(store: &mut Store, deployment: &Value, sets: &mut Sets) {
         }
         return;
     }
-    let saturated = sets.new.as_ref().is_some_and(|new| {
-        text(new, DESIRED) == wanted.to_string() && replicas(new) == wanted && number(new, "/status/availableReplicas", 0) == wanted
-    });
+    let saturated = sets
+        .new
+        .as_ref()
+        .is_some_and(|new| text(new, DESIRED) == wanted.to_string() && replicas(new) == wanted && number(new, "/status/availableReplicas", 0) == wanted);
     if saturated {
         for old in sets.old.iter_mut().filter(|set| replicas(set) > 0) {
             resize(store, deployment, old, 0);

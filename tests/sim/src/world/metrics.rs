@@ -10,12 +10,7 @@ use warmfront::{
     provider::{Answer, Counts, NoData, Provider, Quantity, Question, Reading},
 };
 
-use super::{
-    Cluster, replica_set,
-    settings::Metrics,
-
-    traffic::Tally,
-};
+use super::{Cluster, replica_set, settings::Metrics, traffic::Tally};
 use crate::apiserver::{Shared, kinds::Kind, lock, store::EPOCH};
 
 /// The metrics store.

@@ -4,8 +4,8 @@ pub mod deployment;
 pub mod endpoints;
 pub mod garbage;
 pub mod gateway;
-pub mod history;
 pub mod hash;
+pub mod history;
 pub mod metrics;
 pub mod replica_set;
 pub mod settings;
@@ -19,12 +19,7 @@ use tokio::time::Instant;
 pub use settings::Settings;
 
 use crate::{
-    apiserver::{
-        Shared,
-        kinds::Kind,
-        lock,
-        store::Store,
-    },
+    apiserver::{Shared, kinds::Kind, lock, store::Store},
     witness::Witness,
 };
 use traffic::Traffic;
@@ -50,7 +45,15 @@ pub struct Cluster {
 impl Cluster {
     /// An empty one.
     pub fn new(start: Instant, settings: Settings) -> Self {
-        Self { store: Store::new(start), traffic: Traffic::new(start), witness: Witness::new(start), settings, complaints: Vec::new(), poked: false, ways: None }
+        Self {
+            store: Store::new(start),
+            traffic: Traffic::new(start),
+            witness: Witness::new(start),
+            settings,
+            complaints: Vec::new(),
+            poked: false,
+            ways: None,
+        }
     }
 }
 

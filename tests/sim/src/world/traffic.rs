@@ -222,7 +222,8 @@ impl Traffic {
         for service in store.list(Kind::Service, None) {
             let name = text(&service, "/metadata/name").to_owned();
             let behind = self.endpoints.get(&name).cloned().unwrap_or_default();
-            let versions = behind.iter().filter_map(|one| pods.iter().find(|pod| text(pod, "/metadata/name") == one)).map(|pod| replica_set::tag(&pod["spec"]).to_owned());
+            let versions =
+                behind.iter().filter_map(|one| pods.iter().find(|pod| text(pod, "/metadata/name") == one)).map(|pod| replica_set::tag(&pod["spec"]).to_owned());
             self.direct.insert(name.clone(), versions.collect());
             let made = service.pointer("/metadata/labels/warmfront.dev~1rollout").is_some();
             if !made && !self.proxies[1].weights.is_empty() {

@@ -47,5 +47,10 @@ fn thousands(number: usize) -> String {
 /// Prints what a sweep did, and fails if it found anything.
 fn conclude(name: &str, what: &str, report: &Report) {
     println!("{name}: {} releases, {} {what}, {} differences", report.scenarios, thousands(report.runs), report.differences.len());
-    assert!(report.differences.is_empty(), "{} differences, the first ones:\n{}", report.differences.len(), report.differences.iter().take(5).cloned().collect::<Vec<_>>().join("\n"));
+    assert!(
+        report.differences.is_empty(),
+        "{} differences, the first ones:\n{}",
+        report.differences.len(),
+        report.differences.iter().take(5).cloned().collect::<Vec<_>>().join("\n")
+    );
 }
