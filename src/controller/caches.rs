@@ -112,9 +112,10 @@ impl Cache {
         lock(&self.shelf).all()
     }
 
-    /// Remembers what a write of ours returned.
+    /// Remembers what a write of ours returned, unless the watch is past it: an answer that comes after
+    /// the watch has told of the object's deletion would stay for ever.
     pub fn wrote(&self, object: DynamicObject) {
-        lock(&self.shelf).put(object);
+        lock(&self.shelf).wrote(object);
     }
 
     /// Takes over what was read from the API server, if the watch lags behind it.

@@ -29,12 +29,14 @@ pub struct Shelf {
     by_key: HashMap<Place, BTreeSet<String>>,
     /// What a list that is coming in has named so far, and its newest version.
     listing: (HashSet<Place>, u64),
+    /// The newest version that the watch has told of; it tells of all changes of a kind in order.
+    newest: u64,
 }
 
 impl Shelf {
     /// An empty one.
     pub fn new(keys: Keys) -> Self {
-        Self { keys, objects: HashMap::new(), by_key: HashMap::new(), listing: Default::default() }
+        Self { keys, objects: HashMap::new(), by_key: HashMap::new(), listing: Default::default(), newest: 0 }
     }
 
     /// The object of this name.
@@ -75,6 +77,14 @@ impl Shelf {
         self.objects.insert(place, Arc::new(object));
     }
 
+    /// Puts in what a write returned, unless the watch is past it: an answer that comes after the watch
+    /// has told of the object's deletion would stay for ever.
+    pub fn wrote(&mut self, object: DynamicObject) {
+        if version(&object) > self.newest {
+            self.put(object);
+        }
+    }
+
     /// Puts a copy in place of one that is there. What is not there is new, and comes, or is gone: its deletion must not be undone.
     pub fn freshen(&mut self, object: DynamicObject) {
         if self.objects.contains_key(&place(&object)) {
@@ -98,6 +108,9 @@ impl Shelf {
 
     /// Takes in what a watch tells. Returns the objects that it concerns; those that went unseen while the watch was broken, too.
     pub fn follow(&mut self, event: Event<DynamicObject>) -> Vec<Arc<DynamicObject>> {
+        if let Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) = &event {
+            self.newest = self.newest.max(version(object));
+        }
         match event {
             Event::Init => {
                 self.listing = Default::default();
@@ -176,6 +189,17 @@ mod tests {
         assert_eq!(about(&shelf, "x"), ["a"], "somebody's finalizer still holds it");
         shelf.put(going(6, &[]));
         assert!(about(&shelf, "x").is_empty() && shelf.all().is_empty());
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_the_deletion_was_told_is_dropped() {
+        let mut shelf = shelf();
+        shelf.follow(Event::Apply(object("a", 3, "x")));
+        shelf.follow(Event::Delete(object("a", 5, "x")));
+        shelf.wrote(object("a", 4, "x"));
+        assert!(about(&shelf, "x").is_empty());
+        shelf.wrote(object("b", 6, "x"));
+        assert_eq!(about(&shelf, "x"), ["b"], "the watch has not told of it yet");
     }
 
     #[test]

@@ -255,7 +255,8 @@ impl Store {
             new["metadata"]["generation"] = json!(old["metadata"]["generation"].as_i64().unwrap_or_default() + 1);
         }
         let finalizers = new.pointer("/metadata/finalizers").and_then(Value::as_array).is_none_or(Vec::is_empty);
-        if finalizers && new.pointer("/metadata/deletionTimestamp").is_some() {
+        // What has no finalizer from the beginning is taken away by whoever runs it.
+        if finalizers && !matches!(kind, Kind::Pod | Kind::Namespace) && new.pointer("/metadata/deletionTimestamp").is_some() {
             return Ok(self.remove(&key, author));
         }
         Ok(self.commit(key, Some(old), new, author))

@@ -1,6 +1,13 @@
-//! Plays one scenario file and prints what happened: `scenario FILE [CALL FAULT]`.
+//! Plays one scenario file and prints what happened.
+//!
+//! `scenario FILE`, with one call going wrong `scenario FILE CALL FAULT`, with two controllers whose
+//! calls take random times `scenario FILE leaders SEED`, with one of that kind `scenario FILE leader SEED`.
 
-use warmfront_sim::{access::Fault, process::Faults, scenario::Scenario};
+use warmfront_sim::{
+    access::Fault,
+    process::Faults,
+    scenario::{Leaders, Scenario},
+};
 
 fn fault(name: &str) -> anyhow::Result<Fault> {
     Ok(match name {
@@ -17,14 +24,15 @@ fn fault(name: &str) -> anyhow::Result<Fault> {
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some(file) = arguments.first() else { anyhow::bail!("usage: scenario FILE [CALL FAULT]") };
+    let Some(file) = arguments.first() else { anyhow::bail!("usage: scenario FILE [CALL FAULT | leaders SEED | leader SEED]") };
     let scenario = Scenario::open(std::path::Path::new(file))?;
-    let faults = match (arguments.get(1), arguments.get(2)) {
-        (Some(call), Some(name)) => vec![Faults::from([(call.parse()?, fault(name)?)])],
-        _ => Vec::new(),
-    };
     let began = std::time::Instant::now();
-    let ended = scenario.play(faults);
+    let ended = match (arguments.get(1).map(String::as_str), arguments.get(2)) {
+        (Some("leaders"), Some(seed)) => scenario.play_with(Leaders { number: 2, seed: Some(seed.parse()?) }),
+        (Some("leader"), Some(seed)) => scenario.play_with(Leaders { number: 1, seed: Some(seed.parse()?) }),
+        (Some(call), Some(name)) => scenario.play(vec![Faults::from([(call.parse()?, fault(name)?)])]),
+        _ => scenario.play(Vec::new()),
+    };
     println!("{}\n{}", scenario.title, ended.timeline);
     println!("{} calls, {:?} of real time", ended.calls.len(), began.elapsed());
     if std::env::var_os("CALLS").is_some() {

@@ -2,10 +2,12 @@
 
 use warmfront_sim::{access::Fault, sweep::sweep};
 
-use super::{conclude, releases};
+use super::{conclude, from_environment, releases};
 
+/// The ordinary test plays every third kill, before one call and after the next; `make soak` plays all.
 #[test]
 fn crash_sweep() {
-    let report = sweep(&releases(), &[Fault::DiesBefore, Fault::DiesAfter], 1);
+    let stride = from_environment("WARMFRONT_CRASH_STRIDE", 3);
+    let report = sweep(&releases(), &[Fault::DiesBefore, Fault::DiesAfter], stride);
     conclude("crash sweep", "kills", &report);
 }

@@ -9,7 +9,7 @@ use super::{conclude, from_environment, releases};
 
 #[test]
 fn two_leaders() {
-    let seeds = from_environment("WARMFRONT_LEADER_SEEDS", 6);
+    let seeds = from_environment("WARMFRONT_LEADER_SEEDS", 3);
     let releases = releases();
     let alone = in_parallel(&releases, |(_, scenario)| scenario.play(Vec::new()));
     let jobs: Vec<(usize, u64)> = (0..releases.len()).flat_map(|index| (0..seeds as u64).map(move |seed| (index, seed))).collect();
