@@ -26,8 +26,7 @@ lint: rust ## Check format, lints, dependencies and scripts
 	shellcheck -x -P SCRIPTDIR -S warning $(SCRIPTS)
 
 unit: rust ## Run the tests that need no cluster
-	cargo test --workspace --locked --exclude warmfront-sim
-	cargo test --locked -p warmfront-sim -- --nocapture
+	cargo test --workspace --locked
 
 soak: rust ## Play every failure of the simulation, and thousands of random worlds (an hour)
 	WARMFRONT_CRASH_STRIDE=1 WARMFRONT_FAULT_STRIDE=1 WARMFRONT_LEADER_SEEDS=100 WARMFRONT_WORLDS=$(or $(WORLDS),5000) \

@@ -55,7 +55,8 @@ impl Witness {
         if run.weight_confirmed_at != old.weight_confirmed_at && run.ended_at.is_none() {
             self.confirmed.push(Confirmed { run: run.number, step: run.step, weight: run.weight });
         }
-        if old.ended_at.is_some() && run.ended_at != old.ended_at {
+        // A promotion may be undone while the old version stands by, and ends once more then.
+        if old.ended_at.is_some() && run.ended_at != old.ended_at && run.undo.is_none() {
             self.violation(at, format!("run {} ended twice", run.number));
         }
         if run.revision != old.revision {
@@ -71,7 +72,8 @@ impl Witness {
         if run.plan != old.plan {
             return;
         }
-        if run.step != old.step + 1 {
+        // PromoteFully drops steps on purpose, and what is left of the hold with them.
+        if run.step != old.step + 1 && !run.fully {
             self.violation(at, format!("step {} follows step {}", run.step, old.step));
         }
         let Ok(plan) = Plan::try_from(&run.plan) else { return };
@@ -95,7 +97,7 @@ impl Witness {
             Some((share, since)) if share == run.weight.hundredths() => {
                 let served = at.duration_since(since);
                 // The clock is exact to a millisecond.
-                if served + std::time::Duration::from_millis(2) < held && !old.hold_waived && !run.hold_waived {
+                if served + std::time::Duration::from_millis(2) < held && !old.hold_waived && !run.hold_waived && !run.fully {
                     self.violation(at, format!("{} was held for {served:?} from its confirmation instead of {held:?}", run.weight));
                 }
             }
