@@ -8,10 +8,15 @@ use warmfront::api::{CanaryRolloutStatus, status::Phase};
 
 use super::{
     Facts, Given, Scenario, Step,
-    given::{NAME, NAMESPACE, create},
+    given::{GIT, NAME, NAMESPACE, create},
 };
 use crate::{
-    apiserver::{Shared, kinds::Kind, lock, store::wall},
+    apiserver::{
+        Shared,
+        kinds::Kind,
+        lock,
+        store::{by, wall},
+    },
     outcome::Outcome,
     process::{Faults, Supervised},
     world::{self, Cluster, text},
@@ -59,6 +64,18 @@ pub struct Ended {
     pub calls: Vec<String>,
     /// Calls besides watches while everything rested.
     pub idle_calls: usize,
+}
+
+/// Applies a manifest of the Deployment.
+fn apply(cluster: &Shared, manifest: Value) {
+    let store = &mut lock(cluster).store;
+    let changed = store.update(Kind::Deployment, NAMESPACE, NAME, by(GIT), |object| {
+        json_patch::merge(object, &manifest);
+        Ok(())
+    });
+    if changed.is_err() {
+        create(store, Kind::Deployment, NAMESPACE, manifest);
+    }
 }
 
 /// Waits until Kubernetes has rolled the app out.
@@ -119,17 +136,7 @@ impl Run {
         if running {
             // Two versions, so that there is a history.
             for version in ["v0", "v1"] {
-                let manifest = given.deployment(version);
-                let mut guard = lock(&cluster);
-                if guard.store.get(Kind::Deployment, NAMESPACE, NAME).is_none() {
-                    create(&mut guard.store, Kind::Deployment, NAMESPACE, manifest);
-                } else {
-                    let _ = guard.store.update(Kind::Deployment, NAMESPACE, NAME, crate::apiserver::store::by(super::given::GIT), |object| {
-                        json_patch::merge(object, &manifest);
-                        Ok(())
-                    });
-                }
-                drop(guard);
+                apply(&cluster, given.deployment(version));
                 rolled_out(&cluster).await;
             }
             // What failed before anything ran is nobody's fault.
