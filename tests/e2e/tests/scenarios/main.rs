@@ -3,6 +3,7 @@
 //! All times are shortened together: a tick is 2 s, a deadline tens of seconds.
 
 mod admission;
+mod conformance;
 mod metrics;
 mod pods;
 mod requests;

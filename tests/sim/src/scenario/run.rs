@@ -24,8 +24,8 @@ use crate::{
 
 /// Longest that anything is waited for, unless a step says otherwise.
 const PATIENCE: Duration = Duration::from_mins(10);
-/// Nothing may move for so long before a scenario is at rest.
-const REST: Duration = Duration::from_secs(20);
+/// Nothing may move for so long before a scenario is at rest: longer than a call may hang.
+const REST: Duration = Duration::from_secs(75);
 /// Longest that coming to rest may take.
 const LONGEST: Duration = Duration::from_mins(20);
 /// How often facts are looked at.
@@ -48,6 +48,7 @@ pub struct Run {
     /// When pods were lost.
     pub losses: Vec<Instant>,
     begun: Instant,
+    disturbed: bool,
     world: JoinHandle<()>,
 }
 
@@ -146,10 +147,11 @@ impl Run {
             guard.witness.pods_made = 0;
         }
         let manifest = given.deployment("v1");
+        let disturbed = !faults.is_empty() || leaders.seed.is_some();
         lock(&cluster).ways = leaders.seed.map(fastrand::Rng::with_seed);
         let controller = Supervised::start(&cluster, faults);
         let second = (leaders.number == 2).then(|| Supervised::start(&cluster, Vec::new()));
-        let run = Self { cluster, controller, second, given, manifest, acts: 0, losses: Vec::new(), begun: Instant::now(), world };
+        let run = Self { cluster, controller, second, given, manifest, acts: 0, losses: Vec::new(), begun: Instant::now(), disturbed, world };
         {
             let mut guard = lock(&run.cluster);
             let rollout = json!({"metadata": {"name": NAME}, "spec": run.given.spec()});
@@ -196,7 +198,9 @@ impl Run {
             tokio::time::sleep_until(self.begun + Duration::from_secs_f64(at)).await;
         }
         if let Some(when) = &step.when {
-            self.wait(when, step.within.map_or(PATIENCE, Duration::from_secs_f64)).await?;
+            // With something going wrong it may take longer, but must come.
+            let within = step.within.map(Duration::from_secs_f64).filter(|_| !self.disturbed);
+            self.wait(when, within.unwrap_or(PATIENCE)).await?;
         }
         if let Some(after) = step.after {
             tokio::time::sleep(Duration::from_secs_f64(after)).await;
