@@ -33,6 +33,9 @@ use crate::{
     },
 };
 
+/// A look-up that only adds to a message is given up after this time: no decision waits for it.
+const LOOK_UP: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// The object as the API server wrote it.
 pub(super) fn value(object: &DynamicObject) -> Value {
     // Metadata and data of a dynamic object always serialise; if not, nothing in it is believed.
@@ -104,7 +107,7 @@ pub async fn look_closer(context: &Context, namespace: &str, needs: &Needs, seen
     if let Some(replica_set) = &needs.trouble_of {
         let hash = seen.replica_sets.iter().find(|set| set.name == *replica_set).map(|set| set.hash.clone());
         seen.trouble = match hash {
-            Some(hash) => trouble(context, namespace, &hash).await,
+            Some(hash) => tokio::time::timeout(LOOK_UP, trouble(context, namespace, &hash)).await.unwrap_or_default(),
             None => None,
         };
     }

@@ -192,7 +192,7 @@ pub struct Stage {
     pub client: Client,
     /// The namespace; it exists and is empty.
     pub namespace: String,
-    /// The app's container, without its environment.
+    /// The app's container; the version is added to its environment.
     pub container: Value,
     /// Longest wait for anything.
     pub patience: Duration,
@@ -223,7 +223,11 @@ impl Stage {
 
     fn template(&self, version: &str) -> Value {
         let mut container = self.container.clone();
-        container["env"] = json!([{"name": "VERSION", "value": version}]);
+        let version = json!({"name": "VERSION", "value": version});
+        match container["env"].as_array_mut() {
+            Some(env) => env.push(version),
+            None => container["env"] = json!([version]),
+        }
         json!({"metadata": {"labels": {"app": APP}}, "spec": {"containers": [container]}})
     }
 

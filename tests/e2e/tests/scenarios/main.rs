@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "the fence is the engine's")]
 
 mod admission;
+mod conformance;
 mod metrics;
 mod owner;
 mod pods;

@@ -2,6 +2,7 @@
 //!
 //! `scenario FILE`, with one call going wrong `scenario FILE CALL FAULT`, with two controllers whose
 //! calls take random times `scenario FILE leaders SEED`, with one of that kind `scenario FILE leader SEED`.
+#![allow(clippy::disallowed_methods, reason = "the fence is the engine's")]
 
 use warmfront_sim::{
     access::Fault,

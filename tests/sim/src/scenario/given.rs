@@ -69,7 +69,7 @@ impl Given {
             "bake": "4s",
             "checks": [{"errorRate": {"max": "2%"}}],
             "metrics": {"interval": "1s"},
-            "progressDeadline": "40s", "noDataDeadline": "20s", "keepCanary": "31s", "keepStable": "10s",
+            "progressDeadline": "2m", "noDataDeadline": "20s", "keepCanary": "31s", "keepStable": "10s",
         });
         merge(&mut spec, &self.rollout);
         // A key set to null is left out.

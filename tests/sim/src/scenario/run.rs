@@ -8,10 +8,15 @@ use warmfront::api::{CanaryRolloutStatus, status::Phase};
 
 use super::{
     Facts, Given, Scenario, Step,
-    given::{NAME, NAMESPACE, create},
+    given::{GIT, NAME, NAMESPACE, create},
 };
 use crate::{
-    apiserver::{Shared, kinds::Kind, lock, store::wall},
+    apiserver::{
+        Shared,
+        kinds::Kind,
+        lock,
+        store::{by, wall},
+    },
     outcome::Outcome,
     process::{Faults, Supervised},
     world::{self, Cluster, text},
@@ -19,8 +24,8 @@ use crate::{
 
 /// Longest that anything is waited for, unless a step says otherwise.
 const PATIENCE: Duration = Duration::from_mins(10);
-/// Nothing may move for so long before a scenario is at rest.
-const REST: Duration = Duration::from_secs(20);
+/// Nothing may move for so long before a scenario is at rest: longer than a call may hang.
+const REST: Duration = Duration::from_secs(75);
 /// Longest that coming to rest may take.
 const LONGEST: Duration = Duration::from_mins(20);
 /// How often facts are looked at.
@@ -43,6 +48,7 @@ pub struct Run {
     /// When pods were lost.
     pub losses: Vec<Instant>,
     begun: Instant,
+    disturbed: bool,
     world: JoinHandle<()>,
 }
 
@@ -59,6 +65,18 @@ pub struct Ended {
     pub calls: Vec<String>,
     /// Calls besides watches while everything rested.
     pub idle_calls: usize,
+}
+
+/// Applies a manifest of the Deployment.
+fn apply(cluster: &Shared, manifest: Value) {
+    let store = &mut lock(cluster).store;
+    let changed = store.update(Kind::Deployment, NAMESPACE, NAME, by(GIT), |object| {
+        json_patch::merge(object, &manifest);
+        Ok(())
+    });
+    if changed.is_err() {
+        create(store, Kind::Deployment, NAMESPACE, manifest);
+    }
 }
 
 /// Waits until Kubernetes has rolled the app out.
@@ -119,17 +137,7 @@ impl Run {
         if running {
             // Two versions, so that there is a history.
             for version in ["v0", "v1"] {
-                let manifest = given.deployment(version);
-                let mut guard = lock(&cluster);
-                if guard.store.get(Kind::Deployment, NAMESPACE, NAME).is_none() {
-                    create(&mut guard.store, Kind::Deployment, NAMESPACE, manifest);
-                } else {
-                    let _ = guard.store.update(Kind::Deployment, NAMESPACE, NAME, crate::apiserver::store::by(super::given::GIT), |object| {
-                        json_patch::merge(object, &manifest);
-                        Ok(())
-                    });
-                }
-                drop(guard);
+                apply(&cluster, given.deployment(version));
                 rolled_out(&cluster).await;
             }
             // What failed before anything ran is nobody's fault.
@@ -139,10 +147,11 @@ impl Run {
             guard.witness.pods_made = 0;
         }
         let manifest = given.deployment("v1");
+        let disturbed = !faults.is_empty() || leaders.seed.is_some();
         lock(&cluster).ways = leaders.seed.map(fastrand::Rng::with_seed);
         let controller = Supervised::start(&cluster, faults);
         let second = (leaders.number == 2).then(|| Supervised::start(&cluster, Vec::new()));
-        let run = Self { cluster, controller, second, given, manifest, acts: 0, losses: Vec::new(), begun: Instant::now(), world };
+        let run = Self { cluster, controller, second, given, manifest, acts: 0, losses: Vec::new(), begun: Instant::now(), disturbed, world };
         {
             let mut guard = lock(&run.cluster);
             let rollout = json!({"metadata": {"name": NAME}, "spec": run.given.spec()});
@@ -189,7 +198,9 @@ impl Run {
             tokio::time::sleep_until(self.begun + Duration::from_secs_f64(at)).await;
         }
         if let Some(when) = &step.when {
-            self.wait(when, step.within.map_or(PATIENCE, Duration::from_secs_f64)).await?;
+            // With something going wrong it may take longer, but must come.
+            let within = step.within.map(Duration::from_secs_f64).filter(|_| !self.disturbed);
+            self.wait(when, within.unwrap_or(PATIENCE)).await?;
         }
         if let Some(after) = step.after {
             tokio::time::sleep(Duration::from_secs_f64(after)).await;

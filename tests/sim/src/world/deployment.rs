@@ -60,7 +60,9 @@ fn claim(store: &mut Store, deployment: &Value) -> Vec<Object> {
             (Some(owner), true) if owner == uid => owned.push(set),
             (Some(owner), false) if owner == uid => {
                 let _ = store.update(Kind::ReplicaSet, namespace, name(&set), by(NAME), |object| {
-                    object["metadata"]["ownerReferences"].as_array_mut().map(|owners| owners.retain(|owner| owner["uid"] != *uid));
+                    if let Some(owners) = object["metadata"]["ownerReferences"].as_array_mut() {
+                        owners.retain(|owner| owner["uid"] != *uid);
+                    }
                     if object["metadata"]["ownerReferences"].as_array().is_some_and(Vec::is_empty) {
                         object["metadata"].as_object_mut().map(|metadata| metadata.remove("ownerReferences"));
                     }

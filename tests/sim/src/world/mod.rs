@@ -74,7 +74,7 @@ pub async fn run(cluster: Shared) {
         Box::new(replica_set::ReplicaSetController),
         Box::new(endpoints::EndpointSliceController),
         Box::new(gateway::Gateway::default()),
-        Box::new(traffic::DataPlane::default()),
+        Box::new(traffic::DataPlane),
         Box::new(garbage::GarbageCollector),
     ];
     let start = Instant::now();

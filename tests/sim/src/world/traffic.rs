@@ -248,7 +248,6 @@ impl Cluster {
 }
 
 /// Proxies learn of pods.
-#[derive(Default)]
 pub struct DataPlane;
 
 impl Part for DataPlane {
