@@ -154,3 +154,32 @@ async fn s25_lost_pods_take_the_traffic_off_and_it_begins_again() -> anyhow::Res
     load.stop().await?;
     shop.close().await
 }
+
+#[tokio::test]
+#[ignore = "needs the test cluster: make test"]
+async fn s12_a_config_map_that_changes_in_place_lets_the_step_begin_anew() -> anyhow::Result<()> {
+    let shop = Shop::open("s12").await?;
+    let configs = core("ConfigMap", "configmaps");
+    let config = |value: &str| json!({"data": {"GREETING": value}});
+    let mut object = config("hello");
+    object["apiVersion"] = json!("v1");
+    object["kind"] = json!("ConfigMap");
+    object["metadata"] = json!({"name": "settings"});
+    shop.create(&configs, object).await?;
+    shop.app(2).await?;
+    let read = json!([{"name": "catalog", "envFrom": [{"configMapRef": {"name": "settings"}}]}]);
+    shop.strategic(&Kinds::deployment(), "catalog", json!({"spec": {"template": {"spec": {"containers": read}}}})).await?;
+    shop.route(super::plain()).await?;
+    shop.serving().await?;
+    shop.rollout(stays_at(50)).await?;
+    shop.paused().await?;
+    shop.until("its contents are known", |status| status.configs.contains_key("settings")).await?;
+    shop.release(&[("VERSION", "v2")]).await?;
+    let before = shop.at(1, 50).await?.run.and_then(|run| run.step_started_at);
+    shop.merge(&configs, "settings", config("goodbye")).await?;
+    let after = shop.until("the step begins anew", |status| status.run.as_ref().is_some_and(|run| run.step_started_at > before)).await?;
+    assert_eq!(after.run.map(|run| (run.number, run.step)), Some((1, 1)), "no new run and no other step");
+    let told = shop.events("ConfigChanged").await?;
+    assert!(told.len() == 1 && told[0].contains("settings"), "{told:?}");
+    shop.close().await
+}

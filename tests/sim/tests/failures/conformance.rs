@@ -37,6 +37,6 @@ fn the_fake_behaves_like_a_real_one() {
         });
         wrong.extend(result.err().map(|error| format!("{error:#}")));
     }
-    println!("conformance: {} cases, {} do not hold", CASES.len(), wrong.len());
+    super::say(&format!("conformance: {} cases, {} do not hold", CASES.len(), wrong.len()));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -9,6 +9,8 @@ mod leaders;
 mod random;
 mod scenarios;
 
+use std::io::Write as _;
+
 use warmfront_sim::{scenario::Scenario, sweep::Report};
 
 /// The releases that are played again for every call.
@@ -45,9 +47,15 @@ fn thousands(number: usize) -> String {
     text
 }
 
+/// Prints a line also where the output of tests that pass is not shown.
+fn say(text: &str) {
+    // A closed standard error loses nothing but the line.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// Prints what a sweep did, and fails if it found anything.
 fn conclude(name: &str, what: &str, report: &Report) {
-    println!("{name}: {} releases, {} {what}, {} differences", report.scenarios, thousands(report.runs), report.differences.len());
+    say(&format!("{name}: {} releases, {} {what}, {} differences", report.scenarios, thousands(report.runs), report.differences.len()));
     assert!(
         report.differences.is_empty(),
         "{} differences, the first ones:\n{}",

@@ -22,6 +22,6 @@ fn random_worlds() {
         })
     });
     let found: Vec<String> = found.into_iter().flatten().collect();
-    println!("random worlds: {} played, {} broken", thousands(seeds.len()), found.len());
+    super::say(&format!("random worlds: {} played, {} broken", thousands(seeds.len()), found.len()));
     assert!(found.is_empty(), "{} broken, the first ones:\n{}", found.len(), found.iter().take(4).cloned().collect::<Vec<_>>().join("\n"));
 }

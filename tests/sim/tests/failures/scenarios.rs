@@ -11,7 +11,7 @@ fn every_scenario_holds() {
         .filter(|(_, ended)| !ended.wrong.is_empty())
         .map(|(name, ended)| format!("tests/scenarios/{name}.yaml:\n  {}", ended.wrong.join("\n  ")))
         .collect();
-    println!("scenarios: {} played, {} do not hold", all.len(), wrong.len());
+    super::say(&format!("scenarios: {} played, {} do not hold", all.len(), wrong.len()));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
