@@ -66,6 +66,9 @@ pub async fn run(context: Arc<Context>, mut queue: watches::Queue, stop: Cancell
     passes.for_each(|_| std::future::ready(())).await;
 }
 
+/// A change that the API server does not answer within this is given up and tried again; an ordinary one takes milliseconds.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A pass that takes longer than this is given up and tried again.
 pub(crate) const PASS_TIMEOUT: Duration = Duration::from_mins(1);
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::{Api, ResourceExt, api::DynamicObject, runtime::controller::Action as Requeue};
 use serde_json::json;
 
-use super::{Context, PASS_TIMEOUT, apply, error::Error, events, gather};
+use super::{Context, PASS_TIMEOUT, REQUEST_TIMEOUT, apply, error::Error, events, gather};
 use crate::{
     api::{CanaryRolloutSpec, CanaryRolloutStatus, FIELD_MANAGER},
     engine::{self, Action, Decision, Identity, observed::Deletion},
@@ -61,14 +61,14 @@ async fn pass(seen: &DynamicObject, context: &Context) -> Result<Requeue, Error>
     gather::look_closer(context, &namespace, &needs, &mut world).await;
 
     let decision = engine::decide(&id, spec.as_ref(), &status, &world, context.now());
-    let persisted = persist(context, &rollout, &stored, &decision).await;
+    let persisted = in_time(persist(context, &rollout, &stored, &decision)).await;
     let actions: Vec<&Action> = match &persisted {
         Ok(_) => decision.actions.iter().collect(),
         // An intent that could not be stored moves nothing; only a fall to 0 goes ahead.
         Err(_) => decision.actions.iter().filter(|action| matches!(action, Action::Patch { to_zero: true, .. })).collect(),
     };
     for action in &actions {
-        let done = apply::apply(context, &rollout, action).await;
+        let done = in_time(apply::apply(context, &rollout, action)).await;
         if let Some(obstacle) = done.as_ref().err().and_then(Error::obstacle) {
             context.obstacles.set(seen, Some(obstacle));
         }
@@ -82,6 +82,11 @@ async fn pass(seen: &DynamicObject, context: &Context) -> Result<Requeue, Error>
         Some(at) => Requeue::requeue(at.duration_since(now).try_into().unwrap_or_default()),
         None => Requeue::await_change(),
     })
+}
+
+/// One request that hangs must not hold a rollback for as long as a whole pass may take.
+async fn in_time<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(REQUEST_TIMEOUT, request).await.unwrap_or(Err(Error::Timeout(REQUEST_TIMEOUT)))
 }
 
 /// Stores the status if it says something new, guarded by the version that was read. Newer figures alone

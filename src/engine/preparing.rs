@@ -58,7 +58,10 @@ fn introduced(facts: &Facts<'_>, run: &Run, growing: &Growing, next: &mut Draft)
             }),
             _ if drift::undone(facts, intent, next) => {}
             _ if run.paused_for.is_some() => {}
-            waiting => shifting::give_up_unaccepted(facts, intent, &waiting.err().unwrap_or_default(), next),
+            waiting => {
+                let waiting = waiting.err().unwrap_or_else(|| "the new version's entry to stand in the route".to_owned());
+                shifting::give_up_unaccepted(facts, intent, &waiting, next);
+            }
         }
         return false;
     }
