@@ -20,7 +20,7 @@ use kube::{
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::shelf::{Keys, Shelf};
+use super::shelf::{Keys, Shelf, Snapshot};
 use crate::{api, engine::action::Kind};
 
 /// The kinds that are watched.
@@ -98,17 +98,17 @@ impl Cache {
     }
 
     /// The newest copy.
-    pub fn get(&self, namespace: Option<&str>, name: &str) -> Option<Arc<DynamicObject>> {
+    pub fn get(&self, namespace: Option<&str>, name: &str) -> Option<Arc<Snapshot>> {
         lock(&self.shelf).get(namespace.unwrap_or_default(), name)
     }
 
     /// The newest copies of all objects of a namespace that are about `key`.
-    pub fn about(&self, namespace: &str, key: &str) -> Vec<Arc<DynamicObject>> {
+    pub fn about(&self, namespace: &str, key: &str) -> Vec<Arc<Snapshot>> {
         lock(&self.shelf).about(namespace, key)
     }
 
     /// The newest copies of all objects.
-    pub fn all(&self) -> Vec<Arc<DynamicObject>> {
+    pub fn all(&self) -> Vec<Arc<Snapshot>> {
         lock(&self.shelf).all()
     }
 
@@ -124,7 +124,7 @@ impl Cache {
     }
 
     /// Takes in what the watch tells; returns the objects that it concerns.
-    pub fn follow(&self, event: Event<DynamicObject>) -> Vec<Arc<DynamicObject>> {
+    pub fn follow(&self, event: Event<DynamicObject>) -> Vec<Arc<Snapshot>> {
         let listed = matches!(event, Event::InitDone);
         if self.resource == Kinds::rollout() {
             lock(&self.names).apply_watcher_event(&name_only(&event));

@@ -1,6 +1,9 @@
 //! One look at the world for one rollout: from the caches alone, plus what the engine asks for.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use kube::{
@@ -12,6 +15,7 @@ use serde_json::Value;
 use super::{
     Context,
     keys::{self, named_routes},
+    shelf::Snapshot,
 };
 use crate::{
     api::{
@@ -36,12 +40,6 @@ use crate::{
 /// A look-up that only adds to a message is given up after this time: no decision waits for it.
 const LOOK_UP: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// The object as the API server wrote it.
-pub(super) fn value(object: &DynamicObject) -> Value {
-    // Metadata and data of a dynamic object always serialise; if not, nothing in it is believed.
-    serde_json::to_value(object).unwrap_or_default()
-}
-
 /// Everything that the watches know about one rollout.
 pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Observed {
     let mut seen = Observed {
@@ -62,23 +60,24 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
         .deployments
         .get(in_namespace, &plan.deployment)
         .filter(|object| object.metadata.deletion_timestamp.is_none())
-        .map(|object| Deployment::read(&value(&object)));
+        .map(|object| Deployment::read(object.value()));
     seen.replica_sets = replica_sets(context, rollout, seen.deployment.as_ref());
     let scalers = caches.autoscalers.about(&namespace, &keys::deployment(&plan.deployment));
-    seen.autoscalers = scalers.iter().filter_map(|scaler| Autoscaler::read(&value(scaler))).collect();
+    seen.autoscalers = scalers.iter().filter_map(|scaler| Autoscaler::read(scaler.value())).collect();
     let configs = seen.deployment.as_ref().map(|deployment| config_maps(&deployment.template)).unwrap_or_default();
     let version = |name: &String| caches.config_maps.get(in_namespace, name).and_then(|config| config.resource_version());
     seen.configs = configs.iter().filter_map(|name| Some((name.clone(), version(name)?))).collect();
     let names = [&plan.service, &plan.canary_service].into_iter().chain(&plan.also_narrow);
     for name in names {
         if let Some(service) = caches.services.get(in_namespace, name).filter(|object| object.metadata.deletion_timestamp.is_none()) {
-            seen.services.insert(name.clone(), Service::read(&value(&service)));
+            seen.services.insert(name.clone(), Service::read(service.value()));
         }
         seen.endpoints.insert(name.clone(), endpoints(context, &namespace, name));
     }
     // Something of ours may still stand in routes that the plan named before.
     let left = status.originals.routes.keys().filter_map(|key| RouteId::from_key(key));
-    for id in plan.routes.iter().map(RouteId::from).chain(left) {
+    let routes: BTreeSet<RouteId> = plan.routes.iter().map(RouteId::from).chain(left).collect();
+    for id in routes {
         let route = look_at_route(context, &namespace, &plan, &id);
         seen.routes.insert(id, route);
     }
@@ -123,7 +122,7 @@ fn deletion(rollout: &DynamicObject) -> Deletion {
 }
 
 /// Rollouts of the namespace that are about the same thing and were there first.
-fn elders(context: &Context, rollout: &DynamicObject, key: &str) -> Vec<Arc<DynamicObject>> {
+fn elders(context: &Context, rollout: &DynamicObject, key: &str) -> Vec<Arc<Snapshot>> {
     let age = |object: &DynamicObject| (object.creation_timestamp(), object.name_any());
     let mut rivals = context.caches.rollouts.about(&rollout.namespace().unwrap_or_default(), key);
     rivals.retain(|other| age(other) < age(rollout));
@@ -143,7 +142,7 @@ fn route_elder(context: &Context, rollout: &DynamicObject, plan: &Plan) -> Optio
         for other in elders(context, rollout, &keys::route(&id.key())).iter().filter(|other| names(other)) {
             let spec = other.data.get("spec").and_then(|spec| serde_json::from_value::<CanaryRolloutSpec>(spec.clone()).ok());
             let Some(theirs) = spec.and_then(|spec| Plan::try_from(&spec).ok()) else { continue };
-            let live = context.caches.of(id.kind.into()).get(Some(&namespace), &id.name).map(|route| value(&route));
+            let live = context.caches.of(id.kind.into()).get(Some(&namespace), &id.name).map(|route| route.value().clone());
             let target = |plan: &Plan| Target::of(plan, &id, ports(context, &namespace, &plan.service));
             if gateway_api::overlap(live.as_ref(), &target(plan), &target(&theirs)) {
                 return Some((other.name_any(), id));
@@ -155,7 +154,7 @@ fn route_elder(context: &Context, rollout: &DynamicObject, plan: &Plan) -> Optio
 
 /// Numbers of a Service's ports, as far as they are known.
 fn ports(context: &Context, namespace: &str, service: &str) -> Vec<u64> {
-    context.caches.services.get(Some(namespace), service).map(|service| Service::read(&value(&service)).port_numbers()).unwrap_or_default()
+    context.caches.services.get(Some(namespace), service).map(|service| Service::read(service.value()).port_numbers()).unwrap_or_default()
 }
 
 fn replica_sets(context: &Context, rollout: &DynamicObject, deployment: Option<&Deployment>) -> Vec<ReplicaSet> {
@@ -168,7 +167,7 @@ fn replica_sets(context: &Context, rollout: &DynamicObject, deployment: Option<&
         let orphans = about(keys::ORPHAN).into_iter().filter(|set| answers(set));
         found.extend(about(&keys::owned_by(&deployment.uid)).into_iter().chain(orphans).map(|set| (set.name_any(), set)));
     }
-    found.values().map(|set| ReplicaSet::read(&value(set))).collect()
+    found.values().map(|set| ReplicaSet::read(set.value())).collect()
 }
 
 fn endpoints(context: &Context, namespace: &str, service: &str) -> Vec<Endpoint> {
@@ -188,7 +187,7 @@ fn other_services(context: &Context, namespace: &str, plan: &Plan, deployment: O
     let selects = |service: &Service| !service.selector.is_empty() && service.selector.iter().all(|(key, value)| labels[key] == **value);
     let known = |name: &str| name == plan.service || name == plan.canary_service || plan.also_narrow.iter().any(|other| other == name);
     let services = context.caches.services.about(namespace, keys::ANY);
-    let services = services.iter().filter(|service| !known(&service.name_any())).map(|service| Service::read(&value(service)));
+    let services = services.iter().filter(|service| !known(&service.name_any())).map(|service| Service::read(service.value()));
     services.filter(selects).map(|service| service.name).collect()
 }
 
@@ -201,23 +200,24 @@ fn look_at_route(context: &Context, namespace: &str, plan: &Plan, id: &RouteId) 
         return RouteSeen::Missing;
     };
     let target = Target::of(plan, id, ports(context, namespace, &plan.service));
-    let live = value(&object);
-    let state = match gateway_api::read(&live, &target) {
+    let live = object.value();
+    let state = match gateway_api::read(live, &target) {
         Ok(state) => state,
         Err(error) => return RouteSeen::Unusable(error),
     };
     let gateways = context.caches.gateways.all();
-    let gateways = gateways.iter().map(|gateway| (format!("{}/{}", gateway.namespace().unwrap_or_default(), gateway.name_any()), value(gateway))).collect();
+    let gateways =
+        gateways.iter().map(|gateway| (format!("{}/{}", gateway.namespace().unwrap_or_default(), gateway.name_any()), gateway.value().clone())).collect();
     let classes = context.caches.gateway_classes.all();
-    let classes = classes.iter().map(|class| (class.name_any(), value(class))).collect();
+    let classes = classes.iter().map(|class| (class.name_any(), class.value().clone())).collect();
     RouteSeen::Found(Box::new(Route {
         generation: object.metadata.generation.unwrap_or_default(),
-        acceptance: gateway_api::acceptance(&live, &gateways, &classes),
-        written_at: gateway_api::written_at(&live, FIELD_MANAGER),
-        other_manager: gateway_api::newest_other_manager(&live, FIELD_MANAGER),
+        acceptance: gateway_api::acceptance(live, &gateways, &classes),
+        written_at: gateway_api::written_at(live, FIELD_MANAGER),
+        other_manager: gateway_api::newest_other_manager(live, FIELD_MANAGER),
         target,
         state,
-        live,
+        live: live.clone(),
     }))
 }
 

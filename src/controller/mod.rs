@@ -107,9 +107,9 @@ async fn catch_up(context: &Context) -> kube::Result<()> {
 fn first(context: &Context) -> impl Stream<Item = Result<ReconcileRequest<DynamicObject>, Infallible>> + use<> {
     let rollouts = context.caches.rollouts.all();
     let spread = SPREAD.saturating_mul(u32::try_from(rollouts.len()).unwrap_or(u32::MAX)).min(LONGEST_SPREAD);
-    let request = |rollout: Arc<DynamicObject>| async move {
+    let request = |rollout: Arc<shelf::Snapshot>| async move {
         sleep(spread.mul_f64(fastrand::f64())).await;
-        Ok(ReconcileRequest::from(ObjectRef::from_obj_with(&*rollout, caches::Kinds::rollout())))
+        Ok(ReconcileRequest::from(ObjectRef::from_obj_with(&**rollout, caches::Kinds::rollout())))
     };
     rollouts.into_iter().map(request).collect::<FuturesUnordered<_>>()
 }

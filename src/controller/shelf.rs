@@ -2,10 +2,12 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    sync::Arc,
+    ops::Deref,
+    sync::{Arc, OnceLock},
 };
 
 use kube::{ResourceExt, api::DynamicObject, runtime::watcher::Event};
+use serde_json::Value;
 
 /// What an object is about, such as the Service of an EndpointSlice; it is found by each of these within its namespace.
 pub type Keys = fn(&DynamicObject) -> Vec<String>;
@@ -22,10 +24,38 @@ fn place(object: &DynamicObject) -> Place {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
+/// A copy of an object, which does not change.
+pub struct Snapshot {
+    object: DynamicObject,
+    whole: OnceLock<Value>,
+}
+
+impl Snapshot {
+    /// The object as the API server wrote it; put together once, however often it is looked at.
+    pub fn value(&self) -> &Value {
+        // Metadata and data of a dynamic object always serialise; if not, nothing in it is believed.
+        self.whole.get_or_init(|| serde_json::to_value(&self.object).unwrap_or_default())
+    }
+}
+
+impl From<DynamicObject> for Snapshot {
+    fn from(object: DynamicObject) -> Self {
+        Self { object, whole: OnceLock::new() }
+    }
+}
+
+impl Deref for Snapshot {
+    type Target = DynamicObject;
+
+    fn deref(&self) -> &DynamicObject {
+        &self.object
+    }
+}
+
 /// Objects of one kind.
 pub struct Shelf {
     keys: Keys,
-    objects: HashMap<Place, Arc<DynamicObject>>,
+    objects: HashMap<Place, Arc<Snapshot>>,
     by_key: HashMap<Place, BTreeSet<String>>,
     /// What a list that is coming in has named so far, and its newest version.
     listing: (HashSet<Place>, u64),
@@ -40,18 +70,18 @@ impl Shelf {
     }
 
     /// The object of this name.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<Snapshot>> {
         self.objects.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
     /// Objects of a namespace that are about `key`, by name.
-    pub fn about(&self, namespace: &str, key: &str) -> Vec<Arc<DynamicObject>> {
+    pub fn about(&self, namespace: &str, key: &str) -> Vec<Arc<Snapshot>> {
         let names = self.by_key.get(&(namespace.to_owned(), key.to_owned()));
         names.into_iter().flatten().filter_map(|name| self.get(namespace, name)).collect()
     }
 
     /// Every object, by namespace and name.
-    pub fn all(&self) -> Vec<Arc<DynamicObject>> {
+    pub fn all(&self) -> Vec<Arc<Snapshot>> {
         let mut all: Vec<_> = self.objects.iter().collect();
         all.sort_by_key(|(place, _)| *place);
         all.into_iter().map(|(_, object)| object.clone()).collect()
@@ -74,7 +104,7 @@ impl Shelf {
         for key in (self.keys)(&object) {
             self.by_key.entry((place.0.clone(), key)).or_default().insert(place.1.clone());
         }
-        self.objects.insert(place, Arc::new(object));
+        self.objects.insert(place, Arc::new(Snapshot::from(object)));
     }
 
     /// Puts in what a write returned, unless the watch is past it: an answer that comes after the watch
@@ -92,7 +122,7 @@ impl Shelf {
         }
     }
 
-    fn remove(&mut self, place: &Place) -> Option<Arc<DynamicObject>> {
+    fn remove(&mut self, place: &Place) -> Option<Arc<Snapshot>> {
         let old = self.objects.remove(place)?;
         for key in (self.keys)(&old) {
             let key = (place.0.clone(), key);
@@ -107,7 +137,7 @@ impl Shelf {
     }
 
     /// Takes in what a watch tells. Returns the objects that it concerns; those that went unseen while the watch was broken, too.
-    pub fn follow(&mut self, event: Event<DynamicObject>) -> Vec<Arc<DynamicObject>> {
+    pub fn follow(&mut self, event: Event<DynamicObject>) -> Vec<Arc<Snapshot>> {
         if let Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) = &event {
             self.newest = self.newest.max(version(object));
         }
@@ -120,25 +150,25 @@ impl Shelf {
                 self.listing.0.insert(place(&object));
                 self.listing.1 = self.listing.1.max(version(&object));
                 self.put(object.clone());
-                vec![Arc::new(object)]
+                vec![Arc::new(Snapshot::from(object))]
             }
             Event::InitDone => {
                 let (listed, newest) = std::mem::take(&mut self.listing);
                 // What we wrote after the list was taken is newer than anything in it.
-                let gone = |(place, object): &(&Place, &Arc<DynamicObject>)| !listed.contains(*place) && version(object) <= newest;
+                let gone = |(place, object): &(&Place, &Arc<Snapshot>)| !listed.contains(*place) && version(object) <= newest;
                 let gone: Vec<Place> = self.objects.iter().filter(gone).map(|(place, _)| place.clone()).collect();
                 gone.iter().filter_map(|place| self.remove(place)).collect()
             }
             Event::Apply(object) => {
                 self.put(object.clone());
-                vec![Arc::new(object)]
+                vec![Arc::new(Snapshot::from(object))]
             }
             Event::Delete(object) => {
                 let place = place(&object);
                 if self.objects.get(&place).is_some_and(|kept| version(kept) <= version(&object) || kept.uid() == object.uid()) {
                     self.remove(&place);
                 }
-                vec![Arc::new(object)]
+                vec![Arc::new(Snapshot::from(object))]
             }
         }
     }
