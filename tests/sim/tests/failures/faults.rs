@@ -19,6 +19,6 @@ const FAULTS: [Fault; 9] = [
 /// Of all combinations the ordinary test plays every so-manieth; `make soak` plays all.
 #[test]
 fn fault_sweep() {
-    let report = sweep(&releases(), &FAULTS, from_environment("WARMFRONT_FAULT_STRIDE", 41));
+    let report = sweep(&releases(), &FAULTS, from_environment("WARMFRONT_FAULT_STRIDE", 61));
     conclude("fault sweep", "faults", &report);
 }

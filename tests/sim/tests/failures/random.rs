@@ -10,7 +10,7 @@ use super::{from_environment, thousands};
 #[test]
 fn random_worlds() {
     let first = from_environment("WARMFRONT_FIRST_SEED", 0);
-    let number = from_environment("WARMFRONT_WORLDS", 120);
+    let number = from_environment("WARMFRONT_WORLDS", 100);
     let seeds: Vec<u64> = (first..first + number).map(|seed| seed as u64).collect();
     let found = in_parallel(&seeds, |seed| {
         let scenario = scenario(*seed);
