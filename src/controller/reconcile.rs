@@ -99,7 +99,7 @@ async fn persist(context: &Context, rollout: &DynamicObject, before: &CanaryRoll
             return Ok(None);
         }
         let due = context.drafts.stored_at(rollout, now) + engine::FRESH_FOR;
-        if now < due && engine::is_active(&decision.status) && !engine::must_be_stored(before, &decision.status) {
+        if now < due && !engine::must_be_stored(before, &decision.status) {
             context.drafts.keep(rollout, decision.status.clone(), now);
             return Ok(Some(due));
         }

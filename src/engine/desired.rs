@@ -131,7 +131,9 @@ fn releasing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploym
     // A Service that traffic reaches, or did a moment ago, is never pointed at other pods.
     let current = facts.seen.services.get(&facts.plan.canary_service).and_then(|service| service.hash());
     let quiet = facts.entry_gone() || (facts.weight_confirmed(Percent::ZERO).is_ok() && facts.now >= run.started_at + facts.plan.settle.signed());
-    let repoint = current == Some(run.revision.as_str()) || quiet;
+    // One that does not exist, and that no route names, nobody can reach: it was removed only after that was confirmed.
+    let unknown = !facts.seen.services.contains_key(&facts.plan.canary_service) && facts.readable_routes().all(|(_, route)| route.state.entry_gone());
+    let repoint = current == Some(run.revision.as_str()) || quiet || unknown;
     let introduced = run.intent.is_some() || run.entered_at.is_some();
     Desired {
         pause: Some(true),

@@ -7,15 +7,18 @@ use jiff::SignedDuration;
 
 use crate::api::{
     CanaryRolloutStatus,
-    status::{Figures, JudgeMemory},
+    status::{Figures, JudgeMemory, Phase},
 };
 
-/// While a release runs, what `kubectl get` shows is at most this old.
+/// While a step is judged, what `kubectl get` shows is at most this old.
 pub const FRESH_FOR: SignedDuration = SignedDuration::from_secs(30);
 
-/// Whether `next` says more than newer figures: a transition, which must not be lost.
+/// Whether `next` says more than newer figures: a transition, which must not be lost. While no step is
+/// judged nothing changes with every tick, and what keeps pods or a route waiting is shown at once.
 pub fn must_be_stored(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
-    lasting(stored) != lasting(next)
+    let waiting = next.run.as_ref().is_none_or(|run| run.intent.is_some() || run.growing.is_some());
+    let judged = matches!(next.phase, Phase::Shifting | Phase::Baking) && !waiting;
+    !judged || lasting(stored) != lasting(next)
 }
 
 /// The status without what every tick changes.

@@ -202,7 +202,7 @@ async fn s40_a_grpc_route_moves_and_is_put_back() -> anyhow::Result<()> {
     let shop = Shop::open("s40-grpc").await?;
     shop.app(4).await?;
     shop.route(plain()).await?;
-    let calls = json!([{"matches": [{"method": {"service": "shop.Catalog"}}], "backendRefs": [{"name": "catalog", "port": 80}]}]);
+    let calls = json!([{"matches": [{"method": {"service": "shop.Catalog", "method": "List"}}], "backendRefs": [{"name": "catalog", "port": 80}]}]);
     shop.route_named(&Kinds::grpc_route(), "calls", &format!("grpc.{}", shop.host()), calls).await?;
     shop.serving().await?;
     let found = shop.spec(&Kinds::grpc_route(), "calls").await?;
