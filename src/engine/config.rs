@@ -44,7 +44,7 @@ pub(super) fn note(facts: &Facts<'_>, next: &mut Draft) {
             ),
         );
         if matches!(next.status.phase, Phase::Shifting | Phase::Baking) && next.status.run.as_ref().is_some_and(|run| run.intent.is_none()) {
-            next.change(|run| run.step_started_at = Some(facts.now));
+            next.change(|run| run.step_started_at = run.step_started_at.max(Some(facts.now)));
             next.forget_evidence(facts);
         }
     }

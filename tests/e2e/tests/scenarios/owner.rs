@@ -175,7 +175,10 @@ async fn s12_a_config_map_that_changes_in_place_lets_the_step_begin_anew() -> an
     shop.paused().await?;
     shop.until("its contents are known", |status| status.configs.contains_key("settings")).await?;
     shop.release(&[("VERSION", "v2")]).await?;
-    let before = shop.at(1, 50).await?.run.and_then(|run| run.step_started_at);
+    shop.at(1, 50).await?;
+    // Nobody asks for anything here, which the first tick finds.
+    let judged = shop.until("the first tick", |status| status.run.as_ref().is_some_and(|run| run.no_data_since.is_some())).await?;
+    let before = judged.run.and_then(|run| run.step_started_at);
     shop.merge(&configs, "settings", config("goodbye")).await?;
     let after = shop.until("the step begins anew", |status| status.run.as_ref().is_some_and(|run| run.step_started_at > before)).await?;
     assert_eq!(after.run.map(|run| (run.number, run.step)), Some((1, 1)), "no new run and no other step");
