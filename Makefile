@@ -6,7 +6,7 @@ CACHE := $(or $(WARMFRONT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmfron
 export PATH := $(CACHE)/tools/bin:$(PATH)
 SCRIPTS := .ci/run $(shell grep -lE '^\#!.*bash' tests/cluster/* tests/bench/* 2>/dev/null)
 
-.PHONY: help test lint unit generate release bench cluster cluster-down demo demo-down rust
+.PHONY: help test lint unit soak scenario generate release bench cluster cluster-down demo demo-down rust
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,13 @@ lint: rust ## Check format, lints, dependencies and scripts
 
 unit: rust ## Run the tests that need no cluster
 	cargo test --workspace --locked
+
+soak: rust ## Play every failure of the simulation, and thousands of random worlds (an hour)
+	WARMFRONT_CRASH_STRIDE=1 WARMFRONT_FAULT_STRIDE=1 WARMFRONT_LEADER_SEEDS=100 WARMFRONT_WORLDS=$(or $(WORLDS),5000) \
+	  cargo test --locked -p warmfront-sim -- --nocapture
+
+scenario: rust ## Play one scenario: make scenario FILE=tests/scenarios/04-promoted.yaml
+	@cargo run --locked -q -p warmfront-sim --bin scenario -- $(FILE) $(WITH)
 
 generate: rust ## Write the generated files (CRDs, RBAC)
 	UPDATE=1 cargo test --locked --test generated

@@ -14,7 +14,10 @@ fn main() -> anyhow::Result<()> {
             let provider = rustls::crypto::aws_lc_rs::default_provider();
             provider.install_default().map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("starting the async runtime")?;
-            runtime.block_on(runtime::run(args))
+            let ended = runtime.block_on(runtime::run(args));
+            // Whatever still runs ends with the process: nothing may be waited for when the lease is lost.
+            runtime.shutdown_background();
+            ended
         }
         Command::Crd => {
             for (_, text) in generate::crds().context("writing the CustomResourceDefinitions")? {
@@ -22,8 +25,8 @@ fn main() -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Command::Rbac => {
-            print!("{}", generate::rbac());
+        Command::Rbac { own_namespace } => {
+            print!("{}", if own_namespace { generate::namespace_rbac() } else { generate::rbac() });
             Ok(())
         }
     }

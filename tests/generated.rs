@@ -28,4 +28,5 @@ fn definitions_are_fresh() {
 fn rules_are_fresh() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     same_or_written(&root.join("charts/warmfront/files/rbac.yaml"), &generate::rbac());
+    same_or_written(&root.join("charts/warmfront/files/rbac-namespace.yaml"), &generate::namespace_rbac());
 }

@@ -47,6 +47,8 @@ pub struct RolloutActionSpec {
 pub enum Verb {
     /// End what holds at this step: a person's pause, the hold, the approval.
     Promote,
+    /// Drop the remaining steps: after the next pass everything goes to the new version, then it bakes.
+    PromoteFully,
     /// Hold the weight; go on judging.
     Pause,
     /// End a person's pause.

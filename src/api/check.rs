@@ -36,10 +36,30 @@ pub struct Check {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 20))]
     pub breaches: Option<i32>,
+    /// What a broken limit does. Default `Rollback`.
+    #[serde(default, skip_serializing_if = "OnBreach::is_default")]
+    pub on_breach: OnBreach,
     /// How many values of a query are looked back on. Default 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 20))]
     pub of: Option<i32>,
+}
+
+/// What a broken limit does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum OnBreach {
+    /// All traffic goes back.
+    #[default]
+    Rollback,
+    /// The release is held until a person lets it go on, or takes it back.
+    Pause,
+}
+
+impl OnBreach {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Limit on the share of failing requests.

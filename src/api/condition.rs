@@ -45,6 +45,16 @@ pub enum Refusal {
     MetricSourceNotFound,
     /// An elder rollout has the same Deployment.
     TargetConflict,
+    /// Another manager holds `spec.paused: false` of the Deployment.
+    PauseContested,
+    /// The installed definition lacks fields that this controller writes.
+    CRDOutdated,
+    /// The API server does not let the controller do what it must.
+    NotPermitted,
+    /// An elder rollout sets the weights of the same rule of a route.
+    RouteConflict,
+    /// What is asked goes beyond what the route can express.
+    UnsupportedFeature,
 }
 
 /// Sets one condition; its transition time changes only with its status.

@@ -34,6 +34,10 @@ impl Duration {
     pub const fn from_mins(minutes: u64) -> Self {
         Self::from_secs(minutes.saturating_mul(60))
     }
+    /// Whether it is no time at all.
+    pub fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
     /// Whole milliseconds.
     pub const fn as_millis(self) -> u64 {
         self.0

@@ -2,8 +2,9 @@
 
 use super::{
     CanaryRolloutSpec, Duration, Percent,
-    check::{Check, Quantile},
+    check::{Check, OnBreach, Quantile},
     rollout::{Ramp, Step},
+    traffic::{RouteRef, Tester},
 };
 
 /// What the engine works with: nothing in it can be missing or contradictory.
@@ -17,8 +18,10 @@ pub struct Plan {
     pub canary_service: String,
     /// Other Services that must not see the new version.
     pub also_narrow: Vec<String>,
-    /// HTTPRoutes whose weights are set.
-    pub routes: Vec<String>,
+    /// Routes whose weights are set, each named once.
+    pub routes: Vec<RouteRef>,
+    /// Headers whose bearers reach the new version first.
+    pub testers: Vec<Tester>,
     /// Wait after the router's confirmation before samples count.
     pub settle: Duration,
     /// At least one; rising; the last is 100%.
@@ -54,6 +57,11 @@ pub struct PlannedStep {
     pub approval: bool,
 }
 
+/// Number of a step by its index in the plan: they count from 1, and 0 is before the first.
+pub fn step_number(index: Option<usize>) -> i32 {
+    index.map_or(0, |index| i32::try_from(index + 1).unwrap_or(i32::MAX))
+}
+
 /// One check with its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedCheck {
@@ -61,6 +69,8 @@ pub struct PlannedCheck {
     pub name: String,
     /// What is measured, and the limit.
     pub kind: CheckKind,
+    /// What a broken limit does.
+    pub on_breach: OnBreach,
 }
 
 /// What is measured, and the limit.
@@ -110,6 +120,8 @@ const DEFAULT_DEADLINE: Duration = Duration::from_mins(10);
 const DEFAULT_SETTLE: Duration = Duration::from_secs(2);
 /// Without a stated TTL the entries of most caches have turned over in an hour.
 const DEFAULT_BAKE: Duration = Duration::from_mins(60);
+/// Stands for all rules of a route.
+pub const ALL_RULES: &str = "*";
 /// Longest name of a Service.
 const MAX_SERVICE_NAME: usize = 63;
 
@@ -134,7 +146,8 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
             service,
             canary_service,
             also_narrow: spec.traffic.also_narrow.clone(),
-            routes: spec.traffic.gateway_api.routes.iter().map(|route| route.name.clone()).collect(),
+            routes: routes(&spec.traffic.gateway_api.routes)?,
+            testers: testers(&spec.traffic.testers)?,
             settle: spec.traffic.settle.unwrap_or(DEFAULT_SETTLE),
             steps: steps(spec)?,
             bake: spec.bake.unwrap_or(DEFAULT_BAKE),
@@ -148,6 +161,28 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
             paused: spec.paused,
         })
     }
+}
+
+fn routes(routes: &[RouteRef]) -> Result<Vec<RouteRef>, InvalidSpec> {
+    for (index, route) in routes.iter().enumerate() {
+        let field = format!("spec.traffic.gatewayAPI.routes[{index}]");
+        if routes[..index].iter().any(|other| other.kind == route.kind && other.name == route.name) {
+            return Err(InvalidSpec(format!("{field}: {} {} is named already: list all its rules there", route.kind, route.name)));
+        }
+        if route.rules.len() > 1 && route.rules.iter().any(|rule| rule == ALL_RULES) {
+            return Err(InvalidSpec(format!("{field}.rules: `*` stands for all rules: name no others beside it")));
+        }
+    }
+    Ok(routes.to_vec())
+}
+
+fn testers(testers: &[Tester]) -> Result<Vec<Tester>, InvalidSpec> {
+    for (index, tester) in testers.iter().enumerate() {
+        if testers[..index].iter().any(|other| other.header.eq_ignore_ascii_case(&tester.header)) {
+            return Err(InvalidSpec(format!("spec.traffic.testers[{index}]: header {} is named already: each tester needs one of its own", tester.header)));
+        }
+    }
+    Ok(testers.to_vec())
 }
 
 fn steps(spec: &CanaryRolloutSpec) -> Result<Vec<PlannedStep>, InvalidSpec> {
@@ -208,7 +243,7 @@ fn checks(spec: &CanaryRolloutSpec) -> Result<Vec<PlannedCheck>, InvalidSpec> {
         if checks.iter().any(|other| other.name == name) {
             return Err(InvalidSpec(format!("spec.checks[{index}]: a check named {name} stands above already: give this one another name")));
         }
-        checks.push(PlannedCheck { name, kind });
+        checks.push(PlannedCheck { name, kind, on_breach: check.on_breach });
     }
     Ok(checks)
 }

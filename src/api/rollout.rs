@@ -40,7 +40,8 @@ use super::{CanaryRolloutStatus, Duration, Percent, check::Check, traffic::Traff
         "name at least one check, or say `unjudged: true` and no checks: then every step passes unseen")
 )]
 pub struct CanaryRolloutSpec {
-    /// What is released.
+    /// What is released. Cannot be changed.
+    #[x_kube(validation = ("self == oldSelf", "the workload cannot be changed: delete this CanaryRollout, which gives everything back, and create another one"))]
     pub workload: Workload,
     /// How traffic is moved.
     pub traffic: Traffic,

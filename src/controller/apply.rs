@@ -29,6 +29,7 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, action: &Action) 
         Action::DropFinalizer => {
             let finalizers = rollout.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
             context.told.forget(&rollout.uid().unwrap_or_default());
+            context.drafts.forget(&rollout.uid().unwrap_or_default());
             finalizer(context, rollout, finalizers, "dropping the finalizer").await
         }
         Action::Create { kind, object } => {
@@ -67,7 +68,6 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, action: &Action) 
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 Err(source) => return Err(refused(source, what)),
             }
-            cache.deleted(&namespace, name);
             Ok(())
         }
         Action::Answer { name, phase, reason, message } => {
@@ -87,7 +87,6 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, action: &Action) 
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 Err(source) => return Err(refused(source, what)),
             }
-            caches.actions.deleted(&namespace, name);
             Ok(())
         }
     }

@@ -4,15 +4,23 @@
 //! would take his own write for somebody else's, so the answer of every write is kept until the
 //! watch has caught up.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use kube::{
-    Resource, ResourceExt,
-    api::{ApiResource, DynamicObject, GroupVersionKind},
-    runtime::reflector::{ObjectRef, Store},
+    Resource,
+    api::{ApiResource, DynamicObject, GroupVersionKind, ObjectMeta},
+    runtime::{
+        reflector::{Store, store},
+        watcher::Event,
+    },
 };
+use serde_json::Value;
 use tokio::sync::watch;
 
+use super::shelf::{Keys, Shelf, Snapshot};
 use crate::{api, engine::action::Kind};
 
 /// The kinds that are watched.
@@ -39,31 +47,49 @@ kinds! {
     replica_set: "apps", "v1", "ReplicaSet", "replicasets";
     service: "", "v1", "Service", "services";
     endpoint_slice: "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices";
+    autoscaler: "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers";
+    config_map: "", "v1", "ConfigMap", "configmaps";
     http_route: "gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes";
+    grpc_route: "gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes";
     gateway: "gateway.networking.k8s.io", "v1", "Gateway", "gateways";
     gateway_class: "gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses";
 }
 
-/// One kind of object, as fresh as it is known here.
+/// One kind of object, as fresh as it is known here: what the watch has seen, or what a write of ours has returned since.
 pub struct Cache {
     resource: ApiResource,
-    store: Store<DynamicObject>,
-    written: std::sync::Mutex<HashMap<ObjectRef<DynamicObject>, Arc<DynamicObject>>>,
+    shelf: Mutex<Shelf>,
+    /// kube's scheduler of passes looks objects up in a store of its own; ours are there by name only.
+    names: Mutex<store::Writer<DynamicObject>>,
+    in_sync: watch::Sender<bool>,
+    installed: AtomicBool,
 }
 
-fn version(object: &DynamicObject) -> u64 {
-    object.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic of another pass leaves at worst a copy that the watch replaces.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Cache {
-    /// Over what a watch fills.
-    pub fn new(resource: ApiResource, store: Store<DynamicObject>) -> Self {
-        Self { resource, store, written: std::sync::Mutex::default() }
+    /// Empty, of a kind whose objects are found by `keys`.
+    pub fn new(resource: ApiResource, keys: Keys) -> Self {
+        let names = Mutex::new(store::Writer::new(resource.clone()));
+        Self { resource, shelf: Mutex::new(Shelf::new(keys)), names, in_sync: watch::channel(false).0, installed: AtomicBool::new(true) }
     }
 
-    /// The watch's own store.
-    pub fn store(&self) -> Store<DynamicObject> {
-        self.store.clone()
+    /// Whether the cluster has the kind, so that what is not here does not exist.
+    pub fn is_installed(&self) -> bool {
+        self.installed.load(Ordering::Acquire)
+    }
+
+    /// The cluster has the kind, or lacks it.
+    pub fn set_installed(&self, installed: bool) {
+        self.installed.store(installed, Ordering::Release);
+    }
+
+    /// Names of what is there, for kube's scheduler.
+    pub fn names(&self) -> Store<DynamicObject> {
+        lock(&self.names).as_reader()
     }
 
     /// The kind.
@@ -71,57 +97,69 @@ impl Cache {
         &self.resource
     }
 
-    fn written(&self) -> std::sync::MutexGuard<'_, HashMap<ObjectRef<DynamicObject>, Arc<DynamicObject>>> {
-        // A panic of another pass leaves at worst an entry that the watch replaces.
-        self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
     /// The newest copy.
-    pub fn get(&self, namespace: Option<&str>, name: &str) -> Option<Arc<DynamicObject>> {
-        let mut key = ObjectRef::new_with(name, self.resource.clone());
-        key.namespace = namespace.map(str::to_owned);
-        let seen = self.store.get(&key);
-        let written = self.written().get(&key).cloned();
-        match (seen, written) {
-            (Some(seen), Some(written)) => Some(if version(&written) > version(&seen) { written } else { seen }),
-            (seen, written) => seen.or(written),
-        }
+    pub fn get(&self, namespace: Option<&str>, name: &str) -> Option<Arc<Snapshot>> {
+        lock(&self.shelf).get(namespace.unwrap_or_default(), name)
     }
 
-    /// The newest copies of all objects that `wanted` selects.
-    pub fn select(&self, wanted: impl Fn(&DynamicObject) -> bool) -> Vec<Arc<DynamicObject>> {
-        let mut found: HashMap<ObjectRef<DynamicObject>, Arc<DynamicObject>> =
-            self.store.state().into_iter().map(|object| (ObjectRef::from_obj_with(&*object, self.resource.clone()), object)).collect();
-        for (key, object) in self.written().iter() {
-            if found.get(key).is_none_or(|seen| version(seen) < version(object)) {
-                found.insert(key.clone(), object.clone());
-            }
-        }
-        let mut found: Vec<_> = found.into_values().filter(|object| wanted(object)).collect();
-        found.sort_by_key(|object| object.name_any());
-        found
+    /// The newest copies of all objects of a namespace that are about `key`.
+    pub fn about(&self, namespace: &str, key: &str) -> Vec<Arc<Snapshot>> {
+        lock(&self.shelf).about(namespace, key)
     }
 
-    /// Remembers what a write of ours returned.
+    /// The newest copies of all objects.
+    pub fn all(&self) -> Vec<Arc<Snapshot>> {
+        lock(&self.shelf).all()
+    }
+
+    /// Remembers what a write of ours returned, unless the watch is past it: an answer that comes after
+    /// the watch has told of the object's deletion would stay for ever.
     pub fn wrote(&self, object: DynamicObject) {
-        let key = ObjectRef::from_obj_with(&object, self.resource.clone());
-        self.written().insert(key, Arc::new(object));
+        lock(&self.shelf).wrote(object);
     }
 
-    /// The watch has seen this copy, or its deletion.
-    pub fn caught_up(&self, object: &DynamicObject) {
-        let key = ObjectRef::from_obj_with(object, self.resource.clone());
-        let mut written = self.written();
-        if written.get(&key).is_some_and(|kept| version(kept) <= version(object)) {
-            written.remove(&key);
+    /// Takes over what was read from the API server, if the watch lags behind it.
+    pub fn freshen(&self, object: DynamicObject) {
+        lock(&self.shelf).freshen(object);
+    }
+
+    /// Takes in what the watch tells; returns the objects that it concerns.
+    pub fn follow(&self, event: Event<DynamicObject>) -> Vec<Arc<Snapshot>> {
+        let listed = matches!(event, Event::InitDone);
+        if self.resource == Kinds::rollout() {
+            lock(&self.names).apply_watcher_event(&name_only(&event));
         }
+        let touched = lock(&self.shelf).follow(event);
+        if listed {
+            self.in_sync.send_replace(true);
+        }
+        touched
     }
 
-    /// Forgets what was written: the object is gone.
-    pub fn deleted(&self, namespace: &str, name: &str) {
-        let mut key = ObjectRef::new_with(name, self.resource.clone());
-        key.namespace = Some(namespace.to_owned());
-        self.written().remove(&key);
+    /// Waits until the watch has listed its objects once.
+    pub async fn wait_until_listed(&self) {
+        // The sender lives as long as this.
+        let _ = self.in_sync.subscribe().wait_for(|in_sync| *in_sync).await;
+    }
+}
+
+fn name_only(event: &Event<DynamicObject>) -> Event<DynamicObject> {
+    let name = |object: &DynamicObject| DynamicObject {
+        types: object.types.clone(),
+        metadata: ObjectMeta {
+            name: object.metadata.name.clone(),
+            namespace: object.metadata.namespace.clone(),
+            uid: object.metadata.uid.clone(),
+            ..ObjectMeta::default()
+        },
+        data: Value::Null,
+    };
+    match event {
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+        Event::InitApply(object) => Event::InitApply(name(object)),
+        Event::Apply(object) => Event::Apply(name(object)),
+        Event::Delete(object) => Event::Delete(name(object)),
     }
 }
 
@@ -141,8 +179,14 @@ pub struct Caches {
     pub services: Cache,
     /// EndpointSlices.
     pub endpoint_slices: Cache,
+    /// HorizontalPodAutoscalers.
+    pub autoscalers: Cache,
+    /// ConfigMaps, without their contents.
+    pub config_maps: Cache,
     /// HTTPRoutes.
     pub http_routes: Cache,
+    /// GRPCRoutes.
+    pub grpc_routes: Cache,
     /// Gateways.
     pub gateways: Cache,
     /// GatewayClasses.
@@ -151,18 +195,43 @@ pub struct Caches {
 
 impl Caches {
     /// Every cache.
-    pub fn all(&self) -> [&Cache; 10] {
-        let Self { rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, http_routes, gateways, gateway_classes } = self;
-        [rollouts, actions, sources, deployments, replica_sets, services, endpoint_slices, http_routes, gateways, gateway_classes]
+    pub fn all(&self) -> [&Cache; 13] {
+        let Self {
+            rollouts,
+            actions,
+            sources,
+            deployments,
+            replica_sets,
+            services,
+            endpoint_slices,
+            autoscalers,
+            config_maps,
+            http_routes,
+            grpc_routes,
+            gateways,
+            gateway_classes,
+        } = self;
+        [
+            rollouts,
+            actions,
+            sources,
+            deployments,
+            replica_sets,
+            services,
+            endpoint_slices,
+            autoscalers,
+            config_maps,
+            http_routes,
+            grpc_routes,
+            gateways,
+            gateway_classes,
+        ]
     }
 
     /// Waits until every watch has listed its objects once: before that, everything would seem to be missing.
     pub async fn wait_until_ready(&self) {
-        for cache in self.all() {
-            while cache.store.wait_until_ready().await.is_err() {
-                tracing::error!(kind = cache.resource.kind, "the watch ended before its first list");
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            }
+        for cache in self.all().into_iter().filter(|cache| cache.is_installed()) {
+            cache.wait_until_listed().await;
         }
     }
 
@@ -172,7 +241,32 @@ impl Caches {
             Kind::Deployment => &self.deployments,
             Kind::ReplicaSet => &self.replica_sets,
             Kind::Service => &self.services,
+            Kind::HorizontalPodAutoscaler => &self.autoscalers,
             Kind::HttpRoute => &self.http_routes,
+            Kind::GrpcRoute => &self.grpc_routes,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Caches {
+    /// Empty ones that no watch fills.
+    pub fn empty() -> Self {
+        let nothing = |resource| Cache::new(resource, |_| Vec::new());
+        Self {
+            rollouts: Cache::new(Kinds::rollout(), super::keys::rollout),
+            actions: nothing(Kinds::action()),
+            sources: nothing(Kinds::source()),
+            deployments: nothing(Kinds::deployment()),
+            replica_sets: nothing(Kinds::replica_set()),
+            services: nothing(Kinds::service()),
+            endpoint_slices: nothing(Kinds::endpoint_slice()),
+            autoscalers: nothing(Kinds::autoscaler()),
+            config_maps: nothing(Kinds::config_map()),
+            http_routes: nothing(Kinds::http_route()),
+            grpc_routes: nothing(Kinds::grpc_route()),
+            gateways: nothing(Kinds::gateway()),
+            gateway_classes: nothing(Kinds::gateway_class()),
         }
     }
 }

@@ -8,18 +8,31 @@ use std::{
 
 use jiff::Timestamp;
 use kube::{Client, Resource, api::DynamicObject};
+use serde_json::Value;
 
 use super::caches::{Caches, Readiness};
-use crate::{provider::shell::Shell, runtime::metrics::Metrics};
+use crate::{
+    api::CanaryRolloutStatus,
+    engine::observed::Obstacle,
+    provider::Provider,
+    runtime::{leadership::Leadership, metrics::Metrics},
+};
+
+/// Tells the time.
+pub type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Shared by all passes.
 pub struct Context {
-    /// Talks to the API server.
+    /// Talks to the API server; what would change something it sends only while this process leads.
     pub client: Client,
+    /// Whether this process leads: without that no pass begins.
+    pub leadership: Leadership,
     /// What the watches have seen.
     pub caches: Arc<Caches>,
     /// Asks metrics stores.
-    pub provider: Shell,
+    pub provider: Box<dyn Provider>,
+    /// Tells the time.
+    pub clock: Clock,
     /// What this process tells about itself.
     pub metrics: Metrics,
     /// Whether all watches are in sync.
@@ -28,13 +41,60 @@ pub struct Context {
     pub backoff: Backoff,
     /// Events that this process has told.
     pub told: Told,
+    /// What the API server refused in the last pass.
+    pub obstacles: Obstacles,
+    /// The field of the last stored status that came back without it.
+    pub not_stored: Mutex<Option<String>>,
+    /// Figures that are newer than what is stored.
+    pub drafts: Drafts,
 }
 
 impl Context {
+    /// Remembers nothing yet.
+    pub fn new(client: Client, leadership: Leadership, caches: Arc<Caches>, provider: Box<dyn Provider>, clock: Clock) -> Self {
+        Self {
+            client,
+            leadership,
+            caches,
+            provider,
+            clock,
+            metrics: Metrics::default(),
+            readiness: Readiness::default(),
+            backoff: Backoff::default(),
+            told: Told::default(),
+            obstacles: Obstacles::default(),
+            not_stored: Mutex::default(),
+            drafts: Drafts::default(),
+        }
+    }
+
     /// The time, to the millisecond: what is stored in a status reads back as the same moment.
     pub fn now(&self) -> Timestamp {
-        let now = Timestamp::now();
+        let now = (self.clock)();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    }
+
+    /// The field that the installed definition made the API server leave out, if it did so last time.
+    pub fn not_stored(&self) -> Option<String> {
+        lock(&self.not_stored).clone()
+    }
+
+    /// Compares a status as it was sent with what came back.
+    pub fn compare_stored(&self, sent: &Value, stored: &Value) {
+        *lock(&self.not_stored) = left_out(sent, stored);
+    }
+}
+
+/// The first field of `sent` that `stored` lacks, as a path with dots.
+fn left_out(sent: &Value, stored: &Value) -> Option<String> {
+    match sent {
+        Value::Object(fields) => fields.iter().find_map(|(key, value)| match stored.get(key) {
+            // A null is as good as nothing.
+            None => (!value.is_null()).then(|| key.clone()),
+            Some(stored) => left_out(value, stored).map(|path| format!("{key}.{path}")),
+        }),
+        Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| left_out(item, &stored[index]).map(|path| format!("{index}.{path}"))),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }
 
@@ -72,6 +132,70 @@ impl Backoff {
     }
 }
 
+/// Changes that the API server refused in the last pass over a rollout, by its UID. Only for people: nothing is decided by it.
+#[derive(Default)]
+pub struct Obstacles(Mutex<HashMap<String, Obstacle>>);
+
+impl Obstacles {
+    /// What stood in the way.
+    pub fn get(&self, object: &DynamicObject) -> Option<Obstacle> {
+        lock(&self.0).get(&uid(object)).cloned()
+    }
+    /// What stands in the way now, if anything.
+    pub fn set(&self, object: &DynamicObject, obstacle: Option<Obstacle>) {
+        match obstacle {
+            Some(obstacle) => lock(&self.0).insert(uid(object), obstacle),
+            None => lock(&self.0).remove(&uid(object)),
+        };
+    }
+}
+
+/// A status that differs from the stored one in figures only.
+#[derive(Clone)]
+struct Unstored {
+    /// Version of the object on which it rests.
+    base: Option<String>,
+    status: Option<CanaryRolloutStatus>,
+    /// When the status was last stored, or first seen.
+    stored: Timestamp,
+}
+
+/// Statuses that were decided and not stored, by UID of the rollout: losing them costs a few queries.
+#[derive(Default)]
+pub struct Drafts(Mutex<HashMap<String, Unstored>>);
+
+impl Drafts {
+    /// The newest status that rests on this version of the object, if it is newer than the stored one.
+    pub fn newest(&self, object: &DynamicObject) -> Option<CanaryRolloutStatus> {
+        let drafts = lock(&self.0);
+        let unstored = drafts.get(&uid(object)).filter(|unstored| unstored.base == object.metadata.resource_version)?;
+        unstored.status.clone()
+    }
+    /// When the status was last stored; `now` if this process has not seen that.
+    pub fn stored_at(&self, object: &DynamicObject, now: Timestamp) -> Timestamp {
+        lock(&self.0).entry(uid(object)).or_insert(Unstored { base: None, status: None, stored: now }).stored
+    }
+    /// Keeps a status that rests on this version of the object.
+    pub fn keep(&self, object: &DynamicObject, status: CanaryRolloutStatus, now: Timestamp) {
+        let stored = self.stored_at(object, now);
+        lock(&self.0).insert(uid(object), Unstored { base: object.metadata.resource_version.clone(), status: Some(status), stored });
+    }
+    /// Nothing is newer than what is stored.
+    pub fn settled(&self, object: &DynamicObject) {
+        if let Some(unstored) = lock(&self.0).get_mut(&uid(object)) {
+            unstored.status = None;
+        }
+    }
+    /// The status was stored.
+    pub fn stored(&self, object: &DynamicObject, now: Timestamp) {
+        lock(&self.0).insert(uid(object), Unstored { base: None, status: None, stored: now });
+    }
+    /// The rollout is gone.
+    pub fn forget(&self, uid: &str) {
+        lock(&self.0).remove(uid);
+    }
+}
+
 /// Number of the last Event told, by UID of the rollout. Only saves requests: telling again is harmless.
 #[derive(Default)]
 pub struct Told(Mutex<HashMap<String, i64>>);
@@ -88,5 +212,20 @@ impl Told {
     /// The rollout is gone.
     pub fn forget(&self, uid: &str) {
         lock(&self.0).remove(uid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_field_that_was_cut_is_named() {
+        let sent = json!({"phase": "Idle", "run": {"number": 1, "plan": {"steps": [{"weight": 5}]}}});
+        assert_eq!(left_out(&sent, &sent), None);
+        let stored = json!({"phase": "Idle", "run": {"number": 1, "plan": {"steps": [{}]}}});
+        assert_eq!(left_out(&sent, &stored).as_deref(), Some("run.plan.steps.0.weight"));
     }
 }

@@ -1,5 +1,7 @@
 //! Why a pass over a rollout did not come to its end: one variant per step.
 
+use crate::engine::observed::Obstacle;
+
 /// Why a pass did not come to its end.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 pub enum Error {
@@ -37,6 +39,15 @@ impl Error {
     /// Label of metrics.
     pub fn category(&self) -> &'static str {
         self.into()
+    }
+}
+
+impl Error {
+    /// What people are told of it in the status: a change that the API server refuses, for others than passing reasons.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        let Self::Apply { action, source: kube::Error::Api(status) } = self else { return None };
+        let passing = status.code == 429 || status.code >= 500;
+        (!passing).then(|| Obstacle { message: format!("{action}: {}", status.message), forbidden: status.is_forbidden() })
     }
 }
 

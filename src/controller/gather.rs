@@ -1,6 +1,9 @@
 //! One look at the world for one rollout: from the caches alone, plus what the engine asks for.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use kube::{
@@ -9,27 +12,33 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{Context, caches::controller_uid};
+use super::{
+    Context,
+    keys::{self, named_routes},
+    shelf::Snapshot,
+};
 use crate::{
     api::{
-        CanaryRolloutSpec, FIELD_MANAGER, FINALIZER, HASH_LABEL, Plan, RELEASE_ANNOTATION, ROLLOUT_LABEL,
+        CanaryRolloutSpec, FIELD_MANAGER, FINALIZER, HASH_LABEL, Plan, RELEASE_ANNOTATION,
         action::{RolloutActionSpec, RolloutActionStatus},
         metric_source::MetricSourceSpec,
         status::CanaryRolloutStatus,
     },
     engine::{
-        Needs,
+        self, Needs,
         observed::{ActionSeen, Deletion, Endpoint, Measured, Observed, Route, RouteSeen, SourceTiming},
     },
-    router::{Target, gateway_api},
-    workload::{deployment::Deployment, replica_set::ReplicaSet, service::Service},
+    router::{RouteId, Target, gateway_api},
+    workload::{
+        autoscaler::Autoscaler,
+        deployment::{Deployment, config_maps},
+        replica_set::{ReplicaSet, revision_of},
+        service::Service,
+    },
 };
 
-/// The object as the API server wrote it.
-pub(super) fn value(object: &DynamicObject) -> Value {
-    // Metadata and data of a dynamic object always serialise; if not, nothing in it is believed.
-    serde_json::to_value(object).unwrap_or_default()
-}
+/// A look-up that only adds to a message is given up after this time: no decision waits for it.
+const LOOK_UP: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Everything that the watches know about one rollout.
 pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Observed {
@@ -39,31 +48,42 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
         actions: actions(context, rollout),
         ..Observed::default()
     };
-    let valid = spec.and_then(|spec| Plan::try_from(spec).ok());
-    let Some(plan) = valid.or_else(|| status.run.as_ref().and_then(|run| Plan::try_from(&run.plan).ok())) else {
-        return seen;
-    };
+    seen.obstacle = context.obstacles.get(rollout);
+    seen.not_stored = context.not_stored();
+    let Some(plan) = engine::plan(spec, status) else { return seen };
     let caches = &context.caches;
     let namespace = rollout.namespace().unwrap_or_default();
     let in_namespace = Some(namespace.as_str());
     seen.elder = elder(context, rollout, &plan.deployment);
+    seen.route_elder = route_elder(context, rollout, &plan);
     seen.deployment = caches
         .deployments
         .get(in_namespace, &plan.deployment)
         .filter(|object| object.metadata.deletion_timestamp.is_none())
-        .map(|object| Deployment::read(&value(&object)));
+        .map(|object| Deployment::read(object.value()));
     seen.replica_sets = replica_sets(context, rollout, seen.deployment.as_ref());
+    let scalers = caches.autoscalers.about(&namespace, &keys::deployment(&plan.deployment));
+    seen.autoscalers = scalers.iter().filter_map(|scaler| Autoscaler::read(scaler.value())).collect();
+    let configs = seen.deployment.as_ref().map(|deployment| config_maps(&deployment.template)).unwrap_or_default();
+    let version = |name: &String| caches.config_maps.get(in_namespace, name).and_then(|config| config.resource_version());
+    seen.configs = configs.iter().filter_map(|name| Some((name.clone(), version(name)?))).collect();
     let names = [&plan.service, &plan.canary_service].into_iter().chain(&plan.also_narrow);
     for name in names {
         if let Some(service) = caches.services.get(in_namespace, name).filter(|object| object.metadata.deletion_timestamp.is_none()) {
-            seen.services.insert(name.clone(), Service::read(&value(&service)));
+            seen.services.insert(name.clone(), Service::read(service.value()));
         }
         seen.endpoints.insert(name.clone(), endpoints(context, &namespace, name));
     }
-    let target = Target { stable: plan.service.clone(), canary: plan.canary_service.clone() };
-    for name in &plan.routes {
-        let route = caches.http_routes.get(in_namespace, name).filter(|object| object.metadata.deletion_timestamp.is_none());
-        seen.routes.insert(name.clone(), route.map_or(RouteSeen::Missing, |object| read_route(context, &object, &target)));
+    // Something of ours may still stand in routes that the plan named before.
+    let left = status.originals.routes.keys().filter_map(|key| RouteId::from_key(key));
+    let routes: BTreeSet<RouteId> = plan.routes.iter().map(RouteId::from).chain(left).collect();
+    for id in routes {
+        let route = look_at_route(context, &namespace, &plan, &id);
+        seen.routes.insert(id, route);
+    }
+    if !engine::is_active(status) {
+        // Told when a release begins.
+        seen.other_services = other_services(context, &namespace, &plan, seen.deployment.as_ref());
     }
     seen.source = source(context, &plan.source).map(|source| SourceTiming { scrape_interval: source.scrape_interval });
     seen
@@ -78,10 +98,15 @@ pub async fn look_closer(context: &Context, namespace: &str, needs: &Needs, seen
         let readings = answer.into_iter().map(|reading| reading.map_err(|error| (error.cause, error.message))).collect();
         seen.measured = Some(Measured { start: question.start, end: question.end, readings });
     }
+    for name in &needs.configs {
+        if let Some(digest) = config_digest(context, namespace, name).await {
+            seen.config_digests.insert(name.clone(), digest);
+        }
+    }
     if let Some(replica_set) = &needs.trouble_of {
         let hash = seen.replica_sets.iter().find(|set| set.name == *replica_set).map(|set| set.hash.clone());
         seen.trouble = match hash {
-            Some(hash) => trouble(context, namespace, &hash).await,
+            Some(hash) => tokio::time::timeout(LOOK_UP, trouble(context, namespace, &hash)).await.unwrap_or_default(),
             None => None,
         };
     }
@@ -96,37 +121,57 @@ fn deletion(rollout: &DynamicObject) -> Deletion {
     }
 }
 
+/// Rollouts of the namespace that are about the same thing and were there first.
+fn elders(context: &Context, rollout: &DynamicObject, key: &str) -> Vec<Arc<Snapshot>> {
+    let age = |object: &DynamicObject| (object.creation_timestamp(), object.name_any());
+    let mut rivals = context.caches.rollouts.about(&rollout.namespace().unwrap_or_default(), key);
+    rivals.retain(|other| age(other) < age(rollout));
+    rivals
+}
+
 /// The rollout that was there first, if two name one Deployment.
 fn elder(context: &Context, rollout: &DynamicObject, deployment: &str) -> Option<String> {
-    let age = |object: &DynamicObject| (object.creation_timestamp(), object.name_any());
-    let rivals = context.caches.rollouts.select(|other| {
-        other.namespace() == rollout.namespace()
-            && other.name_any() != rollout.name_any()
-            && other.data.pointer("/spec/workload/deployment/name").and_then(Value::as_str) == Some(deployment)
-    });
-    rivals.iter().find(|other| age(other) < age(rollout)).map(|other| other.name_any())
+    elders(context, rollout, &keys::deployment(deployment)).first().map(|other| other.name_any())
+}
+
+/// The rollout that was there first, if two set weights in one rule of a route, and that route.
+fn route_elder(context: &Context, rollout: &DynamicObject, plan: &Plan) -> Option<(String, RouteId)> {
+    let namespace = rollout.namespace().unwrap_or_default();
+    for id in plan.routes.iter().map(RouteId::from) {
+        let names = |other: &DynamicObject| named_routes(other).any(|named| named == id.key());
+        for other in elders(context, rollout, &keys::route(&id.key())).iter().filter(|other| names(other)) {
+            let spec = other.data.get("spec").and_then(|spec| serde_json::from_value::<CanaryRolloutSpec>(spec.clone()).ok());
+            let Some(theirs) = spec.and_then(|spec| Plan::try_from(&spec).ok()) else { continue };
+            let live = context.caches.of(id.kind.into()).get(Some(&namespace), &id.name).map(|route| route.value().clone());
+            let target = |plan: &Plan| Target::of(plan, &id, ports(context, &namespace, &plan.service));
+            if gateway_api::overlap(live.as_ref(), &target(plan), &target(&theirs)) {
+                return Some((other.name_any(), id));
+            }
+        }
+    }
+    None
+}
+
+/// Numbers of a Service's ports, as far as they are known.
+fn ports(context: &Context, namespace: &str, service: &str) -> Vec<u64> {
+    context.caches.services.get(Some(namespace), service).map(|service| Service::read(service.value()).port_numbers()).unwrap_or_default()
 }
 
 fn replica_sets(context: &Context, rollout: &DynamicObject, deployment: Option<&Deployment>) -> Vec<ReplicaSet> {
-    let name = rollout.name_any();
-    let found = context.caches.replica_sets.select(|set| {
-        let held = set.labels().get(ROLLOUT_LABEL) == Some(&name);
-        let owned = deployment.is_some_and(|deployment| controller_uid(set) == Some(&deployment.uid));
+    let namespace = rollout.namespace().unwrap_or_default();
+    let about = |key: &str| context.caches.replica_sets.about(&namespace, key);
+    let mut found: BTreeMap<String, _> = about(&keys::held_by(&rollout.name_any())).into_iter().map(|set| (set.name_any(), set)).collect();
+    if let Some(deployment) = deployment.filter(|deployment| !deployment.selector.is_empty()) {
         // Given away and not yet adopted: its labels answer the selector again.
-        let orphan = deployment.is_some_and(|deployment| {
-            controller_uid(set).is_none()
-                && !deployment.selector.is_empty()
-                && deployment.selector.iter().all(|(key, value)| set.labels().get(key) == Some(value))
-        });
-        set.namespace() == rollout.namespace() && (held || owned || orphan)
-    });
-    found.iter().map(|set| ReplicaSet::read(&value(set))).collect()
+        let answers = |set: &DynamicObject| deployment.selector.iter().all(|(key, value)| set.labels().get(key) == Some(value));
+        let orphans = about(keys::ORPHAN).into_iter().filter(|set| answers(set));
+        found.extend(about(&keys::owned_by(&deployment.uid)).into_iter().chain(orphans).map(|set| (set.name_any(), set)));
+    }
+    found.values().map(|set| ReplicaSet::read(set.value())).collect()
 }
 
 fn endpoints(context: &Context, namespace: &str, service: &str) -> Vec<Endpoint> {
-    let slices = context.caches.endpoint_slices.select(|slice| {
-        slice.namespace().as_deref() == Some(namespace) && slice.labels().get("kubernetes.io/service-name").is_some_and(|name| name == service)
-    });
+    let slices = context.caches.endpoint_slices.about(namespace, service);
     let mut pods: BTreeMap<String, bool> = BTreeMap::new();
     for endpoint in slices.iter().filter_map(|slice| slice.data.get("endpoints")?.as_array()).flatten() {
         let Some(pod) = endpoint.pointer("/targetRef/name").and_then(Value::as_str) else { continue };
@@ -136,22 +181,43 @@ fn endpoints(context: &Context, namespace: &str, service: &str) -> Vec<Endpoint>
     pods.into_iter().map(|(pod, ready)| Endpoint { pod, ready }).collect()
 }
 
-fn read_route(context: &Context, object: &DynamicObject, target: &Target) -> RouteSeen {
-    let live = value(object);
-    let state = match gateway_api::read(&live, target) {
+/// Services besides the plan's own that select the Deployment's pods.
+fn other_services(context: &Context, namespace: &str, plan: &Plan, deployment: Option<&Deployment>) -> Vec<String> {
+    let Some(labels) = deployment.and_then(|deployment| deployment.template.pointer("/metadata/labels")) else { return Vec::new() };
+    let selects = |service: &Service| !service.selector.is_empty() && service.selector.iter().all(|(key, value)| labels[key] == **value);
+    let known = |name: &str| name == plan.service || name == plan.canary_service || plan.also_narrow.iter().any(|other| other == name);
+    let services = context.caches.services.about(namespace, keys::ANY);
+    let services = services.iter().filter(|service| !known(&service.name_any())).map(|service| Service::read(service.value()));
+    services.filter(selects).map(|service| service.name).collect()
+}
+
+fn look_at_route(context: &Context, namespace: &str, plan: &Plan, id: &RouteId) -> RouteSeen {
+    let cache = context.caches.of(id.kind.into());
+    if !cache.is_installed() {
+        return RouteSeen::NotInstalled;
+    }
+    let Some(object) = cache.get(Some(namespace), &id.name).filter(|object| object.metadata.deletion_timestamp.is_none()) else {
+        return RouteSeen::Missing;
+    };
+    let target = Target::of(plan, id, ports(context, namespace, &plan.service));
+    let live = object.value();
+    let state = match gateway_api::read(live, &target) {
         Ok(state) => state,
         Err(error) => return RouteSeen::Unusable(error),
     };
-    let gateways = context.caches.gateways.select(|_| true);
-    let gateways = gateways.iter().map(|gateway| (format!("{}/{}", gateway.namespace().unwrap_or_default(), gateway.name_any()), value(gateway))).collect();
-    let classes = context.caches.gateway_classes.select(|_| true);
-    let classes = classes.iter().map(|class| (class.name_any(), value(class))).collect();
+    let gateways = context.caches.gateways.all();
+    let gateways =
+        gateways.iter().map(|gateway| (format!("{}/{}", gateway.namespace().unwrap_or_default(), gateway.name_any()), gateway.value().clone())).collect();
+    let classes = context.caches.gateway_classes.all();
+    let classes = classes.iter().map(|class| (class.name_any(), class.value().clone())).collect();
     RouteSeen::Found(Box::new(Route {
         generation: object.metadata.generation.unwrap_or_default(),
-        acceptance: gateway_api::acceptance(&live, &gateways, &classes),
-        other_manager: gateway_api::newest_other_manager(&live, FIELD_MANAGER),
+        acceptance: gateway_api::acceptance(live, &gateways, &classes),
+        written_at: gateway_api::written_at(live, FIELD_MANAGER),
+        other_manager: gateway_api::newest_other_manager(live, FIELD_MANAGER),
+        target,
         state,
-        live,
+        live: live.clone(),
     }))
 }
 
@@ -162,10 +228,7 @@ fn source(context: &Context, name: &str) -> Option<MetricSourceSpec> {
 
 fn actions(context: &Context, rollout: &DynamicObject) -> Vec<ActionSeen> {
     let name = rollout.name_any();
-    let objects = context
-        .caches
-        .actions
-        .select(|action| action.namespace() == rollout.namespace() && action.data.pointer("/spec/rollout").and_then(Value::as_str) == Some(&name));
+    let objects = context.caches.actions.about(&rollout.namespace().unwrap_or_default(), &name);
     let read = |action: &DynamicObject| {
         let spec: RolloutActionSpec = serde_json::from_value(action.data.get("spec")?.clone()).ok()?;
         let status: RolloutActionStatus = action.data.get("status").and_then(|status| serde_json::from_value(status.clone()).ok()).unwrap_or_default();
@@ -176,6 +239,14 @@ fn actions(context: &Context, rollout: &DynamicObject) -> Vec<ActionSeen> {
     let mut actions: Vec<ActionSeen> = objects.iter().filter_map(|action| read(action)).collect();
     actions.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
     actions
+}
+
+/// Digest of what a ConfigMap holds; `None` if it cannot be read, which is not a change.
+async fn config_digest(context: &Context, namespace: &str, name: &str) -> Option<String> {
+    let configs: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, context.caches.config_maps.resource());
+    let config = configs.get_opt(name).await.ok()??;
+    let held = serde_json::json!([config.data["data"], config.data["binaryData"]]);
+    Some(revision_of(&held, 0))
 }
 
 /// What the API server tells about pods that do not become ready; a failed look-up only leaves the text out.

@@ -3,19 +3,32 @@
 pub mod apply;
 pub mod caches;
 pub mod context;
+pub mod discovery;
 pub mod error;
 pub mod events;
 pub mod gather;
+pub mod keys;
 pub mod reconcile;
+pub mod shelf;
+#[cfg(test)]
+mod tests;
 pub mod watches;
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use futures::StreamExt;
-use kube::runtime::{
-    controller::{Action, Config, applier},
-    reflector::ObjectRef,
+use futures::{
+    Stream, StreamExt,
+    stream::{self, FuturesUnordered},
 };
+use kube::{
+    Api,
+    api::{DynamicObject, ListParams},
+    runtime::{
+        controller::{Action, Config, ReconcileRequest, applier},
+        reflector::ObjectRef,
+    },
+};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 pub use context::Context;
@@ -23,14 +36,21 @@ pub use context::Context;
 /// Passes that may run at once. Each is short: everything it reads is in memory.
 const CONCURRENCY: u16 = 16;
 
-/// Runs until `stop` is cancelled.
-pub async fn run(context: Arc<Context>, queue: watches::Queue, stop: CancellationToken) {
-    context.caches.wait_until_ready().await;
-    context.readiness.set_ready();
-    tracing::info!("all watches are in sync");
-    let store = context.caches.rollouts.store();
+/// For each rollout the first passes of a new leader are spread over this much time, so that they do not all come at once,
+const SPREAD: Duration = Duration::from_millis(5);
+/// but over no more than this.
+const LONGEST_SPREAD: Duration = Duration::from_secs(2);
+
+/// Stands by until this process leads, and works until `stop` is cancelled and the passes that run then have ended.
+pub async fn run(context: Arc<Context>, mut queue: watches::Queue, stop: CancellationToken) {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => return,
+        () = stand_by(&context, &mut queue) => {}
+    }
+    let store = context.caches.rollouts.names();
     let config = Config::default().concurrency(CONCURRENCY);
-    let requests = queue.take_until(stop.cancelled_owned());
+    let requests = stream::select(first(&context), queue).take_until(stop.cancelled_owned());
     let passes = applier(
         |object, context| Box::pin(reconcile::reconcile(object, context)),
         |object, error, context: Arc<Context>| {
@@ -46,5 +66,50 @@ pub async fn run(context: Arc<Context>, queue: watches::Queue, stop: Cancellatio
     passes.for_each(|_| std::future::ready(())).await;
 }
 
+/// A change that the API server does not answer within this is given up and tried again; an ordinary one takes milliseconds.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A pass that takes longer than this is given up and tried again.
 pub(crate) const PASS_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Keeps the caches warm until this process leads.
+async fn stand_by(context: &Context, queue: &mut watches::Queue) {
+    context.caches.wait_until_ready().await;
+    context.readiness.set_ready();
+    tracing::info!("all watches are in sync");
+    // What the watches report meanwhile is in the caches; kept for later it would only grow.
+    let drop_requests = async {
+        while queue.next().await.is_some() {}
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = context.leadership.held() => {}
+        () = drop_requests => {}
+    }
+    while let Err(error) = catch_up(context).await {
+        tracing::warn!(%error, "the rollouts could not be read, so nothing is begun");
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Reads every rollout once. The leader before this one may have stored a step a moment ago, and a
+/// pass over an older status would take the step's weight in the route for somebody else's edit.
+async fn catch_up(context: &Context) -> kube::Result<()> {
+    let rollouts = &context.caches.rollouts;
+    let api: Api<DynamicObject> = Api::all_with(context.client.clone(), rollouts.resource());
+    for rollout in api.list(&ListParams::default()).await? {
+        rollouts.freshen(rollout);
+    }
+    Ok(())
+}
+
+/// A new leader looks at every rollout.
+fn first(context: &Context) -> impl Stream<Item = Result<ReconcileRequest<DynamicObject>, Infallible>> + use<> {
+    let rollouts = context.caches.rollouts.all();
+    let spread = SPREAD.saturating_mul(u32::try_from(rollouts.len()).unwrap_or(u32::MAX)).min(LONGEST_SPREAD);
+    let request = |rollout: Arc<shelf::Snapshot>| async move {
+        sleep(spread.mul_f64(fastrand::f64())).await;
+        Ok(ReconcileRequest::from(ObjectRef::from_obj_with(&**rollout, caches::Kinds::rollout())))
+    };
+    rollouts.into_iter().map(request).collect::<FuturesUnordered<_>>()
+}

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kube::{Api, ResourceExt, api::DynamicObject, runtime::controller::Action as Requeue};
 use serde_json::json;
 
-use super::{Context, PASS_TIMEOUT, apply, error::Error, events, gather};
+use super::{Context, PASS_TIMEOUT, REQUEST_TIMEOUT, apply, error::Error, events, gather};
 use crate::{
     api::{CanaryRolloutSpec, CanaryRolloutStatus, FIELD_MANAGER},
     engine::{self, Action, Decision, Identity, observed::Deletion},
@@ -47,10 +48,11 @@ async fn pass(seen: &DynamicObject, context: &Context) -> Result<Requeue, Error>
         generation: rollout.metadata.generation.unwrap_or_default(),
     };
     let spec: Option<CanaryRolloutSpec> = rollout.data.get("spec").and_then(|spec| serde_json::from_value(spec.clone()).ok());
-    let status: CanaryRolloutStatus = match rollout.data.get("status") {
+    let stored: CanaryRolloutStatus = match rollout.data.get("status") {
         Some(status) => serde_json::from_value(status.clone()).map_err(|source| Error::Status { object: format!("{namespace}/{name}"), source })?,
         None => CanaryRolloutStatus::default(),
     };
+    let status = context.drafts.newest(&rollout).unwrap_or_else(|| stored.clone());
     let mut world = gather::observe(context, &rollout, spec.as_ref(), &status);
     if world.deletion == Deletion::Asked && gather::namespace_is_going(context, &namespace).await {
         world.deletion = Deletion::AtOnce;
@@ -59,28 +61,48 @@ async fn pass(seen: &DynamicObject, context: &Context) -> Result<Requeue, Error>
     gather::look_closer(context, &namespace, &needs, &mut world).await;
 
     let decision = engine::decide(&id, spec.as_ref(), &status, &world, context.now());
-    let stored = persist(context, &rollout, &status, &decision).await;
-    let actions: Vec<&Action> = match &stored {
-        Ok(()) => decision.actions.iter().collect(),
+    let persisted = in_time(persist(context, &rollout, &stored, &decision)).await;
+    let actions: Vec<&Action> = match &persisted {
+        Ok(_) => decision.actions.iter().collect(),
         // An intent that could not be stored moves nothing; only a fall to 0 goes ahead.
         Err(_) => decision.actions.iter().filter(|action| matches!(action, Action::Patch { to_zero: true, .. })).collect(),
     };
     for action in &actions {
-        apply::apply(context, &rollout, action).await?;
+        let done = in_time(apply::apply(context, &rollout, action)).await;
+        if let Some(obstacle) = done.as_ref().err().and_then(Error::obstacle) {
+            context.obstacles.set(seen, Some(obstacle));
+        }
+        done?;
     }
-    stored?;
+    context.obstacles.set(seen, None);
+    let stale = persisted?;
     events::announce(context, &rollout, &decision.status).await;
     let now = context.now();
-    Ok(match decision.wake {
+    Ok(match decision.wake.into_iter().chain(stale).min() {
         Some(at) => Requeue::requeue(at.duration_since(now).try_into().unwrap_or_default()),
         None => Requeue::await_change(),
     })
 }
 
-/// Stores the status if it changed, guarded by the version that was read.
-async fn persist(context: &Context, rollout: &DynamicObject, before: &CanaryRolloutStatus, decision: &Decision) -> Result<(), Error> {
-    if *before == decision.status && rollout.data.get("status").is_some() {
-        return Ok(());
+/// One request that hangs must not hold a rollback for as long as a whole pass may take.
+async fn in_time<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(REQUEST_TIMEOUT, request).await.unwrap_or(Err(Error::Timeout(REQUEST_TIMEOUT)))
+}
+
+/// Stores the status if it says something new, guarded by the version that was read. Newer figures alone
+/// wait until the stored ones are old: returns when that is.
+async fn persist(context: &Context, rollout: &DynamicObject, before: &CanaryRolloutStatus, decision: &Decision) -> Result<Option<Timestamp>, Error> {
+    let now = context.now();
+    if rollout.data.get("status").is_some() {
+        if *before == decision.status {
+            context.drafts.settled(rollout);
+            return Ok(None);
+        }
+        let due = context.drafts.stored_at(rollout, now) + engine::FRESH_FOR;
+        if now < due && !engine::must_be_stored(before, &decision.status) {
+            context.drafts.keep(rollout, decision.status.clone(), now);
+            return Ok(Some(due));
+        }
     }
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &rollout.namespace().unwrap_or_default(), context.caches.rollouts.resource());
     let mut next = rollout.clone();
@@ -88,8 +110,10 @@ async fn persist(context: &Context, rollout: &DynamicObject, before: &CanaryRoll
     let params = kube::api::PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: false };
     match api.replace_status(&rollout.name_any(), &params, &next).await {
         Ok(stored) => {
+            context.compare_stored(&next.data["status"], &stored.data["status"]);
             context.caches.rollouts.wrote(stored);
-            Ok(())
+            context.drafts.stored(rollout, now);
+            Ok(None)
         }
         Err(error) if super::error::is_stale(&error) => Err(Error::Conflict { action: "storing the status".to_owned() }),
         Err(kube::Error::Api(status)) if status.is_not_found() => Err(Error::Conflict { action: "storing the status".to_owned() }),

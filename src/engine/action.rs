@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::observed::Observed;
-use crate::api::action::ActionPhase;
+use crate::api::{action::ActionPhase, traffic::RouteKind};
 
 /// Kinds of objects that are changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display)]
@@ -14,9 +14,23 @@ pub enum Kind {
     ReplicaSet,
     /// `v1`.
     Service,
+    /// `autoscaling/v2`.
+    HorizontalPodAutoscaler,
     /// `gateway.networking.k8s.io/v1`.
     #[strum(serialize = "HTTPRoute")]
     HttpRoute,
+    /// `gateway.networking.k8s.io/v1`.
+    #[strum(serialize = "GRPCRoute")]
+    GrpcRoute,
+}
+
+impl From<RouteKind> for Kind {
+    fn from(kind: RouteKind) -> Self {
+        match kind {
+            RouteKind::Http => Self::HttpRoute,
+            RouteKind::Grpc => Self::GrpcRoute,
+        }
+    }
 }
 
 /// One change. The shell guards every patch with the resourceVersion of the object that was observed.

@@ -28,6 +28,8 @@ pub(super) struct Desired {
     pub canary_service: Option<Option<String>>,
     /// What every route says.
     pub route: Option<Want>,
+    /// Testers reach the new version.
+    pub testers: bool,
     /// By name.
     pub sets: BTreeMap<String, SetWant>,
     /// A ReplicaSet to be made for the new version.
@@ -70,10 +72,15 @@ pub(super) fn desired(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Desire
     let Some(deployment) = &facts.seen.deployment else {
         let back = matches!(status.phase, Phase::RollingBack) || facts.seen.deletion != Deletion::No;
         let route = if status.phase == Phase::RollingBack { Want::Drained } else { at_rest_route(facts, status) };
-        return Desired { route: back.then_some(route), ..Desired::default() };
+        let resting = !matches!(status.phase, Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::Promoting | Phase::RollingBack);
+        // The Deployment does not come back: what was held for it goes.
+        let orphans = facts.seen.replica_sets.iter().filter(|_| resting && facts.target_given_up(status));
+        let sets = orphans.map(|set| (set.name.clone(), SetWant { hands: Some(Hands::Ours), replicas: Some(0), newest: false, delete: true })).collect();
+        return Desired { route: (back || resting).then_some(route), sets, ..Desired::default() };
     };
     match (status.phase, &status.run) {
         (Phase::Preparing | Phase::Shifting | Phase::Baking, Some(run)) => releasing(facts, status, run, deployment),
+        (Phase::RollingBack, Some(run)) if run.undo.is_some() => exchanging(facts, status, run, deployment),
         (Phase::RollingBack, Some(run)) => going_back(facts, status, run, deployment),
         (Phase::Promoting, Some(run)) => exchanging(facts, status, run, deployment),
         _ => at_rest(facts, status, deployment, original_pause),
@@ -91,10 +98,11 @@ fn aside(status: &CanaryRolloutStatus, set: &ReplicaSet, deployment: &Deployment
     SetWant { hands: Some(Hands::Ours), replicas, ..SetWant::default() }
 }
 
-/// Everything besides the serving version and `run`'s is in our hands.
+/// Everything besides the serving version and the one that is to follow it is in our hands.
 fn others_held(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deployment: &Deployment) -> BTreeMap<String, SetWant> {
     let serving = status.stable_revision.as_deref();
-    let others = facts.seen.replica_sets.iter().filter(|set| Some(set.hash.as_str()) != serving && set.hash != run.revision);
+    let successor = exchange::successor(run);
+    let others = facts.seen.replica_sets.iter().filter(|set| Some(set.hash.as_str()) != serving && set.hash != successor);
     others.map(|set| (set.name.clone(), aside(status, set, deployment))).collect()
 }
 
@@ -104,10 +112,7 @@ fn releasing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploym
     let largest = run.growing.as_ref().map_or(weight, |growing| weight.max(growing.weight)).max(run.weight);
     let replicas = facts.size_for(largest);
 
-    let narrowed = std::iter::once(&facts.plan.service)
-        .chain(&facts.plan.also_narrow)
-        .filter_map(|name| facts.seen.services.get(name))
-        .all(|service| service.hash() == status.stable_revision.as_deref());
+    let narrowed = facts.narrowed_services().all(|service| service.hash() == status.stable_revision.as_deref());
     let history_taken =
         facts.seen.replica_sets.iter().all(|set| Some(set.hash.as_str()) == status.stable_revision.as_deref() || set.hash == run.revision || set.held());
     let mut create = None;
@@ -126,13 +131,17 @@ fn releasing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploym
     // A Service that traffic reaches, or did a moment ago, is never pointed at other pods.
     let current = facts.seen.services.get(&facts.plan.canary_service).and_then(|service| service.hash());
     let quiet = facts.entry_gone() || (facts.weight_confirmed(Percent::ZERO).is_ok() && facts.now >= run.started_at + facts.plan.settle.signed());
-    let repoint = current == Some(run.revision.as_str()) || quiet;
+    // One that does not exist, and that no route names, nobody can reach: it was removed only after that was confirmed.
+    let unknown = !facts.seen.services.contains_key(&facts.plan.canary_service) && facts.readable_routes().all(|(_, route)| route.state.entry_gone());
+    let repoint = current == Some(run.revision.as_str()) || quiet || unknown;
     let introduced = run.intent.is_some() || run.entered_at.is_some();
     Desired {
         pause: Some(true),
         selector: Some(status.stable_revision.clone()),
         canary_service: repoint.then(|| Some(run.revision.clone())),
         route: Some(if introduced { Want::Weight(weight) } else { Want::Drained }),
+        // A proxy has had time to learn of the new version's backend before a rule leads to it alone.
+        testers: run.entered_at.is_some() && facts.ready_for_traffic(run) > 0,
         sets,
         create,
     }
@@ -170,7 +179,7 @@ fn exchanging(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploy
         };
         sets.insert(old.name.clone(), want);
     }
-    if let Some(new) = facts.canary(run) {
+    if let Some(new) = facts.replica_set(exchange::successor(run)) {
         let want = if stage >= Stage::GiveNew {
             SetWant { hands: Some(Hands::Deployments), newest: true, ..SetWant::default() }
         } else {
@@ -178,8 +187,11 @@ fn exchanging(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploy
         };
         sets.insert(new.name.clone(), want);
     }
-    let route = if stage >= Stage::RouteToStable { Want::Drained } else { Want::Weight(run.weight) };
-    Desired { pause: Some(true), selector: Some(Some(run.revision.clone())), route: Some(route), sets, ..Desired::default() }
+    let routed = stage < Stage::RouteToStable && run.undo.is_none();
+    let route = if routed { Want::Weight(run.weight) } else { Want::Drained };
+    let canary_service = (run.undo.is_some() && facts.entry_gone()).then_some(None);
+    let testers = run.undo.is_none() && facts.ready_for_traffic(run) > 0;
+    Desired { pause: Some(true), selector: Some(Some(exchange::successor(run).to_owned())), canary_service, route: Some(route), testers, sets, create: None }
 }
 
 fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Deployment, original_pause: bool) -> Desired {
@@ -200,12 +212,13 @@ fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Deploym
     let selector = if alone { None } else { Some(serving.hash.clone()) };
     let given_back = others().all(|set| set.held_by.is_none());
     let pause = match (leaving, at_serving) {
-        (false, _) => Some(true),
+        // Whose manifests say otherwise is told so, and not fought.
+        (false, _) => deployment.unpaused_by.is_none().then_some(true),
         (true, true) if given_back && alone => Some(original_pause),
         // Unpausing would ship a version that nobody judged.
         (true, _) => None,
     };
-    Desired { pause, selector: Some(selector), canary_service, route, sets, create: None }
+    Desired { pause, selector: Some(selector), canary_service, route, testers: false, sets, create: None }
 }
 
 /// At rest a ReplicaSet besides the serving one is kept for a while, remembered, given back, or removed.

@@ -1,9 +1,9 @@
 //! Ends other than promotion: traffic goes back first, then what was taken over is let go.
 
-use super::{Action, Draft, desired::Desired, facts::Facts, notice::Reason, observed::Deletion};
+use super::{Action, Draft, desired::Desired, exchange, facts::Facts, notice::Reason, observed::Deletion};
 use crate::api::{
     Duration, Percent,
-    status::{Ending, Outcome, Phase, Rejected},
+    status::{Ending, Outcome, Phase, Rejected, Run},
 };
 
 /// Requests in flight and proxies that lag are given this long after weight 0 before pods go.
@@ -26,10 +26,16 @@ pub(super) fn go_back(next: &mut Draft, outcome: Outcome, reason: &str, message:
 }
 
 pub(super) fn rolling_back(facts: &Facts<'_>, next: &mut Draft) {
-    if facts.weight_confirmed(Percent::ZERO).is_err() {
-        return;
-    }
     let Some(run) = next.status.run.clone() else { return };
+    if run.undo.is_some() {
+        exchange::undoing(facts, next);
+    } else if facts.weight_confirmed(Percent::ZERO).is_ok() {
+        close(facts, next, &run, "weight 0% confirmed by the gateway");
+    }
+}
+
+/// Traffic is where it belongs: the run ends as it was decided. `done` says what was confirmed.
+pub(super) fn close(facts: &Facts<'_>, next: &mut Draft, run: &Run, done: &str) {
     let ending = run.verdict.clone().unwrap_or(Ending {
         outcome: Outcome::RolledBack,
         reason: "Aborted".to_owned(),
@@ -48,27 +54,34 @@ pub(super) fn rolling_back(facts: &Facts<'_>, next: &mut Draft) {
         next.status.rejected.push(Rejected { revision: run.revision.clone(), reason: ending.reason.clone(), message: ending.message.clone(), at: facts.now });
     }
     next.keep(&run.revision, if rolled_back { facts.plan.keep_canary.max(DRAIN) } else { DRAIN }, false);
-    let text = format!("{}: {}; weight 0% confirmed by the gateway {took}ms after the decision", ending.reason, ending.message);
+    let text = format!("{}: {}; {done} {took}ms after the decision", ending.reason, ending.message);
     next.tell(if rolled_back { Reason::RolledBack } else { Reason::Superseded }, text);
     next.end(ending.outcome, &ending.reason, &ending.message);
 }
 
 /// What an abort can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum AbortPath {
     /// Traffic goes back.
     Back,
-    /// The exchange is under way and is finished first.
-    Promoting,
+    /// It is going back already.
+    GoingBack,
+    /// The exchange is under way: it is finished first and then undone.
+    AfterExchange,
+    /// The promotion is undone: the pods of this revision still stand by.
+    Undo(String),
     /// There is nothing to take back.
     Nothing,
 }
 
-pub(super) fn abort_path(_: &Facts<'_>, next: &Draft) -> AbortPath {
-    match next.status.phase {
-        Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::RollingBack => AbortPath::Back,
-        Phase::Promoting => AbortPath::Promoting,
-        Phase::Idle | Phase::Succeeded | Phase::RolledBack => AbortPath::Nothing,
+pub(super) fn abort_path(facts: &Facts<'_>, next: &Draft) -> AbortPath {
+    match (next.status.phase, &next.status.run) {
+        (Phase::Preparing | Phase::Shifting | Phase::Baking, Some(_)) => AbortPath::Back,
+        (Phase::RollingBack, Some(_)) => AbortPath::GoingBack,
+        (Phase::Promoting, Some(run)) if exchange::can_be_called_off(facts, run) => AbortPath::Back,
+        (Phase::Promoting, Some(_)) => AbortPath::AfterExchange,
+        (Phase::Succeeded, Some(_)) => exchange::standby(facts, &next.status).map_or(AbortPath::Nothing, |set| AbortPath::Undo(set.hash.clone())),
+        (Phase::Idle | Phase::RolledBack, _) | (_, None) => AbortPath::Nothing,
     }
 }
 
@@ -103,6 +116,7 @@ pub(super) fn released(facts: &Facts<'_>, next: &Draft, wanted: &Desired, action
     let narrowed = wanted.selector.as_ref().is_some_and(Option::is_some);
     let routed = !facts.entry_gone();
     let nothing_left = actions.iter().all(|action| matches!(action, Action::Answer { .. } | Action::Forget { .. }));
+    let floors = next.status.originals.floors.is_empty();
     let target_gone = facts.seen.deployment.is_none();
-    gone && (untouched || (settled && nothing_left && !routed && (target_gone || (!held && !narrowed))))
+    gone && (untouched || (settled && nothing_left && floors && !routed && (target_gone || (!held && !narrowed))))
 }

@@ -1,12 +1,12 @@
-//! Promotion: the Deployment takes over the new version's ReplicaSet, warm pods and all.
+//! Promotion: the Deployment takes over the new version's ReplicaSet, warm pods and all; and the same in reverse.
 //!
-//! How far the exchange has come is read off the objects, so it can be taken up after any interruption.
+//! While the old version's pods still stand, a promotion is undone by the same exchange. How far the exchange has come is read off the objects, so it can be taken up after any interruption.
 
-use super::{Draft, facts::Facts, notice::Reason};
+use super::{Draft, ending, facts::Facts, notice::Reason};
 use crate::{
     api::{
         CanaryRolloutStatus, Percent,
-        status::{HistoryEntry, Outcome, Phase, Run},
+        status::{Ending, HistoryEntry, Outcome, Phase, Run},
     },
     workload::replica_set::ReplicaSet,
 };
@@ -26,9 +26,14 @@ pub(super) enum Stage {
     Done,
 }
 
+/// The revision that takes over: the new one, or the old one where a promotion is undone.
+pub(super) fn successor(run: &Run) -> &str {
+    run.undo.as_deref().unwrap_or(&run.revision)
+}
+
 /// How far the exchange has come.
 pub(super) fn stage(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) -> Stage {
-    let (Some(new), Some(deployment)) = (facts.canary(run), &facts.seen.deployment) else {
+    let (Some(new), Some(deployment)) = (facts.replica_set(successor(run)), &facts.seen.deployment) else {
         return Stage::Select;
     };
     if new.owned_by(&deployment.uid) && new.held_by.is_none() {
@@ -54,8 +59,7 @@ pub(super) fn stage(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) 
 
 /// The user's Service is narrowed to the new version and has all its ready pods and no others.
 fn selects(facts: &Facts<'_>, new: &ReplicaSet) -> bool {
-    let names = std::iter::once(&facts.plan.service).chain(&facts.plan.also_narrow);
-    let moved = names.filter_map(|name| facts.seen.services.get(name)).all(|service| service.hash() == Some(&new.hash));
+    let moved = facts.narrowed_services().all(|service| service.hash() == Some(&new.hash));
     let (own, others) = facts.ready_behind(&facts.plan.service, &new.name);
     moved && others == 0 && own > 0 && own >= new.ready
 }
@@ -69,17 +73,25 @@ pub(super) fn begin(next: &mut Draft) {
     });
 }
 
+/// The ReplicaSet that has taken over, once the Deployment has it and counts its pods.
+fn taken_over<'a>(facts: &Facts<'a>, status: &CanaryRolloutStatus, run: &Run) -> Option<&'a ReplicaSet> {
+    let (new, deployment) = (facts.replica_set(successor(run))?, facts.seen.deployment.as_ref()?);
+    let adopted = stage(facts, status, run) == Stage::Done && deployment.settled();
+    let up_to_date = !facts.wants(new) || deployment.updated == deployment.replicas;
+    (adopted && up_to_date).then_some(new)
+}
+
+/// No Service of the user's selects the new version yet, so the exchange can still be called off.
+pub(super) fn can_be_called_off(facts: &Facts<'_>, run: &Run) -> bool {
+    facts.narrowed_services().all(|service| service.hash() != Some(&run.revision))
+}
+
 pub(super) fn promoting(facts: &Facts<'_>, next: &mut Draft) {
     let Some(run) = next.status.run.clone() else { return };
-    let (Some(new), Some(deployment)) = (facts.canary(&run), &facts.seen.deployment) else { return };
-    let adopted = stage(facts, &next.status, &run) == Stage::Done && deployment.settled();
-    let up_to_date = !facts.wants(new) || deployment.updated == deployment.replicas;
-    if !adopted || !up_to_date {
-        return;
-    }
-    let old = next.status.stable_revision.replace(run.revision.clone());
-    if let Some(old) = old.filter(|old| *old != run.revision) {
-        next.keep(&old, facts.plan.keep_stable, true);
+    let Some(new) = taken_over(facts, &next.status, &run) else { return };
+    let old = next.status.stable_revision.replace(run.revision.clone()).filter(|old| *old != run.revision);
+    if let Some(old) = &old {
+        next.keep(old, facts.plan.keep_stable, true);
     }
     next.status.kept.retain(|kept| kept.revision != run.revision);
     next.status.phase = Phase::Succeeded;
@@ -87,6 +99,39 @@ pub(super) fn promoting(facts: &Facts<'_>, next: &mut Draft) {
     let message = format!("{} → {} in {duration}s; {} pods adopted, none restarted", run.from, run.revision, new.total);
     next.tell(Reason::Promoted, message.clone());
     next.end(Outcome::Promoted, "Promoted", &message);
+    if let (Some(why), Some(old)) = (run.abort, old) {
+        undo(next, &old, "Aborted", &format!("aborted by request: {why}"));
+    }
+}
+
+/// The old version, if its pods still stand by after a promotion.
+pub(super) fn standby<'a>(facts: &Facts<'a>, status: &CanaryRolloutStatus) -> Option<&'a ReplicaSet> {
+    let kept = status.kept.iter().find(|kept| kept.standby)?;
+    facts.replica_set(&kept.revision).filter(|set| set.held() && set.available > 0)
+}
+
+/// Undoes a promotion: the pods of `revision`, which still stand by, serve again.
+pub(super) fn undo(next: &mut Draft, revision: &str, reason: &str, message: &str) {
+    let now = next.now;
+    next.status.phase = Phase::RollingBack;
+    next.change(|run| {
+        run.undo = Some(revision.to_owned());
+        run.abort = None;
+        run.outcome = None;
+        run.reason = None;
+        run.ended_at = None;
+        run.verdict = Some(Ending { outcome: Outcome::RolledBack, reason: reason.to_owned(), message: message.to_owned(), at: now });
+    });
+    next.tell(Reason::RollbackStarted, format!("{reason}: {message}; the promotion is undone, revision {revision} serves again"));
+}
+
+/// The exchange in reverse.
+pub(super) fn undoing(facts: &Facts<'_>, next: &mut Draft) {
+    let Some(run) = next.status.run.clone() else { return };
+    let Some(old) = taken_over(facts, &next.status, &run) else { return };
+    next.status.stable_revision = Some(old.hash.clone());
+    next.status.kept.retain(|kept| kept.revision != old.hash);
+    ending::close(facts, next, &run, &format!("revision {} serves again", old.hash));
 }
 
 /// How many ended runs are remembered.
@@ -101,6 +146,8 @@ impl Draft {
         run.reason = Some(reason.to_owned());
         run.ended_at = Some(now);
         run.verdict = None;
+        run.undo = None;
+        run.abort = None;
         run.paused_for = None;
         run.paused_at = None;
         let entry = HistoryEntry {

@@ -1,16 +1,22 @@
 //! What can be read off one look at the world: which ReplicaSet is which, what a weight needs, what is missing.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::{
     Identity,
-    observed::{Observed, Route, RouteSeen},
+    observed::{Deletion, Endpoint, Observed, Route, RouteSeen},
 };
 use crate::{
-    api::{CanaryRolloutStatus, Percent, Plan, condition::Refusal, status::Run},
-    router::{Acceptance, RouteError, Target},
-    workload::{deployment::Deployment, pod, replica_set::ReplicaSet},
+    api::{CanaryRolloutStatus, Duration, Percent, Plan, condition::Refusal, status::Run},
+    router::{Acceptance, RouteError, RouteId},
+    workload::{deployment::Deployment, pod, replica_set::ReplicaSet, service::Service},
 };
+
+/// Least wait after a write where no parent reports a generation: the slowest data plane of that kind, a cloud's
+/// load balancer, takes up to half a minute.
+const UNREPORTED_SETTLE: Duration = Duration::from_secs(30);
 
 /// The plan in force and one look at the world.
 pub(super) struct Facts<'a> {
@@ -67,53 +73,96 @@ impl<'a> Facts<'a> {
         (own, others)
     }
 
-    /// The two Services between which routes split.
-    pub fn target(&self) -> Target {
-        Target { stable: self.plan.service.clone(), canary: self.plan.canary_service.clone() }
+    /// The Deployment has been gone for longer than anything is waited for.
+    pub fn target_given_up(&self, status: &CanaryRolloutStatus) -> bool {
+        status.target_missing_since.is_some_and(|since| self.now >= since + self.plan.progress_deadline.signed())
     }
 
-    pub fn routes(&self) -> impl Iterator<Item = (&'a str, &'a RouteSeen)> {
+    /// Pods may go: the version that serves is whole, or cannot become so and has some left.
+    pub fn may_scale_down(&self, status: &CanaryRolloutStatus) -> bool {
+        let Some(serving) = self.serving(status) else { return true };
+        let wanted = self.seen.deployment.as_ref().map_or(0, |deployment| deployment.replicas);
+        let stuck = serving.failure.is_some() || self.seen.deletion != Deletion::No;
+        serving.available >= wanted || (stuck && serving.available > 0)
+    }
+
+    /// The user's Services that are narrowed during a release, as far as they exist.
+    pub fn narrowed_services(&self) -> impl Iterator<Item = &'a Service> {
         let seen = self.seen;
-        self.plan.routes.iter().filter_map(move |name| seen.routes.get_key_value(name)).map(|(name, route)| (name.as_str(), route))
+        std::iter::once(&self.plan.service).chain(&self.plan.also_narrow).filter_map(move |name| seen.services.get(name))
     }
 
-    pub fn found_routes(&self) -> impl Iterator<Item = (&'a str, &'a Route)> {
-        self.routes().filter_map(|(name, route)| match route {
-            RouteSeen::Found(route) => Some((name, &**route)),
-            RouteSeen::Missing | RouteSeen::Unusable(_) => None,
+    /// The plan asks for this route. One that it asked for before is left with nothing of ours in it.
+    pub fn names(&self, id: &RouteId) -> bool {
+        self.plan.routes.iter().any(|named| named.kind == id.kind && named.name == id.name)
+    }
+
+    /// Every route that can be read, those that the plan no longer names included.
+    pub fn readable_routes(&self) -> impl Iterator<Item = (&'a RouteId, &'a Route)> {
+        self.seen.routes.iter().filter_map(|(id, route)| match route {
+            RouteSeen::Found(route) => Some((id, &**route)),
+            RouteSeen::NotInstalled | RouteSeen::Missing | RouteSeen::Unusable(_) => None,
         })
+    }
+
+    /// Routes that the plan names.
+    pub fn found_routes(&self) -> impl Iterator<Item = (&'a RouteId, &'a Route)> {
+        self.readable_routes().filter(|(id, _)| self.names(id))
     }
 
     /// Every route gives the new version exactly `weight` and the data plane serves that; else what is waited for.
     pub fn weight_confirmed(&self, weight: Percent) -> Result<(), String> {
-        for (name, route) in self.routes() {
+        for (id, route) in &self.seen.routes {
+            let named = self.names(id);
+            let weight = if named { weight } else { Percent::ZERO };
             match route {
                 // Nothing is routed by a route that is not there or does not name our Services.
-                RouteSeen::Missing | RouteSeen::Unusable(_) if weight == Percent::ZERO => {}
-                RouteSeen::Missing => return Err(format!("HTTPRoute {name} to exist")),
-                RouteSeen::Unusable(error) => return Err(format!("HTTPRoute {name}: {error}")),
-                RouteSeen::Found(route) => {
-                    let share = route.state.canary.unwrap_or(Percent::ZERO);
-                    if !route.state.carries(weight) {
-                        return Err(format!("HTTPRoute {name} to carry {weight} (now {share})"));
-                    }
-                    if let Acceptance::Waiting(what) = &route.acceptance {
-                        return Err(what.clone());
-                    }
-                }
+                RouteSeen::NotInstalled | RouteSeen::Missing | RouteSeen::Unusable(_) if weight == Percent::ZERO => {}
+                RouteSeen::NotInstalled | RouteSeen::Missing => return Err(format!("{id} to exist")),
+                RouteSeen::Unusable(error) => return Err(format!("{id}: {error}")),
+                RouteSeen::Found(route) => self.carried(id, route, weight)?,
             }
         }
         Ok(())
     }
 
-    /// The new version has an entry in every route.
-    pub fn entry_stands(&self) -> bool {
-        self.found_routes().all(|(_, route)| route.state.canary.is_some())
+    /// Generations of the routes by key.
+    pub fn generations(&self) -> BTreeMap<String, i64> {
+        self.found_routes().map(|(id, route)| (id.key(), route.generation)).collect()
     }
 
-    /// No route has an entry of ours, and the data plane knows.
+    /// One route gives the new version exactly `weight` and the data plane serves that; else what is waited for.
+    fn carried(&self, id: &RouteId, route: &Route, weight: Percent) -> Result<(), String> {
+        if let Some(problem) = route.state.problem.as_ref().filter(|_| weight > Percent::ZERO) {
+            return Err(format!("{id} to be fit again: {problem}"));
+        }
+        if !route.state.carries(weight) {
+            return Err(format!("{id} to carry {weight} (now {})", route.state.away_from(weight)));
+        }
+        match &route.acceptance {
+            Acceptance::Accepted => Ok(()),
+            Acceptance::Waiting(what) => Err(what.clone()),
+            Acceptance::Unknown => match self.settled_at(route) {
+                Some(at) if self.now < at => Err(format!("{id} to settle until {}: no parent reports which generation it serves", at.strftime("%H:%M:%SZ"))),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// When a change of ours counts as served where nobody reports it.
+    pub fn settled_at(&self, route: &Route) -> Option<Timestamp> {
+        let unreported = route.acceptance == Acceptance::Unknown;
+        route.written_at.filter(|_| unreported).map(|at| at + self.plan.settle.max(UNREPORTED_SETTLE).signed())
+    }
+
+    /// The new version has an entry in every route.
+    pub fn entry_stands(&self) -> bool {
+        self.found_routes().all(|(_, route)| route.state.entry_stands())
+    }
+
+    /// No route has an entry or a rule of ours, and the data plane knows.
     pub fn entry_gone(&self) -> bool {
-        self.weight_confirmed(Percent::ZERO).is_ok() && self.found_routes().all(|(_, route)| route.state.canary.is_none())
+        self.weight_confirmed(Percent::ZERO).is_ok() && self.readable_routes().all(|(_, route)| route.state.entry_gone())
     }
 
     /// Why nothing new is begun, if anything needed is missing or unfit.
@@ -123,12 +172,32 @@ impl<'a> Facts<'a> {
             let why = format!("CanaryRollout {elder} releases Deployment {} already: delete one of the two", plan.deployment);
             return Some((Refusal::TargetConflict, why));
         }
+        if let Some((elder, route)) = &self.seen.route_elder {
+            let why = format!("CanaryRollout {elder} sets weights in the same rule of {route} already: name different rules, or delete one of the two");
+            return Some((Refusal::RouteConflict, why));
+        }
         let Some(deployment) = &self.seen.deployment else {
             return Some((Refusal::TargetNotFound, format!("Deployment {} does not exist", plan.deployment)));
         };
         if deployment.recreate {
             let why = format!("Deployment {} has strategy Recreate, which asks that two versions never run together", plan.deployment);
             return Some((Refusal::UnsupportedWorkload, why));
+        }
+        if let Some(manager) = &deployment.unpaused_by {
+            let why = format!(
+                "manager {manager} holds spec.paused: false of Deployment {}: with it every release would go round the steps. Remove the field from its manifests",
+                plan.deployment
+            );
+            return Some((Refusal::PauseContested, why));
+        }
+        if let Some(field) = &self.seen.not_stored {
+            let why = format!(
+                "the installed CustomResourceDefinition does not know status.{field}: upgrade it (helm upgrade does), or this controller cannot remember what it did"
+            );
+            return Some((Refusal::CRDOutdated, why));
+        }
+        if let Some(obstacle) = self.seen.obstacle.as_ref().filter(|obstacle| obstacle.forbidden) {
+            return Some((Refusal::NotPermitted, obstacle.message.clone()));
         }
         if deployment.selector_expressions || deployment.selector.is_empty() {
             let why = format!("the selector of Deployment {} must consist of matchLabels: Services cannot express anything else", plan.deployment);
@@ -163,6 +232,13 @@ impl<'a> Facts<'a> {
                 let why = format!("Service {name} has no selector, so it cannot be narrowed to one version");
                 return Some((Refusal::UnsupportedService, why));
             }
+            let endpoints = self.seen.endpoints.get(name).into_iter().flatten().filter(|endpoint| endpoint.ready);
+            let ours = |endpoint: &&Endpoint| self.seen.replica_sets.iter().any(|set| pod::is_of(&endpoint.pod, &set.name));
+            if let Some(foreign) = endpoints.into_iter().find(|endpoint| !ours(endpoint)) {
+                let why =
+                    format!("Service {name} also selects pod {}, which is not of Deployment {}: narrowed, it would lose it", foreign.pod, plan.deployment);
+                return Some((Refusal::UnsupportedService, why));
+            }
             if let Some((key, value)) = selector.into_iter().find(|(key, value)| !answers(key, value)) {
                 let why = format!("Service {name} selects {key}={value}, which the pod template of Deployment {} does not carry", plan.deployment);
                 return Some((Refusal::UnsupportedService, why));
@@ -176,15 +252,22 @@ impl<'a> Facts<'a> {
     }
 
     fn unfit_route(&self) -> Option<(Refusal, String)> {
-        for name in &self.plan.routes {
-            match self.seen.routes.get(name) {
-                Some(RouteSeen::Found(_)) => {}
-                None | Some(RouteSeen::Missing) => return Some((Refusal::RouteNotFound, format!("HTTPRoute {name} does not exist"))),
-                Some(RouteSeen::Unusable(error @ RouteError::AmbiguousRule { .. })) => return Some((Refusal::AmbiguousRule, error.to_string())),
-                Some(RouteSeen::Unusable(error)) => return Some((Refusal::RouteNotFound, error.to_string())),
+        let smallest = self.plan.steps[0].weight;
+        self.plan.routes.iter().map(RouteId::from).find_map(|id| match self.seen.routes.get(&id) {
+            Some(RouteSeen::Found(route)) => match &route.state.problem {
+                Some(problem) => Some(unfit(problem)),
+                None => route.state.too_fine(smallest).map(|why| (Refusal::UnsupportedFeature, format!("{id}: {why}"))),
+            },
+            None | Some(RouteSeen::Missing) => Some((Refusal::RouteNotFound, format!("{id} does not exist"))),
+            Some(RouteSeen::NotInstalled) => {
+                let why = format!(
+                    "{id} cannot exist: this cluster has no kind {} of gateway.networking.k8s.io/v1; install the Gateway API, or name another route",
+                    id.kind
+                );
+                Some((Refusal::RouteNotFound, why))
             }
-        }
-        None
+            Some(RouteSeen::Unusable(error)) => Some(unfit(error)),
+        })
     }
 
     fn several_active(&self, deployment: &Deployment, status: &CanaryRolloutStatus) -> Option<(Refusal, String)> {
@@ -196,4 +279,13 @@ impl<'a> Facts<'a> {
             (Refusal::RolloutIncomplete, why)
         })
     }
+}
+
+fn unfit(error: &RouteError) -> (Refusal, String) {
+    let reason = match error {
+        RouteError::AmbiguousRule { .. } => Refusal::AmbiguousRule,
+        RouteError::Unsupported { .. } => Refusal::UnsupportedFeature,
+        RouteError::NoRule { .. } | RouteError::NoSuchRule { .. } | RouteError::NotInRule { .. } | RouteError::Malformed { .. } => Refusal::RouteNotFound,
+    };
+    (reason, error.to_string())
 }

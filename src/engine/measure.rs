@@ -14,6 +14,8 @@ use crate::{
 
 /// Evaluating more often than metrics come in only repeats the same figures.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(15);
+/// So many missed ticks are made up for each by itself.
+const MADE_UP_FOR: i128 = 40;
 /// A tick that was missed is made up for as far back as stores can be asked cheaply.
 const LONGEST_TICK: SignedDuration = SignedDuration::from_mins(5);
 /// What the printed figures look back on.
@@ -65,7 +67,10 @@ pub(super) fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(St
         return None;
     }
     let interval = interval(facts.plan, facts.seen.source?.scrape_interval);
-    let end = grid_end(&facts.id.uid, interval, facts.now - lag);
+    let newest = grid_end(&facts.id.uid, interval, facts.now - lag);
+    // Missed ticks are made up for one by one, so that a restart changes no result; very many of them together.
+    let missed = newest.duration_since(earliest).as_millis() / i128::from(interval.as_millis().max(1));
+    let end = if missed > MADE_UP_FOR { newest } else { earliest };
     let serving = facts.serving(status)?;
     let port = facts.found_routes().find_map(|(_, route)| route.state.port);
     let question = Question {

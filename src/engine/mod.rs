@@ -5,12 +5,17 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod action;
+mod capacity;
+mod config;
 mod desired;
 mod drift;
+mod durable;
 mod ending;
 mod exchange;
 mod facts;
 mod figures;
+mod floor;
+mod holds;
 mod interrupts;
 mod measure;
 mod notice;
@@ -34,6 +39,7 @@ use crate::{
     provider::Question,
 };
 pub use action::Action;
+pub use durable::{FRESH_FOR, must_be_stored};
 use facts::Facts;
 use observed::{Deletion, Observed};
 
@@ -57,6 +63,8 @@ pub struct Needs {
     pub measure: Option<(String, Question)>,
     /// Pods of this ReplicaSet are late: find out why.
     pub trouble_of: Option<String>,
+    /// ConfigMaps whose contents must be compared.
+    pub configs: Vec<String>,
 }
 
 /// What follows from one look at the world.
@@ -68,6 +76,28 @@ pub struct Decision {
     pub actions: Vec<Action>,
     /// When to look again although nothing has changed.
     pub wake: Option<Timestamp>,
+}
+
+/// The spec as it applies now: the workload and the Services of a running release stay what they were when it began.
+fn spec_in_force(spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Option<CanaryRolloutSpec> {
+    let mut spec = spec?.clone();
+    if let Some(run) = status.run.as_ref().filter(|_| is_active(status)) {
+        spec.workload = run.plan.workload.clone();
+        spec.traffic.service.clone_from(&run.plan.traffic.service);
+        spec.traffic.canary_service.clone_from(&run.plan.traffic.canary_service);
+        spec.traffic.also_narrow.clone_from(&run.plan.traffic.also_narrow);
+    }
+    Some(spec)
+}
+
+/// The plan by which the rollout's objects are found, if there ever was a valid one.
+pub fn plan(spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Option<Plan> {
+    plan_in_force(spec_in_force(spec, status).as_ref(), status).0
+}
+
+/// A release is in progress.
+pub fn is_active(status: &CanaryRolloutStatus) -> bool {
+    matches!(status.phase, Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::Promoting | Phase::RollingBack) && status.run.is_some()
 }
 
 /// The plan that is in force: a running release keeps its last valid one.
@@ -83,17 +113,18 @@ fn plan_in_force(spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus)
 
 /// What must be looked at before deciding.
 pub fn needs(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus, seen: &Observed, now: Timestamp) -> Needs {
-    let (Some(plan), _) = plan_in_force(spec, status) else {
+    let Some(plan) = plan(spec, status) else {
         return Needs::default();
     };
     let facts = Facts { id, plan: &plan, seen, now };
-    Needs { measure: measure::due(&facts, status), trouble_of: preparing::late_replica_set(&facts, status) }
+    Needs { measure: measure::due(&facts, status), trouble_of: preparing::late_replica_set(&facts, status), configs: config::unread(&facts, status) }
 }
 
 /// The whole policy. Total: any status, even one edited by hand, and any observation give a decision.
 pub fn decide(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus, seen: &Observed, now: Timestamp) -> Decision {
-    let (plan, invalid) = plan_in_force(spec, status);
-    let mut next = Draft::new(status, spec, now);
+    let in_force = spec_in_force(spec, status);
+    let (plan, invalid) = plan_in_force(in_force.as_ref(), status);
+    let mut next = Draft::new(status, in_force, now);
     let Some(plan) = plan else {
         // Nothing was ever valid, so nothing was ever touched.
         report::refuse(&mut next.status, id, invalid.as_deref().unwrap_or("the spec cannot be read"), now);
@@ -109,9 +140,14 @@ pub fn decide(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRo
     if invalid.is_none() {
         shifting::adopt_plan(&facts, &mut next);
     }
+    interrupts::note_target(&facts, &mut next);
+    next.forget_routes(&facts);
     measure::ingest(&facts, &mut next);
     requests::answer(&facts, &mut next);
     transition(&facts, refusal.is_none(), &mut next);
+    interrupts::tell_of_orphans(&facts, &mut next);
+    floor::note(&facts, &mut next);
+    config::note(&facts, &mut next);
 
     let wanted = desired::desired(&facts, &next.status);
     let mut actions = plan::actions(&facts, &next.status, &wanted);
@@ -144,6 +180,9 @@ fn transition(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     }
 }
 
+/// Events that are kept to be told again after a crash: those of several transitions.
+const KEPT_EVENTS: usize = 10;
+
 /// The status as it is being rewritten, with what is to be told about it.
 struct Draft {
     status: CanaryRolloutStatus,
@@ -153,20 +192,21 @@ struct Draft {
 }
 
 impl Draft {
-    fn new(status: &CanaryRolloutStatus, spec: Option<&CanaryRolloutSpec>, now: Timestamp) -> Self {
-        Self { status: status.clone(), spec: spec.cloned(), before: status.announced, now }
+    fn new(status: &CanaryRolloutStatus, spec: Option<CanaryRolloutSpec>, now: Timestamp) -> Self {
+        Self { status: status.clone(), spec, before: status.announced, now }
     }
 
     /// A release is in progress.
     fn active(&self) -> bool {
-        matches!(self.status.phase, Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::Promoting | Phase::RollingBack) && self.status.run.is_some()
+        is_active(&self.status)
     }
 
-    /// The status to be stored. Events of earlier transitions make room for those of this one.
+    /// The status to be stored. The oldest Events make room for those of this transition, but never so
+    /// many that one which a crash left untold is lost with the next transition.
     fn finish(mut self) -> CanaryRolloutStatus {
-        if self.status.announced > self.before {
-            self.status.telling.retain(|notice| notice.sequence > self.before);
-        }
+        let new = usize::try_from(self.status.announced - self.before).unwrap_or(0);
+        let surplus = self.status.telling.len().saturating_sub(KEPT_EVENTS.max(new));
+        self.status.telling.drain(..surplus);
         self.status
     }
 }

@@ -1,7 +1,7 @@
 //! What people are told: one Event per transition, numbered so that none is lost or told twice.
 
 use super::Draft;
-use crate::api::status::Notice;
+use crate::api::{Plan, status::Notice};
 
 /// Reasons of Events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
@@ -20,7 +20,11 @@ pub(super) enum Reason {
     CapacityLost,
     RollbackStarted,
     RolledBack,
+    StableUnavailable,
     RouteDrift,
+    RouteContested,
+    ScaleFloorDrift,
+    ConfigChanged,
     RouteNotAccepted,
     NoData,
     ActionApplied,
@@ -28,6 +32,7 @@ pub(super) enum Reason {
     Unpaused,
     Released,
     LeftPaused,
+    ScaledDown,
 }
 
 impl Reason {
@@ -37,7 +42,11 @@ impl Reason {
             | Self::CapacityLost
             | Self::RollbackStarted
             | Self::RolledBack
+            | Self::StableUnavailable
             | Self::RouteDrift
+            | Self::RouteContested
+            | Self::ScaleFloorDrift
+            | Self::ConfigChanged
             | Self::RouteNotAccepted
             | Self::NoData
             | Self::ActionRejected
@@ -54,9 +63,18 @@ impl Reason {
             | Self::BakeStarted
             | Self::Promoted
             | Self::ActionApplied
-            | Self::Released => false,
+            | Self::Released
+            | Self::ScaledDown => false,
         }
     }
+}
+
+/// How the owner rolls out natively, whatever becomes of this controller.
+pub(super) fn way_out(plan: &Plan) -> String {
+    format!(
+        "to roll out natively in an emergency: kubectl rollout resume deployment/{}; while no controller runs, first: kubectl patch service {} --type=json -p '[{{\"op\":\"remove\",\"path\":\"/spec/selector/pod-template-hash\"}}]'",
+        plan.deployment, plan.service
+    )
 }
 
 /// Longest text of an Event that the API takes.

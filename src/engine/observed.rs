@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::{
     api::{Duration, action::RolloutActionSpec, status::Cause},
     provider::Reading,
-    router::{Acceptance, RouteError, RouteState},
-    workload::{deployment::Deployment, replica_set::ReplicaSet, service::Service},
+    router::{Acceptance, RouteError, RouteId, RouteState, Target},
+    workload::{autoscaler::Autoscaler, deployment::Deployment, replica_set::ReplicaSet, service::Service},
 };
 
 /// One look at the world.
@@ -23,6 +23,8 @@ pub struct Observed {
     pub invalid: Option<String>,
     /// An elder rollout has the same Deployment.
     pub elder: Option<String>,
+    /// An elder rollout sets weights in the same rule of this route.
+    pub route_elder: Option<(String, RouteId)>,
     /// The named Deployment.
     pub deployment: Option<Deployment>,
     /// ReplicaSets that the Deployment owns or that this rollout holds.
@@ -31,8 +33,8 @@ pub struct Observed {
     pub services: BTreeMap<String, Service>,
     /// Pods behind these Services: name, and whether they are ready.
     pub endpoints: BTreeMap<String, Vec<Endpoint>>,
-    /// The named routes.
-    pub routes: BTreeMap<String, RouteSeen>,
+    /// The named routes, and those in which something of ours may still stand.
+    pub routes: BTreeMap<RouteId, RouteSeen>,
     /// Timing of the metric source, if it exists.
     pub source: Option<SourceTiming>,
     /// What was measured, if it was asked for.
@@ -41,6 +43,27 @@ pub struct Observed {
     pub actions: Vec<ActionSeen>,
     /// What keeps the new version's pods from being ready, in the API's words.
     pub trouble: Option<String>,
+    /// A change that the API server refused in the last pass.
+    pub obstacle: Option<Obstacle>,
+    /// A field of the status that the API server did not store: the installed definition is older than this controller.
+    pub not_stored: Option<String>,
+    /// ConfigMaps that the template names: their resourceVersion by name.
+    pub configs: BTreeMap<String, String>,
+    /// Digests of the contents of those that were asked for.
+    pub config_digests: BTreeMap<String, String>,
+    /// Autoscalers of the Deployment.
+    pub autoscalers: Vec<Autoscaler>,
+    /// Further Services that select the Deployment's pods, and will see the new version's at weight 0.
+    pub other_services: Vec<String>,
+}
+
+/// A change that could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What was tried, on what, and what the API server said.
+    pub message: String,
+    /// The controller is not allowed to.
+    pub forbidden: bool,
 }
 
 /// Whether the CanaryRollout is to go.
@@ -67,9 +90,11 @@ pub struct Endpoint {
 /// One named route.
 #[derive(Clone, Debug)]
 pub enum RouteSeen {
+    /// The cluster has no such kind.
+    NotInstalled,
     /// It does not exist.
     Missing,
-    /// It exists but cannot be used.
+    /// It exists but cannot be read.
     Unusable(RouteError),
     /// It exists.
     Found(Box<Route>),
@@ -78,6 +103,8 @@ pub enum RouteSeen {
 /// A route that can be used.
 #[derive(Clone, Debug)]
 pub struct Route {
+    /// What is split in it.
+    pub target: Target,
     /// The object as it stands.
     pub live: Value,
     /// Its generation.
@@ -86,6 +113,8 @@ pub struct Route {
     pub state: RouteState,
     /// Whether the data plane serves it as it stands.
     pub acceptance: Acceptance,
+    /// When we changed it last, until our marks of ownership are dropped.
+    pub written_at: Option<Timestamp>,
     /// The newest field manager besides us.
     pub other_manager: Option<String>,
 }

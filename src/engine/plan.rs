@@ -5,9 +5,10 @@ use super::{
     action::Kind,
     desired::{Desired, Hands, SetWant},
     facts::Facts,
+    floor,
 };
 use crate::{
-    api::CanaryRolloutStatus,
+    api::{CanaryRolloutStatus, Percent},
     router::{Want, gateway_api},
     workload::{deployment, replica_set, replica_set::ReplicaSet},
 };
@@ -16,6 +17,7 @@ use crate::{
 pub(super) fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> Vec<Action> {
     let mut routes = routes(facts, status, wanted);
     let mut actions: Vec<Action> = routes.extract_if(.., |(downward, _)| *downward).map(|(_, action)| action).collect();
+    actions.extend(floor::actions(facts, status));
     actions.extend(pause(facts, wanted));
     actions.extend(sets(facts, wanted, |set, want| take(facts, set, want)));
     actions.extend(narrow(facts, wanted));
@@ -24,7 +26,9 @@ pub(super) fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &
     actions.extend(canary_service(facts, wanted));
     actions.extend(routes.into_iter().map(|(_, action)| action));
     actions.extend(sets(facts, wanted, |set, want| give(facts, set, want)));
-    actions.extend(sets(facts, wanted, |set, want| resize(set, want, |now, then| then < now)));
+    if facts.may_scale_down(status) {
+        actions.extend(sets(facts, wanted, |set, want| resize(set, want, |now, then| then < now)));
+    }
     actions.extend(sets(facts, wanted, remove));
     actions.extend(answers(facts, status));
     actions
@@ -36,24 +40,38 @@ fn patch(kind: Kind, name: &str, patch: Vec<serde_json::Value>) -> Action {
 
 fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> Vec<(bool, Action)> {
     let Some(want) = wanted.route else { return Vec::new() };
-    let target = facts.target();
     let none = crate::api::status::RouteOriginal::default();
     let mut actions = Vec::new();
-    for (name, route) in facts.found_routes() {
-        let originals = status.originals.routes.get(name).unwrap_or(&none);
+    for (id, route) in facts.readable_routes() {
+        let (name, kind) = (&id.name, Kind::from(id.kind));
+        let originals = status.originals.routes.get(&id.key()).unwrap_or(&none);
+        let mut target = route.target.clone();
+        if !wanted.testers {
+            target.testers.clear();
+        }
+        let want = match want {
+            Want::Weight(_) | Want::Drained if !facts.names(id) => {
+                if route.state.carries(Percent::ZERO) {
+                    Want::Absent
+                } else {
+                    Want::Drained
+                }
+            }
+            want => want,
+        };
         let downward = match want {
             Want::Absent | Want::Drained => true,
-            Want::Weight(weight) => route.state.canary.is_some_and(|share| share > weight),
+            Want::Weight(weight) => route.state.canary.is_some_and(|share| share > weight) || (target.testers.is_empty() && route.state.tester_rules > 0),
         };
         match gateway_api::plan(&route.live, &target, want, originals) {
             Ok(Some(change)) => {
-                let to_zero = matches!(want, Want::Absent | Want::Drained) && route.state.canary.is_some();
-                actions.push((downward, Action::Patch { kind: Kind::HttpRoute, name: name.to_owned(), patch: change, to_zero }));
+                let to_zero = matches!(want, Want::Absent | Want::Drained) && !route.state.entry_gone();
+                actions.push((downward, Action::Patch { kind, name: name.clone(), patch: change, to_zero }));
             }
             // Let go of the fields once nothing of ours stands in them, so that Git tools see them as theirs again.
             Ok(None) if want == Want::Absent => {
                 let release = gateway_api::drop_managed_fields(&route.live, crate::api::FIELD_MANAGER);
-                actions.extend(release.map(|change| (false, patch(Kind::HttpRoute, name, change))));
+                actions.extend(release.map(|change| (false, patch(kind, name, change))));
             }
             // An unusable route is refused by `Facts::refusal`, with its reason.
             Ok(None) | Err(_) => {}
@@ -118,9 +136,7 @@ fn create(facts: &Facts<'_>, wanted: &Desired) -> Option<Action> {
 
 fn narrow(facts: &Facts<'_>, wanted: &Desired) -> Vec<Action> {
     let Some(hash) = &wanted.selector else { return Vec::new() };
-    let names = std::iter::once(&facts.plan.service).chain(&facts.plan.also_narrow);
-    let services = names.filter_map(|name| facts.seen.services.get(name));
-    let wrong = services.filter(|service| service.hash() != hash.as_deref() && !service.selector.is_empty());
+    let wrong = facts.narrowed_services().filter(|service| service.hash() != hash.as_deref() && !service.selector.is_empty());
     wrong.map(|service| patch(Kind::Service, &service.name, service.narrow(hash.as_deref()))).collect()
 }
 

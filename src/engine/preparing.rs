@@ -1,14 +1,15 @@
 //! Before the first request: the new version's pods become ready, or their deadline ends the release.
 
-use super::{Draft, ending, facts::Facts, notice::Reason, shifting};
+use super::{Draft, capacity, drift, ending, facts::Facts, holds, notice::Reason, shifting};
 use crate::api::{
     CanaryRolloutStatus, Percent,
-    status::{Growing, Intent, Outcome, Phase, Run},
+    status::{Growing, Intent, Outcome, PauseReason, Phase, Run},
 };
 
 pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     next.remember_routes(facts);
-    shifting::hold_for_people(facts, next);
+    drift::services(facts, next);
+    holds::for_people(facts, next);
     let Some(run) = next.status.run.clone() else { return };
     let Some(growing) = run.growing.clone() else {
         // A status edited by hand; the wait begins anew.
@@ -17,14 +18,21 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
         return;
     };
     let needed = facts.size_for(growing.weight);
+    if run.paused_for.is_some_and(|reason| reason != PauseReason::User) {
+        return;
+    }
     if facts.ready_for_traffic(&run) < needed {
-        give_up_late(facts, next, &growing);
+        if run.paused_for.is_none() {
+            give_up_late(facts, next, &growing);
+        }
         return;
     }
-    if run.paused_for.is_some() || !accepted {
+    // Testers may reach a version that a person holds at 0%.
+    let held = run.paused_for.is_some();
+    if !accepted || (held && facts.plan.testers.is_empty()) || capacity::stable_is_gone(facts, next) {
         return;
     }
-    if !introduced(facts, &run, &growing, next) {
+    if !introduced(facts, &run, &growing, next) || held {
         return;
     }
     let seconds = facts.now.duration_since(growing.since).as_secs();
@@ -33,7 +41,8 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     let now = facts.now;
     next.change(|run| {
         run.step = 1;
-        run.intent = Some(Intent { weight: growing.weight, at: now });
+        run.intent = Some(Intent::new(growing.weight, facts.generations(), now));
+        run.carriers = i32::try_from(needed).unwrap_or(i32::MAX);
         run.growing = None;
     });
 }
@@ -47,23 +56,29 @@ fn introduced(facts: &Facts<'_>, run: &Run, growing: &Growing, next: &mut Draft)
                 run.intent = None;
                 run.entered_at = Some(facts.now);
             }),
-            waiting => shifting::give_up_unaccepted(facts, intent, &waiting.err().unwrap_or_default(), next),
+            _ if drift::undone(facts, intent, next) => {}
+            _ if run.paused_for.is_some() => {}
+            waiting => {
+                let waiting = waiting.err().unwrap_or_else(|| "the new version's entry to stand in the route".to_owned());
+                shifting::give_up_unaccepted(facts, intent, &waiting, next);
+            }
         }
         return false;
     }
     match run.entered_at {
         Some(entered) if facts.entry_stands() => facts.now >= entered + facts.plan.settle.signed(),
-        // The route must be as found before our entry is put in.
-        _ if facts.weight_confirmed(Percent::ZERO).is_err() => {
-            give_up_late(facts, next, growing);
-            false
-        }
+        Some(_) if drift::entry_removed(facts, next) => false,
+        // The route must be as found, and served so, before our entry is put in.
         _ => {
-            let intent = Intent { weight: Percent::ZERO, at: facts.now };
-            next.change(|run| {
-                run.entered_at = None;
-                run.intent = Some(intent);
-            });
+            let intent = Intent::new(Percent::ZERO, facts.generations(), facts.now);
+            match facts.weight_confirmed(Percent::ZERO) {
+                Ok(()) => next.change(|run| {
+                    run.entered_at = None;
+                    run.intent = Some(intent);
+                }),
+                Err(_) if run.paused_for.is_some() => {}
+                Err(waiting) => shifting::give_up_unaccepted(facts, &Intent { at: growing.since, ..intent }, &waiting, next),
+            }
             false
         }
     }
@@ -71,7 +86,8 @@ fn introduced(facts: &Facts<'_>, run: &Run, growing: &Growing, next: &mut Draft)
 
 /// Rolls back once pods have been waited for as long as the plan allows.
 pub(super) fn give_up_late(facts: &Facts<'_>, next: &mut Draft, growing: &Growing) {
-    if facts.now < growing.since + facts.plan.progress_deadline.signed() {
+    let paused = next.status.run.as_ref().is_some_and(|run| run.paused_for.is_some());
+    if paused || facts.now < growing.since + facts.plan.progress_deadline.signed() {
         return;
     }
     let message = waiting_for_pods(facts, &next.status, growing);

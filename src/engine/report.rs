@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Draft, Identity, exchange, facts::Facts, figures, preparing, rest, shifting};
+use super::{Draft, Identity, exchange, facts::Facts, figures, holds, preparing, rest};
 use crate::api::{
     CanaryRolloutStatus, Percent,
     condition::{ConditionType, Refusal, set},
@@ -27,7 +27,7 @@ pub(super) fn refuse(status: &mut CanaryRolloutStatus, id: &Identity, why: &str,
 
 /// Writes everything that is derived from the rest of the status and the world.
 pub(super) fn write(facts: &Facts<'_>, refusal: Option<&(Refusal, String)>, next: &mut Draft) {
-    let message = message(facts, refusal, next);
+    let message = with_obstacle(facts, message(facts, refusal, next));
     let active = next.active();
     let status = &mut next.status;
     status.observed_generation = Some(facts.id.generation);
@@ -76,8 +76,12 @@ fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static st
             return (false, "RollbackIncomplete", format!("traffic is being taken back since {}: waiting for {waiting}", clock(ending.at)));
         }
     }
-    if let Some(serving) = facts.serving(status).filter(|set| wanted > 0 && set.available == 0) {
-        return (false, "StableUnavailable", format!("no pod of revision {} is Available", serving.hash));
+    if let Some(serving) = facts.serving(status).filter(|set| wanted > 0 && set.ready == 0) {
+        return (false, "StableUnavailable", format!("no pod of stable revision {} is Ready", serving.hash));
+    }
+    if let Some(last) = status.drift.last.as_ref().filter(|_| status.run.as_ref().is_some_and(|run| run.paused_for == Some(PauseReason::RouteContested))) {
+        let by = last.by.as_deref().unwrap_or("another hand");
+        return (false, "RouteDrift", format!("{by} undoes our weights in {}", last.object));
     }
     (true, "Serving", "users are served".to_owned())
 }
@@ -119,6 +123,10 @@ fn message(facts: &Facts<'_>, refusal: Option<&(Refusal, String)>, next: &Draft)
         }
         (Some(run), Phase::RollingBack) => {
             let why = run.verdict.as_ref().map(|ending| format!("{}: {}", ending.reason, ending.message)).unwrap_or_default();
+            if let Some(old) = &run.undo {
+                let stage = exchange::stage(facts, status, run);
+                return format!("the pods of {old} take over again: {stage:?}; {why}");
+            }
             let waiting = facts.weight_confirmed(Percent::ZERO).err().map(|what| format!("; waiting for {what}")).unwrap_or_default();
             format!("taking traffic back, {why}{waiting}")
         }
@@ -126,32 +134,53 @@ fn message(facts: &Facts<'_>, refusal: Option<&(Refusal, String)>, next: &Draft)
     }
 }
 
+/// What the API server refused in the last pass comes first: somebody has to act.
+fn with_obstacle(facts: &Facts<'_>, message: String) -> String {
+    match &facts.seen.obstacle {
+        Some(obstacle) => format!("{}; {message}", obstacle.message),
+        None => message,
+    }
+}
+
 fn preparing_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused: Option<String>) -> String {
     let Some(growing) = &run.growing else { return "preparing".to_owned() };
-    let held = held(run).or(refused).map(|text| format!("{text}; ")).unwrap_or_default();
-    let deadline = facts.plan.progress_deadline.signed();
+    let held = held(status, run).or(refused).map(|text| format!("{text}; ")).unwrap_or_default();
+    let deadline = |since: Timestamp| match run.paused_for {
+        None => format!("; rolls back at {}", clock(since + facts.plan.progress_deadline.signed())),
+        // None runs while somebody holds the release.
+        Some(_) => String::new(),
+    };
     if let Some(intent) = &run.intent {
         let waiting = facts.weight_confirmed(Percent::ZERO).err().unwrap_or_else(|| "the new version's entry in the route".to_owned());
-        return format!("{held}pods ready, waiting for {waiting}; rolls back at {}", clock(intent.at + deadline));
+        return format!("{held}pods ready, waiting for {waiting}{}", deadline(intent.at));
     }
-    if let Some(entered) = run.entered_at.filter(|_| facts.ready_for_traffic(run) >= facts.size_for(growing.weight)) {
-        return format!("{held}in the route at 0%, first weight at {}", clock(entered + facts.plan.settle.signed()));
+    let ready = facts.ready_for_traffic(run) >= facts.size_for(growing.weight);
+    match run.entered_at.filter(|_| ready) {
+        Some(_) if run.paused_for.is_some() => return format!("{held}in the route at 0%"),
+        Some(entered) => return format!("{held}in the route at 0%, first weight at {}", clock(entered + facts.plan.settle.signed())),
+        None => {}
     }
-    let deadline = clock(growing.since + deadline);
-    format!("{held}{}; rolls back at {deadline}", preparing::waiting_for_pods(facts, status, growing))
+    if let (true, Err(waiting)) = (ready, facts.weight_confirmed(Percent::ZERO)) {
+        return format!("{held}pods ready, waiting for {waiting}{}", deadline(growing.since));
+    }
+    format!("{held}{}{}", preparing::waiting_for_pods(facts, status, growing), deadline(growing.since))
 }
 
 /// What holds the run, and who can end that.
-fn held(run: &Run) -> Option<String> {
+fn held(status: &CanaryRolloutStatus, run: &Run) -> Option<String> {
     let reason = run.paused_for?;
+    let by = status.drift.last.as_ref().and_then(|last| Some(format!("{} by {}", last.object, last.by.as_deref()?)));
+    let contested = by.filter(|_| matches!(reason, PauseReason::RouteContested | PauseReason::ServiceContested));
+    let contested = contested.map(|by| format!(" ({by})")).unwrap_or_default();
     let since = run.paused_at.map(|at| format!(" since {}", clock(at))).unwrap_or_default();
     let end = match reason {
         PauseReason::User => "a Resume action or spec.paused: false lets it go on",
         PauseReason::Approval => "a Promote action lets it go on",
         PauseReason::NoData => "goes on when the checks have data",
         PauseReason::RouteContested | PauseReason::ServiceContested => "a Resume action tries again",
+        PauseReason::CheckFailed => "a Resume action lets the checks begin anew, an Abort action takes it back",
     };
-    Some(format!("paused for {reason}{since}, {end}"))
+    Some(format!("paused for {reason}{contested}{since}, {end}"))
 }
 
 fn shifting_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused: Option<String>) -> String {
@@ -183,24 +212,29 @@ fn shifting_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, 
         })
         .collect();
     let checks = if checks.is_empty() { String::new() } else { format!("; {}", checks.join(", ")) };
-    let what = if let Some(held) = held(run) {
+    let missing = run.growing.as_ref().filter(|growing| facts.ready_for_traffic(run) < facts.size_for(growing.weight));
+    let what = if let Some(held) = held(status, run) {
         held
-    } else if let Some(growing) = &run.growing {
+    } else if let Some(growing) = missing {
         format!("waiting for {}; rolls back at {}", preparing::waiting_for_pods(facts, status, growing), clock(growing.since + deadline))
     } else if let Some(refused) = refused {
         refused
-    } else if shifting::hold_over(facts, run, status.phase) {
+    } else if holds::hold_over(facts, run, status.phase) {
         match run.no_data_since {
             Some(since) => format!("no data since {}, pauses at {}", clock(since), clock(since + facts.plan.no_data_deadline.signed())),
+            None if facts.serving(status).is_none_or(|set| set.ready == 0) && !run.recovery => {
+                "no pod of the stable version is Ready: the weight does not rise".to_owned()
+            }
             None => "waiting for the checks to pass".to_owned(),
         }
     } else {
-        let index = usize::try_from(run.step).unwrap_or(0).clamp(1, facts.plan.steps.len()) - 1;
-        let hold = if status.phase == Phase::Baking { facts.plan.bake } else { facts.plan.steps[index].hold };
-        let until = run.step_started_at.map(|since| clock(since + hold.signed())).unwrap_or_default();
+        let until = holds::hold_ends(facts, run, status.phase).map(clock).unwrap_or_default();
         if status.phase == Phase::Baking { format!("baking until {until}") } else { format!("holding until {until}") }
     };
-    format!("{what}{checks}")
+    let sessions = facts.found_routes().any(|(_, route)| route.state.keeps_sessions);
+    let sessions =
+        if sessions { format!("; sessions stay on their version (sessionPersistence): its share may run above {}", run.weight) } else { String::new() };
+    format!("{what}{checks}{sessions}")
 }
 
 fn rest_message(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
@@ -226,6 +260,10 @@ fn rest_message(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
     }
     let stable = status.stable_revision.as_deref().unwrap_or(NO_FIGURE);
     let standby = status.kept.iter().find(|kept| kept.standby);
-    let standby = standby.map(|kept| format!("; the old version {} stays until {}", kept.revision, clock(kept.until))).unwrap_or_default();
+    let standby = standby
+        .map(|kept| {
+            format!("; the old version {} stands by until {}: an Abort action, or its template, brings it back at once", kept.revision, clock(kept.until))
+        })
+        .unwrap_or_default();
     format!("revision {stable} serves{standby}")
 }

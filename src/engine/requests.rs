@@ -5,10 +5,11 @@ use jiff::SignedDuration;
 use super::{
     Draft,
     ending::{self, AbortPath},
+    exchange,
     facts::Facts,
+    holds,
     notice::Reason,
     observed::ActionSeen,
-    shifting,
 };
 use crate::api::{
     action::{ActionPhase, Verb},
@@ -82,8 +83,9 @@ fn carry_out(facts: &Facts<'_>, next: &mut Draft, action: &ActionSeen) -> Answer
         Verb::Abort => abort(facts, next, &why),
         Verb::Retry => retry(facts, next),
         Verb::Pause => pause(next),
-        Verb::Resume => resume(next),
+        Verb::Resume => resume(facts, next),
         Verb::Promote => promote(facts, next),
+        Verb::PromoteFully => promote_fully(next),
     }
 }
 
@@ -94,7 +96,15 @@ fn abort(facts: &Facts<'_>, next: &mut Draft, why: &str) -> Answer {
             ending::go_back(next, Outcome::RolledBack, "Aborted", &message);
             applied("all traffic goes back to the stable version")
         }
-        AbortPath::Promoting => rejected("Promoting", "the Deployment is taking the new version over: abort again when that is done, within keepStable"),
+        AbortPath::GoingBack => applied("traffic is on its way back already"),
+        AbortPath::AfterExchange => {
+            next.change(|run| run.abort = Some(why.to_owned()));
+            applied("the Deployment is taking the new version over; as soon as that is done, the old version's pods serve again")
+        }
+        AbortPath::Undo(revision) => {
+            exchange::undo(next, &revision, "Aborted", &format!("aborted by request: {why}"));
+            applied(format!("the pods of revision {revision} serve again"))
+        }
         AbortPath::Nothing => rejected("NothingToAbort", "no release is in progress and the old version's pods are gone"),
     }
 }
@@ -131,16 +141,21 @@ fn pause(next: &mut Draft) -> Answer {
     }
 }
 
-fn resume(next: &mut Draft) -> Answer {
+fn resume(facts: &Facts<'_>, next: &mut Draft) -> Answer {
     match &mut next.status.run {
         Some(run) if run.user_pause => {
             run.user_pause = false;
             applied("the release goes on")
         }
-        Some(run) if run.paused_for == Some(PauseReason::RouteContested) => {
-            run.paused_for = None;
-            next.status.drift.corrected = 0;
-            applied("the route is written again")
+        Some(run) if matches!(run.paused_for, Some(PauseReason::RouteContested | PauseReason::ServiceContested)) => {
+            next.status.drift.recent.clear();
+            holds::pause(next, None, "");
+            applied("the object is written again")
+        }
+        Some(run) if run.paused_for == Some(PauseReason::CheckFailed) => {
+            holds::pause(next, None, "");
+            next.forget_evidence(facts);
+            applied("the release goes on; the checks begin anew")
         }
         _ => rejected("NotPaused", "no person paused the release; a pause in the spec is lifted there"),
     }
@@ -157,13 +172,24 @@ fn promote(facts: &Facts<'_>, next: &mut Draft) -> Answer {
         return applied("the pause is lifted");
     }
     let ready = phase != Phase::Preparing && run.intent.is_none();
-    if ready && !shifting::hold_over(facts, run, phase) {
+    if ready && !holds::hold_over(facts, run, phase) {
         run.hold_waived = true;
         return applied(format!("the rest of the hold at step {} is waived; the next weight still needs a pass", run.step));
     }
-    if ready && shifting::needs_approval(facts, run, phase) {
+    if ready && holds::needs_approval(facts, run, phase) {
         run.approved = true;
         return applied(format!("step {} is approved", run.step));
     }
     rejected("NothingToPromote", format!("step {} waits for no person", run.step))
+}
+
+/// Drops the remaining steps. It never replaces evidence: the next weight needs its pods and a pass.
+fn promote_fully(next: &mut Draft) -> Answer {
+    let moving = moving(next) && next.status.phase != Phase::Baking;
+    let Some(run) = next.status.run.as_mut().filter(|_| moving) else {
+        return rejected("NothingToPromote", "no release has steps left to drop");
+    };
+    run.fully = true;
+    run.user_pause = false;
+    applied("the remaining steps are dropped: 100% follows as soon as all its pods are Available and every check passes")
 }

@@ -1,16 +1,22 @@
 //! Between releases: adopting the Deployment, keeping and dropping old pods, seeing when a release is due.
 
-use super::{Draft, facts::Facts, notice::Reason, observed::Deletion};
+use super::{
+    Draft, exchange,
+    facts::Facts,
+    notice::{self, Reason},
+    observed::{Deletion, RouteSeen},
+};
 use crate::{
     api::{
-        CanaryRolloutStatus,
+        CanaryRolloutStatus, Duration,
         status::{CanaryRolloutStatus as Status, Figures, Growing, Kept, Outcome, Phase, Rejected, Run},
     },
+    router::RouteId,
     workload::{deployment::Deployment, pod, replica_set, replica_set::ReplicaSet},
 };
 
 pub(super) fn rest(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
-    next.status.kept.retain(|kept| kept.until > facts.now);
+    drop_kept(facts, next);
     forget_outlived(facts, &mut next.status);
     if facts.seen.deletion != Deletion::No {
         super::ending::let_go(facts, next);
@@ -26,8 +32,25 @@ pub(super) fn rest(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
         return;
     }
     let Some(serving) = facts.serving(&next.status) else { return };
+    if let Some(old) = exchange::standby(facts, &next.status).filter(|old| facts.wants(old) && !facts.wants(serving)) {
+        exchange::undo(next, &old.hash, "Reverted", &format!("the template of revision {} was applied again", old.hash));
+        return;
+    }
     if !facts.wants(serving) && rejection(facts, &next.status).is_none() {
         start(facts, deployment, serving, next);
+    }
+}
+
+/// Pods that were kept for a while go once it is over.
+fn drop_kept(facts: &Facts<'_>, next: &mut Draft) {
+    let (over, kept) = std::mem::take(&mut next.status.kept).into_iter().partition(|kept: &Kept| kept.until <= facts.now);
+    next.status.kept = kept;
+    for gone in over {
+        let pods = facts.replica_set(&gone.revision).map_or(0, |set| set.total);
+        let why = if gone.standby { "the old version is no longer kept" } else { "it was kept to be looked at, and that time is over" };
+        if pods > 0 {
+            next.tell(Reason::ScaledDown, format!("revision {}: {pods} pods go; {why}", gone.revision));
+        }
     }
 }
 
@@ -42,11 +65,19 @@ fn adopt(facts: &Facts<'_>, accepted: bool, deployment: &Deployment, next: &mut 
     next.status.originals.paused = Some(deployment.paused);
     next.status.stable_revision = Some(serving.hash.clone());
     next.status.phase = Phase::Idle;
-    let routes = facts.plan.routes.join(", ");
+    let routes: Vec<String> = facts.plan.routes.iter().map(|route| RouteId::from(route).to_string()).collect();
+    let routes = routes.join(", ");
+    let double: Vec<&str> = facts.seen.autoscalers.iter().filter(|scaler| scaler.counts_double).map(|scaler| scaler.name.as_str()).collect();
+    let double = match double.as_slice() {
+        [] => String::new(),
+        names => {
+            format!(". HorizontalPodAutoscaler {} has Object or Value metrics: during a release they count the new version's pods double", names.join(", "))
+        }
+    };
     next.tell(
         Reason::Adopted,
         format!(
-            "took over Deployment {} (revision {}, {} pods), Service {}, HTTPRoute {routes}; from now on a change of the pod template is a release, and the Deployment is paused",
+            "took over Deployment {} (revision {}, {} pods), Service {}, {routes}; from now on a change of the pod template is a release, and the Deployment is paused{double}",
             deployment.name, serving.hash, deployment.replicas, facts.plan.service
         ),
     );
@@ -105,11 +136,18 @@ fn start(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next:
         growing: Some(Growing { weight, since: facts.now }),
         paused_for: None,
         paused_at: None,
+        paused_total: Duration::ZERO,
         user_pause: false,
         approved: false,
         hold_waived: false,
+        fully: false,
         no_data_since: None,
         capacity_lost: 0,
+        carriers: 0,
+        recovery: serving.ready == 0,
+        narrowed: false,
+        undo: None,
+        abort: None,
         verdict: None,
         outcome: None,
         reason: None,
@@ -122,15 +160,23 @@ fn start(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next:
     status.checks.clear();
     status.drift = crate::api::status::Drift::default();
     next.remember_routes(facts);
+    let others = match facts.seen.other_services.as_slice() {
+        [] => String::new(),
+        others => format!(
+            "; Services {} select the same pods and see the new version's from the start: name them in spec.traffic.alsoNarrow if they must not",
+            others.join(", ")
+        ),
+    };
     let steps: Vec<String> = facts.plan.steps.iter().map(|step| step.weight.to_string()).collect();
+    let left_out: String = facts.found_routes().flat_map(|(id, route)| route.state.left_out.iter().map(move |what| format!("; {id}: {what}"))).collect();
     next.tell(
         Reason::ReleaseStarted,
         format!(
-            "release {number}: {} → {revision} in steps {}; up to {} extra pods. To roll out natively in an emergency: kubectl rollout resume deployment/{}",
+            "release {number}: {} → {revision} in steps {}; up to {} extra pods{others}{left_out}; {}",
             serving.hash,
             steps.join(", "),
             deployment.replicas,
-            deployment.name
+            notice::way_out(facts.plan)
         ),
     );
 }
@@ -151,15 +197,31 @@ fn free_revision(facts: &Facts<'_>, deployment: &Deployment) -> (String, String)
 impl Draft {
     /// Stores the weights as found, while nothing of ours stands in the routes.
     pub(super) fn remember_routes(&mut self, facts: &Facts<'_>) {
-        for (name, route) in facts.found_routes() {
-            if route.state.canary.is_none() {
-                self.status.originals.routes.insert(name.to_owned(), route.state.weights.clone());
+        for (id, route) in facts.found_routes() {
+            if route.state.canary.is_none() && route.state.problem.is_none() {
+                self.status.originals.routes.insert(id.key(), route.state.weights.clone());
             }
         }
     }
 
+    /// Forgets routes that the plan no longer names, once nothing of ours is left in them.
+    pub(super) fn forget_routes(&mut self, facts: &Facts<'_>) {
+        self.status.originals.routes.retain(|key, _| {
+            let Some(id) = RouteId::from_key(key) else { return false };
+            facts.names(&id)
+                || match facts.seen.routes.get(&id) {
+                    Some(RouteSeen::Found(route)) => {
+                        !route.state.entry_gone() || route.written_at.is_some() || matches!(route.acceptance, crate::router::Acceptance::Waiting(_))
+                    }
+                    // Not looked at yet, or not readable now.
+                    None | Some(RouteSeen::Unusable(_)) => true,
+                    Some(RouteSeen::NotInstalled | RouteSeen::Missing) => false,
+                }
+        });
+    }
+
     /// Keeps the pods of a ReplicaSet for a while.
-    pub(super) fn keep(&mut self, revision: &str, length: crate::api::Duration, standby: bool) {
+    pub(super) fn keep(&mut self, revision: &str, length: Duration, standby: bool) {
         self.status.kept.retain(|kept| kept.revision != revision);
         let until = self.now + length.signed();
         self.status.kept.push(Kept { revision: revision.to_owned(), until, standby });

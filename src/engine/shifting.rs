@@ -1,17 +1,19 @@
 //! Traffic moves: the weight is confirmed, held and judged, then the next one is asked for.
 
-use super::{Draft, drift, ending, exchange, facts::Facts, figures, measure, notice::Reason, preparing};
+use super::{Draft, capacity, drift, ending, exchange, facts::Facts, figures, holds, measure, notice::Reason, preparing};
 use crate::api::{
-    Percent, Plan,
-    plan::PlannedStep,
-    status::{Cause, CheckStatus, Growing, Intent, Outcome, PauseReason, Phase, Run, Verdict},
+    Duration, Percent, Plan,
+    check::OnBreach,
+    plan::step_number,
+    status::{CheckStatus, Growing, Intent, Outcome, PauseReason, Phase, Run, Verdict},
 };
 
 pub(super) fn shifting(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     let Some(run) = next.status.run.clone() else { return };
-    if breached(facts, next) || lost_capacity(facts, &run, next) {
+    if breached(facts, next) || capacity::lost(facts, &run, next) {
         return;
     }
+    drift::services(facts, next);
     if let Some(intent) = &run.intent {
         confirm(facts, intent, next);
         return;
@@ -19,21 +21,22 @@ pub(super) fn shifting(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     if drift::seen(facts, next) {
         return;
     }
-    hold_for_people(facts, next);
-    hold_for_data(facts, next);
+    holds::for_people(facts, next);
+    holds::for_data(facts, next);
+    let stable_is_gone = capacity::stable_is_gone(facts, next);
     let passed = all_pass(facts.plan, &next.status.checks);
     let Some(run) = next.status.run.clone() else { return };
-    if !hold_over(facts, &run, next.status.phase) || !accepted {
+    if !holds::hold_over(facts, &run, next.status.phase) || !accepted || stable_is_gone {
         return;
     }
-    if needs_approval(facts, &run, next.status.phase) {
+    if holds::needs_approval(facts, &run, next.status.phase) {
         if run.paused_for.is_none() {
-            pause(next, Some(PauseReason::Approval));
+            holds::pause(next, Some(PauseReason::Approval), "");
         }
         return;
     }
     if run.paused_for == Some(PauseReason::Approval) {
-        pause(next, None);
+        holds::pause(next, None, "");
     }
     if next.status.run.as_ref().is_some_and(|run| run.paused_for.is_some()) || !passed {
         return;
@@ -41,44 +44,24 @@ pub(super) fn shifting(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     advance(facts, &run, next);
 }
 
-/// A broken limit takes all traffic back, whatever else is going on.
+/// A broken limit takes all traffic back, whatever else is going on, or holds the release if the check says so.
 fn breached(facts: &Facts<'_>, next: &mut Draft) -> bool {
-    let failed = facts.plan.checks.iter().zip(&next.status.checks).find(|(_, check)| check.verdict == Verdict::Fail);
-    let Some((planned, check)) = failed else { return false };
+    let mut failed: Vec<_> = facts.plan.checks.iter().zip(&next.status.checks).filter(|(_, check)| check.verdict == Verdict::Fail).collect();
+    failed.sort_by_key(|(planned, _)| planned.on_breach == OnBreach::Pause);
+    let Some((planned, check)) = failed.first() else { return false };
     let value = check.value.as_deref().unwrap_or("no figure");
     let message = format!("check {}: {} {value}, limit {}; {}", check.name, figures::noun(&planned.kind), check.threshold, check.evidence);
     let reason = figures::breach(&planned.kind);
-    next.tell(Reason::CheckFailed, message.clone());
-    ending::go_back(next, Outcome::RolledBack, reason, &message);
-    true
-}
-
-/// How often the new version may lose its pods under traffic.
-const CAPACITY_LOSSES: i32 = 3;
-
-/// Traffic never stays on pods that are gone: it goes back to 0, and the release starts from the first step.
-fn lost_capacity(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
-    if run.weight == Percent::ZERO || facts.canary(run).is_some_and(|set| set.available > 0) {
+    if planned.on_breach == OnBreach::Pause {
+        let held = next.status.run.as_ref().is_some_and(|run| matches!(run.paused_for, Some(PauseReason::CheckFailed | PauseReason::User)));
+        if !held {
+            next.tell(Reason::CheckFailed, message.clone());
+            holds::pause(next, Some(PauseReason::CheckFailed), &message);
+        }
         return false;
     }
-    let lost = run.capacity_lost + 1;
-    let message = format!("no pod of revision {} is Available at {}", run.revision, run.weight);
-    next.tell(Reason::CapacityLost, format!("{message}: weight {} → 0% ({lost} of {CAPACITY_LOSSES} times)", run.weight));
-    if lost >= CAPACITY_LOSSES {
-        ending::go_back(next, Outcome::RolledBack, "CapacityLost", &message);
-        return true;
-    }
-    let weight = facts.plan.steps[0].weight;
-    next.change(|run| {
-        run.capacity_lost = lost;
-        run.weight = Percent::ZERO;
-        run.step = 0;
-        run.intent = None;
-        run.step_started_at = None;
-        run.growing = Some(Growing { weight, since: facts.now });
-    });
-    next.status.phase = Phase::Preparing;
-    next.forget_evidence(facts);
+    next.tell(Reason::CheckFailed, message.clone());
+    ending::go_back(next, Outcome::RolledBack, reason, &message);
     true
 }
 
@@ -86,7 +69,9 @@ fn lost_capacity(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
 fn confirm(facts: &Facts<'_>, intent: &Intent, next: &mut Draft) {
     let from = next.status.run.as_ref().map_or(Percent::ZERO, |run| run.weight);
     if let Err(waiting) = facts.weight_confirmed(intent.weight) {
-        give_up_unaccepted(facts, intent, &waiting, next);
+        if !drift::undone(facts, intent, next) {
+            give_up_unaccepted(facts, intent, &waiting, next);
+        }
         return;
     }
     let seconds = facts.now.duration_since(intent.at).as_millis();
@@ -114,79 +99,20 @@ fn confirm(facts: &Facts<'_>, intent: &Intent, next: &mut Draft) {
         run.step_started_at = Some(since);
         run.approved = false;
         run.hold_waived = false;
+        run.paused_total = Duration::ZERO;
     });
     next.forget_evidence(facts);
 }
 
 /// Rolls back once the router has been waited for as long as the plan allows.
 pub(super) fn give_up_unaccepted(facts: &Facts<'_>, intent: &Intent, waiting: &str, next: &mut Draft) {
-    if facts.now < intent.at + facts.plan.progress_deadline.signed() {
+    let paused = next.status.run.as_ref().is_some_and(|run| run.paused_for.is_some());
+    if paused || facts.now < intent.at + facts.plan.progress_deadline.signed() {
         return;
     }
     let message = format!("not accepted within {}: waiting for {waiting}", facts.plan.progress_deadline);
     next.tell(Reason::RouteNotAccepted, message.clone());
     ending::go_back(next, Outcome::RolledBack, "RouteNotAccepted", &message);
-}
-
-/// A person's pause, by action or in the spec.
-pub(super) fn hold_for_people(facts: &Facts<'_>, next: &mut Draft) {
-    let Some(run) = &next.status.run else { return };
-    let wanted = facts.plan.paused || run.user_pause;
-    match (wanted, run.paused_for) {
-        (true, current) if current != Some(PauseReason::User) => pause(next, Some(PauseReason::User)),
-        (false, Some(PauseReason::User)) => pause(next, None),
-        _ => {}
-    }
-}
-
-/// Checks without data for too long hold the release until fresh data is back.
-fn hold_for_data(facts: &Facts<'_>, next: &mut Draft) {
-    let missing = next.status.checks.iter().find(|check| check.verdict == Verdict::NoData || check.cause == Some(Cause::NoTraffic)).cloned();
-    let Some(run) = next.status.run.as_mut() else { return };
-    let Some(check) = missing else {
-        run.no_data_since = None;
-        if run.paused_for == Some(PauseReason::NoData) {
-            pause(next, None);
-        }
-        return;
-    };
-    let since = *run.no_data_since.get_or_insert(facts.now);
-    if run.paused_for.is_none() && facts.now >= since + facts.plan.no_data_deadline.signed() {
-        let cause = check.cause.map(|cause| cause.to_string()).unwrap_or_default();
-        next.tell(Reason::NoData, format!("no data for check {} since {since:.0}: {cause} {}", check.name, check.message));
-        pause(next, Some(PauseReason::NoData));
-    }
-}
-
-/// Enters or leaves a pause, and tells so.
-pub(super) fn pause(next: &mut Draft, reason: Option<PauseReason>) {
-    let now = next.now;
-    let weight = next.status.run.as_ref().map_or(Percent::ZERO, |run| run.weight);
-    next.change(|run| {
-        run.paused_for = reason;
-        run.paused_at = reason.map(|_| now);
-    });
-    match reason {
-        Some(PauseReason::User) => next.tell_as(Reason::Paused, false, format!("paused at {weight} by a person")),
-        Some(reason) => next.tell_as(Reason::Paused, reason != PauseReason::Approval, format!("paused at {weight}: {reason}")),
-        None => next.tell(Reason::Resumed, format!("goes on at {weight}")),
-    }
-}
-
-fn step(facts: &Facts<'_>, run: &Run) -> PlannedStep {
-    let index = usize::try_from(run.step).unwrap_or(0).clamp(1, facts.plan.steps.len()) - 1;
-    facts.plan.steps[index]
-}
-
-/// The time at this weight was served, or waived.
-pub(super) fn hold_over(facts: &Facts<'_>, run: &Run, phase: Phase) -> bool {
-    let hold = if phase == Phase::Baking { facts.plan.bake } else { step(facts, run).hold };
-    run.hold_waived || run.step_started_at.is_some_and(|since| facts.now >= since + hold.signed())
-}
-
-/// The step waits for a person after its hold.
-pub(super) fn needs_approval(facts: &Facts<'_>, run: &Run, phase: Phase) -> bool {
-    phase == Phase::Shifting && step(facts, run).approval && !run.approved
 }
 
 /// Every check was evaluated in this step and passes.
@@ -195,7 +121,9 @@ pub(super) fn all_pass(plan: &Plan, checks: &[CheckStatus]) -> bool {
 }
 
 fn advance(facts: &Facts<'_>, run: &Run, next: &mut Draft) {
-    let index = usize::try_from(run.step).unwrap_or(0);
+    let done = usize::try_from(run.step).unwrap_or(0);
+    let last = facts.plan.steps.len() - 1;
+    let index = if run.fully { done.max(last) } else { done };
     let Some(following) = facts.plan.steps.get(index) else {
         after_the_last_step(facts, next);
         return;
@@ -207,18 +135,21 @@ fn advance(facts: &Facts<'_>, run: &Run, next: &mut Draft) {
         return;
     }
     next.change(|run| {
-        run.step += 1;
-        run.intent = Some(Intent { weight: following.weight, at: facts.now });
+        run.step = step_number(Some(index));
+        run.intent = Some(Intent::new(following.weight, facts.generations(), facts.now));
+        run.carriers = i32::try_from(facts.size_for(following.weight)).unwrap_or(i32::MAX);
         run.growing = None;
     });
 }
 
 fn after_the_last_step(facts: &Facts<'_>, next: &mut Draft) {
-    if next.status.phase == Phase::Shifting && facts.plan.bake > crate::api::Duration::ZERO {
+    if next.status.phase == Phase::Shifting && facts.plan.bake > Duration::ZERO {
         next.status.phase = Phase::Baking;
         next.change(|run| {
             run.step_started_at = Some(facts.now);
             run.hold_waived = false;
+            run.fully = false;
+            run.paused_total = Duration::ZERO;
         });
         next.tell(Reason::BakeStarted, format!("100% for {}, with the old version still up", facts.plan.bake));
     } else {
@@ -241,9 +172,10 @@ pub(super) fn adopt_plan(facts: &Facts<'_>, next: &mut Draft) {
         run.of = i32::try_from(steps.len()).unwrap_or(i32::MAX);
         run.plan = spec;
         if weight > Percent::ZERO {
-            run.step = at.map_or(0, |index| i32::try_from(index + 1).unwrap_or(i32::MAX));
+            run.step = step_number(at);
             run.growing = None;
-            run.intent = at.map(|index| steps[index].weight).filter(|listed| *listed != weight).map(|weight| Intent { weight, at: facts.now });
+            run.intent =
+                at.map(|index| steps[index].weight).filter(|listed| *listed != weight).map(|weight| Intent::new(weight, facts.generations(), facts.now));
         } else if run.intent.is_some() || run.growing.is_some() {
             run.intent = None;
             run.growing = Some(Growing { weight: steps[0].weight, since: facts.now });

@@ -1,15 +1,16 @@
 //! When to look again although nothing has changed.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{facts::Facts, measure};
-use crate::api::{CanaryRolloutStatus, status::Phase};
+use super::{facts::Facts, holds, measure};
+use crate::api::CanaryRolloutStatus;
 
 /// The next moment at which time alone changes the decision.
 pub(super) fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp> {
     let plan = facts.plan;
     let mut moments: Vec<Timestamp> = status.kept.iter().map(|kept| kept.until).collect();
     moments.extend(facts.seen.actions.iter().filter_map(|action| Some(action.decided? + super::requests::FORGET_AFTER)));
+    moments.extend(facts.readable_routes().filter_map(|(_, route)| facts.settled_at(route)));
     let settle = plan.settle.signed();
     moments.extend(status.run.as_ref().and_then(|run| Some(run.ended_at? + settle)));
     if let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) {
@@ -20,13 +21,15 @@ pub(super) fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Ti
         moments.extend(run.intent.as_ref().map(|intent| intent.at + deadline));
         moments.extend(run.no_data_since.map(|since| since + plan.no_data_deadline.signed()));
         moments.extend(run.verdict.as_ref().map(|ending| ending.at + deadline));
-        let index = usize::try_from(run.step).unwrap_or(0).clamp(1, plan.steps.len()) - 1;
-        let hold = if status.phase == Phase::Baking { plan.bake } else { plan.steps[index].hold };
-        moments.extend(run.step_started_at.map(|since| since + hold.signed()));
+        moments.extend(holds::hold_ends(facts, run, status.phase));
+        moments.extend(holds::patience_ends(facts, run, status.phase));
     }
+    moments.extend(status.target_missing_since.map(|since| since + plan.progress_deadline.signed()));
     if let Some(due) = measure::due_at(facts, status) {
-        // A tick that is due already could not be asked; it is tried again at the next one.
-        let again = facts.seen.source.map_or(due, |source| facts.now + measure::interval(plan, source.scrape_interval).signed());
+        // One that is due already after another was answered makes up for a missed one; else it could not be asked, and is tried again later.
+        let soon = facts.now + SignedDuration::from_millis(1);
+        let later = facts.seen.source.map_or(due, |source| facts.now + measure::interval(plan, source.scrape_interval).signed());
+        let again = if facts.seen.measured.is_some() { soon } else { later };
         moments.push(if due > facts.now { due } else { again });
     }
     moments.into_iter().filter(|moment| *moment > facts.now).min()

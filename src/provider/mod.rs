@@ -3,12 +3,19 @@
 //! Providers are pure: they turn a [`Question`] into HTTP requests and the replies into an [`Answer`].
 //! All IO is in `shell`.
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 pub mod prometheus;
 pub mod shell;
 
-use crate::api::status::Cause;
+use crate::api::{metric_source::MetricSourceSpec, status::Cause};
+
+/// Whoever answers the questions of ticks.
+pub trait Provider: Send + Sync {
+    /// Answers a tick's question. Never fails: what could not be measured says why.
+    fn ask<'a>(&'a self, source: &'a MetricSourceSpec, question: &'a Question) -> BoxFuture<'a, Answer>;
+}
 
 /// Everything one tick wants to know, for the time from `start` to `end`.
 #[derive(Clone, Debug, PartialEq)]

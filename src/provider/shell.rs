@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use reqwest::{Client, redirect::Policy};
 use tokio::sync::Semaphore;
 
 use super::{
-    Answer, NoData, Question,
+    Answer, NoData, Provider, Question,
     prometheus::{self, Ask, Interpretation, Known, Value},
 };
 use crate::api::{metric_source::MetricSourceSpec, status::Cause};
@@ -34,8 +34,7 @@ impl Shell {
         Ok(Self { client, permits: Semaphore::new(CONCURRENCY) })
     }
 
-    /// Answers a tick's question. Never fails: what could not be measured says why.
-    pub async fn ask(&self, spec: &MetricSourceSpec, question: &Question) -> Answer {
+    async fn answer(&self, spec: &MetricSourceSpec, question: &Question) -> Answer {
         let asks = prometheus::plan(spec, question);
         let replies = join_all(asks.into_iter().map(|(layer, ask)| async move {
             let reply = match ask {
@@ -103,5 +102,11 @@ impl Shell {
             body.extend_from_slice(&chunk);
         }
         Ok((code, body))
+    }
+}
+
+impl Provider for Shell {
+    fn ask<'a>(&'a self, source: &'a MetricSourceSpec, question: &'a Question) -> BoxFuture<'a, Answer> {
+        Box::pin(self.answer(source, question))
     }
 }

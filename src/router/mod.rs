@@ -2,19 +2,83 @@
 //!
 //! Pure: no client, no clock. What is planned here is written by the controller's shell.
 
+use std::fmt;
+
 use serde_json::Value;
 
-use crate::api::{Percent, status::RouteOriginal};
+use crate::api::{
+    Percent, Plan,
+    status::RouteOriginal,
+    traffic::{RouteKind, RouteRef, Tester},
+};
 
 pub mod gateway_api;
 
-/// The two Services between which a route splits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Identity of a route within a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteId {
+    /// Its kind.
+    pub kind: RouteKind,
+    /// Its name.
+    pub name: String,
+}
+
+impl From<&RouteRef> for RouteId {
+    fn from(route: &RouteRef) -> Self {
+        Self { kind: route.kind, name: route.name.clone() }
+    }
+}
+
+impl RouteId {
+    /// Key under which a status remembers it, such as `HTTPRoute/catalog`.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+
+    /// The route that a status remembers under this key.
+    pub fn from_key(key: &str) -> Option<Self> {
+        let (kind, name) = key.split_once('/')?;
+        let kind = [RouteKind::Http, RouteKind::Grpc].into_iter().find(|known| known.to_string() == kind)?;
+        Some(Self { kind, name: name.to_owned() })
+    }
+}
+
+impl fmt::Display for RouteId {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{} {}", self.kind, self.name)
+    }
+}
+
+/// What is split in one route, and between what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
+    /// Kind of the route.
+    pub kind: RouteKind,
     /// The user's Service.
     pub stable: String,
+    /// Its ports, as far as they are known.
+    pub ports: Vec<u64>,
     /// The Service of the new version.
     pub canary: String,
+    /// Names of the rules, `*` for all; empty: the one that has the user's Service as a backend.
+    pub rules: Vec<String>,
+    /// Headers whose bearers reach the new version whatever its weight.
+    pub testers: Vec<Tester>,
+}
+
+impl Target {
+    /// What a plan asks of one route; nothing but to be left, if it does not name it.
+    pub fn of(plan: &Plan, route: &RouteId, ports: Vec<u64>) -> Self {
+        let named = plan.routes.iter().find(|named| named.kind == route.kind && named.name == route.name);
+        Self {
+            kind: route.kind,
+            stable: plan.service.clone(),
+            ports,
+            canary: plan.canary_service.clone(),
+            rules: named.map(|named| named.rules.clone()).unwrap_or_default(),
+            testers: plan.testers.clone(),
+        }
+    }
 }
 
 /// What a route should say.
@@ -29,28 +93,95 @@ pub enum Want {
 }
 
 /// What a route says now, about our two Services.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteState {
-    /// The canary's share of what both Services get, rounded up to a hundredth of a percent; `None` if its entry is absent.
+    /// The canary's greatest share of what both Services get in a rule, rounded to a hundredth of a percent; `None` if no rule has its entry.
     pub canary: Option<Percent>,
-    /// The two entries' weights, the stable one first, where both stand.
-    pub parts: Option<(i64, i64)>,
+    /// Every rule whose weights are set, and every other one that has an entry of the canary.
+    pub rules: Vec<RuleState>,
+    /// Rules of ours for testers.
+    pub tester_rules: usize,
     /// Port of the stable Service's entry.
     pub port: Option<u16>,
     /// Weights as they stand, for putting back. Meaningful while the canary's entry is absent.
     pub weights: RouteOriginal,
+    /// Why no share can be asked of this route; weight 0 can always.
+    pub problem: Option<RouteError>,
+    /// What testers must know: matches that test their header already.
+    pub left_out: Vec<String>,
+    /// The user keeps sessions on their backend: they may hold the share above the weight.
+    pub keeps_sessions: bool,
 }
 
-impl RouteState {
-    /// Whether the canary has the share `weight`, as exactly as whole numbers beside other backends can say it.
-    pub fn carries(&self, weight: Percent) -> bool {
+/// What one rule says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleState {
+    /// Its name; its number from 1 where it has none.
+    pub name: String,
+    /// Its weights are to be set; otherwise it only still has an entry of ours.
+    pub routed: bool,
+    /// Weights of the stable Service's entry and the canary's, where the latter stands; absent ones count 1.
+    pub parts: Option<(i64, i64)>,
+    /// Sum of all weights.
+    pub sum: i64,
+    /// The stable Service's weight beside other backends: what it can be split into is limited.
+    pub beside_others: Option<i64>,
+}
+
+impl RuleState {
+    fn carries(&self, weight: Percent) -> bool {
         match self.parts {
             None => weight == Percent::ZERO,
             Some((stable, canary)) => {
                 let total = i128::from(stable.max(0)) + i128::from(canary.max(0));
-                total > 0 && total * i128::from(weight.hundredths()) / 10_000 == i128::from(canary)
+                // A share of nothing is none, but some data planes spread evenly where all weights are 0.
+                let nothing = weight == Percent::ZERO && canary <= 0 && self.sum > 0;
+                nothing || (total > 0 && total * i128::from(weight.hundredths()) / 10_000 == i128::from(canary))
             }
         }
+    }
+
+    fn share(&self) -> Percent {
+        self.parts.map_or(Percent::ZERO, |(stable, canary)| gateway_api::share(stable, canary))
+    }
+}
+
+impl RouteState {
+    /// Whether the canary has the share `weight` in every rule, as exactly as whole numbers beside other backends can say it.
+    pub fn carries(&self, weight: Percent) -> bool {
+        let routed = self.rules.iter().any(|rule| rule.routed) || weight == Percent::ZERO;
+        routed && self.rules.iter().all(|rule| rule.carries(if rule.routed { weight } else { Percent::ZERO }))
+    }
+
+    /// The share that is furthest from `weight`: one above it first, else the smallest.
+    pub fn away_from(&self, weight: Percent) -> Percent {
+        let greatest = self.canary.unwrap_or(Percent::ZERO);
+        let smallest = self.rules.iter().filter(|rule| rule.routed).map(RuleState::share).min().unwrap_or(Percent::ZERO);
+        if greatest > weight { greatest } else { smallest }
+    }
+
+    /// Every rule has the canary's entry.
+    pub fn entry_stands(&self) -> bool {
+        let mut routed = self.rules.iter().filter(|rule| rule.routed).peekable();
+        routed.peek().is_some() && routed.all(|rule| rule.parts.is_some())
+    }
+
+    /// Nothing leads to the canary.
+    pub fn entry_gone(&self) -> bool {
+        self.canary.is_none() && self.tester_rules == 0
+    }
+
+    /// Why a plan with this smallest weight cannot be written, although the route is fit for others.
+    pub fn too_fine(&self, smallest: Percent) -> Option<String> {
+        let rule = self.rules.iter().find(|rule| {
+            let found = rule.beside_others.filter(|_| rule.routed && rule.parts.is_none());
+            found.is_some_and(|found| !gateway_api::divides(found, smallest))
+        })?;
+        let found = rule.beside_others.unwrap_or_default();
+        Some(format!(
+            "{smallest} of the weight {found} that the Service has beside other backends in rule {} is no whole number, even times 100: multiply all weights of the rule by 100",
+            rule.name
+        ))
     }
 }
 
@@ -68,8 +199,28 @@ pub enum RouteError {
         /// The stable Service.
         service: String,
     },
-    /// Several rules have it.
-    #[error("rules {rules} of {route} all have Service {service} as a backend: keep it in one rule")]
+    /// A rule was named that is not there.
+    #[error("{route} has no rule named {wanted}: {there}")]
+    NoSuchRule {
+        /// Such as `HTTPRoute catalog`.
+        route: String,
+        /// The name in `spec.traffic`.
+        wanted: String,
+        /// The names that there are.
+        there: String,
+    },
+    /// A named rule does not have the Service as a backend.
+    #[error("rule {rule} of {route} does not have Service {service} as a backend: add it, or name another rule in spec.traffic")]
+    NotInRule {
+        /// Such as `HTTPRoute catalog`.
+        route: String,
+        /// The rule's name.
+        rule: String,
+        /// The stable Service.
+        service: String,
+    },
+    /// Several rules have it and none is named.
+    #[error("rules {rules} of {route} all have Service {service} as a backend: name those that are meant in spec.traffic.gatewayAPI.routes[].rules, or `*`")]
     AmbiguousRule {
         /// Such as `HTTPRoute catalog`.
         route: String,
@@ -77,6 +228,14 @@ pub enum RouteError {
         service: String,
         /// Names or numbers (from 1) of the rules.
         rules: String,
+    },
+    /// The route would go beyond what its schema allows, or there is nothing to split.
+    #[error("{route}: {reason}")]
+    Unsupported {
+        /// Such as `HTTPRoute catalog`.
+        route: String,
+        /// With the numbers.
+        reason: String,
     },
     /// The object is not shaped as its schema says.
     #[error("{route} cannot be read: {reason}")]
@@ -95,6 +254,6 @@ pub enum Acceptance {
     Accepted,
     /// Not yet; the text says who has not and what it reports, such as `Gateway gateway/edge: no status for generation 12 (at 11)`.
     Waiting(String),
-    /// No parent ever reports a generation: the controller has to wait instead.
+    /// Some parent never reports a generation: the controller has to wait instead.
     Unknown,
 }

@@ -25,7 +25,7 @@ async fn ready(State(context): State<Arc<Context>>) -> impl IntoResponse {
 }
 
 async fn metrics(State(context): State<Arc<Context>>) -> impl IntoResponse {
-    match context.metrics.text() {
+    match context.metrics.text(context.leadership.is_held()) {
         Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], "metrics cannot be encoded".to_owned()),
     }

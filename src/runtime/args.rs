@@ -20,8 +20,12 @@ pub enum Command {
     Run(Run),
     /// Print the CustomResourceDefinitions as YAML.
     Crd,
-    /// Print the controller's ClusterRole rules as YAML, each with its reason.
-    Rbac,
+    /// Print the rules of the controller's ClusterRole, or of the Role in its own namespace, as YAML, each with its reason.
+    Rbac {
+        /// Those of the Role in its own namespace.
+        #[arg(long)]
+        own_namespace: bool,
+    },
 }
 
 /// Options of the controller.
@@ -33,4 +37,37 @@ pub struct Run {
     /// Filter of the log, such as `info` or `warmfront=debug`.
     #[arg(long, env = "WARMFRONT_LOG", default_value = "info")]
     pub log: String,
+    /// Who leads.
+    #[command(flatten)]
+    pub election: Election,
+}
+
+/// Name of the lease, unless another one is given; the generated Role names it.
+pub const LEASE: &str = "warmfront";
+
+/// Options of leader election.
+#[derive(Debug, clap::Args)]
+pub struct Election {
+    /// Of several processes let only the one that holds the lease work. Without it there must be one process at most.
+    #[arg(long, env = "WARMFRONT_LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub leader_election: bool,
+    /// Name of the lease.
+    #[arg(long, env = "WARMFRONT_LEASE_NAME", default_value = LEASE)]
+    pub lease_name: String,
+    /// Namespace of the lease; that of the service account or the kubeconfig, if it is not given.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// Name of this process in the lease, different from that of every other process that runs; the host's name, if it is not given.
+    #[arg(long, env = "POD_NAME")]
+    pub identity: Option<String>,
+}
+
+impl Election {
+    /// Name of this process in the lease.
+    pub fn identity(&self) -> std::io::Result<String> {
+        match &self.identity {
+            Some(identity) => Ok(identity.clone()),
+            None => Ok(std::fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_owned()),
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use kube::CustomResourceExt;
 
+use super::args::LEASE;
 use crate::api::{CanaryRollout, MetricSource, RolloutAction};
 
 /// One definition by file name.
@@ -13,7 +14,7 @@ pub fn crds() -> Result<Vec<(&'static str, String)>, serde_yaml::Error> {
     ])
 }
 
-/// A rule of the controller's ClusterRole.
+/// A rule of one of the controller's roles.
 struct Rule {
     why: &'static str,
     group: &'static str,
@@ -21,7 +22,7 @@ struct Rule {
     verbs: &'static [&'static str],
 }
 
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 15] = [
     Rule {
         why: "the rollouts themselves; patch puts on and takes off the finalizer",
         group: "warmfront.dev",
@@ -56,6 +57,18 @@ const RULES: [Rule; 13] = [
         resources: &["services"],
         verbs: &["get", "list", "watch", "create", "patch", "delete"],
     },
+    Rule {
+        why: "an autoscaler's minimum is raised while a release runs, and put back",
+        group: "autoscaling",
+        resources: &["horizontalpodautoscalers"],
+        verbs: &["get", "list", "watch", "patch"],
+    },
+    Rule {
+        why: "a ConfigMap that the template names and that changes in place is told of; only metadata is watched",
+        group: "",
+        resources: &["configmaps"],
+        verbs: &["get", "list", "watch"],
+    },
     Rule { why: "which pods traffic reaches", group: "discovery.k8s.io", resources: &["endpointslices"], verbs: &["get", "list", "watch"] },
     Rule {
         why: "why pods do not become ready, and whether a namespace is being deleted",
@@ -66,16 +79,46 @@ const RULES: [Rule; 13] = [
     Rule {
         why: "weights in the named routes; Gateways and their classes tell who accepts them",
         group: "gateway.networking.k8s.io",
-        resources: &["httproutes", "gateways", "gatewayclasses"],
+        resources: &["httproutes", "grpcroutes", "gateways", "gatewayclasses"],
         verbs: &["get", "list", "watch", "patch"],
     },
     Rule { why: "every transition is told", group: "", resources: &["events"], verbs: &["create"] },
 ];
 
+/// Rules for the controller's own namespace, each for the objects of these names alone, or for all if there is none.
+const NAMESPACE_RULES: [(Rule, &[&str]); 2] = [
+    (
+        Rule {
+            why: "who leads; the lease is read and replaced under its resourceVersion",
+            group: "coordination.k8s.io",
+            resources: &["leases"],
+            verbs: &["get", "update"],
+        },
+        &[LEASE],
+    ),
+    (
+        Rule {
+            why: "the first process makes the lease; a right to create cannot be bound to a name",
+            group: "coordination.k8s.io",
+            resources: &["leases"],
+            verbs: &["create"],
+        },
+        &[],
+    ),
+];
+
 /// The rules of the controller's ClusterRole as YAML, each with its reason.
 pub fn rbac() -> String {
+    RULES.iter().map(|rule| yaml(rule, &[])).collect()
+}
+
+/// The rules of the Role in the controller's own namespace as YAML, each with its reason.
+pub fn namespace_rbac() -> String {
+    NAMESPACE_RULES.iter().map(|(rule, names)| yaml(rule, names)).collect()
+}
+
+fn yaml(rule: &Rule, names: &[&str]) -> String {
     let list = |items: &[&str]| items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>().join(", ");
-    let rule =
-        |rule: &Rule| format!("# {}\n- apiGroups: [{:?}]\n  resources: [{}]\n  verbs: [{}]\n", rule.why, rule.group, list(rule.resources), list(rule.verbs));
-    RULES.iter().map(rule).collect()
+    let names = if names.is_empty() { String::new() } else { format!("  resourceNames: [{}]\n", list(names)) };
+    format!("# {}\n- apiGroups: [{:?}]\n  resources: [{}]\n{names}  verbs: [{}]\n", rule.why, rule.group, list(rule.resources), list(rule.verbs))
 }

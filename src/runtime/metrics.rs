@@ -7,6 +7,7 @@ use prometheus_client::{
     metrics::{
         counter::Counter,
         family::Family,
+        gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
     registry::Registry,
@@ -22,6 +23,7 @@ pub struct Metrics {
     registry: Arc<Registry>,
     reconciliations: Family<Outcome, Counter>,
     duration: Histogram,
+    leader: Gauge,
 }
 
 impl Default for Metrics {
@@ -32,7 +34,9 @@ impl Default for Metrics {
         // From 1 ms to 32 s: a pass is some requests to the API server and to a metrics store.
         let duration = Histogram::new(exponential_buckets(0.001, 2.0, 16));
         registry.register("reconcile_duration_seconds", "Time of a pass over a rollout", duration.clone());
-        Self { registry: Arc::new(registry), reconciliations, duration }
+        let leader = Gauge::default();
+        registry.register("leader", "Whether this process leads (1) or stands by (0)", leader.clone());
+        Self { registry: Arc::new(registry), reconciliations, duration, leader }
     }
 }
 
@@ -43,8 +47,9 @@ impl Metrics {
         self.duration.observe(took.as_secs_f64());
     }
 
-    /// The text that Prometheus scrapes.
-    pub fn text(&self) -> Result<String, std::fmt::Error> {
+    /// The text that Prometheus scrapes, of a process that leads or does not.
+    pub fn text(&self, leads: bool) -> Result<String, std::fmt::Error> {
+        self.leader.set(leads.into());
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

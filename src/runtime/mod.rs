@@ -1,61 +1,103 @@
-//! Starts and stops the process: arguments, logs, the admin port, the watches and the controller.
+//! Starts and stops the process: arguments, logs, the admin port, the watches, the lease and the controller.
 
 pub mod admin;
 pub mod args;
 pub mod generate;
+pub mod leadership;
+pub mod lease;
 pub mod metrics;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use kube::{Client, Config};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    controller::{
-        self, Context,
-        caches::Readiness,
-        context::{Backoff, Told},
-        watches,
-    },
+    controller::{self, Context, discovery, watches},
     provider::shell::Shell,
 };
+use leadership::Leadership;
+use lease::{Elector, Loss};
+
+/// Passes that run when the process is told to stop may take this long; the chart's grace period has room for it and for giving the lease back.
+const DRAIN: Duration = Duration::from_secs(20);
 
 /// Runs the controller until SIGTERM or SIGINT.
 pub async fn run(args: args::Run) -> anyhow::Result<()> {
     tracing_subscriber::fmt().json().with_env_filter(tracing_subscriber::EnvFilter::new(&args.log)).init();
+    // First of all: a process that ends without having heard of it keeps the lease until it expires.
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let mut config = Config::infer().await.context("finding the API server: neither a service account nor a kubeconfig tells")?;
     // Retries are the controller's own: hidden ones would make a rollback wait.
     config.default_retry = false;
-    let client = Client::try_from(config).context("setting up the client of the API server")?;
 
-    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let (caches, queue) = watches::open(&client, &tasks);
-    let context = Arc::new(Context {
-        client,
-        caches,
-        provider: Shell::new().context("setting up the client of metrics stores")?,
-        metrics: metrics::Metrics::default(),
-        readiness: Readiness::default(),
-        backoff: Backoff::default(),
-        told: Told::default(),
-    });
+    let leadership = if args.election.leader_election { Leadership::by_election() } else { Leadership::without_election() };
+    let elector = elector(&args.election, &config, &leadership)?;
+    let client = leadership::fenced(config, leadership.clone()).context("setting up the client of the API server")?;
+
+    let (stop, finish, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+    let installed = discovery::installed(&client).await;
+    let (caches, queue, absent) = watches::open(&client, &tasks, &installed);
+    tasks.spawn(discovery::follow(client.clone(), absent));
+    let provider = Shell::new().context("setting up the client of metrics stores")?;
+    let context = Arc::new(Context::new(client, leadership, caches, Box::new(provider), Box::new(jiff::Timestamp::now)));
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("listening on {}", args.listen))?;
-    let admin = tokio::spawn(admin::serve(listener, context.clone(), stop.clone()));
-    let controller = tokio::spawn(controller::run(context, queue, stop.clone()));
+    let mut admin = tokio::spawn(admin::serve(listener, context.clone(), finish.clone()));
+    let mut election = tokio::spawn(elect(elector, finish.clone()));
+    let mut controller = tokio::spawn(controller::run(context, queue, stop.clone()));
 
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-        ended = controller => { ended.context("the controller ended")?; anyhow::bail!("the controller ended by itself"); }
-        ended = admin => { ended.context("the admin port ended")?.context("the admin port ended")?; anyhow::bail!("the admin port ended by itself"); }
+        ended = &mut controller => { ended.context("the controller ended")?; anyhow::bail!("the controller ended by itself"); }
+        ended = &mut election => { ended.context("the election ended")??; anyhow::bail!("the election ended by itself"); }
+        ended = &mut admin => { ended.context("the admin port ended")?.context("the admin port ended")?; anyhow::bail!("the admin port ended by itself"); }
     }
     stop.cancel();
+    tokio::select! {
+        () = drained(&mut controller) => {}
+        // Nothing that was begun may be finished then.
+        ended = &mut election => { ended.context("the election ended")??; anyhow::bail!("the election ended by itself"); }
+    }
+    // No pass runs any more: now another process may lead.
+    finish.cancel();
+    election.await.context("giving the lease back")??;
     Ok(())
+}
+
+fn elector(election: &args::Election, config: &Config, leadership: &Leadership) -> anyhow::Result<Option<Elector>> {
+    if !election.leader_election {
+        return Ok(None);
+    }
+    let namespace = election.lease_namespace.as_deref().unwrap_or(&config.default_namespace);
+    let identity = election.identity().context("finding a name for this process: give one with --identity")?;
+    let client = Client::try_from(config.clone()).context("setting up the client of the API server for the lease")?;
+    tracing::info!(namespace, lease = election.lease_name, identity, "taking part in the election");
+    Ok(Some(Elector::new(client, namespace, election.lease_name.clone(), identity, leadership.clone())))
+}
+
+async fn elect(elector: Option<Elector>, finish: CancellationToken) -> Result<(), Loss> {
+    if let Some(elector) = elector {
+        return elector.run(finish).await;
+    }
+    finish.cancelled().await;
+    Ok(())
+}
+
+/// Waits until the last pass has ended; gives up those that take too long.
+async fn drained(controller: &mut JoinHandle<()>) {
+    if timeout(DRAIN, &mut *controller).await.is_err() {
+        tracing::warn!("passes still run after {DRAIN:?}; they are given up, and done again by who leads next");
+        controller.abort();
+        // They run inside this task: when it is gone, so are they.
+        let _ = controller.await;
+    }
 }

@@ -1,11 +1,14 @@
 //! The user's Deployment, of which only `spec.paused` is ever changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::{count, string_map, text};
-use crate::api::HASH_LABEL;
+use crate::{
+    api::{FIELD_MANAGER, HASH_LABEL},
+    router::gateway_api::newest_other_manager,
+};
 
 /// What matters of a Deployment.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +25,10 @@ pub struct Deployment {
     pub replicas: u32,
     /// Whether a changed template waits.
     pub paused: bool,
+    /// Whose manifests say `spec.paused: false`, if any do.
+    pub unpaused_by: Option<String>,
+    /// The manager besides us that changed it last, as far as the object tells.
+    pub other_manager: Option<String>,
     /// `strategy: Recreate`: two versions must never run together.
     pub recreate: bool,
     /// `selector.matchLabels`.
@@ -50,6 +57,8 @@ impl Deployment {
             observed_generation: object.pointer("/status/observedGeneration").and_then(Value::as_i64).unwrap_or_default(),
             replicas: count(object, "/spec/replicas", 1),
             paused: object.pointer("/spec/paused").and_then(Value::as_bool).unwrap_or_default(),
+            unpaused_by: unpaused_by(object),
+            other_manager: newest_other_manager(object, FIELD_MANAGER),
             recreate: text(object, "/spec/strategy/type") == "Recreate",
             selector: string_map(object, "/spec/selector/matchLabels"),
             selector_expressions: object.pointer("/spec/selector/matchExpressions").and_then(Value::as_array).is_some_and(|list| !list.is_empty()),
@@ -72,6 +81,40 @@ impl Deployment {
     }
 }
 
+/// Names of the ConfigMaps that a pod template mounts or reads variables from.
+pub fn config_maps(template: &Value) -> BTreeSet<String> {
+    let list = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut names = BTreeSet::new();
+    let mut name_at = |value: &Value, pointer: &str| names.extend(value.pointer(pointer).and_then(Value::as_str).map(str::to_owned));
+    for volume in list(template, "/spec/volumes") {
+        name_at(&volume, "/configMap/name");
+        for source in list(&volume, "/projected/sources") {
+            name_at(&source, "/configMap/name");
+        }
+    }
+    for container in list(template, "/spec/containers").iter().chain(&list(template, "/spec/initContainers")) {
+        for source in list(container, "/envFrom") {
+            name_at(&source, "/configMapRef/name");
+        }
+        for variable in list(container, "/env") {
+            name_at(&variable, "/valueFrom/configMapKeyRef/name");
+        }
+    }
+    names
+}
+
+/// The manager, other than us, that applies a manifest in which `spec.paused` stands as false.
+fn unpaused_by(object: &Value) -> Option<String> {
+    if object.pointer("/spec/paused").and_then(Value::as_bool) == Some(true) {
+        return None;
+    }
+    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array)?;
+    let applies = |entry: &&Value| entry["operation"] == "Apply" || entry["manager"] == "kubectl-client-side-apply";
+    let names_it = |entry: &&Value| entry.pointer("/fieldsV1/f:spec/f:paused").is_some() && entry["manager"] != FIELD_MANAGER;
+    let entry = entries.iter().filter(applies).find(names_it)?;
+    Some(text(entry, "/manager"))
+}
+
 /// A pod template in the form in which two are compared: without the hash and without nulls.
 pub fn normal_template(template: Option<&Value>) -> Value {
     let mut template = without_nulls(template.unwrap_or(&Value::Null));
@@ -92,4 +135,30 @@ fn without_nulls(value: &Value) -> Value {
 /// Sets `spec.paused`; `false` removes the field, as a manifest that never named it has it.
 pub fn pause(paused: bool) -> Vec<Value> {
     if paused { vec![json!({"op": "add", "path": "/spec/paused", "value": true})] } else { vec![json!({"op": "remove", "path": "/spec/paused"})] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_name_a_config_map_is_known() {
+        let template = json!({"spec": {
+            "volumes": [{"configMap": {"name": "a"}}, {"projected": {"sources": [{"secret": {"name": "s"}}, {"configMap": {"name": "b"}}]}}, {"emptyDir": {}}],
+            "containers": [{"envFrom": [{"configMapRef": {"name": "c"}}], "env": [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "d", "key": "k"}}}]}],
+            "initContainers": [{"envFrom": [{"configMapRef": {"name": "e"}}, {"secretRef": {"name": "s"}}]}],
+        }});
+        assert_eq!(config_maps(&template).into_iter().collect::<String>(), "abcde");
+    }
+
+    #[test]
+    fn a_manifest_that_says_unpaused_is_told_from_a_person_who_did_it() {
+        let entry = |manager: &str, operation: &str| json!({"manager": manager, "operation": operation, "fieldsV1": {"f:spec": {"f:paused": {}}}});
+        let with = |paused: bool, entry: Value| Deployment::read(&json!({"metadata": {"managedFields": [entry]}, "spec": {"paused": paused}})).unpaused_by;
+        assert_eq!(with(false, entry("argocd-controller", "Apply")).as_deref(), Some("argocd-controller"));
+        assert_eq!(with(false, entry("kubectl-client-side-apply", "Update")).as_deref(), Some("kubectl-client-side-apply"));
+        assert_eq!(with(false, entry("kubectl-edit", "Update")), None);
+        assert_eq!(with(true, entry("argocd-controller", "Apply")), None);
+        assert_eq!(with(false, entry("warmfront", "Apply")), None);
+    }
 }

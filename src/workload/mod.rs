@@ -3,6 +3,7 @@
 //! Templates stay opaque: a typed copy would drop fields that this build does not know. Pure; the
 //! controller's shell reads and writes.
 
+pub mod autoscaler;
 pub mod deployment;
 pub mod pod;
 pub mod replica_set;

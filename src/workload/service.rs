@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{string_map, text};
-use crate::api::{HASH_LABEL, ROLLOUT_LABEL};
+use crate::{
+    api::{FIELD_MANAGER, HASH_LABEL, ROLLOUT_LABEL},
+    router::gateway_api::newest_other_manager,
+};
 
 /// What matters of a Service.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +25,8 @@ pub struct Service {
     pub ports: Vec<Value>,
     /// `ExternalName` and the like cannot be narrowed.
     pub external: bool,
+    /// The manager besides us that changed it last, as far as the object tells.
+    pub other_manager: Option<String>,
 }
 
 impl Service {
@@ -35,12 +40,18 @@ impl Service {
             labels,
             ports: object.pointer("/spec/ports").and_then(Value::as_array).cloned().unwrap_or_default(),
             external: text(object, "/spec/type") == "ExternalName",
+            other_manager: newest_other_manager(object, FIELD_MANAGER),
         }
     }
 
     /// The version to which it is narrowed.
     pub fn hash(&self) -> Option<&str> {
         self.selector.get(HASH_LABEL).map(String::as_str)
+    }
+
+    /// Numbers of its ports.
+    pub fn port_numbers(&self) -> Vec<u64> {
+        self.ports.iter().filter_map(|port| port.get("port")?.as_u64()).collect()
     }
 
     /// Narrows it to one version, or widens it.

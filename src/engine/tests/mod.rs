@@ -1,5 +1,7 @@
 //! Short releases in an obedient world, and properties that no release may break.
 
+mod hands;
+mod routes;
 mod world;
 
 use jiff::SignedDuration;
@@ -240,6 +242,10 @@ fn deletion_at_rest_unpauses() {
     world.deletion = Deletion::Asked;
     world.until("the end", |world| !world.finalizer);
     assert_eq!(world.get(Kind::Deployment, "catalog")["spec"].get("paused"), None);
+}
+
+fn at(world: &World, hundredths: u32) -> bool {
+    world.status.run.as_ref().is_some_and(|run| run.weight.hundredths() == hundredths && run.intent.is_none())
 }
 
 proptest! {

@@ -11,10 +11,11 @@ use crate::{
         CanaryRolloutSpec, CanaryRolloutStatus, Percent,
         action::{RolloutActionSpec, Verb},
         status::Phase,
+        traffic::RouteKind,
     },
     provider::{Counts, Quantity, Reading},
-    router::{Acceptance, Target, gateway_api},
-    workload::{deployment::Deployment, replica_set::ReplicaSet, service::Service},
+    router::{Acceptance, RouteId, Target, gateway_api},
+    workload::{autoscaler::Autoscaler, deployment::Deployment, replica_set::ReplicaSet, service::Service},
 };
 
 #[allow(clippy::struct_excessive_bools, reason = "each is one thing that may go wrong by itself")]
@@ -31,13 +32,29 @@ pub struct World {
     pub answers: bool,
     /// The gateway accepts what it is given.
     pub accepts: bool,
+    /// It tells the generation of what it accepts.
+    pub reports_generations: bool,
+    /// The cluster has no kind of route.
+    pub kinds_missing: bool,
     /// Pods of new ReplicaSets become ready.
     pub ready: bool,
+    /// Pods of the version that serves are ready.
+    pub stable_ready: bool,
+    /// So many pods of the newest version are lost.
+    pub lost: u32,
+    /// Contents of the ConfigMap that the template names.
+    pub config: Option<&'static str>,
+    /// Somebody who takes our entry out of the route as soon as it is in.
+    pub fighter: Option<String>,
     pub actions: Vec<ActionSeen>,
     /// Confirmed weights of the canary in the order in which they stood in the route.
     pub weights: Vec<u32>,
     /// Names of the Events told.
     pub told: Vec<String>,
+    /// Their texts.
+    pub notes: String,
+    /// Another rollout was there first.
+    pub route_elder: Option<(String, RouteId)>,
 }
 
 pub const STABLE: &str = "stable1";
@@ -53,6 +70,16 @@ fn set_owned(hash: &str, version: &str, revision: &str, replicas: u32) -> Value 
         "metadata": {"name": format!("catalog-{hash}"), "labels": {"app": "catalog", "pod-template-hash": hash}, "annotations": {"deployment.kubernetes.io/revision": revision}},
         "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "catalog", "pod-template-hash": hash}}, "template": template},
     })
+}
+
+fn route_id(kind: Kind, name: &str) -> RouteId {
+    let kind = if kind == Kind::GrpcRoute { RouteKind::Grpc } else { RouteKind::Http };
+    RouteId { kind, name: name.to_owned() }
+}
+
+/// Whatever has the Service, wherever it stands.
+fn all_rules() -> Target {
+    Target { stable: "catalog".to_owned(), canary: "catalog-canary".to_owned(), rules: vec!["*".to_owned()], ..Target::default() }
 }
 
 impl World {
@@ -76,10 +103,18 @@ impl World {
             bad: 0.0,
             answers: true,
             accepts: true,
+            reports_generations: true,
+            kinds_missing: false,
             ready: true,
+            stable_ready: true,
+            lost: 0,
+            config: None,
+            fighter: None,
             actions: Vec::new(),
             weights: Vec::new(),
             told: Vec::new(),
+            notes: String::new(),
+            route_elder: None,
         }
     }
 
@@ -97,14 +132,23 @@ impl World {
         self.actions.push(ActionSeen { name: uid.clone(), uid, spec, created: self.now, decided: None });
     }
 
-    fn deployment(&self) -> Deployment {
-        let mut deployment = Deployment::read(self.get(Kind::Deployment, "catalog"));
+    /// Somebody else writes the backends of the route.
+    pub fn edit_route(&mut self, backends: Value, manager: &str) {
+        let route = self.objects.get_mut(&(Kind::HttpRoute, "catalog".to_owned())).unwrap();
+        route["spec"]["rules"][0]["backendRefs"] = backends;
+        route["metadata"]["generation"] = json!(route["metadata"]["generation"].as_i64().unwrap() + 1);
+        route["metadata"]["managedFields"] = json!([{"manager": manager, "operation": "Update", "time": self.now.to_string()}]);
+        self.weights.push(0);
+    }
+
+    fn deployment(&self) -> Option<Deployment> {
+        let mut deployment = Deployment::read(self.objects.get(&(Kind::Deployment, "catalog".to_owned()))?);
         deployment.observed_generation = deployment.generation;
         let owned: Vec<ReplicaSet> = self.sets().into_iter().filter(|set| set.owned_by("d")).collect();
         deployment.total = owned.iter().map(|set| set.total).sum();
         deployment.available = owned.iter().map(|set| set.available).sum();
         deployment.updated = owned.iter().filter(|set| set.template == deployment.template).map(|set| set.total).sum();
-        deployment
+        Some(deployment)
     }
 
     pub fn sets(&self) -> Vec<ReplicaSet> {
@@ -115,15 +159,41 @@ impl World {
             set.owner = set.labels.contains_key("app").then(|| "d".to_owned());
             set.total = set.replicas;
             set.ready = if self.ready || set.revision.is_some() { set.replicas } else { 0 };
+            let of = |hash: Option<&String>| hash == Some(&set.hash);
+            if !self.stable_ready && of(self.status.stable_revision.as_ref()) {
+                set.ready = 0;
+            }
+            if of(self.status.run.as_ref().map(|run| &run.revision)) {
+                set.ready = set.ready.saturating_sub(self.lost);
+            }
             set.available = set.ready;
             set
         })
         .collect()
     }
 
+    fn look_at_route(&self, object: &Value, target: Target) -> RouteSeen {
+        let acceptance = match (self.accepts, self.reports_generations) {
+            (true, true) => Acceptance::Accepted,
+            (true, false) => Acceptance::Unknown,
+            (false, _) => Acceptance::Waiting("Gateway edge".to_owned()),
+        };
+        RouteSeen::Found(Box::new(Route {
+            state: gateway_api::read(object, &target).unwrap(),
+            generation: object["metadata"]["generation"].as_i64().unwrap(),
+            written_at: gateway_api::written_at(object, "warmfront"),
+            live: object.clone(),
+            target,
+            acceptance,
+            other_manager: gateway_api::newest_other_manager(object, "warmfront"),
+        }))
+    }
+
     fn look(&self) -> Observed {
+        let plan = super::super::plan(Some(&self.spec), &self.status).unwrap();
         let mut seen = Observed { deletion: self.deletion, finalizer: self.finalizer, actions: self.actions.clone(), ..Observed::default() };
-        seen.deployment = Some(self.deployment());
+        seen.route_elder.clone_from(&self.route_elder);
+        seen.deployment = self.deployment();
         seen.replica_sets = self.sets();
         for ((kind, name), object) in &self.objects {
             match kind {
@@ -137,16 +207,21 @@ impl World {
                     seen.endpoints.insert(name.clone(), pods.collect());
                     seen.services.insert(name.clone(), service);
                 }
-                Kind::HttpRoute => {
-                    let target = Target { stable: "catalog".to_owned(), canary: "catalog-canary".to_owned() };
-                    let acceptance = if self.accepts { Acceptance::Accepted } else { Acceptance::Waiting("Gateway edge".to_owned()) };
-                    let state = gateway_api::read(object, &target).unwrap();
-                    let generation = object["metadata"]["generation"].as_i64().unwrap();
-                    seen.routes
-                        .insert(name.clone(), RouteSeen::Found(Box::new(Route { live: object.clone(), generation, state, acceptance, other_manager: None })));
+                Kind::HttpRoute | Kind::GrpcRoute => {
+                    let id = route_id(*kind, name);
+                    let known = plan.routes.iter().any(|named| RouteId::from(named) == id) || self.status.originals.routes.contains_key(&id.key());
+                    if known {
+                        let found = self.look_at_route(object, Target::of(&plan, &id, vec![80]));
+                        seen.routes.insert(id, found);
+                    }
                 }
+                Kind::HorizontalPodAutoscaler => seen.autoscalers.extend(Autoscaler::read(object)),
                 Kind::Deployment | Kind::ReplicaSet => {}
             }
+        }
+        for named in &plan.routes {
+            let missing = if self.kinds_missing { RouteSeen::NotInstalled } else { RouteSeen::Missing };
+            seen.routes.entry(RouteId::from(named)).or_insert(missing);
         }
         seen.source = Some(SourceTiming { scrape_interval: crate::api::Duration::from_secs(1) });
         seen
@@ -168,6 +243,7 @@ impl World {
     pub fn pass_unchecked(&mut self) -> (bool, Decision) {
         let id = Identity { namespace: "shop".to_owned(), name: "catalog".to_owned(), uid: "u".to_owned(), generation: 1 };
         let mut seen = self.look();
+        seen.configs = self.config.iter().map(|held| ("settings".to_owned(), format!("version of {held}"))).collect();
         let needs = needs(&id, Some(&self.spec), &self.status, &seen, self.now);
         if let Some((_, question)) = needs.measure {
             let seconds = question.end.duration_since(question.start).as_secs_f64();
@@ -182,10 +258,12 @@ impl World {
             };
             seen.measured = Some(Measured { start: question.start, end: question.end, readings: question.quantities.iter().map(reading).collect() });
         }
+        seen.config_digests = needs.configs.iter().filter_map(|name| Some((name.clone(), self.config?.to_owned()))).collect();
         let decision = decide(&id, Some(&self.spec), &self.status, &seen, self.now);
         let mut changed = decision.status != self.status;
         for notice in decision.status.telling.iter().filter(|notice| notice.sequence > self.status.announced) {
             self.told.push(notice.reason.clone());
+            self.notes.push_str(&notice.note);
         }
         self.status = decision.status.clone();
         for action in &decision.actions {
@@ -211,7 +289,11 @@ impl World {
                 if let Some(generation) = object["metadata"]["generation"].as_i64() {
                     object["metadata"]["generation"] = json!(generation + 1);
                 }
-                if *kind == Kind::HttpRoute {
+                if matches!(kind, Kind::HttpRoute | Kind::GrpcRoute) {
+                    // The API server keeps who wrote when, until that itself is removed.
+                    if patch.0.iter().any(|operation| operation.path().to_string().starts_with("/spec")) {
+                        object["metadata"]["managedFields"] = json!([{"manager": "warmfront", "time": self.now}]);
+                    }
                     let after = self.canary_share();
                     let none = |share: Option<Percent>| share.is_none_or(|share| share == Percent::ZERO);
                     // Proxies learn of backends and of shares in any order.
@@ -219,6 +301,9 @@ impl World {
                         before.is_some() == after.is_some() || (none(before) && none(after)),
                         "a backend came or went with its share: {before:?} → {after:?}"
                     );
+                    if let Some(manager) = self.fighter.clone().filter(|_| after.is_some()) {
+                        self.edit_route(json!([{"name": "catalog", "port": 80}]), &manager);
+                    }
                     let share = self.share();
                     if self.weights.last().copied().unwrap_or_default() != share {
                         self.weights.push(share);
@@ -236,9 +321,23 @@ impl World {
         }
     }
 
+    /// The greatest share in any route.
     pub fn canary_share(&self) -> Option<Percent> {
-        let target = Target { stable: "catalog".to_owned(), canary: "catalog-canary".to_owned() };
-        gateway_api::read(self.get(Kind::HttpRoute, "catalog"), &target).unwrap().canary
+        self.routes().filter_map(|route| gateway_api::read(route, &all_rules()).unwrap().canary).max()
+    }
+
+    /// The smallest share in any rule that has the Service.
+    pub fn smallest_share(&self) -> u32 {
+        self.routes().map(|route| gateway_api::read(route, &all_rules()).unwrap().away_from(Percent::FULL).hundredths()).min().unwrap()
+    }
+
+    fn routes(&self) -> impl Iterator<Item = &Value> {
+        self.objects.iter().filter(|((kind, _), _)| matches!(kind, Kind::HttpRoute | Kind::GrpcRoute)).map(|(_, object)| object)
+    }
+
+    /// Rules that lead to the new version alone.
+    pub fn tester_rules(&self) -> usize {
+        self.routes().map(|route| gateway_api::read(route, &all_rules()).unwrap().tester_rules).sum()
     }
 
     /// The new version's share in hundredths of a percent; 0 without an entry.
@@ -254,7 +353,11 @@ impl World {
             sets.iter().filter(|set| set.ready > 0 && service.hash().is_none_or(|hash| hash == set.hash)).map(|set| set.hash.clone()).collect()
         };
         // Users' Service reaches pods of exactly one version, whoever asks for it directly.
-        assert_eq!(behind("catalog").len(), 1, "{:?} in {:?}", behind("catalog"), self.status.phase);
+        assert_eq!(behind("catalog").len(), usize::from(self.stable_ready), "{:?} in {:?}", behind("catalog"), self.status.phase);
+        if self.tester_rules() > 0 {
+            assert!(!behind("catalog-canary").is_empty(), "testers go to a Service without pods");
+            assert!(!matches!(self.status.phase, Phase::RollingBack | Phase::Idle | Phase::Succeeded | Phase::RolledBack), "in {:?}", self.status.phase);
+        }
         if self.canary_share().is_some_and(|share| share > Percent::ZERO) {
             assert!(!behind("catalog-canary").is_empty(), "traffic goes to a Service without pods");
             let run = self.status.run.as_ref().unwrap();

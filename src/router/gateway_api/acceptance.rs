@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::super::Acceptance;
 
+const GROUP: &str = "gateway.networking.k8s.io";
+
 /// A parent of a route, with every default filled in.
 #[derive(PartialEq, Eq)]
 struct Parent {
@@ -21,13 +23,28 @@ impl Parent {
     fn read(reference: &Value, route_namespace: &str) -> Self {
         let text = |key: &str, default: &str| reference.get(key).and_then(Value::as_str).unwrap_or(default).to_owned();
         Self {
-            group: text("group", "gateway.networking.k8s.io"),
+            group: text("group", GROUP),
             kind: text("kind", "Gateway"),
             namespace: text("namespace", route_namespace),
             name: text("name", ""),
             section: reference.get("sectionName").and_then(Value::as_str).map(str::to_owned),
             port: reference.get("port").and_then(Value::as_u64),
         }
+    }
+
+    /// The controller that speaks for it: that of the Gateway's class. For a Service (a mesh) nobody says who that is.
+    fn controller<'a>(&self, gateways: &'a BTreeMap<String, Value>, classes: &'a BTreeMap<String, Value>) -> Option<&'a str> {
+        if self.group != GROUP || self.kind != "Gateway" {
+            return None;
+        }
+        let gateway = gateways.get(&format!("{}/{}", self.namespace, self.name))?;
+        classes.get(gateway.pointer("/spec/gatewayClassName")?.as_str()?)?.pointer("/spec/controllerName")?.as_str()
+    }
+
+    fn label(&self) -> String {
+        let section = self.section.as_deref().map(|section| format!(", listener {section}")).unwrap_or_default();
+        let port = self.port.map(|port| format!(", port {port}")).unwrap_or_default();
+        format!("{} {}/{}{section}{port}", self.kind, self.namespace, self.name)
     }
 }
 
@@ -42,61 +59,71 @@ pub fn acceptance(route: &Value, gateways: &BTreeMap<String, Value>, classes: &B
     if parents.is_empty() {
         return Acceptance::Waiting("the route to name a parent: it has no parentRefs".to_owned());
     }
-    let mut silent = 0;
+    let mut silent = false;
     for reference in parents {
         let parent = Parent::read(reference, namespace);
-        let name = format!("{} {}/{}", parent.kind, parent.namespace, parent.name);
-        let class = gateways
-            .get(&format!("{}/{}", parent.namespace, parent.name))
-            .and_then(|gateway| gateway.pointer("/spec/gatewayClassName"))
-            .and_then(Value::as_str);
-        let controller = class.and_then(|class| classes.get(class)).and_then(|class| class.pointer("/spec/controllerName")).and_then(Value::as_str);
+        let label = parent.label();
+        let controller = parent.controller(gateways, classes);
         let speaks = |status: &&Value| {
-            let ours = status.get("parentRef").is_some_and(|reference| Parent::read(reference, namespace) == parent);
             let by = status.get("controllerName").and_then(Value::as_str);
-            ours && controller.is_none_or(|controller| by == Some(controller))
+            status.get("parentRef").is_some_and(|reference| Parent::read(reference, namespace) == parent) && controller.is_none_or(|known| by == Some(known))
         };
-        let Some(status) = list("/status/parents").iter().find(speaks) else {
-            return Acceptance::Waiting(format!("{name} to report on the route: no controller has"));
-        };
-        match accepted_by(status, &name, generation) {
-            Ok(true) => {}
-            Ok(false) => silent += 1,
-            Err(waiting) => return Acceptance::Waiting(waiting),
+        let mut reports = list("/status/parents").iter().filter(speaks).peekable();
+        if reports.peek().is_none() {
+            return Acceptance::Waiting(format!("a report: no controller reports on parent {label}"));
+        }
+        for report in reports {
+            match accepted_by(report, &label, generation) {
+                Ok(Told::ThisGeneration) => {}
+                Ok(Told::NoGeneration) => silent = true,
+                Err(waiting) => return Acceptance::Waiting(waiting),
+            }
         }
     }
-    if silent > 0 { Acceptance::Unknown } else { Acceptance::Accepted }
+    if silent { Acceptance::Unknown } else { Acceptance::Accepted }
 }
 
-/// Whether a parent accepts `generation`; `false` if it reports no generations at all.
-fn accepted_by(status: &Value, name: &str, generation: i64) -> Result<bool, String> {
-    let conditions = status.get("conditions").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+/// What a parent's good report is worth.
+enum Told {
+    /// It is of the route as it stands.
+    ThisGeneration,
+    /// It does not say of which generation it is.
+    NoGeneration,
+}
+
+/// Whether a parent accepts `generation`.
+fn accepted_by(report: &Value, label: &str, generation: i64) -> Result<Told, String> {
+    let conditions = report.get("conditions").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let find = |kind: &str| conditions.iter().find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind));
     let text = |condition: &Value, key: &str| condition.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut reports = false;
-    for kind in ["Accepted", "ResolvedRefs", "Programmed"] {
+    let of = |condition: &Value| condition.get("observedGeneration").and_then(Value::as_i64);
+    let refused = |kind: &str, condition: &Value| {
+        format!("{label} to accept generation {generation}: {kind}={} {} {}", text(condition, "status"), text(condition, "reason"), text(condition, "message"))
+    };
+    let mut told = Told::ThisGeneration;
+    for kind in ["Accepted", "ResolvedRefs"] {
         let Some(condition) = find(kind) else {
-            if kind == "Programmed" {
-                continue;
-            }
-            return Err(format!("{name} to report {kind} for generation {generation}"));
+            return Err(format!("{label} to report {kind} for generation {generation}"));
         };
-        let observed = condition.get("observedGeneration").and_then(Value::as_i64);
-        reports |= observed.is_some();
-        if observed.is_some_and(|observed| observed < generation) {
-            return Err(format!("{name} to accept generation {generation} (it is at {})", observed.unwrap_or_default()));
+        match of(condition) {
+            Some(observed) if observed < generation => {
+                return Err(format!("{label} to accept generation {generation} (it is at {observed})"));
+            }
+            Some(_) => {}
+            None => told = Told::NoGeneration,
         }
         if text(condition, "status") != "True" {
-            return Err(format!(
-                "{name} to accept generation {generation}: {kind}={} {} {}",
-                text(condition, "status"),
-                text(condition, "reason"),
-                text(condition, "message")
-            ));
+            return Err(refused(kind, condition));
         }
     }
-    if let Some(partial) = find("PartiallyInvalid").filter(|condition| text(condition, "status") == "True") {
-        return Err(format!("{name} to accept generation {generation} whole: PartiallyInvalid {}", text(partial, "message")));
+    // Belongs to Gateways; some data planes add it to routes, later than the rest.
+    if let Some(programmed) = find("Programmed").filter(|condition| of(condition).is_some_and(|observed| observed >= generation))
+        && text(programmed, "status") != "True"
+    {
+        return Err(refused("Programmed", programmed));
     }
-    Ok(reports)
+    if let Some(partial) = find("PartiallyInvalid").filter(|condition| text(condition, "status") == "True") {
+        return Err(format!("{label} to accept generation {generation} whole: PartiallyInvalid {} {}", text(partial, "reason"), text(partial, "message")));
+    }
+    Ok(told)
 }

@@ -1,7 +1,11 @@
-//! Gateway API HTTPRoutes: reads and plans the weights of one rule, and nothing else in the object.
+//! Gateway API HTTPRoutes and GRPCRoutes: reads and plans weights and tester rules, and nothing else in the object.
 
 mod acceptance;
+mod entries;
+mod limits;
 mod ownership;
+mod rules;
+mod testers;
 mod weights;
 
 #[cfg(test)]
@@ -10,172 +14,93 @@ mod tests;
 use serde_json::{Value, json};
 
 pub use acceptance::acceptance;
-pub use ownership::{drop_managed_fields, newest_other_manager};
+pub use ownership::{drop_managed_fields, newest_other_manager, written_at};
 
 use super::{Patch, RouteError, RouteState, Target, Want};
 use crate::api::{
     Percent,
-    status::{BackendWeight, RouteOriginal},
+    status::{RouteOriginal, RuleOriginal},
 };
+use rules::{Rule, Rules};
 
-/// The rule that carries the stable Service: its number and its backends.
-struct Rule<'a> {
-    index: usize,
-    backends: &'a [Value],
-    stable: usize,
-    canary: Option<usize>,
+/// The canary's share of two weights, rounded to a hundredth of a percent.
+pub fn share(stable: i64, canary: i64) -> Percent {
+    weights::share(stable, canary)
 }
 
-fn route_name(route: &Value) -> String {
-    format!("HTTPRoute {}", route.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("without a name"))
-}
-
-/// Whether a backend is the Service `name` of the route's own namespace.
-fn is_service(backend: &Value, namespace: &str, name: &str) -> bool {
-    let text = |key: &str, default: &'static str| backend.get(key).and_then(Value::as_str).unwrap_or(default).to_owned();
-    text("group", "").is_empty()
-        && text("kind", "Service") == "Service"
-        && backend.get("namespace").and_then(Value::as_str).is_none_or(|other| other == namespace)
-        && text("name", "") == name
-}
-
-/// Found by content every time, never by a remembered place.
-fn find_rule<'a>(route: &'a Value, target: &Target) -> Result<Rule<'a>, RouteError> {
-    let malformed = |reason: &str| RouteError::Malformed { route: route_name(route), reason: reason.to_owned() };
-    let rules = route.pointer("/spec/rules").and_then(Value::as_array).ok_or_else(|| malformed("spec.rules is not a list"))?;
-    let namespace = route.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-    let mut found = Vec::new();
-    for (index, rule) in rules.iter().enumerate() {
-        let Some(backends) = rule.get("backendRefs").and_then(Value::as_array) else { continue };
-        let place = |name: &str| backends.iter().position(|backend| is_service(backend, namespace, name));
-        if let Some(stable) = place(&target.stable) {
-            found.push(Rule { index, backends, stable, canary: place(&target.canary) });
-        }
-    }
-    match found.len() {
-        0 => Err(RouteError::NoRule { route: route_name(route), service: target.stable.clone() }),
-        1 => Ok(found.remove(0)),
-        _ => {
-            let name = |rule: &Rule<'_>| rules[rule.index].get("name").and_then(Value::as_str).map_or_else(|| (rule.index + 1).to_string(), str::to_owned);
-            let names: Vec<String> = found.iter().map(name).collect();
-            Err(RouteError::AmbiguousRule { route: route_name(route), service: target.stable.clone(), rules: names.join(", ") })
-        }
-    }
-}
-
-/// Name under which a backend's weight is remembered.
-fn backend_key(backend: &Value) -> String {
-    let text = |key: &str| backend.get(key).and_then(Value::as_str).unwrap_or_default();
-    let port = backend.get("port").and_then(Value::as_u64).map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}/{}{port}", text("namespace"), text("name"))
-}
-
-fn weight(backend: &Value) -> Option<i64> {
-    backend.get("weight").and_then(Value::as_i64)
+/// Whether `share` of a weight beside other backends is at least 1 once it is scaled.
+pub fn divides(found: i64, share: Percent) -> bool {
+    weights::split(found.saturating_mul(weights::SCALE), share).canary > 0
 }
 
 /// What the route says about our two Services.
 pub fn read(route: &Value, target: &Target) -> Result<RouteState, RouteError> {
-    let rule = find_rule(route, target)?;
-    let stable = &rule.backends[rule.stable];
-    let others = rule.backends.iter().enumerate().filter(|(index, _)| Some(*index) != rule.canary);
-    let weights = others.map(|(_, backend)| BackendWeight { backend: backend_key(backend), weight: weight(backend) }).collect();
+    let rules = Rules::find(route, target)?;
+    let problem = rules.problem.clone().or_else(|| limits::beyond(&rules, target));
+    let first = rules.routed().next().or(rules.concerned.first());
+    let port = first.and_then(|rule| rule.backends[rule.stable?].get("port")?.as_u64());
     Ok(RouteState {
-        parts: rule.canary.map(|index| (weight(stable).unwrap_or(1), weight(&rule.backends[index]).unwrap_or(1))),
-        canary: rule.canary.map(|index| weights::share(weight(stable), weight(&rule.backends[index]))),
-        port: stable.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok()),
-        weights: RouteOriginal { backends: weights },
+        canary: rules.concerned.iter().filter_map(Rule::share).max(),
+        rules: rules.concerned.iter().map(Rule::state).collect(),
+        tester_rules: rules.testers.len(),
+        port: port.and_then(|port| u16::try_from(port).ok()),
+        weights: RouteOriginal { rules: rules.routed().map(Rule::original).collect() },
+        left_out: testers::left_out(&rules, target),
+        keeps_sessions: rules.routed().any(Rule::keeps_sessions),
+        problem,
     })
 }
 
 /// The change that makes the route say `want`; `None` if it does already.
 pub fn plan(route: &Value, target: &Target, want: Want, originals: &RouteOriginal) -> Result<Option<Patch>, RouteError> {
-    let rule = find_rule(route, target)?;
-    let patch = match want {
-        Want::Absent => absent(&rule, originals),
-        Want::Drained if rule.canary.is_none() => Vec::new(),
-        Want::Drained => present(&rule, target, Percent::ZERO, originals),
-        Want::Weight(weight) => present(&rule, target, weight, originals),
+    let rules = Rules::find(route, target)?;
+    let mut patch = Patch::new();
+    for rule in &rules.concerned {
+        let original = original_of(rule, &rules, originals);
+        let change = match want {
+            Want::Absent => entries::absent(rule, original),
+            // Sessions stay on their backend even at weight 0: there is no drained entry for them.
+            Want::Drained if rule.keeps_sessions() => entries::absent(rule, original),
+            Want::Weight(weight) if rule.routed => entries::present(rule, target, weight, original),
+            Want::Drained | Want::Weight(_) => entries::drained(rule, target, original),
+        };
+        if !change.is_empty() {
+            patch.extend(rule.guard());
+            patch.extend(change);
+        }
+    }
+    let wanted = match want {
+        Want::Weight(_) => testers::wanted(&rules, target),
+        Want::Absent | Want::Drained => Vec::new(),
     };
+    patch.extend(testers::change(&rules, wanted));
     Ok((!patch.is_empty()).then_some(patch))
 }
 
-/// Sets or removes one backend's weight, refused by the server if another backend stands there meanwhile.
-fn set_weight(patch: &mut Patch, rule: &Rule<'_>, index: usize, wanted: Option<i64>) {
-    let backend = &rule.backends[index];
-    let path = format!("/spec/rules/{}/backendRefs/{index}", rule.index);
-    if weight(backend) == wanted {
-        return;
-    }
-    patch.push(json!({"op": "test", "path": format!("{path}/name"), "value": backend.get("name")}));
-    match wanted {
-        Some(wanted) => patch.push(json!({"op": "add", "path": format!("{path}/weight"), "value": wanted})),
-        None => patch.push(json!({"op": "remove", "path": format!("{path}/weight")})),
-    }
-}
-
-/// The weight of a backend as it was found, if it was there then.
-#[allow(clippy::option_option, reason = "not there, without a weight, and with one are three things")]
-fn original(originals: &RouteOriginal, backend: &Value) -> Option<Option<i64>> {
-    let key = backend_key(backend);
-    originals.backends.iter().find(|known| known.backend == key).map(|known| known.weight)
-}
-
-fn present(rule: &Rule<'_>, target: &Target, share: Percent, originals: &RouteOriginal) -> Patch {
-    let mut patch = Vec::new();
-    let stable = &rule.backends[rule.stable];
-    // While our entry is absent, the route's own weights are the ones to split.
-    let found = |backend: &Value| match rule.canary {
-        Some(_) => original(originals, backend).unwrap_or_else(|| weight(backend)),
-        None => weight(backend),
+/// The rule's weights as they were found. The only rule keeps them although its owner gave it another name or other matches.
+fn original_of<'a>(rule: &Rule<'_>, rules: &Rules<'_>, originals: &'a RouteOriginal) -> Option<&'a RuleOriginal> {
+    let known = originals.rules.iter().find(|known| known.rule == rule.key);
+    let only = || match originals.rules.as_slice() {
+        [only] if rules.concerned.len() == 1 => Some(only),
+        _ => None,
     };
-    let alone = rule.backends.len() - usize::from(rule.canary.is_some()) == 1;
-    let split = weights::split(found(stable).unwrap_or(1), share, alone);
-    set_weight(&mut patch, rule, rule.stable, Some(split.stable));
-    if !alone {
-        for (index, backend) in rule.backends.iter().enumerate() {
-            if index == rule.stable || Some(index) == rule.canary {
-                continue;
-            }
-            let scaled = match (rule.canary, original(originals, backend)) {
-                // Scaled already, or changed by its owner since: either way it is what he means.
-                (Some(_), Some(_)) => continue,
-                _ => found(backend).unwrap_or(1).saturating_mul(weights::SCALE),
-            };
-            set_weight(&mut patch, rule, index, Some(scaled));
-        }
-    }
-    if let Some(index) = rule.canary {
-        set_weight(&mut patch, rule, index, Some(split.canary));
-    } else {
-        let mut entry = stable.clone();
-        entry["name"] = json!(target.canary);
-        entry["weight"] = json!(split.canary);
-        let path = format!("/spec/rules/{}/backendRefs", rule.index);
-        patch.push(json!({"op": "test", "path": format!("{path}/{}/name", rule.stable), "value": target.stable}));
-        patch.push(json!({"op": "add", "path": format!("{path}/-"), "value": entry}));
-    }
-    patch
+    known.or_else(only)
 }
 
-fn absent(rule: &Rule<'_>, originals: &RouteOriginal) -> Patch {
-    let mut patch = Vec::new();
-    let Some(canary) = rule.canary else { return patch };
-    for (index, backend) in rule.backends.iter().enumerate() {
-        if index == canary {
-            continue;
-        }
-        let live = weight(backend);
-        let back = match original(originals, backend) {
-            Some(found) if index == rule.stable || live == Some(found.unwrap_or(1).saturating_mul(weights::SCALE)) => found,
-            // Its owner changed it meanwhile, or it came later.
-            Some(_) | None if index != rule.stable => live,
-            _ => Some(1),
-        };
-        set_weight(&mut patch, rule, index, back);
+/// Whether two targets set weights in the same rule of a route. Where its rules do not tell, the names do.
+pub fn overlap(route: Option<&Value>, one: &Target, other: &Target) -> bool {
+    let found = |target: &Target| {
+        let rules = Rules::find(route?, target).ok()?;
+        rules.problem.is_none().then(|| rules.routed().map(|rule| rule.index).collect::<Vec<_>>())
+    };
+    if let (Some(ours), Some(theirs)) = (found(one), found(other)) {
+        return ours.iter().any(|index| theirs.contains(index));
     }
-    let path = format!("/spec/rules/{}/backendRefs/{canary}", rule.index);
-    patch.push(json!({"op": "test", "path": format!("{path}/name"), "value": rule.backends[canary].get("name")}));
-    patch.push(json!({"op": "remove", "path": path}));
-    patch
+    let any = |target: &Target| target.rules.is_empty() || target.rules.iter().any(|rule| rule == crate::api::plan::ALL_RULES);
+    any(one) || any(other) || one.rules.iter().any(|rule| other.rules.contains(rule))
+}
+
+/// Refused by the server if another backend stands there meanwhile.
+fn test_name(path: &str, backend: &Value) -> Value {
+    json!({"op": "test", "path": format!("{path}/name"), "value": backend.get("name")})
 }

@@ -1,5 +1,6 @@
 //! Who owns fields of a route, as the API server keeps it in `metadata.managedFields`.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Patch;
@@ -30,4 +31,10 @@ pub fn newest_other_manager(route: &Value, ours: &str) -> Option<String> {
     let time = |entry: &Value| entry.get("time").and_then(Value::as_str).unwrap_or_default().to_owned();
     let others = entries(route).map(|(_, entry)| entry).filter(|entry| manager(entry) != ours && entry.get("subresource").is_none());
     others.max_by_key(|entry| time(entry)).map(|entry| manager(entry).to_owned())
+}
+
+/// When `ours` changed the route last, as far as the object tells; not after our marks were dropped.
+pub fn written_at(route: &Value, ours: &str) -> Option<Timestamp> {
+    let own = entries(route).map(|(_, entry)| entry).filter(|entry| manager(entry) == ours && entry.get("subresource").is_none());
+    own.filter_map(|entry| entry.get("time")?.as_str()?.parse().ok()).max()
 }

@@ -12,26 +12,23 @@ pub(super) struct Split {
     pub canary: i64,
 }
 
-/// Splits what the stable Service had between the two versions.
-///
-/// Alone in its rule, the weights are percent (or hundredths of it); beside other backends they are
-/// the stable Service's own weight times 100, so that the others keep their proportion.
-pub(super) fn split(found: i64, share: Percent, alone: bool) -> Split {
-    let hundredths = i64::from(share.hundredths());
-    if alone {
-        let whole = hundredths % 100 == 0;
-        let (total, canary) = if whole { (100, hundredths / 100) } else { (10_000, hundredths) };
-        return Split { stable: total - canary, canary };
-    }
-    let total = found.max(0).saturating_mul(SCALE);
+/// What both versions have together where they are alone in their rule: percent, or hundredths of it.
+pub(super) fn whole(share: Percent) -> i64 {
+    if share.hundredths().is_multiple_of(100) { 100 } else { 10_000 }
+}
+
+/// Splits what both versions have together.
+pub(super) fn split(total: i64, share: Percent) -> Split {
+    let total = total.max(0);
     // Rounded down: the canary never gets more than its share.
-    let canary = total.saturating_mul(hundredths) / 10_000;
+    let canary = i128::from(total) * i128::from(share.hundredths()) / 10_000;
+    let canary = i64::try_from(canary).unwrap_or(total);
     Split { stable: total - canary, canary }
 }
 
-/// The canary's share of both, rounded to a hundredth of a percent. An absent weight counts 1.
-pub(super) fn share(stable: Option<i64>, canary: Option<i64>) -> Percent {
-    let (stable, canary) = (i128::from(stable.unwrap_or(1).max(0)), i128::from(canary.unwrap_or(1).max(0)));
+/// The canary's share of both, rounded to a hundredth of a percent.
+pub(super) fn share(stable: i64, canary: i64) -> Percent {
+    let (stable, canary) = (i128::from(stable.max(0)), i128::from(canary.max(0)));
     let total = stable + canary;
     if total == 0 {
         return Percent::ZERO;

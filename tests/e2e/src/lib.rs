@@ -1,6 +1,8 @@
 //! Drives the real test cluster: one namespace per scenario with the example app, load, and a rollout.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the fence is the engine's")]
 
+pub mod ask;
+pub mod controllers;
 pub mod load;
 pub mod record;
 pub mod shop;
@@ -14,6 +16,8 @@ use kube::{
     runtime::wait::{Condition, await_condition},
 };
 
+pub use ask::version;
+pub use controllers::Controllers;
 pub use load::Load;
 pub use record::{Record, canary_percent};
 pub use shop::{Shop, condition};

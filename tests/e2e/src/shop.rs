@@ -11,7 +11,7 @@ use warmfront::{
     controller::caches::Kinds,
 };
 
-use super::{PATIENCE, until};
+use super::{Controllers, PATIENCE, until};
 
 /// A namespace with the example app.
 pub struct Shop {
@@ -76,8 +76,20 @@ impl Shop {
         Ok(())
     }
 
+    /// Changes an object by strategic merge patch: lists of named things are merged by name.
+    pub async fn strategic(&self, resource: &ApiResource, name: &str, patch: Value) -> anyhow::Result<()> {
+        let params = PatchParams { field_manager: Some("e2e".to_owned()), ..PatchParams::default() };
+        self.api(resource).patch(name, &params, &Patch::Strategic(patch)).await.with_context(|| format!("changing {} {name}", resource.kind))?;
+        Ok(())
+    }
+
     /// The app's Deployment and Service, not waited for.
     pub async fn app(&self, replicas: u32) -> anyhow::Result<()> {
+        self.app_named("catalog", replicas).await
+    }
+
+    /// The same under another name.
+    pub async fn app_named(&self, name: &str, replicas: u32) -> anyhow::Result<()> {
         let env = json!([
             {"name": "VERSION", "value": "v1"},
             {"name": "DATABASE_URL", "value": "postgres://postgres@postgres.shop/postgres"},
@@ -90,23 +102,24 @@ impl Shop {
             "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
         });
         let template = json!({
-            "metadata": {"labels": {"app": "catalog"}, "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": "8080"}},
+            "metadata": {"labels": {"app": name}, "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": "8080"}},
             "spec": {"securityContext": {"runAsNonRoot": true, "runAsUser": 65532}, "containers": [container]},
         });
-        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "catalog"}, "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "catalog"}}, "template": template}});
-        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "catalog"}, "spec": {"selector": {"app": "catalog"}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]}});
+        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template}});
+        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]}});
         self.create(&Kinds::service(), service).await?;
         self.create(&Kinds::deployment(), deployment).await
     }
 
     /// The app's route; further rules and backends stand before and beside its own.
     pub async fn route(&self, rules: Value) -> anyhow::Result<()> {
-        let spec = json!({"parentRefs": [{"name": "edge", "namespace": "gateway"}], "hostnames": [self.host()], "rules": rules});
-        self.create(
-            &Kinds::http_route(),
-            json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "catalog"}, "spec": spec}),
-        )
-        .await
+        self.route_named(&Kinds::http_route(), "catalog", &self.host(), rules).await
+    }
+
+    /// A route of any kind and name under a host of its own.
+    pub async fn route_named(&self, resource: &ApiResource, name: &str, host: &str, rules: Value) -> anyhow::Result<()> {
+        let spec = json!({"parentRefs": [{"name": "edge", "namespace": "gateway"}], "hostnames": [host], "rules": rules});
+        self.create(resource, json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name}, "spec": spec})).await
     }
 
     /// Waits until Kubernetes has rolled the app out.
@@ -122,6 +135,11 @@ impl Shop {
 
     /// The rollout of the app; `more` is laid over a spec with short times.
     pub async fn rollout(&self, more: Value) -> anyhow::Result<()> {
+        self.rollout_named("catalog", more).await
+    }
+
+    /// The same under another name.
+    pub async fn rollout_named(&self, name: &str, more: Value) -> anyhow::Result<()> {
         let mut spec = json!({
             "workload": {"deployment": {"name": "catalog"}},
             "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}, "settle": "500ms"},
@@ -134,7 +152,7 @@ impl Shop {
         if let (Value::Object(spec), Value::Object(more)) = (&mut spec, more) {
             spec.extend(more);
         }
-        let object = json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "CanaryRollout", "metadata": {"name": "catalog"}, "spec": spec});
+        let object = json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "CanaryRollout", "metadata": {"name": name}, "spec": spec});
         self.create(&Kinds::rollout(), object).await
     }
 
@@ -158,10 +176,15 @@ impl Shop {
 
     /// Waits until the rollout's status is as wanted.
     pub async fn until(&self, what: &str, wanted: impl Fn(&CanaryRolloutStatus) -> bool + Send) -> anyhow::Result<CanaryRolloutStatus> {
+        self.until_of("catalog", what, wanted).await
+    }
+
+    /// The same for a rollout of another name.
+    pub async fn until_of(&self, name: &str, what: &str, wanted: impl Fn(&CanaryRolloutStatus) -> bool + Send) -> anyhow::Result<CanaryRolloutStatus> {
         let read =
             |object: &DynamicObject| serde_json::from_value::<CanaryRolloutStatus>(object.data.get("status").cloned().unwrap_or_default()).unwrap_or_default();
         let found =
-            until(&self.api(&Kinds::rollout()), "catalog", what, PATIENCE, |found: Option<&DynamicObject>| found.is_some_and(|object| wanted(&read(object))))
+            until(&self.api(&Kinds::rollout()), name, what, PATIENCE, |found: Option<&DynamicObject>| found.is_some_and(|object| wanted(&read(object))))
                 .await?;
         Ok(found.as_ref().map(read).unwrap_or_default())
     }
@@ -185,28 +208,17 @@ impl Shop {
     /// Sets variables of the app's container: a new version.
     pub async fn release(&self, variables: &[(&str, &str)]) -> anyhow::Result<()> {
         let env: Vec<Value> = variables.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-        let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "catalog", "env": env}]}}}});
-        let params = PatchParams { field_manager: Some("e2e".to_owned()), ..PatchParams::default() };
-        self.api(&Kinds::deployment()).patch("catalog", &params, &Patch::Strategic(patch)).await.context("changing the template")?;
-        Ok(())
+        self.strategic(&Kinds::deployment(), "catalog", json!({"spec": {"template": {"spec": {"containers": [{"name": "catalog", "env": env}]}}}})).await
     }
 
     /// Sets the image of the app's container.
     pub async fn image(&self, image: &str) -> anyhow::Result<()> {
-        let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "catalog", "image": image}]}}}});
-        self.api(&Kinds::deployment()).patch("catalog", &PatchParams::default(), &Patch::Strategic(patch)).await.context("changing the image")?;
-        Ok(())
+        self.strategic(&Kinds::deployment(), "catalog", json!({"spec": {"template": {"spec": {"containers": [{"name": "catalog", "image": image}]}}}})).await
     }
 
-    /// Deletes the controller's pod and waits until it is gone.
+    /// Deletes the controller's pods and waits until they are gone and a new one leads.
     pub async fn restart_controller(&self) -> anyhow::Result<()> {
-        let pods = Api::<DynamicObject>::namespaced_with(self.client.clone(), "warmfront", &core("Pod", "pods"));
-        let running = pods.list(&ListParams::default()).await?;
-        for pod in running.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
-            pods.delete(&pod.name_any(), &DeleteParams::default()).await?;
-            until(&pods, &pod.name_any(), "the controller's pod is gone", PATIENCE, |found: Option<&DynamicObject>| found.is_none()).await?;
-        }
-        Ok(())
+        Controllers::new(&self.client).replace().await
     }
 
     /// Asks for an action and waits for the answer: its phase and reason.

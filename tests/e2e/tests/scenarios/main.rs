@@ -2,11 +2,17 @@
 //!
 //! All times are shortened together: a tick is 2 s, a deadline tens of seconds.
 
+#![allow(clippy::disallowed_methods, reason = "the fence is the engine's")]
+
 mod admission;
+mod conformance;
 mod metrics;
+mod owner;
 mod pods;
 mod requests;
 mod route;
+mod running;
+mod sharing;
 mod start;
 
 use serde_json::{Value, json};

@@ -20,7 +20,10 @@ async fn s22_no_weight_before_the_pods_that_carry_it() -> anyhow::Result<()> {
     object["apiVersion"] = json!("v1");
     object["kind"] = json!("ResourceQuota");
     shop.create(&quota, object).await?;
-    shop.rollout(stays_at(25)).await?;
+    // Kubernetes tries a refused pod again after twice the time each time: up to as long again as the pods took to come.
+    let mut plan = stays_at(25);
+    plan["progressDeadline"] = json!("5m");
+    shop.rollout(plan).await?;
     shop.paused().await?;
     let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
     shop.release(&[("VERSION", "v2")]).await?;

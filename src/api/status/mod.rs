@@ -1,0 +1,231 @@
+//! What Warmfront writes about a rollout: for people, for programs, and as the engine's only memory.
+
+mod check;
+mod originals;
+mod run;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use check::{Cause, CheckMemory, CheckStatus, JudgeMemory, Verdict};
+pub use originals::{BackendWeight, ConfigSeen, Floor, Originals, RouteOriginal, RuleOriginal};
+pub use run::{Ending, Growing, HistoryEntry, Intent, Outcome, PauseReason, Run};
+
+/// State of a rollout. Nothing else is remembered between two looks at it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CanaryRolloutStatus {
+    /// Generation of the spec that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Where the last release is.
+    pub phase: Phase,
+    /// One sentence: what happens, with numbers, or what is waited for and until when.
+    pub message: String,
+    /// What `kubectl get` prints.
+    pub figures: Figures,
+    /// What users have when no release runs: a `pod-template-hash`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stable_revision: Option<String>,
+    /// The release in progress, or the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
+    /// Revisions that were rolled back and are not started again without Retry.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<Rejected>,
+    /// RolloutActions that were decided, newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<HandledAction>,
+    /// ReplicaSets that keep their pods for a while.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Kept>,
+    /// How things were when Warmfront took over, to be put back.
+    pub originals: Originals,
+    /// ConfigMaps that the template names, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub configs: BTreeMap<String, ConfigSeen>,
+    /// Since when the Deployment, once taken over, does not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_missing_since: Option<Timestamp>,
+    /// Number of Events told so far; their names are made from it.
+    pub announced: i64,
+    /// The newest Events, told again after a crash.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub telling: Vec<Notice>,
+    /// The last evaluation of each check.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckStatus>,
+    /// For `kubectl wait`.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// Edits of the route by other hands that were put back.
+    pub drift: Drift,
+    /// The ten newest releases that ended, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryEntry>,
+}
+
+/// Where a release is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display, strum::IntoStaticStr)]
+pub enum Phase {
+    /// No release has run yet, or nothing can be released.
+    #[default]
+    Idle,
+    /// The new version's pods are made ready.
+    Preparing,
+    /// Traffic moves in steps.
+    Shifting,
+    /// Everything goes to the new version; the old one is still up.
+    Baking,
+    /// The Deployment takes over the new version's pods.
+    Promoting,
+    /// The last release was promoted.
+    Succeeded,
+    /// Traffic goes back.
+    RollingBack,
+    /// The last release was taken back.
+    RolledBack,
+}
+
+/// What the columns print; `-` where there is no figure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Figures {
+    /// Such as `3/5`.
+    pub step: String,
+    /// The canary's confirmed weight.
+    pub weight: String,
+    /// Of the candidate, such as `83.1%`.
+    pub hit_ratio: String,
+    /// Of the candidate, such as `0.12%`.
+    pub error_rate: String,
+    /// Of the candidate, such as `182ms`.
+    pub latency: String,
+    /// The same figures of the stable version.
+    pub baseline: BaselineFigures,
+}
+
+/// Figures of the stable version; `-` where there is none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BaselineFigures {
+    /// Such as `91.0%`.
+    pub hit_ratio: String,
+    /// Such as `0.10%`.
+    pub error_rate: String,
+    /// Such as `150ms`.
+    pub latency: String,
+}
+
+/// Shown where there is no figure.
+pub const NO_FIGURE: &str = "-";
+
+impl Default for Figures {
+    fn default() -> Self {
+        let none = || NO_FIGURE.to_owned();
+        Self { step: none(), weight: none(), hit_ratio: none(), error_rate: none(), latency: none(), baseline: BaselineFigures::default() }
+    }
+}
+
+impl Default for BaselineFigures {
+    fn default() -> Self {
+        let none = || NO_FIGURE.to_owned();
+        Self { hit_ratio: none(), error_rate: none(), latency: none() }
+    }
+}
+
+/// A revision that is not started again by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rejected {
+    /// Its `pod-template-hash`.
+    pub revision: String,
+    /// One word: why.
+    pub reason: String,
+    /// With the numbers.
+    pub message: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A ReplicaSet that keeps its pods until a time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    /// Its `pod-template-hash`.
+    pub revision: String,
+    /// Until when.
+    pub until: Timestamp,
+    /// The old version after a promotion: it stays ready at the Deployment's size.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standby: bool,
+}
+
+/// An Event to be told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Notice {
+    /// Its number for this rollout.
+    pub sequence: i64,
+    /// One word.
+    pub reason: String,
+    /// Whether somebody should look.
+    pub warning: bool,
+    /// With the numbers.
+    pub note: String,
+    /// When it happened.
+    pub at: Timestamp,
+}
+
+/// An action that was carried out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HandledAction {
+    /// UID of the RolloutAction.
+    pub uid: String,
+    /// What became of it.
+    pub phase: super::action::ActionPhase,
+    /// One word.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}
+
+/// Edits by other hands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Drift {
+    /// Times a route was put back in this run.
+    pub corrected: i32,
+    /// The last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<DriftSeen>,
+    /// The newest ones of this run, oldest first: whoever makes three of them contests the object.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 12))]
+    pub recent: Vec<DriftSeen>,
+}
+
+/// One edit by another hand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftSeen {
+    /// Such as `HTTPRoute/catalog`.
+    pub object: String,
+    /// When it was seen.
+    pub at: Timestamp,
+    /// Generation of the object at which it was seen.
+    pub generation: i64,
+    /// The other hand's field manager, if the object tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(value: &i32) -> bool {
+    *value == 0
+}

@@ -1,0 +1,106 @@
+//! What objects in memory are about: the keys by which they are found without looking at all of them.
+
+use kube::{ResourceExt, api::DynamicObject};
+use serde_json::Value;
+
+use super::caches::controller_uid;
+use crate::{
+    api::{ROLLOUT_LABEL, condition::Refusal, traffic::RouteKind},
+    workload::deployment::config_maps,
+};
+
+/// Label of an EndpointSlice: its Service.
+pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// ReplicaSets that nobody owns or holds: given away and not yet adopted.
+pub const ORPHAN: &str = "orphan";
+/// Rollouts that are refused because an elder one has what they name.
+pub const WAITING: &str = "waiting";
+/// Every object of a namespace.
+pub const ANY: &str = "any";
+
+/// Text in an object's spec.
+pub fn spec_text<'a>(object: &'a DynamicObject, pointer: &str) -> Option<&'a str> {
+    object.data.get("spec")?.pointer(pointer).and_then(Value::as_str)
+}
+
+/// Rollouts of a Deployment.
+pub fn deployment(name: &str) -> String {
+    format!("deployment/{name}")
+}
+
+/// Rollouts that name a Service, or have it as the canary's.
+pub fn service(name: &str) -> String {
+    format!("service/{name}")
+}
+
+/// Rollouts that set weights in a route, or did, by the route's key such as `HTTPRoute/catalog`.
+pub fn route(key: &str) -> String {
+    format!("route/{key}")
+}
+
+/// Keys of the routes that a rollout names, such as `HTTPRoute/catalog`.
+pub fn named_routes(rollout: &DynamicObject) -> impl Iterator<Item = String> {
+    let routes = rollout.data.pointer("/spec/traffic/gatewayAPI/routes").and_then(Value::as_array).into_iter().flatten();
+    let kind = |route: &Value| route.get("kind").and_then(Value::as_str).unwrap_or_else(|| RouteKind::default().into()).to_owned();
+    routes.filter_map(move |route| Some(format!("{}/{}", kind(route), route.get("name")?.as_str()?)))
+}
+
+/// ReplicaSets that a rollout holds.
+pub fn held_by(rollout: &str) -> String {
+    format!("held/{rollout}")
+}
+
+/// ReplicaSets of the owner with this UID.
+pub fn owned_by(uid: &str) -> String {
+    format!("owner/{uid}")
+}
+
+/// A rollout is about everything that it names.
+pub(super) fn rollout(object: &DynamicObject) -> Vec<String> {
+    let target = spec_text(object, "/workload/deployment/name").unwrap_or_default();
+    let stable = spec_text(object, "/traffic/service").unwrap_or(target);
+    let canary = spec_text(object, "/traffic/canaryService").map_or_else(|| format!("{stable}-canary"), str::to_owned);
+    let list = |pointer: &str| object.data.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let narrowed = list("/spec/traffic/alsoNarrow").filter_map(Value::as_str);
+    // Something of ours may still stand in routes that it named before.
+    let left = object.data.pointer("/status/originals/routes").and_then(Value::as_object).into_iter().flatten().map(|(key, _)| route(key));
+    let conflicts: [&str; 2] = [Refusal::TargetConflict.into(), Refusal::RouteConflict.into()];
+    let waits = list("/status/conditions").filter_map(|condition| condition["reason"].as_str()).any(|reason| conflicts.contains(&reason));
+    let mut keys = vec![deployment(target), service(stable), service(&canary)];
+    keys.extend(narrowed.map(service));
+    keys.extend(named_routes(object).map(|key| route(&key)).chain(left));
+    keys.extend(waits.then(|| WAITING.to_owned()));
+    keys
+}
+
+pub(super) fn action(object: &DynamicObject) -> Vec<String> {
+    spec_text(object, "/rollout").map(str::to_owned).into_iter().collect()
+}
+
+pub(super) fn replica_set(object: &DynamicObject) -> Vec<String> {
+    let held = object.labels().get(ROLLOUT_LABEL).map(|rollout| held_by(rollout));
+    let owner = controller_uid(object).map(owned_by);
+    if held.is_none() && owner.is_none() {
+        return vec![ORPHAN.to_owned()];
+    }
+    held.into_iter().chain(owner).collect()
+}
+
+/// A Deployment is about the ConfigMaps that its template names.
+pub(super) fn of_deployment(object: &DynamicObject) -> Vec<String> {
+    object.data.pointer("/spec/template").map(config_maps).unwrap_or_default().into_iter().collect()
+}
+
+/// An autoscaler is about the Deployment that it scales.
+pub(super) fn autoscaler(object: &DynamicObject) -> Vec<String> {
+    let target = spec_text(object, "/scaleTargetRef/name").filter(|_| spec_text(object, "/scaleTargetRef/kind") == Some("Deployment"));
+    target.map(deployment).into_iter().collect()
+}
+
+pub(super) fn endpoint_slice(object: &DynamicObject) -> Vec<String> {
+    object.labels().get(SERVICE_NAME).cloned().into_iter().collect()
+}
+
+pub(super) fn namespace(_: &DynamicObject) -> Vec<String> {
+    vec![ANY.to_owned()]
+}

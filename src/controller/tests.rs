@@ -1,0 +1,179 @@
+//! When passes begin and end: not before this process leads, and not after it was told to stop.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use kube::{
+    Client,
+    api::DynamicObject,
+    client::Body,
+    runtime::{controller::ReconcileRequest, reflector::ObjectRef, watcher},
+};
+use serde_json::{Value, json};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Context,
+    caches::{Cache, Caches, Kinds, Readiness},
+};
+use crate::{provider::shell::Shell, runtime::leadership::Leadership};
+
+/// Long enough for whatever was going to happen.
+const A_WHILE: Duration = Duration::from_secs(30);
+
+fn rollout(version: &str) -> DynamicObject {
+    let metadata =
+        json!({"name": "catalog", "namespace": "shop", "uid": "u", "generation": 1, "resourceVersion": version, "finalizers": [crate::api::FINALIZER]});
+    let spec = json!({"workload": {"deployment": {"name": "catalog"}}, "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}}, "checks": []});
+    serde_json::from_value(json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "CanaryRollout", "metadata": metadata, "spec": spec})).unwrap()
+}
+
+/// Caches whose watches have listed these rollouts and nothing else.
+fn caches(rollouts: Vec<DynamicObject>) -> Caches {
+    let caches = Caches::empty();
+    for rollout in rollouts {
+        caches.rollouts.wrote(rollout);
+    }
+    for cache in caches.all() {
+        cache.follow(watcher::Event::Init);
+        for object in cache.all() {
+            cache.follow(watcher::Event::InitApply((*object).clone()));
+        }
+        cache.follow(watcher::Event::InitDone);
+    }
+    caches
+}
+
+/// A controller whose watches know one rollout, in version 1, and an API server that has it in version 2.
+struct Running {
+    leadership: Leadership,
+    readiness: Readiness,
+    queue: mpsc::UnboundedSender<ObjectRef<DynamicObject>>,
+    requests: Arc<Mutex<Vec<(String, Value)>>>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Every write takes the API server that long.
+    fn start(slow: Duration) -> Self {
+        // A second test of the same process finds it installed.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = requests.clone();
+        let server = tower::service_fn(move |request: http::Request<Body>| {
+            let seen = seen.clone();
+            async move {
+                let what = format!("{} {}", request.method(), request.uri().path().rsplit('/').next().unwrap_or_default());
+                let read = request.method().is_safe();
+                let body = request.into_body().collect_bytes().await.unwrap_or_default();
+                let sent: Value = serde_json::from_slice(&body).unwrap_or_default();
+                seen.lock().unwrap().push((what, sent.clone()));
+                let answer = if read {
+                    json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "CanaryRolloutList", "metadata": {}, "items": [rollout("2")]})
+                } else {
+                    sent
+                };
+                if !read {
+                    sleep(slow).await;
+                }
+                Ok::<_, Infallible>(http::Response::new(Body::from(answer.to_string().into_bytes())))
+            }
+        });
+        let (leadership, stop) = (Leadership::by_election(), CancellationToken::new());
+        let caches = Arc::new(caches(vec![rollout("1")]));
+        let context =
+            Arc::new(Context::new(Client::new(server, "default"), leadership.clone(), caches, Box::new(Shell::new().unwrap()), Box::new(jiff::Timestamp::now)));
+        let readiness = context.readiness.clone();
+        let (queue, receiver) = mpsc::unbounded_channel();
+        let requested =
+            futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|object| (Ok(ReconcileRequest::from(object)), receiver)) });
+        let task = tokio::spawn(super::run(context, Box::pin(requested), stop.clone()));
+        Self { leadership, readiness, queue, requests, stop, task }
+    }
+
+    fn change(&self) {
+        self.queue.send(ObjectRef::from_obj_with(&rollout("1"), Kinds::rollout())).unwrap();
+    }
+
+    fn lead(&self) {
+        self.leadership.lead_until(tokio::time::Instant::now() + Duration::from_hours(1));
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.requests.lock().unwrap().iter().map(|(what, _)| what.clone()).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_is_ready_and_asks_nothing_until_it_leads() {
+    let running = Running::start(Duration::ZERO);
+    for _ in 0..10 {
+        running.change();
+        sleep(A_WHILE).await;
+    }
+    assert!(running.readiness.is_ready());
+    assert_eq!(running.asked(), Vec::<String>::new());
+
+    running.lead();
+    sleep(A_WHILE).await;
+    let asked = running.asked();
+    assert_eq!(asked[..2], ["GET canaryrollouts", "PUT status"], "{asked:?}");
+    let stored = running.requests.lock().unwrap()[1].1["metadata"]["resourceVersion"].clone();
+    assert_eq!(stored, "2", "decided on what the leader before this one stored, although the watch lags");
+    running.stop.cancel();
+    timeout(A_WHILE, running.task).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_runs_is_finished_and_none_begins_after_the_stop() {
+    let running = Running::start(Duration::from_secs(5));
+    running.lead();
+    while !running.asked().contains(&"PUT status".to_owned()) {
+        sleep(Duration::from_millis(1)).await;
+    }
+    running.stop.cancel();
+    running.change();
+    sleep(Duration::from_secs(4)).await;
+    assert!(!running.task.is_finished(), "the answer is waited for");
+    let (asked, requests) = (running.asked(), running.requests.clone());
+    timeout(A_WHILE, running.task).await.unwrap().unwrap();
+    sleep(A_WHILE).await;
+    let later: Vec<_> = requests.lock().unwrap()[asked.len()..].iter().map(|(what, _)| what.clone()).collect();
+    assert!(!later.contains(&"PUT status".to_owned()), "no further pass: {later:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_stops_at_once() {
+    let mut running = Running::start(Duration::ZERO);
+    sleep(A_WHILE).await;
+    running.stop.cancel();
+    timeout(A_WHILE, &mut running.task).await.unwrap().unwrap();
+    assert_eq!(running.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn what_was_read_is_taken_over_only_where_the_watch_lags() {
+    let version = |cache: &Cache| cache.get(Some("shop"), "catalog").and_then(|object| object.metadata.resource_version.clone());
+    for (what, known, read, expected) in [
+        ("the watch lags", vec![rollout("9")], "10", Some("10")),
+        ("the watch is ahead", vec![rollout("11")], "10", Some("11")),
+        ("the watch has seen its deletion", vec![], "10", None),
+    ] {
+        let cache = caches(known).rollouts;
+        cache.freshen(rollout(read));
+        assert_eq!(version(&cache).as_deref(), expected, "{what}");
+    }
+    let cache = caches(vec![rollout("9")]).rollouts;
+    cache.wrote(rollout("12"));
+    cache.freshen(rollout("10"));
+    assert_eq!(version(&cache).as_deref(), Some("12"), "our own write is newer");
+}

@@ -1,0 +1,51 @@
+//! ConfigMaps that the template names: one that changes in place reaches the old version's pods without any step.
+
+use std::collections::BTreeMap;
+
+use super::{Draft, facts::Facts, notice::Reason};
+use crate::api::{
+    CanaryRolloutStatus,
+    status::{ConfigSeen, Phase},
+};
+
+/// ConfigMaps whose contents must be looked at: they have changed, or were never seen.
+pub(super) fn unread(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<String> {
+    if status.originals.paused.is_none() {
+        return Vec::new();
+    }
+    let known = |name: &String, version: &String| status.configs.get(name).is_some_and(|seen| seen.version == *version);
+    facts.seen.configs.iter().filter(|(name, version)| !known(name, version)).map(|(name, _)| name.clone()).collect()
+}
+
+/// Remembers contents; tells of those that have changed, and lets the step begin anew.
+pub(super) fn note(facts: &Facts<'_>, next: &mut Draft) {
+    if next.status.originals.paused.is_none() {
+        return;
+    }
+    let mut changed = Vec::new();
+    let mut configs = BTreeMap::new();
+    for (name, version) in &facts.seen.configs {
+        let known = next.status.configs.get(name);
+        let read = facts.seen.config_digests.get(name);
+        // One that could not be read has not changed.
+        let Some(digest) = read.or(known.map(|known| &known.digest)) else { continue };
+        if known.is_some_and(|known| known.digest != *digest) {
+            changed.push(name.clone());
+        }
+        let version = if read.is_some() { version } else { known.map_or(version, |known| &known.version) };
+        configs.insert(name.clone(), ConfigSeen { version: version.clone(), digest: digest.clone() });
+    }
+    next.status.configs = configs;
+    for name in changed {
+        next.tell(
+            Reason::ConfigChanged,
+            format!(
+                "ConfigMap {name} was changed in place: it reaches the pods of the stable version without a canary, and a rollback does not bring it back. A name with a digest of its contents, or an annotation with one in the pod template, makes it a release"
+            ),
+        );
+        if matches!(next.status.phase, Phase::Shifting | Phase::Baking) && next.status.run.as_ref().is_some_and(|run| run.intent.is_none()) {
+            next.change(|run| run.step_started_at = run.step_started_at.max(Some(facts.now)));
+            next.forget_evidence(facts);
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! Several rules and routes of both kinds, testers, and routes that are not fit.
+
+use jiff::SignedDuration;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{super::action::Kind, condition, spec, world::World};
+use crate::{
+    api::{
+        action::Verb,
+        status::{PauseReason, Phase},
+        traffic::RouteKind,
+    },
+    router::RouteId,
+};
+
+fn route(name: &str, rules: &Value) -> Value {
+    json!({"metadata": {"name": name, "namespace": "shop", "generation": 1}, "spec": {"rules": rules}})
+}
+
+fn spec_with(traffic: &Value) -> Value {
+    let mut spec = spec();
+    spec["traffic"] = traffic.clone();
+    spec
+}
+
+/// One GRPCRoute and two HTTPRoutes, one of them with three rules.
+fn with_three_routes(traffic: &Value) -> World {
+    let mut world = World::new(&spec_with(traffic));
+    let backends = |path: &str, backends: Value| json!({"matches": [{"path": {"type": "PathPrefix", "value": path}}], "backendRefs": backends});
+    let rules = json!([
+        backends("/a", json!([{"name": "catalog", "port": 80, "weight": 7}])),
+        backends("/b", json!([{"name": "search", "port": 80}])),
+        backends("/c", json!([{"name": "catalog", "port": 80, "weight": 3}, {"name": "legacy", "port": 80}])),
+    ]);
+    world.objects.insert((Kind::HttpRoute, "second".to_owned()), route("second", &rules));
+    let calls = json!([{"matches": [{"method": {"service": "shop.Catalog"}}], "backendRefs": [{"name": "catalog", "port": 80}]}]);
+    world.objects.insert((Kind::GrpcRoute, "catalog".to_owned()), route("catalog", &calls));
+    world
+}
+
+fn three_routes() -> Value {
+    json!({"gatewayAPI": {"routes": [{"name": "catalog"}, {"name": "second", "rules": ["*"]}, {"kind": "GRPCRoute", "name": "catalog"}]}})
+}
+
+fn at(world: &World, hundredths: u32) -> bool {
+    world.status.run.as_ref().is_some_and(|run| run.weight.hundredths() == hundredths && run.intent.is_none())
+}
+
+#[test]
+fn every_rule_of_every_route_gets_every_weight_and_all_are_put_back() {
+    let mut world = with_three_routes(&three_routes()).adopted();
+    let keys = [(Kind::HttpRoute, "catalog"), (Kind::HttpRoute, "second"), (Kind::GrpcRoute, "catalog")];
+    let found: Vec<Value> = keys.iter().map(|(kind, name)| world.get(*kind, name)["spec"].clone()).collect();
+    world.apply_version("v2");
+    for weight in [500, 2_500, 10_000] {
+        world.until("the weight", |world| at(world, weight));
+        assert_eq!((world.smallest_share(), world.share()), (weight, weight), "in every rule");
+    }
+    let remembered: Vec<(&str, usize)> = world.status.originals.routes.iter().map(|(key, route)| (key.as_str(), route.rules.len())).collect();
+    assert_eq!(remembered, [("GRPCRoute/catalog", 1), ("HTTPRoute/catalog", 1), ("HTTPRoute/second", 2)]);
+    world.until_phase(Phase::Succeeded);
+    world.until("the routes as found", |world| keys.iter().zip(&found).all(|((kind, name), found)| world.get(*kind, name)["spec"] == *found));
+    assert!(keys.iter().all(|(kind, name)| world.get(*kind, name)["metadata"]["managedFields"].as_array().is_none_or(Vec::is_empty)), "no mark of ours");
+}
+
+#[test]
+fn an_edit_of_any_routed_rule_is_seen_and_put_back() {
+    let mut world = with_three_routes(&three_routes()).adopted();
+    world.apply_version("v2");
+    world.until("5%", |world| at(world, 500));
+    let second = world.objects.get_mut(&(Kind::HttpRoute, "second".to_owned())).unwrap();
+    second["spec"]["rules"][2]["backendRefs"][2]["weight"] = json!(900);
+    second["metadata"]["generation"] = json!(70);
+    world.settle_unchecked();
+    assert_eq!((world.smallest_share(), world.share()), (500, 500));
+    assert_eq!(world.status.drift.last.as_ref().unwrap().object, "HTTPRoute/second");
+    world.until_phase(Phase::Succeeded);
+}
+
+#[test]
+fn one_route_that_is_not_accepted_holds_the_weight() {
+    let mut world = with_three_routes(&three_routes()).adopted();
+    world.apply_version("v2");
+    world.until("5%", |world| at(world, 500));
+    let mut grpc = world.objects.remove(&(Kind::GrpcRoute, "catalog".to_owned())).unwrap();
+    world.settle_unchecked();
+    assert_eq!(condition(&world, "Accepted"), ("False", "RouteNotFound"));
+    world.now += SignedDuration::from_secs(60);
+    world.settle();
+    assert!(at(&world, 500) && world.status.phase == Phase::Shifting, "no rise: {}", world.status.message);
+    grpc["metadata"]["generation"] = json!(90);
+    world.objects.insert((Kind::GrpcRoute, "catalog".to_owned()), grpc);
+    world.until_phase(Phase::Succeeded);
+}
+
+#[test]
+fn a_route_that_the_plan_no_longer_names_is_left_as_it_was() {
+    let mut world = with_three_routes(&three_routes()).adopted();
+    let found = world.get(Kind::HttpRoute, "second")["spec"].clone();
+    world.apply_version("v2");
+    world.until("25%", |world| at(world, 2_500));
+    world.spec = serde_json::from_value(spec_with(&json!({"gatewayAPI": {"routes": [{"name": "catalog"}]}}))).unwrap();
+    world.settle();
+    assert_eq!(world.get(Kind::HttpRoute, "second")["spec"], found);
+    assert_eq!(world.status.originals.routes.keys().collect::<Vec<_>>(), ["HTTPRoute/catalog"]);
+    assert_eq!(world.share(), 2_500, "the other one goes on");
+    world.until_phase(Phase::Succeeded);
+}
+
+fn with_testers() -> Value {
+    json!({"gatewayAPI": {"routes": [{"name": "catalog"}, {"kind": "GRPCRoute", "name": "catalog"}]}, "testers": [{"header": "X-Canary", "equals": "1"}]})
+}
+
+#[test]
+fn testers_come_after_the_entry_and_leave_with_the_weight() {
+    let mut world = with_three_routes(&with_testers()).adopted();
+    assert_eq!(world.tester_rules(), 0);
+    world.apply_version("v2");
+    world.until("testers", |world| world.tester_rules() == 2);
+    assert_eq!(world.share(), 0, "before anybody else");
+    assert!(world.status.run.as_ref().unwrap().entered_at.is_some(), "after the backend is known");
+    world.until("25%", |world| at(world, 2_500));
+    assert_eq!(world.tester_rules(), 2);
+    // Pods are lost: both leave; they come back with the pods.
+    world.ready = false;
+    world.settle_unchecked();
+    assert_eq!((world.tester_rules(), world.share()), (0, 0));
+    world.ready = true;
+    world.until("testers again", |world| world.tester_rules() == 2);
+    world.until("25% again", |world| at(world, 2_500));
+    world.ask(Verb::Abort);
+    world.settle();
+    assert_eq!((world.tester_rules(), world.share()), (0, 0));
+    world.until("rest", |world| world.canary_share().is_none());
+    world.apply_version("v3");
+    world.until("testers of the next one", |world| world.tester_rules() == 2);
+    world.until_phase(Phase::Succeeded);
+    assert_eq!(world.tester_rules(), 0);
+}
+
+#[test]
+fn pods_lost_before_the_weight_is_confirmed_take_it_back() {
+    let mut world = super::world();
+    world.apply_version("v2");
+    world.until("5%", |world| at(world, 500));
+    world.accepts = false;
+    world.until("25% to be written", |world| world.share() == 2_500);
+    world.ready = false;
+    world.settle_unchecked();
+    assert_eq!((world.share(), world.status.phase), (0, Phase::Preparing));
+
+    let mut world = super::world();
+    world.reports_generations = false;
+    world.apply_version("v2");
+    world.until("the first weight to be written", |world| world.share() == 500);
+    world.ready = false;
+    world.settle_unchecked();
+    assert_eq!((world.share(), world.status.phase), (0, Phase::Preparing));
+}
+
+#[test]
+fn the_patch_that_takes_the_weight_takes_the_testers_too() {
+    let mut world = with_three_routes(&with_testers()).adopted();
+    world.apply_version("v2");
+    world.until("25%", |world| at(world, 2_500));
+    world.ask(Verb::Abort);
+    let (_, decision) = world.pass();
+    let routes: Vec<_> = decision
+        .actions
+        .iter()
+        .filter_map(|action| match action {
+            super::super::Action::Patch { kind: Kind::HttpRoute | Kind::GrpcRoute, patch, to_zero, .. } => Some((patch, *to_zero)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(routes.len(), 2, "one write per route");
+    for (patch, to_zero) in routes {
+        assert!(to_zero, "goes ahead although the status could not be stored");
+        let paths: Vec<&str> = patch.iter().filter(|operation| operation["op"] != "test").filter_map(|operation| operation["path"].as_str()).collect();
+        assert_eq!(paths, ["/spec/rules/0/backendRefs/0/weight", "/spec/rules/0/backendRefs/1/weight", "/spec/rules/1"]);
+    }
+}
+
+#[test]
+fn testers_reach_a_version_that_a_person_holds_at_0() {
+    let mut world = with_three_routes(&with_testers()).adopted();
+    world.spec.paused = true;
+    world.apply_version("v2");
+    world.until("testers", |world| world.tester_rules() == 2);
+    world.now += SignedDuration::from_hours(2);
+    world.settle();
+    assert_eq!(world.status.run.as_ref().unwrap().paused_for, Some(PauseReason::User));
+    assert_eq!((world.share(), world.tester_rules(), world.weights.len()), (0, 2, 0), "and nobody else");
+    assert!(world.status.message.ends_with("lets it go on; in the route at 0%"), "{}", world.status.message);
+    world.ready = false;
+    world.settle();
+    assert_eq!(world.tester_rules(), 0, "never a Service without pods");
+    world.now += SignedDuration::from_hours(2);
+    world.settle();
+    assert_eq!(world.status.phase, Phase::Preparing, "no deadline runs while a person holds it");
+    world.ready = true;
+    world.settle();
+    assert_eq!(world.tester_rules(), 2);
+    world.ready = false;
+    world.spec.paused = false;
+    world.settle();
+    assert_eq!(world.status.phase, Phase::Preparing, "it begins when he lets go");
+    world.ready = true;
+    world.until_phase(Phase::Succeeded);
+}
+
+#[test]
+fn a_match_that_tests_the_header_itself_is_told_when_the_release_starts() {
+    let mut world = with_three_routes(&with_testers());
+    let grpc = world.objects.get_mut(&(Kind::GrpcRoute, "catalog".to_owned())).unwrap();
+    grpc["spec"]["rules"][0]["matches"][0]["headers"] = json!([{"name": "x-canary", "value": "7"}]);
+    let mut world = world.adopted();
+    world.apply_version("v2");
+    world.until("testers", |world| world.tester_rules() == 1);
+    assert!(world.notes.contains("; GRPCRoute catalog: match 1 of rule 1 tests header X-Canary itself"), "{}", world.notes);
+}
+
+#[test]
+fn sessions_that_stay_are_told() {
+    let mut world = with_three_routes(&json!({"gatewayAPI": {"routes": [{"name": "catalog"}]}}));
+    world.objects.get_mut(&(Kind::HttpRoute, "catalog".to_owned())).unwrap()["spec"]["rules"][0]["sessionPersistence"] = json!({});
+    let mut world = world.adopted();
+    world.apply_version("v2");
+    world.until("5%", |world| at(world, 500));
+    assert!(world.status.message.contains("sessions stay on their version (sessionPersistence): its share may run above 5%"), "{}", world.status.message);
+}
+
+#[test]
+fn routes_that_are_not_fit_are_refused_and_untouched() {
+    let refused = |traffic: Value, change: &dyn Fn(&mut World)| {
+        let mut world = with_three_routes(&traffic);
+        change(&mut world);
+        let before = world.objects.clone();
+        world.settle();
+        assert_eq!(world.objects, before, "nothing is touched");
+        let (status, reason) = condition(&world, "Accepted");
+        assert_eq!(status, "False");
+        (reason.to_owned(), world.status.message.clone(), world)
+    };
+    let named = |route: Value| json!({"gatewayAPI": {"routes": [route]}});
+    let (reason, message, mut world) = refused(named(json!({"kind": "GRPCRoute", "name": "later"})), &|_| {});
+    assert_eq!((reason.as_str(), message.as_str()), ("RouteNotFound", "RouteNotFound: GRPCRoute later does not exist"));
+    // Created later, adoption goes on without help.
+    world.objects.insert((Kind::GrpcRoute, "later".to_owned()), route("later", &json!([{"backendRefs": [{"name": "catalog", "port": 80}]}])));
+    let _ = world.adopted();
+
+    let (reason, message, _) = refused(named(json!({"kind": "GRPCRoute", "name": "later"})), &|world| world.kinds_missing = true);
+    assert_eq!(reason, "RouteNotFound");
+    assert!(message.contains("this cluster has no kind GRPCRoute"), "{message}");
+    let (reason, message, _) = refused(named(json!({"name": "second"})), &|_| {});
+    assert_eq!(reason, "AmbiguousRule");
+    assert!(message.contains("rules 1, 3 of HTTPRoute second"), "{message}");
+    let (reason, message, _) = refused(named(json!({"name": "second", "rules": ["main"]})), &|_| {});
+    assert_eq!(reason, "RouteNotFound");
+    assert!(message.contains("has no rule named main"), "{message}");
+    let many = |world: &mut World| {
+        let rules = world.objects.get_mut(&(Kind::HttpRoute, "catalog".to_owned())).unwrap()["spec"]["rules"].as_array_mut().unwrap();
+        rules.extend((0..15).map(|n| json!({"backendRefs": [{"name": format!("o{n}")}]})));
+    };
+    let mut testers = named(json!({"name": "catalog"}));
+    testers["testers"] = json!([{"header": "x", "equals": "1"}]);
+    let (reason, message, _) = refused(testers, &many);
+    assert_eq!(reason, "UnsupportedFeature");
+    assert!(message.contains("it has 16 rules: with 1 for testers it would be 17"), "{message}");
+    let elder = |world: &mut World| world.route_elder = Some(("shop".to_owned(), RouteId { kind: RouteKind::Http, name: "catalog".to_owned() }));
+    let (reason, message, mut world) = refused(named(json!({"name": "catalog"})), &elder);
+    assert_eq!(reason, "RouteConflict");
+    assert!(message.contains("CanaryRollout shop sets weights in the same rule of HTTPRoute catalog"), "{message}");
+    // The elder one goes: it takes over.
+    world.route_elder = None;
+    let _ = world.adopted();
+}
+
+#[test]
+fn a_route_that_names_the_canary_at_rest_is_put_back() {
+    let mut world = super::world();
+    let found = world.get(Kind::HttpRoute, "catalog")["spec"].clone();
+    let route = world.objects.get_mut(&(Kind::HttpRoute, "catalog".to_owned())).unwrap();
+    let backends = route["spec"]["rules"][0]["backendRefs"].as_array_mut().unwrap();
+    backends[0]["weight"] = json!(1);
+    backends.push(json!({"name": "catalog-canary", "port": 80, "weight": 0}));
+    world.settle_unchecked();
+    assert_eq!(world.canary_share(), None);
+    world.apply_version("v2");
+    world.until_phase(Phase::Succeeded);
+    let mut expected = found;
+    expected["rules"][0]["backendRefs"][0]["weight"] = json!(1);
+    world.until("rest", |world| world.get(Kind::HttpRoute, "catalog")["spec"] == expected);
+}
+
+#[test]
+fn a_gateway_that_reports_no_generation_is_waited_for() {
+    let mut world = super::world();
+    world.reports_generations = false;
+    world.apply_version("v2");
+    world.until("the first weight", |world| !world.weights.is_empty());
+    let written = world.now;
+    world.until("5%", |world| at(world, 500));
+    assert!(world.now.duration_since(written) >= SignedDuration::from_secs(30), "confirmed after {}", world.now.duration_since(written));
+    world.until_phase(Phase::Succeeded);
+    assert_eq!(world.weights, [500, 2_500, 10_000, 0]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Whatever happens to people, pods and gateways: testers never meet a Service without pods nor a release that goes
+    /// back (checked after every pass), all rules say the same at rest, and every route is as found at the end.
+    #[test]
+    fn nothing_that_happens_breaks_an_invariant_of_several_routes(events in proptest::collection::vec((0..8_u8, 1..20_i64), 1..20)) {
+        let mut traffic = three_routes();
+        traffic["testers"] = with_testers()["testers"].clone();
+        let mut world = with_three_routes(&traffic).adopted();
+        let found = world.objects.clone();
+        world.apply_version("v2");
+        for (event, seconds) in events {
+            match event {
+                0 if world.status.phase != Phase::Promoting => world.ready = !world.ready,
+                0 | 1 => world.accepts = !world.accepts,
+                2 => world.apply_version("v3"),
+                3 => world.ask(Verb::Pause),
+                4 => world.ask(Verb::Resume),
+                5 => world.ask(Verb::Promote),
+                6 => world.bad = 0.3 - world.bad,
+                _ => world.reports_generations = !world.reports_generations,
+            }
+            for _ in 0..seconds {
+                world.settle();
+                world.now += SignedDuration::from_secs(1);
+            }
+        }
+        (world.accepts, world.ready, world.spec.paused) = (true, true, false);
+        world.settle();
+        world.ask(Verb::Abort);
+        world.until("rest", |world| matches!(world.status.phase, Phase::Idle | Phase::RolledBack | Phase::Succeeded) && world.status.kept.is_empty());
+        for kind in [Kind::HttpRoute, Kind::GrpcRoute] {
+            for ((_, name), object) in found.iter().filter(|((found, _), _)| *found == kind) {
+                prop_assert_eq!(&world.get(kind, name)["spec"], &object["spec"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_spec_that_names_something_twice_is_no_plan() {
+    let problem = |traffic: Value| {
+        let spec = serde_json::from_value::<crate::api::CanaryRolloutSpec>(spec_with(&traffic)).unwrap();
+        crate::api::Plan::try_from(&spec).map(|plan| plan.routes.len()).map_err(|why| why.to_string())
+    };
+    assert_eq!(problem(three_routes()), Ok(3), "kinds have names of their own");
+    let twice = json!({"gatewayAPI": {"routes": [{"name": "a"}, {"kind": "HTTPRoute", "name": "a", "rules": ["x"]}]}});
+    assert!(problem(twice).is_err_and(|why| why.contains("routes[1]: HTTPRoute a is named already")));
+    let beside_all = json!({"gatewayAPI": {"routes": [{"name": "a", "rules": ["*", "x"]}]}});
+    assert!(problem(beside_all).is_err_and(|why| why.contains("`*` stands for all rules")));
+    let testers = json!({"gatewayAPI": {"routes": [{"name": "a"}]}, "testers": [{"header": "X-A", "equals": "1"}, {"header": "x-a", "equals": "2"}]});
+    assert!(problem(testers).is_err_and(|why| why.contains("testers[1]: header x-a is named already")));
+}

@@ -1,0 +1,131 @@
+//! Rules for testers: copies of the routed rules that ask for one header more and lead to the canary alone.
+//!
+//! More header matches win over fewer, so their place does not matter: they stand at the end.
+
+use serde_json::{Value, json};
+
+use super::{
+    super::{Patch, Target},
+    entries,
+    rules::{Rule, Rules, TESTERS, matches_of},
+};
+use crate::api::traffic::{RouteKind, Tester};
+
+/// Header names do not depend on case.
+fn tests(one: &Value, header: &str) -> bool {
+    let headers = one.get("headers").and_then(Value::as_array).into_iter().flatten();
+    headers.filter_map(|entry| entry.get("name").and_then(Value::as_str)).any(|name| name.eq_ignore_ascii_case(header))
+}
+
+/// The matches of a rule, written out as the API server completes them.
+fn written_out(rule: &Value, kind: RouteKind) -> Vec<Value> {
+    let everything = [json!({})];
+    let matches = match matches_of(rule) {
+        [] => &everything[..],
+        matches => matches,
+    };
+    let complete = |one: &Value| {
+        let mut one = one.clone();
+        if kind == RouteKind::Http && one.get("path").is_none() {
+            one["path"] = json!({"type": "PathPrefix", "value": "/"});
+        }
+        one
+    };
+    matches.iter().map(complete).collect()
+}
+
+fn with_header(one: &Value, tester: &Tester) -> Value {
+    let mut one = one.clone();
+    let mut headers = one.get("headers").and_then(Value::as_array).cloned().unwrap_or_default();
+    headers.push(json!({"type": "Exact", "name": tester.header, "value": tester.equals}));
+    one["headers"] = Value::from(headers);
+    one
+}
+
+fn rule_for_testers(rule: &Rule<'_>, target: &Target) -> Option<Value> {
+    let matches: Vec<Value> = written_out(rule.value, target.kind)
+        .iter()
+        .flat_map(|one| target.testers.iter().filter(|tester| !tests(one, &tester.header)).map(|tester| with_header(one, tester)).collect::<Vec<_>>())
+        .collect();
+    if matches.is_empty() {
+        return None;
+    }
+    let mut ours = rule.value.clone();
+    let fields = ours.as_object_mut()?;
+    fields.remove("name");
+    // A tester's session must not tie his later requests to the new version.
+    fields.remove("sessionPersistence");
+    fields.insert("matches".to_owned(), Value::from(matches));
+    fields.insert("backendRefs".to_owned(), json!([entries::lone(rule, target)?]));
+    Some(ours)
+}
+
+/// One rule for each routed one, without names.
+pub(super) fn wanted(rules: &Rules<'_>, target: &Target) -> Vec<Value> {
+    if target.testers.is_empty() {
+        return Vec::new();
+    }
+    rules.routed().filter_map(|rule| rule_for_testers(rule, target)).collect()
+}
+
+/// What testers must know.
+pub(super) fn left_out(rules: &Rules<'_>, target: &Target) -> Vec<String> {
+    let mut told = Vec::new();
+    for rule in rules.routed() {
+        for (index, one) in written_out(rule.value, target.kind).iter().enumerate() {
+            for tester in target.testers.iter().filter(|tester| tests(one, &tester.header)) {
+                told.push(format!("match {} of rule {} tests header {} itself: testers are not told apart there", index + 1, rule.name, tester.header));
+            }
+        }
+    }
+    told
+}
+
+fn without_name(rule: &Value) -> Value {
+    let mut rule = rule.clone();
+    if let Some(fields) = rule.as_object_mut() {
+        fields.remove("name");
+    }
+    rule
+}
+
+/// From the rules for testers that stand to those that are wanted.
+pub(super) fn change(rules: &Rules<'_>, wanted: Vec<Value>) -> Patch {
+    let mut patch = Patch::new();
+    let mut taken: Vec<String> = rules.all.iter().filter_map(|rule| Some(rule.get("name")?.as_str()?.to_owned())).collect();
+    let mut free = || {
+        let mut name = TESTERS.to_owned();
+        let mut number = 1;
+        while taken.contains(&name) {
+            number += 1;
+            name = format!("{TESTERS}-{number}");
+        }
+        taken.push(name.clone());
+        name
+    };
+    let guard = |index: usize| json!({"op": "test", "path": format!("/spec/rules/{index}/backendRefs"), "value": rules.all[index].get("backendRefs")});
+    let mut added = Vec::new();
+    let count = wanted.len();
+    for (number, mut ours) in wanted.into_iter().enumerate() {
+        let Some(index) = rules.testers.get(number).copied() else {
+            ours["name"] = json!(free());
+            added.push(json!({"op": "add", "path": "/spec/rules/-", "value": ours}));
+            continue;
+        };
+        let live = &rules.all[index];
+        // Names are compared by nobody: older definitions drop them.
+        if without_name(live) == ours {
+            continue;
+        }
+        ours["name"] = live.get("name").filter(|name| name.is_string()).cloned().unwrap_or_else(|| json!(free()));
+        patch.push(guard(index));
+        patch.push(json!({"op": "replace", "path": format!("/spec/rules/{index}"), "value": ours}));
+    }
+    // The last first, so that no place changes under a later step.
+    for index in rules.testers.iter().skip(count).rev() {
+        patch.push(guard(*index));
+        patch.push(json!({"op": "remove", "path": format!("/spec/rules/{index}")}));
+    }
+    patch.extend(added);
+    patch
+}

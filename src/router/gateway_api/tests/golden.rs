@@ -1,0 +1,87 @@
+//! Golden routes: object in, wanted state, object out; the cases are in the YAML files beside this one.
+
+use serde::Deserialize;
+
+use super::*;
+use crate::api::traffic::Tester;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Golden {
+    case: String,
+    #[serde(default)]
+    target: Asked,
+    rules: Value,
+    steps: Vec<Step>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Asked {
+    rules: Vec<String>,
+    ports: Vec<u64>,
+    testers: Vec<Tester>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    /// JSON Patch by another hand, before our write.
+    #[serde(default)]
+    edit: Vec<Value>,
+    want: String,
+    /// `away`: testers are not to reach the canary now.
+    #[serde(default)]
+    testers: String,
+    /// `found`: as at the start.
+    rules: Value,
+}
+
+fn run(kind: RouteKind, text: &str) {
+    let cases: Vec<Golden> = serde_yaml::from_str(text).unwrap();
+    assert!(!cases.is_empty());
+    for Golden { case, target: asked, rules, steps } in cases {
+        let all = Target { rules: asked.rules, ports: asked.ports, testers: asked.testers, ..target(kind) };
+        let found = route(kind, &rules);
+        let (mut live, mut originals) = (found.clone(), RouteOriginal::default());
+        for (number, step) in steps.into_iter().enumerate() {
+            let place = format!("{case}, step {}: {}", number + 1, step.want);
+            live = apply(&live, (!step.edit.is_empty()).then_some(step.edit));
+            let state = read(&live, &all).unwrap();
+            if state.canary.is_none() {
+                originals = state.weights;
+            }
+            let mut asked = all.clone();
+            if step.testers == "away" {
+                asked.testers.clear();
+            }
+            let want = match step.want.as_str() {
+                "absent" => Want::Absent,
+                "drained" => Want::Drained,
+                share => Want::Weight(share.parse().unwrap()),
+            };
+            let before = live.clone();
+            live = apply(&live, plan(&live, &asked, want, &originals).unwrap());
+            let mut expected = before;
+            expected["spec"]["rules"] = if step.rules == "found" { rules.clone() } else { step.rules };
+            assert_eq!(serde_json::to_string_pretty(&live).unwrap(), serde_json::to_string_pretty(&expected).unwrap(), "{place}");
+            assert_eq!(plan(&live, &asked, want, &originals).unwrap(), None, "{place}: written once");
+            let state = read(&live, &all).unwrap();
+            match want {
+                Want::Absent => assert!(state.entry_gone(), "{place}"),
+                Want::Drained => assert!(state.carries(Percent::ZERO) && state.tester_rules == 0, "{place}"),
+                Want::Weight(weight) => assert!(state.carries(weight) && state.entry_stands(), "{place}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn http_routes() {
+    run(RouteKind::Http, include_str!("http.yaml"));
+}
+
+#[test]
+fn grpc_routes() {
+    run(RouteKind::Grpc, include_str!("grpc.yaml"));
+}

@@ -1,0 +1,310 @@
+//! Laws of the router: what it writes it reads back, writes once, and puts back to the byte; what cannot be done is told.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::api::traffic::Tester;
+
+fn simple(kind: RouteKind) -> Value {
+    route(kind, &json!([{"matches": [{"headers": [{"name": "a", "value": "b"}]}], "backendRefs": [{"name": "catalog", "port": 80}]}]))
+}
+
+#[test]
+fn two_rules_with_the_service_are_named() {
+    let live = route(RouteKind::Grpc, &json!([{"name": "a", "backendRefs": [{"name": "catalog"}]}, {"backendRefs": [{"name": "catalog"}]}]));
+    let problem = |live: &Value, rules: &[&str]| {
+        let target = Target { rules: rules.iter().map(|rule| (*rule).to_owned()).collect(), ..target(RouteKind::Grpc) };
+        read(live, &target).unwrap().problem.map(|problem| problem.to_string()).unwrap_or_default()
+    };
+    assert!(problem(&live, &[]).starts_with("rules a, 2 of GRPCRoute catalog all have Service catalog"), "{}", problem(&live, &[]));
+    assert_eq!(problem(&live, &["a"]), "");
+    assert_eq!(problem(&live, &["*"]), "");
+    assert_eq!(problem(&live, &["a", "c"]), "GRPCRoute catalog has no rule named c: there are a");
+    let none =
+        route(RouteKind::Http, &json!([{"name": "x", "backendRefs": [{"name": "catalog", "namespace": "elsewhere"}, {"kind": "Other", "name": "catalog"}]}]));
+    assert!(problem(&none, &[]).starts_with("no rule of"));
+    assert!(problem(&none, &["*"]).starts_with("no rule of"));
+    assert!(problem(&none, &["x"]).starts_with("rule x of"));
+    let nameless = route(RouteKind::Http, &json!([{"backendRefs": [{"name": "catalog"}]}]));
+    assert!(problem(&nameless, &["x"]).contains("no rule of it has a name"));
+    assert!(matches!(read(&json!({"spec": {"rules": 3}}), &target(RouteKind::Http)), Err(RouteError::Malformed { .. })));
+    assert!(problem(&json!({"spec": {}}), &[]).starts_with("no rule of"));
+}
+
+#[test]
+fn weights_count_only_where_every_rule_has_them() {
+    let target = Target { rules: vec!["*".to_owned()], ..target(RouteKind::Http) };
+    let backends = |stable: i64, canary: i64| json!({"backendRefs": [{"name": "catalog", "weight": stable}, {"name": "catalog-canary", "weight": canary}]});
+    let state = |rules: Value| read(&route(RouteKind::Http, &rules), &target).unwrap();
+    let same = state(json!([backends(75, 25), backends(3, 1)]));
+    assert!(same.carries(percent(2_500)) && same.entry_stands());
+    let raised = state(json!([backends(75, 25), backends(40, 60)]));
+    assert!(!raised.carries(percent(2_500)));
+    assert_eq!(raised.away_from(percent(2_500)), percent(6_000));
+    let lowered = state(json!([backends(75, 25), {"backendRefs": [{"name": "catalog"}]}]));
+    assert!(!lowered.carries(percent(2_500)) && !lowered.entry_stands() && !lowered.entry_gone());
+    assert_eq!(lowered.away_from(percent(2_500)), percent(0));
+    // Some data planes spread evenly where all weights are 0.
+    assert!(!state(json!([backends(0, 0)])).carries(percent(0)));
+}
+
+#[test]
+fn limits_are_told_with_their_numbers() {
+    let testers = |count: usize| -> Vec<Tester> { (0..count).map(|n| Tester { header: format!("h{n}"), equals: "1".to_owned() }).collect() };
+    let problem = |rules: Value, testers: Vec<Tester>| {
+        let target = Target { testers, ..target(RouteKind::Http) };
+        match read(&route(RouteKind::Http, &rules), &target).unwrap().problem {
+            Some(RouteError::Unsupported { reason, .. }) => reason,
+            Some(other) => panic!("{other}"),
+            None => String::new(),
+        }
+    };
+    let with_others = |count: usize| {
+        let mut backends: Vec<Value> = (1..count).map(|n| json!({"name": format!("o{n}")})).collect();
+        backends.push(json!({"name": "catalog"}));
+        json!([{"backendRefs": backends}])
+    };
+    assert_eq!(problem(with_others(15), testers(0)), "");
+    assert!(problem(with_others(16), testers(0)).contains("has 16 backends: with the new version's it would be 17"));
+    let many_rules = |count: usize| {
+        let mut rules: Vec<Value> = (1..count).map(|n| json!({"backendRefs": [{"name": format!("o{n}")}]})).collect();
+        rules.push(json!({"backendRefs": [{"name": "catalog"}]}));
+        Value::from(rules)
+    };
+    assert_eq!(problem(many_rules(15), testers(1)), "");
+    assert_eq!(problem(many_rules(16), testers(0)), "");
+    assert!(problem(many_rules(16), testers(1)).contains("has 16 rules: with 1 for testers it would be 17"));
+    let many_matches =
+        |count: usize| json!([{"matches": vec![json!({"path": {"type": "Exact", "value": "/x"}}); count], "backendRefs": [{"name": "catalog"}]}]);
+    assert_eq!(problem(many_matches(32), testers(2)), "");
+    assert!(problem(many_matches(33), testers(2)).contains("would have 66 matches, and 64 are allowed"));
+    let two_long = |count: usize| {
+        let long = vec![json!({"path": {"type": "Exact", "value": "/x"}}); count];
+        json!([{"matches": long, "backendRefs": [{"name": "other"}]}, {"matches": vec![json!({}); 40], "backendRefs": [{"name": "catalog"}]}])
+    };
+    assert_eq!(problem(two_long(48), testers(1)), "");
+    assert!(problem(two_long(49), testers(1)).contains("it has 89 matches: with 40 for testers it would be 129"));
+    assert!(problem(json!([{"backendRefs": [{"name": "catalog", "weight": 0}]}]), testers(0)).contains("weight 0"));
+    assert!(problem(json!([{"backendRefs": [{"name": "catalog", "weight": 0}, {"name": "legacy"}]}]), testers(0)).contains("weight 0"));
+    let heavy = |weight: i64| json!([{"backendRefs": [{"name": "catalog"}, {"name": "legacy", "weight": weight}]}]);
+    assert_eq!(problem(heavy(10_000), testers(0)), "");
+    assert!(problem(heavy(10_001), testers(0)).contains("10001"));
+}
+
+#[test]
+fn a_rule_never_adds_up_to_0() {
+    let live = route(RouteKind::Http, &json!([{"backendRefs": [{"name": "catalog", "weight": 0}, {"name": "legacy", "weight": 0}]}]));
+    let target = target(RouteKind::Http);
+    let originals = read(&live, &target).unwrap().weights;
+    let mut now = live.clone();
+    for want in [Want::Weight(percent(0)), Want::Weight(percent(5_000)), Want::Drained] {
+        now = apply(&now, plan(&now, &target, want, &originals).unwrap());
+        assert!(weights_of(&now["spec"]["rules"][0]).iter().any(|(name, weight)| name == "catalog" && *weight > 0), "{now}");
+        assert_eq!(plan(&now, &target, want, &originals).unwrap(), None);
+    }
+    assert_eq!(apply(&now, plan(&now, &target, Want::Absent, &originals).unwrap()), live, "what its owner wrote comes back");
+}
+
+#[test]
+fn a_share_too_fine_beside_others_is_told() {
+    let state = |stable: i64| {
+        read(&route(RouteKind::Http, &json!([{"backendRefs": [{"name": "catalog", "weight": stable}, {"name": "legacy"}]}])), &target(RouteKind::Http)).unwrap()
+    };
+    assert_eq!(state(1).too_fine(percent(100)), None);
+    assert!(state(1).too_fine(percent(50)).is_some());
+    assert_eq!(state(2).too_fine(percent(50)), None);
+    assert_eq!(read(&simple(RouteKind::Http), &target(RouteKind::Http)).unwrap().too_fine(percent(1)), None);
+}
+
+#[test]
+fn a_match_that_tests_the_header_itself_is_told() {
+    let rules = json!([{"name": "a", "matches": [{"headers": [{"name": "x-canary", "value": "2"}]}, {}], "backendRefs": [{"name": "catalog"}]}]);
+    let target = Target { testers: vec![Tester { header: "X-Canary".to_owned(), equals: "1".to_owned() }], ..target(RouteKind::Http) };
+    let told = read(&route(RouteKind::Http, &rules), &target).unwrap().left_out;
+    assert_eq!(told.len(), 1);
+    assert!(told[0].starts_with("match 1 of rule a tests header X-Canary itself"), "{told:?}");
+}
+
+#[test]
+fn rollouts_overlap_where_their_rules_are_the_same() {
+    let live = route(
+        RouteKind::Http,
+        &json!([{"name": "a", "backendRefs": [{"name": "catalog"}]}, {"name": "b", "backendRefs": [{"name": "search"}, {"name": "catalog"}]}]),
+    );
+    let of = |stable: &str, rules: &[&str]| Target {
+        stable: stable.to_owned(),
+        canary: format!("{stable}-canary"),
+        rules: rules.iter().map(|rule| (*rule).to_owned()).collect(),
+        ..Target::default()
+    };
+    for (route, one, other, expected) in [
+        (Some(&live), of("catalog", &["a"]), of("search", &[]), false),
+        (Some(&live), of("catalog", &["b"]), of("search", &[]), true),
+        (Some(&live), of("catalog", &["*"]), of("search", &["b"]), true),
+        // Unnamed and in two rules: it is not known which one is meant.
+        (Some(&live), of("catalog", &[]), of("search", &["b"]), true),
+        (None, of("catalog", &["a"]), of("search", &["b"]), false),
+        (None, of("catalog", &["a"]), of("search", &["a", "c"]), true),
+        (None, of("catalog", &[]), of("search", &["b"]), true),
+        (None, of("catalog", &["*"]), of("search", &["b"]), true),
+    ] {
+        assert_eq!(overlap(route, &one, &other), expected, "{one:?} {other:?}");
+        assert_eq!(overlap(route, &other, &one), expected, "{other:?} {one:?}");
+    }
+}
+
+#[test]
+fn every_place_in_a_patch_is_guarded() {
+    let live = route(
+        RouteKind::Http,
+        &json!([{"matches": [{"path": {"type": "Exact", "value": "/a"}}], "backendRefs": [{"name": "catalog"}]}, {"backendRefs": [{"name": "search"}]}]),
+    );
+    let target = Target { testers: vec![Tester { header: "x".to_owned(), equals: "1".to_owned() }], ..target(RouteKind::Http) };
+    let originals = read(&live, &target).unwrap().weights;
+    let patch = |live: &Value, want| plan(live, &target, want, &originals).unwrap();
+    let at_a_quarter = apply(&live, patch(&live, Want::Weight(percent(2_500))));
+    let refused = |live: &Value, change: &Option<Patch>| {
+        let patch: json_patch::Patch = serde_json::from_value(json!(change)).unwrap();
+        json_patch::patch(&mut live.clone(), &patch).is_err()
+    };
+    for change in [patch(&at_a_quarter, Want::Weight(percent(5_000))), patch(&at_a_quarter, Want::Absent)] {
+        assert!(change.is_some() && !refused(&at_a_quarter, &change));
+        let mut shifted = at_a_quarter.clone();
+        shifted["spec"]["rules"].as_array_mut().unwrap().insert(0, json!({"matches": [{"path": {"type": "Exact", "value": "/b"}}], "backendRefs": [{"name": "catalog", "weight": 1}, {"name": "catalog-canary", "weight": 1}]}));
+        assert!(refused(&shifted, &change), "another rule in its place");
+    }
+    // The rule for testers has moved, and nothing else.
+    let mut without = target.clone();
+    without.testers.clear();
+    let leave = plan(&at_a_quarter, &without, Want::Weight(percent(2_500)), &originals).unwrap();
+    let mut shifted = at_a_quarter.clone();
+    shifted["spec"]["rules"].as_array_mut().unwrap().insert(2, json!({"backendRefs": [{"name": "other"}]}));
+    assert!(!refused(&at_a_quarter, &leave) && refused(&shifted, &leave));
+}
+
+#[test]
+fn our_marks_of_ownership_can_be_dropped_and_tell_when_we_wrote() {
+    let mut live = simple(RouteKind::Http);
+    live["metadata"]["managedFields"] = json!([{"manager": "kubectl", "time": "2026-01-01T00:00:00Z"}, {"manager": "warmfront", "time": "2026-01-02T00:00:00Z"}, {"manager": "contour", "subresource": "status", "time": "2026-02-01T00:00:00Z"}]);
+    assert_eq!(written_at(&live, "warmfront").map(|at| at.to_string()).as_deref(), Some("2026-01-02T00:00:00Z"));
+    let dropped = apply(&live, drop_managed_fields(&live, "warmfront"));
+    assert_eq!(dropped["metadata"]["managedFields"].as_array().unwrap().len(), 2);
+    assert_eq!(drop_managed_fields(&dropped, "warmfront"), None);
+    assert_eq!(written_at(&dropped, "warmfront"), None);
+    assert_eq!(newest_other_manager(&live, "warmfront").as_deref(), Some("kubectl"));
+}
+
+/// A rule in which the Service stands, alone or among others, with any weights that add up to more than 0 for it.
+fn any_rule() -> impl Strategy<Value = Value> {
+    let weight = || proptest::option::of(0..=10_000_i64);
+    let stable = proptest::option::of(1..=10_000_i64);
+    (stable, proptest::collection::vec(weight(), 0..4), 0..4_usize, any::<bool>(), any::<bool>()).prop_map(|(stable, others, place, matches, sticky)| {
+        let entry = |name: String, weight: Option<i64>| match weight {
+            Some(weight) => json!({"name": name, "port": 80, "weight": weight}),
+            None => json!({"name": name, "port": 80}),
+        };
+        let mut backends: Vec<Value> = others.iter().enumerate().map(|(n, weight)| entry(format!("o{n}"), *weight)).collect();
+        backends.insert(place.min(backends.len()), entry("catalog".to_owned(), stable));
+        let mut rule = json!({"backendRefs": backends, "timeouts": {"request": "3s"}});
+        if matches {
+            rule["matches"] = json!([{"headers": [{"name": "tenant", "value": "a"}]}]);
+        }
+        if sticky {
+            rule["sessionPersistence"] = json!({});
+        }
+        rule
+    })
+}
+
+fn any_route() -> impl Strategy<Value = (RouteKind, Value)> {
+    let kind = prop_oneof![Just(RouteKind::Http), Just(RouteKind::Grpc)];
+    let foreign = || proptest::collection::vec(Just(json!({"backendRefs": [{"name": "search", "weight": 3}]})), 0..2);
+    (kind, foreign(), proptest::collection::vec(any_rule(), 1..4), foreign()).prop_map(|(kind, before, rules, after)| {
+        let rules: Vec<Value> = before.into_iter().chain(rules).chain(after).collect();
+        (kind, route(kind, &Value::from(rules)))
+    })
+}
+
+fn weights_of(rule: &Value) -> Vec<(String, i64)> {
+    let backends = rule["backendRefs"].as_array().unwrap();
+    backends.iter().map(|backend| (backend["name"].as_str().unwrap().to_owned(), backend["weight"].as_i64().unwrap_or(1))).collect()
+}
+
+proptest! {
+    #[test]
+    fn writes_what_it_reads_once_and_puts_back_to_the_byte(
+        (kind, live) in any_route(),
+        testers in 0..3_usize,
+        wants in proptest::collection::vec((0..=100_u32, 0..4_u8), 1..6),
+    ) {
+        let testers = (0..testers).map(|n| Tester { header: format!("x-{n}"), equals: "1".to_owned() }).collect();
+        let all = Target { rules: vec!["*".to_owned()], testers, ..target(kind) };
+        let originals = read(&live, &all).unwrap().weights;
+        let rules = live["spec"]["rules"].as_array().unwrap();
+        let mut now = live.clone();
+        for (share, how) in wants {
+            let share = percent(share * 100);
+            let mut asked = all.clone();
+            if how == 0 {
+                asked.testers.clear();
+            }
+            let want = if how == 1 { Want::Drained } else { Want::Weight(share) };
+            now = apply(&now, plan(&now, &asked, want, &originals).unwrap());
+            // Write twice: no change.
+            prop_assert_eq!(plan(&now, &asked, want, &originals).unwrap(), None);
+            // Read what was written.
+            let state = read(&now, &all).unwrap();
+            prop_assert!(state.carries(if how == 1 { Percent::ZERO } else { share }), "{:?}", state);
+            prop_assert_eq!(state.tester_rules > 0, how > 1 && !asked.testers.is_empty());
+            prop_assert!(how == 1 || state.entry_stands());
+            let written = now["spec"]["rules"].as_array().unwrap();
+            for (before, after) in rules.iter().zip(written) {
+                let (found, weights) = (weights_of(before), weights_of(after));
+                prop_assert!(weights.iter().map(|(_, weight)| weight).sum::<i64>() > 0, "never a sum of 0");
+                // Others keep their exact proportion to what both versions have.
+                let both: i64 = weights.iter().filter(|(name, _)| name.starts_with("catalog")).map(|(_, weight)| weight).sum();
+                let Some((_, stable)) = found.iter().find(|(name, _)| name == "catalog") else {
+                    prop_assert_eq!(before, after);
+                    continue;
+                };
+                for (name, weight) in weights.iter().filter(|(name, _)| !name.starts_with("catalog")) {
+                    let (_, original) = found.iter().find(|(other, _)| other == name).unwrap();
+                    prop_assert_eq!(weight * stable, original * both);
+                }
+                // Unrelated fields are untouched.
+                let rest = |rule: &Value| { let mut rest = rule.clone(); rest["backendRefs"] = Value::Null; rest };
+                prop_assert_eq!(rest(before), rest(after));
+            }
+            for rule in &written[rules.len()..] {
+                prop_assert_eq!(weights_of(rule), vec![("catalog-canary".to_owned(), 1)]);
+            }
+        }
+        let back = apply(&now, plan(&now, &all, Want::Absent, &originals).unwrap());
+        prop_assert_eq!(serde_json::to_string(&back).unwrap(), serde_json::to_string(&live).unwrap());
+        prop_assert_eq!(plan(&back, &all, Want::Absent, &originals).unwrap(), None);
+    }
+
+    /// Whatever another hand has written, reading does not panic, and taking everything back takes everything back.
+    #[test]
+    fn whatever_stands_there_can_be_taken_back(
+        weights in proptest::collection::vec((0..4_u8, proptest::option::of(any::<i64>())), 0..6),
+        named: bool,
+        tests_header: bool,
+    ) {
+        let name = |n: u8| ["catalog", "catalog-canary", "legacy", "catalog-canary"][usize::from(n)];
+        let backends: Vec<Value> = weights.iter().map(|(n, weight)| json!({"name": name(*n), "weight": weight})).collect();
+        let mut rule = json!({"backendRefs": backends});
+        if named {
+            rule["name"] = json!("warmfront-testers");
+        }
+        if tests_header {
+            rule["matches"] = json!([{"headers": [{"name": "x", "value": "1"}]}]);
+        }
+        let live = route(RouteKind::Http, &json!([rule]));
+        let target = target(RouteKind::Http);
+        let state = read(&live, &target).unwrap();
+        prop_assert!(state.canary.is_none_or(|share| share <= Percent::FULL));
+        let back = apply(&live, plan(&live, &target, Want::Absent, &RouteOriginal::default()).unwrap());
+        prop_assert!(read(&back, &target).unwrap().entry_gone());
+    }
+}

@@ -1,0 +1,33 @@
+//! The router's tests: golden routes, laws for any route, and reports of data planes.
+
+mod golden;
+mod laws;
+mod reports;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::traffic::RouteKind;
+
+fn target(kind: RouteKind) -> Target {
+    Target { kind, stable: "catalog".to_owned(), canary: "catalog-canary".to_owned(), ..Target::default() }
+}
+
+fn route(kind: RouteKind, rules: &Value) -> Value {
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": kind,
+        "metadata": {"name": "catalog", "namespace": "shop", "generation": 7, "labels": {"team": "shop"}},
+        "spec": {"parentRefs": [{"name": "edge", "namespace": "gateway"}], "hostnames": ["catalog.example"], "rules": rules},
+    })
+}
+
+fn apply(route: &Value, patch: Option<Patch>) -> Value {
+    let mut changed = route.clone();
+    let patch: json_patch::Patch = serde_json::from_value(json!(patch.unwrap_or_default())).unwrap();
+    json_patch::patch(&mut changed, &patch).unwrap_or_else(|error| panic!("{error}: {patch} on {route}"));
+    changed
+}
+
+fn percent(hundredths: u32) -> Percent {
+    Percent::from_hundredths(hundredths).unwrap()
+}

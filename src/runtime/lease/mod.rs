@@ -1,0 +1,149 @@
+//! Leader election: at most one process works, the others stand by; the requests round `protocol`.
+//!
+//! No published crate fits: a takeover must be a compare-and-swap on the record that was seen to
+//! expire, or a slow standby robs a fresh leader.
+
+pub mod protocol;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client, api::PostParams};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+pub use protocol::Loss;
+use protocol::{Candidate, Next, RETRY};
+
+use super::leadership::Leadership;
+use crate::api::FIELD_MANAGER;
+
+/// An answer that takes longer is no longer waited for. After one that did not come there is time for another renewal before the deadline.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Tries are apart by a random time longer, up to this share of it, so that candidates do not march in step.
+const JITTER: f64 = 0.25;
+
+/// Holds the lease or tries to get it.
+pub struct Elector {
+    api: Api<Lease>,
+    name: String,
+    candidate: Candidate,
+    leadership: Leadership,
+}
+
+impl Elector {
+    /// A candidate `me` for the lease `namespace`/`name`. The client must not be the fenced one.
+    pub fn new(client: Client, namespace: &str, name: String, me: String, leadership: Leadership) -> Self {
+        let candidate = Candidate::new(name.clone(), me);
+        Self { api: Api::namespaced(client, namespace), name, candidate, leadership }
+    }
+
+    /// Goes on until `release`, and gives the lease back then, or until it is lost.
+    pub async fn run(mut self, release: CancellationToken) -> Result<(), Loss> {
+        loop {
+            let now = Instant::now();
+            let limit = self.candidate.leads_until().unwrap_or(now + PATIENCE).min(now + PATIENCE);
+            match timeout_at(limit, self.attempt()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(loss)) => {
+                    self.leadership.end();
+                    return Err(loss);
+                }
+                // Whether a write came through is seen at the next try: its version does not fit then.
+                Err(_) => tracing::warn!(lease = self.name, waited_ms = (Instant::now() - now).as_millis(), "the API server gives no answer about the lease"),
+            }
+            let now = Instant::now();
+            let pause = RETRY.mul_f64(1.0 + JITTER * fastrand::f64());
+            let pause = self.candidate.due(now).map_or(pause, |due| pause.min(due.saturating_duration_since(now)));
+            tokio::select! {
+                biased;
+                () = release.cancelled() => break,
+                () = sleep(pause) => {}
+            }
+        }
+        self.leadership.end();
+        if timeout(PATIENCE, self.release()).await.is_err() {
+            tracing::warn!(lease = self.name, "the lease could not be given back in time; it expires");
+        }
+        Ok(())
+    }
+
+    /// One look at the lease, and one write if it is due.
+    async fn attempt(&mut self) -> Result<(), Loss> {
+        // A leader knows the record: its write succeeds unless another hand was at it.
+        let mut known = self.candidate.leads_until().is_some();
+        // A conflict is looked at once; whoever loses again waits like everybody.
+        for _ in 0..2 {
+            if !known && !self.look().await {
+                return Ok(());
+            }
+            let asked = Instant::now();
+            let answer = match self.candidate.next(asked, Timestamp::now()) {
+                Next::Create(lease) => self.api.create(&params(), &lease).await,
+                Next::Replace(lease) => self.api.replace(&self.name, &params(), &lease).await,
+                Next::Wait => return Ok(()),
+                Next::Lost(loss) => return Err(loss),
+            };
+            match answer {
+                Ok(lease) => {
+                    self.lead(lease, asked);
+                    return Ok(());
+                }
+                Err(error) if another_hand(&error) => known = false,
+                Err(error) => {
+                    tracing::warn!(lease = self.name, %error, "the lease could not be written");
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the lease. A failure tells nothing about it.
+    async fn look(&mut self) -> bool {
+        match self.api.get_opt(&self.name).await {
+            Ok(found) => self.candidate.saw(found, Instant::now()),
+            Err(error) => {
+                tracing::warn!(lease = self.name, %error, "the lease could not be read");
+                return false;
+            }
+        }
+        true
+    }
+
+    fn lead(&mut self, lease: Lease, asked: Instant) {
+        let first = self.candidate.leads_until().is_none();
+        self.candidate.stored(lease, asked, Instant::now());
+        if let Some(end) = self.candidate.leads_until() {
+            self.leadership.lead_until(end);
+        }
+        if first {
+            tracing::info!(lease = self.name, "this process leads");
+        }
+    }
+
+    /// Lets others follow at once, if this process is the holder.
+    async fn release(&mut self) {
+        for _ in 0..2 {
+            let Some(lease) = self.candidate.released(Timestamp::now()) else { return };
+            match self.api.replace(&self.name, &params(), &lease).await {
+                Ok(_) => return tracing::info!(lease = self.name, "the lease is given back"),
+                // Perhaps a renewal whose answer was lost.
+                Err(error) if another_hand(&error) && self.look().await => {}
+                Err(error) => return tracing::warn!(lease = self.name, %error, "the lease could not be given back; it expires"),
+            }
+        }
+    }
+}
+
+fn params() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: false }
+}
+
+/// The lease is not what it was when it was seen.
+fn another_hand(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.is_conflict() || status.is_already_exists() || status.is_not_found())
+}

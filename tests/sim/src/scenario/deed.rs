@@ -1,0 +1,263 @@
+//! What happens in a scenario: what users, Git tools, nodes, gateways and crashes do.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{
+    Run,
+    given::{GIT, Given, NAME, NAMESPACE, create, template},
+};
+use crate::{
+    access::Fault,
+    apiserver::{kinds::Kind, lock, store::by},
+    world::{controller, text},
+};
+
+/// One thing that happens.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Deed {
+    /// A version is applied.
+    Apply(String),
+    /// A version and a size are applied in one go.
+    ApplyWith {
+        /// Tag of the image.
+        version: String,
+        /// Wanted pods.
+        replicas: i64,
+    },
+    /// The Deployment is scaled.
+    Scale(i64),
+    /// Only labels and annotations of the Deployment change.
+    Label,
+    /// Somebody unpauses the Deployment.
+    Unpause,
+    /// A RolloutAction is created.
+    Act(Act),
+    /// The rollout's spec is changed: keys replace those of the spec, null removes one.
+    Spec(Value),
+    /// Something is deleted.
+    Delete(What),
+    /// Something that was deleted, or never was there, is applied.
+    Create(What),
+    /// A Git tool applies its manifest again.
+    Reapply(What),
+    /// Pods are lost at once, as with their node.
+    LosePods(Side),
+    /// The world behaves differently: laid over the scenario's `world`.
+    World(Value),
+    /// Another hand writes the new version's share into the route.
+    SetWeight(i64),
+    /// The controller dies.
+    Crash,
+    /// The controller dies at its next call to the API server, after it was carried out.
+    CrashAfterNextCall,
+    /// All watches of the controller break off.
+    BreakWatches,
+}
+
+/// A RolloutAction.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Act {
+    /// What is asked.
+    pub action: String,
+    /// Only at this step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<i32>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// An object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the objects' own names")]
+pub enum What {
+    Rollout,
+    Deployment,
+    Service,
+    Route,
+    Source,
+    Namespace,
+}
+
+/// Whose pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Side {
+    /// The new version's.
+    Canary,
+    /// One of the new version's.
+    OneCanary,
+    /// The serving version's.
+    Stable,
+}
+
+impl What {
+    fn key(self) -> (Kind, &'static str, &'static str) {
+        match self {
+            Self::Rollout => (Kind::CanaryRollout, NAMESPACE, NAME),
+            Self::Deployment => (Kind::Deployment, NAMESPACE, NAME),
+            Self::Service => (Kind::Service, NAMESPACE, NAME),
+            Self::Route => (Kind::HttpRoute, NAMESPACE, NAME),
+            Self::Source => (Kind::MetricSource, "", "default"),
+            Self::Namespace => (Kind::Namespace, "", NAMESPACE),
+        }
+    }
+}
+
+impl Run {
+    /// Does it.
+    pub fn perform(&mut self, deed: &Deed) -> anyhow::Result<()> {
+        let what = serde_json::to_string(deed)?;
+        lock(&self.cluster).witness.note(Instant::now(), format!("▸ {what}"));
+        self.carry_out(deed).map_err(|error| error.context(what))
+    }
+
+    fn carry_out(&mut self, deed: &Deed) -> anyhow::Result<()> {
+        match deed {
+            Deed::Apply(version) => self.deployment(&json!({"spec": {"template": template(version)}})),
+            Deed::ApplyWith { version, replicas } => self.deployment(&json!({"spec": {"template": template(version), "replicas": replicas}})),
+            Deed::Scale(replicas) => self.deployment(&json!({"spec": {"replicas": replicas}})),
+            Deed::Label => self.deployment(&json!({"metadata": {"labels": {"team": "shop"}, "annotations": {"note": "hello"}}})),
+            Deed::Unpause => self.deployment(&json!({"spec": {"paused": null}})),
+            Deed::Act(act) => self.act(act),
+            Deed::Spec(change) => self.merge(Kind::CanaryRollout, &json!({"spec": change}), true),
+            Deed::Delete(what) => {
+                let (kind, namespace, name) = what.key();
+                lock(&self.cluster).store.delete(kind, namespace, name, None, by("kubectl")).map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
+            }
+            Deed::Create(what) => self.create(*what),
+            Deed::Reapply(what) => self.reapply(*what),
+            Deed::LosePods(side) => {
+                self.lose_pods(*side);
+                Ok(())
+            }
+            Deed::World(change) => {
+                let mut cluster = lock(&self.cluster);
+                let mut settings = serde_json::to_value(&cluster.settings)?;
+                json_patch::merge(&mut settings, change);
+                cluster.settings = serde_json::from_value(settings)?;
+                cluster.see_traffic(Instant::now());
+                // Whoever waits looks again.
+                cluster.poked = true;
+                cluster.store.poke();
+                Ok(())
+            }
+            Deed::SetWeight(percent) => self.set_weight(*percent),
+            Deed::Crash => {
+                self.controller.current().kill();
+                Ok(())
+            }
+            Deed::CrashAfterNextCall => {
+                self.controller.current().fail_next(Fault::DiesAfter);
+                Ok(())
+            }
+            Deed::BreakWatches => {
+                self.controller.current().drop_watches();
+                Ok(())
+            }
+        }
+    }
+
+    fn merge(&self, kind: Kind, change: &Value, shallow: bool) -> anyhow::Result<()> {
+        let mut cluster = lock(&self.cluster);
+        let changed = cluster.store.update(kind, NAMESPACE, NAME, by("kubectl"), |object| {
+            match (shallow, change["spec"].as_object()) {
+                (true, Some(keys)) => {
+                    for (key, value) in keys {
+                        object["spec"][key] = value.clone();
+                    }
+                    if let Some(spec) = object["spec"].as_object_mut() {
+                        spec.retain(|_, value| !value.is_null());
+                    }
+                }
+                _ => json_patch::merge(object, change),
+            }
+            Ok(())
+        });
+        changed.map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
+    }
+
+    fn deployment(&mut self, change: &Value) -> anyhow::Result<()> {
+        json_patch::merge(&mut self.manifest, change);
+        self.merge(Kind::Deployment, change, false)
+    }
+
+    fn act(&mut self, act: &Act) -> anyhow::Result<()> {
+        self.acts += 1;
+        let mut spec = serde_json::to_value(act)?;
+        spec["rollout"] = json!(NAME);
+        let action = json!({"metadata": {"name": format!("{}-{}", act.action.to_lowercase(), self.acts)}, "spec": spec});
+        lock(&self.cluster).store.create(Kind::RolloutAction, NAMESPACE, action, by("kubectl")).map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
+    }
+
+    fn create(&mut self, what: What) -> anyhow::Result<()> {
+        let (kind, namespace, _) = what.key();
+        let object = match what {
+            What::Rollout => json!({"metadata": {"name": NAME}, "spec": self.given.spec()}),
+            What::Deployment => self.manifest.clone(),
+            What::Service => Given::service(),
+            What::Route => self.given.route(),
+            What::Source => Given::source(),
+            What::Namespace => json!({"metadata": {"name": NAMESPACE}}),
+        };
+        create(&mut lock(&self.cluster).store, kind, namespace, object).map(|_| ()).ok_or_else(|| anyhow::anyhow!("it stands already"))
+    }
+
+    /// A forced apply: every field of the manifest is as in Git, lists and selectors whole.
+    fn reapply(&mut self, what: What) -> anyhow::Result<()> {
+        let (kind, namespace, name) = what.key();
+        let manifest = match what {
+            What::Deployment => self.manifest.clone(),
+            What::Service => Given::service(),
+            What::Route => self.given.route(),
+            What::Rollout | What::Source | What::Namespace => anyhow::bail!("only Deployment, Service and route are applied again"),
+        };
+        let applied = lock(&self.cluster).store.update(kind, namespace, name, by(GIT), |object| {
+            if what == What::Service {
+                object["spec"]["selector"] = manifest["spec"]["selector"].clone();
+            }
+            json_patch::merge(object, &manifest);
+            Ok(())
+        });
+        applied.map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
+    }
+
+    fn lose_pods(&mut self, side: Side) {
+        let Some(status) = self.status() else { return };
+        let stable = status.stable_revision.clone().unwrap_or_default();
+        let canary = status.run.as_ref().map(|run| run.revision.clone()).unwrap_or_default();
+        let hash = if side == Side::Stable { stable } else { canary };
+        let mut cluster = lock(&self.cluster);
+        let lost: Vec<_> =
+            cluster.store.list(Kind::Pod, Some(NAMESPACE)).into_iter().filter(|pod| text(pod, "/metadata/labels/pod-template-hash") == hash).collect();
+        let number = if side == Side::OneCanary { 1 } else { lost.len() };
+        for pod in lost.iter().take(number) {
+            debug_assert!(controller(pod).is_some(), "a pod of a ReplicaSet");
+            cluster.store.remove(&(Kind::Pod, NAMESPACE.to_owned(), text(pod, "/metadata/name").to_owned()), by("node"));
+        }
+        cluster.see_traffic(Instant::now());
+        self.losses.push(Instant::now());
+    }
+
+    fn set_weight(&mut self, percent: i64) -> anyhow::Result<()> {
+        let changed = lock(&self.cluster).store.update(Kind::HttpRoute, NAMESPACE, NAME, by("kubectl-edit"), |route| {
+            if !route["spec"].to_string().contains(&format!("{NAME}-canary")) {
+                return Ok(());
+            }
+            for backend in route["spec"]["rules"].as_array_mut().into_iter().flatten().filter_map(|rule| rule["backendRefs"].as_array_mut()).flatten() {
+                if backend["name"] == NAME {
+                    backend["weight"] = json!(100 - percent);
+                } else if backend["name"] == format!("{NAME}-canary") {
+                    backend["weight"] = json!(percent);
+                }
+            }
+            Ok(())
+        });
+        changed.map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
+    }
+}

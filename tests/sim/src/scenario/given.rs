@@ -1,0 +1,130 @@
+//! What a scenario begins with.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    apiserver::{
+        Shared,
+        kinds::Kind,
+        lock,
+        store::{Store, by},
+    },
+    world::{Object, Settings, gateway},
+};
+
+/// Namespace of everything.
+pub const NAMESPACE: &str = "shop";
+/// Name of the app, its Service, its route and its rollout.
+pub const NAME: &str = "catalog";
+/// Who applies manifests.
+pub const GIT: &str = "git";
+
+/// What a scenario begins with.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Given {
+    /// Pods of the app.
+    pub replicas: i64,
+    /// The rollout's spec, laid over one with short times.
+    pub rollout: Value,
+    /// The route's rules; by default one, with the app as its only backend.
+    pub rules: Option<Value>,
+    /// The app runs and was adopted before the script begins.
+    pub adopted: bool,
+    /// The app's Deployment stands before the rollout does, rolled out.
+    pub running: bool,
+    /// Objects that are missing at the beginning: `route`, `service`, `source`.
+    pub missing: Vec<String>,
+    /// How the world behaves.
+    pub world: Settings,
+}
+
+impl Default for Given {
+    fn default() -> Self {
+        Self { replicas: 4, rollout: json!({}), rules: None, adopted: true, running: true, missing: Vec::new(), world: Settings::default() }
+    }
+}
+
+/// Pod template of a version.
+pub fn template(version: &str) -> Value {
+    json!({"metadata": {"labels": {"app": NAME}}, "spec": {"containers": [{"name": "app", "image": format!("registry/{NAME}:{version}")}]}})
+}
+
+fn merge(base: &mut Value, more: &Value) {
+    if let (Value::Object(base), Value::Object(more)) = (base, more) {
+        for (key, value) in more {
+            base.insert(key.clone(), value.clone());
+        }
+    }
+}
+
+impl Given {
+    /// The rollout's spec.
+    pub fn spec(&self) -> Value {
+        let mut spec = json!({
+            "workload": {"deployment": {"name": NAME}},
+            "traffic": {"gatewayAPI": {"routes": [{"name": NAME}]}, "settle": "1s"},
+            "steps": [{"weight": 25, "hold": "5s"}, {"weight": 50, "hold": "5s"}, {"weight": 100, "hold": "3s"}],
+            "bake": "4s",
+            "checks": [{"errorRate": {"max": "2%"}}],
+            "metrics": {"interval": "1s"},
+            "progressDeadline": "2m", "noDataDeadline": "20s", "keepCanary": "31s", "keepStable": "10s",
+        });
+        merge(&mut spec, &self.rollout);
+        // A key set to null is left out.
+        if let Some(spec) = spec.as_object_mut() {
+            spec.retain(|_, value| !value.is_null());
+        }
+        spec
+    }
+
+    /// The route, as its owner has it.
+    pub fn route(&self) -> Value {
+        let plain = json!([{"backendRefs": [{"name": NAME, "port": 80}]}]);
+        let rules = self.rules.clone().unwrap_or(plain);
+        json!({"metadata": {"name": NAME}, "spec": {"parentRefs": [{"name": "edge"}], "hostnames": ["shop.example"], "rules": rules}})
+    }
+
+    /// The Service, as its owner has it.
+    pub fn service() -> Value {
+        json!({"metadata": {"name": NAME, "labels": {"app": NAME}}, "spec": {"type": "ClusterIP", "selector": {"app": NAME}, "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]}})
+    }
+
+    /// The Deployment, as its owner has it.
+    pub fn deployment(&self, version: &str) -> Value {
+        json!({"metadata": {"name": NAME, "labels": {"app": NAME}}, "spec": {"replicas": self.replicas, "selector": {"matchLabels": {"app": NAME}}, "template": template(version)}})
+    }
+
+    /// Where metrics come from.
+    pub fn source() -> Value {
+        json!({"metadata": {"name": "default"}, "spec": {"prometheus": {"url": "http://prometheus.example"}, "scrapeInterval": "1s"}})
+    }
+
+    fn has(&self, what: &str) -> bool {
+        !self.missing.iter().any(|missing| missing == what)
+    }
+
+    /// Makes the objects that are there from the beginning, the rollout aside.
+    pub fn build(&self, cluster: &Shared) {
+        let mut cluster = lock(cluster);
+        let store = &mut cluster.store;
+        create(store, Kind::Namespace, "", json!({"metadata": {"name": NAMESPACE}}));
+        create(store, Kind::GatewayClass, "", json!({"metadata": {"name": "example"}, "spec": {"controllerName": gateway::CONTROLLER}}));
+        create(store, Kind::Gateway, NAMESPACE, json!({"metadata": {"name": "edge"}, "spec": {"gatewayClassName": "example"}}));
+        if self.has("source") {
+            create(store, Kind::MetricSource, "", Self::source());
+        }
+        if self.has("service") {
+            create(store, Kind::Service, NAMESPACE, Self::service());
+        }
+        if self.has("route") {
+            create(store, Kind::HttpRoute, NAMESPACE, self.route());
+        }
+    }
+}
+
+/// Applies a manifest for the first time.
+pub fn create(store: &mut Store, kind: Kind, namespace: &str, object: Value) -> Option<Object> {
+    store.create(kind, namespace, object, by(GIT)).ok()
+}

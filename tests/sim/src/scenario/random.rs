@@ -1,0 +1,77 @@
+//! Scenarios made from a seed: everybody does anything at any time, then the world calms down.
+
+use serde_json::json;
+
+use super::{
+    Deed, Facts, Given, Scenario, Step,
+    deed::{Act, Side, What},
+};
+
+fn act(action: &str) -> Deed {
+    Deed::Act(Act { action: action.to_owned(), step: None, reason: None })
+}
+
+/// Something that happens.
+fn deed(random: &mut fastrand::Rng, harm: bool) -> Deed {
+    let version = || ["v1", "v2", "v2", "v3", "v4"];
+    match random.u8(0..if harm { 27 } else { 23 }) {
+        0..=3 => Deed::Apply(version()[random.usize(0..5)].to_owned()),
+        4 => Deed::Scale(random.i64(2..7)),
+        5 => Deed::Label,
+        6 => act("Pause"),
+        7 => act("Resume"),
+        8 => act("Promote"),
+        9 => act("Abort"),
+        10 => act("Retry"),
+        11 => Deed::World(json!({"metrics": "down"})),
+        12 => Deed::World(json!({"metrics": "up"})),
+        13 => Deed::World(json!({"versions": {"v2": {"errors": 30.0}, "v3": {"errors": 0.0}}})),
+        14 => Deed::World(json!({"versions": {"v2": {"errors": 0.0}, "v3": {"errors": 30.0}}})),
+        15 => Deed::World(json!({"versions": {"v4": {"neverReady": "ImagePullBackOff"}}})),
+        16 => Deed::Crash,
+        17 => Deed::CrashAfterNextCall,
+        18 => Deed::BreakWatches,
+        19 => Deed::World(json!({"requests": random.f64() * 100.0})),
+        20 => Deed::ApplyWith { version: version()[random.usize(0..5)].to_owned(), replicas: random.i64(2..7) },
+        21 => Deed::Spec(json!({"steps": [{"weight": 10, "hold": "4s"}, {"weight": 60, "hold": "6s"}, {"weight": 100, "hold": "2s"}]})),
+        22 => Deed::World(json!({"gateway": {"acceptsAfter": random.f64() * 2.0}})),
+        23 => Deed::LosePods(if random.bool() { Side::Canary } else { Side::Stable }),
+        24 => Deed::SetWeight(random.i64(0..100)),
+        25 => Deed::Reapply(if random.bool() { What::Service } else { What::Route }),
+        _ => {
+            let mood = ["silent", "accepts", "refuses"][random.usize(0..3)];
+            Deed::World(json!({"gateway": {"mood": mood}}))
+        }
+    }
+}
+
+/// The scenario of a seed.
+pub fn scenario(seed: u64) -> Scenario {
+    let mut random = fastrand::Rng::with_seed(seed);
+    // In every other world nothing happens that excuses a failed request.
+    let harm = seed % 2 == 1;
+    let mut given = Given { replicas: random.i64(2..6), ..Given::default() };
+    given.world.pods_ready_after = random.f64() * 4.0 + 0.2;
+    given.world.gateway.accepts_after = random.f64();
+    given.world.gateway.programmed_after = 0.1 + random.f64() * 0.6;
+    let mut script = vec![Step { deeds: vec![Deed::Apply("v2".to_owned())], ..Step::default() }];
+    for _ in 0..random.usize(1..16) {
+        script.push(Step { after: Some((random.f64() * 120.0).round() / 10.0), deeds: vec![deed(&mut random, harm)], ..Step::default() });
+    }
+    let calm = json!({
+        "metrics": "up", "requests": 1000.0, "gateway": {"mood": "accepts", "acceptsAfter": 0.2},
+        "versions": {"v2": {"errors": 0.0}, "v3": {"errors": 0.0}, "v4": {"neverReady": null}},
+    });
+    script.push(Step { after: Some(1.0), deeds: vec![Deed::World(calm)], ..Step::default() });
+    // Whoever paused lets it go on.
+    script.push(Step { after: Some(5.0), deeds: vec![act("Resume")], ..Step::default() });
+    Scenario {
+        title: format!("random world {seed}"),
+        covers: Vec::new(),
+        given,
+        script,
+        end: Facts { given_back: Some(true), paused: Some(true), ..Facts::default() },
+        restless: false,
+        may_fail: harm.then(|| "pods are lost, routes and Services rewritten".to_owned()),
+    }
+}

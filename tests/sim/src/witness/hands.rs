@@ -1,0 +1,104 @@
+//! Who holds which pods: the Deployment one active ReplicaSet, users' Services one version, nobody an owner of ours.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::Witness;
+use crate::{
+    apiserver::{kinds::Kind, store::Change},
+    world::{Object, controller, deployment, text, traffic::Traffic},
+};
+
+/// Another hand's change of a Service or a Deployment is answered within this time.
+const ANSWERED: Duration = Duration::from_secs(2);
+
+impl Witness {
+    fn sets(&self) -> impl Iterator<Item = &Object> {
+        self.objects.iter().filter(|(key, _)| key.0 == Kind::ReplicaSet).map(|(_, set)| set)
+    }
+
+    pub(super) fn see_hands(&mut self, change: &Change, traffic: &Traffic) {
+        let at = change.at;
+        if change.key.0 == Kind::Deployment && change.by != "warmfront" && change.by != deployment::NAME {
+            self.meddled = Some(at);
+        }
+        if change.key.0 == Kind::ReplicaSet {
+            self.see_set(change, traffic);
+        }
+        let mut wrong = Vec::new();
+        for (_, owner) in self.objects.iter().filter(|(key, _)| key.0 == Kind::Deployment) {
+            let uid = text(owner, "/metadata/uid");
+            let active = self.sets().filter(|set| controller(set) == Some(uid) && deployment::replicas(set) > 0);
+            let active: Vec<&str> = active.map(|set| text(set, "/metadata/name")).collect();
+            let under_way = self.statuses.values().any(|status| status.originals.paused.is_some());
+            if active.len() > 1 && owner["spec"]["paused"] == true && under_way && self.calm(at) {
+                wrong.push(format!("the paused Deployment owns {}", active.join(" and ")));
+            }
+        }
+        for text in wrong {
+            self.violation(at, text);
+        }
+    }
+
+    fn see_set(&mut self, change: &Change, traffic: &Traffic) {
+        let (at, name) = (change.at, change.key.2.clone());
+        let owners = change.new.as_ref().and_then(|set| set.pointer("/metadata/ownerReferences")?.as_array().cloned());
+        if owners.into_iter().flatten().any(|owner| owner["kind"] == "CanaryRollout") {
+            self.violation(at, format!("ReplicaSet {name} is owned by the CanaryRollout: the garbage collector may take it"));
+        }
+        let size = |set: &Object| deployment::replicas(set);
+        let (old, new) = (change.old.as_ref().map_or(0, size), change.new.as_ref().map_or(0, size));
+        if old != new {
+            self.note(at, format!("ReplicaSet {name}: {old} → {new} pods wanted (by {})", change.by));
+        }
+        let serving = self.statuses.values().any(|status| status.stable_revision.as_deref().is_some_and(|hash| name.ends_with(hash)));
+        let rate = traffic.rate(&name);
+        let native = change.by == deployment::NAME && !(serving && self.paused());
+        if new == 0 && old > 0 && rate > 0.0 && !native && self.calm(at) {
+            self.violation(at, format!("ReplicaSet {name} goes to 0 pods under {rate:.0} requests a second"));
+        }
+    }
+
+    pub(super) fn see_service(&mut self, change: &Change) {
+        let selector = |object: &Option<Object>| object.as_ref().map(|object| object["spec"]["selector"].clone());
+        let (old, new) = (selector(&change.old), selector(&change.new));
+        if old == new {
+            return;
+        }
+        let hash = |selector: Option<serde_json::Value>| match selector {
+            None => "absent".to_owned(),
+            Some(selector) => selector.get("pod-template-hash").and_then(|hash| hash.as_str()).unwrap_or("wide").to_owned(),
+        };
+        self.note(change.at, format!("Service {}: {} → {} (by {})", change.key.2, hash(old), hash(new), change.by));
+        if change.by != "warmfront" {
+            self.meddled = Some(change.at);
+        }
+    }
+
+    fn paused(&self) -> bool {
+        self.objects.iter().any(|(key, object)| key.0 == Kind::Deployment && object["spec"].get("paused") == Some(&json!(true)))
+    }
+
+    /// No other hand changed anything just now.
+    fn calm(&self, at: Instant) -> bool {
+        self.meddled.is_none_or(|meddled| at.duration_since(meddled) > ANSWERED)
+    }
+
+    /// Who calls a user's Service directly meets one version only.
+    pub(super) fn mixed(&mut self, traffic: &Traffic) {
+        let now = Instant::now();
+        if !self.paused() || !self.calm(now) || !self.statuses.values().any(|status| status.originals.paused.is_some()) {
+            return;
+        }
+        let mixed = traffic.direct.iter().find(|(_, versions)| versions.len() > 1);
+        if let Some((service, versions)) = mixed {
+            let versions: Vec<&str> = versions.iter().map(String::as_str).collect();
+            let text = format!("Service {service} reaches pods of {}", versions.join(" and "));
+            if !self.violations.iter().any(|violation| violation.ends_with(&text)) {
+                self.violation(now, text);
+            }
+        }
+    }
+}

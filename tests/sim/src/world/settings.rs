@@ -1,0 +1,103 @@
+//! How the world behaves: what a scenario gives at its beginning, and changes on the way.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// How the world behaves.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Settings {
+    /// Seconds until a pod is ready.
+    pub pods_ready_after: f64,
+    /// How versions behave, by the tag of their image.
+    pub versions: BTreeMap<String, Version>,
+    /// The gateway.
+    pub gateway: GatewaySettings,
+    /// Most pods that may exist.
+    pub quota: Option<usize>,
+    /// Requests a second through the gateway.
+    pub requests: f64,
+    /// What the metrics store does.
+    pub metrics: Metrics,
+}
+
+/// The gateway.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct GatewaySettings {
+    /// What it says to new generations.
+    pub mood: Mood,
+    /// Seconds until it accepts a generation.
+    pub accepts_after: f64,
+    /// Seconds from then until the first proxy has it …
+    pub first_programmed_after: f64,
+    /// … and until the last one has.
+    pub programmed_after: f64,
+}
+
+/// What a gateway says to new generations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Mood {
+    /// It accepts and programs them.
+    #[default]
+    Accepts,
+    /// It says nothing.
+    Silent,
+    /// It refuses them.
+    Refuses,
+}
+
+/// What the metrics store does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Metrics {
+    /// It answers.
+    #[default]
+    Up,
+    /// It does not.
+    Down,
+    /// It answers without any series of the new version.
+    Silent,
+}
+
+/// How a version behaves.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Version {
+    /// Percent of its requests that fail.
+    pub errors: f64,
+    /// Percent of its requests that are slow.
+    pub slow: f64,
+    /// Percent of its lookups that miss.
+    pub misses: f64,
+    /// Value of expressions.
+    pub value: f64,
+    /// Its pods never become ready, for this reason, such as `ImagePullBackOff`.
+    pub never_ready: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { pods_ready_after: 2.0, versions: BTreeMap::new(), gateway: GatewaySettings::default(), quota: None, requests: 1000.0, metrics: Metrics::Up }
+    }
+}
+
+impl Default for GatewaySettings {
+    fn default() -> Self {
+        Self { mood: Mood::Accepts, accepts_after: 0.2, first_programmed_after: 0.05, programmed_after: 0.4 }
+    }
+}
+
+/// Seconds as a length of time.
+pub fn seconds(value: f64) -> Duration {
+    Duration::from_secs_f64(value.max(0.0))
+}
+
+impl Settings {
+    /// How a version behaves.
+    pub fn version(&self, tag: &str) -> Version {
+        self.versions.get(tag).cloned().unwrap_or_default()
+    }
+}
