@@ -57,8 +57,8 @@ pub struct Shelf {
     keys: Keys,
     objects: HashMap<Place, Arc<Snapshot>>,
     by_key: HashMap<Place, BTreeSet<String>>,
-    /// What a list that is coming in has named so far, and its newest version.
-    listing: (HashSet<Place>, u64),
+    /// While a list is coming in: what it has named so far, and what writes of ours have returned since it was asked for.
+    listing: Option<HashSet<Place>>,
     /// The newest version that the watch has told of; it tells of all changes of a kind in order.
     newest: u64,
 }
@@ -66,7 +66,7 @@ pub struct Shelf {
 impl Shelf {
     /// An empty one.
     pub fn new(keys: Keys) -> Self {
-        Self { keys, objects: HashMap::new(), by_key: HashMap::new(), listing: Default::default(), newest: 0 }
+        Self { keys, objects: HashMap::new(), by_key: HashMap::new(), listing: None, newest: 0 }
     }
 
     /// The object of this name.
@@ -111,7 +111,15 @@ impl Shelf {
     /// has told of the object's deletion would stay for ever.
     pub fn wrote(&mut self, object: DynamicObject) {
         if version(&object) > self.newest {
+            self.spare(&object);
             self.put(object);
+        }
+    }
+
+    /// A list that is coming in does not remove this one.
+    fn spare(&mut self, object: &DynamicObject) {
+        if let Some(listing) = &mut self.listing {
+            listing.insert(place(object));
         }
     }
 
@@ -143,20 +151,18 @@ impl Shelf {
         }
         match event {
             Event::Init => {
-                self.listing = Default::default();
+                self.listing = Some(HashSet::new());
                 Vec::new()
             }
             Event::InitApply(object) => {
-                self.listing.0.insert(place(&object));
-                self.listing.1 = self.listing.1.max(version(&object));
+                self.spare(&object);
                 self.put(object.clone());
                 vec![Arc::new(Snapshot::from(object))]
             }
             Event::InitDone => {
-                let (listed, newest) = std::mem::take(&mut self.listing);
-                // What we wrote after the list was taken is newer than anything in it.
-                let gone = |(place, object): &(&Place, &Arc<Snapshot>)| !listed.contains(*place) && version(object) <= newest;
-                let gone: Vec<Place> = self.objects.iter().filter(gone).map(|(place, _)| place.clone()).collect();
+                // What was there before and is not in the list went while the watch was broken.
+                let there = self.listing.take().unwrap_or_default();
+                let gone: Vec<Place> = self.objects.keys().filter(|place| !there.contains(*place)).cloned().collect();
                 gone.iter().filter_map(|place| self.remove(place)).collect()
             }
             Event::Apply(object) => {
@@ -238,11 +244,12 @@ mod tests {
         for name in ["a", "b"] {
             shelf.follow(Event::Apply(object(name, 3, "x")));
         }
-        shelf.put(object("ours", 9, "x"));
+        shelf.wrote(object("written-before", 9, "x"));
         shelf.follow(Event::Init);
+        shelf.wrote(object("ours", 10, "x"));
         shelf.follow(Event::InitApply(object("b", 7, "x")));
         let gone: Vec<_> = shelf.follow(Event::InitDone).iter().map(|object| object.name_any()).collect();
-        assert_eq!(gone, ["a"]);
+        assert_eq!(gone.into_iter().collect::<BTreeSet<_>>(), ["a", "written-before"].map(str::to_owned).into());
         assert_eq!(about(&shelf, "x"), ["b", "ours"]);
         shelf.follow(Event::Delete(object("b", 8, "x")));
         assert_eq!(about(&shelf, "x"), ["ours"]);
