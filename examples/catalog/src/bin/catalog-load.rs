@@ -78,6 +78,10 @@ enum Connections {
 /// Requests under way at once; more means that the service does not keep up.
 const IN_FLIGHT: usize = 512;
 
+/// How long a kept connection may lie unused. Gateways close theirs after a minute or more; a request sent in that
+/// very moment is answered by a reset, which would count as a failure of the release.
+const IDLE: Duration = Duration::from_secs(20);
+
 /// The counts that are printed and written.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -147,7 +151,8 @@ struct Counts {
 struct Load {
     args: Args,
     counts: Mutex<Counts>,
-    idle: Mutex<Vec<http1::SendRequest<Empty<Bytes>>>>,
+    /// Kept connections and when each was last used; the last used one is taken first.
+    idle: Mutex<Vec<(Connection, Instant)>>,
     permits: Arc<Semaphore>,
 }
 
@@ -263,7 +268,7 @@ impl Load {
         };
         let mut again = request()?;
         let (response, connection) = loop {
-            let kept = lock(&self.idle).pop();
+            let kept = lock(&self.idle).pop().filter(|(_, used)| used.elapsed() < IDLE).map(|(connection, _)| connection);
             let fresh = kept.is_none();
             let mut connection = match kept {
                 Some(kept) => kept,
@@ -282,7 +287,7 @@ impl Load {
         let version = response.headers().get("x-version").and_then(|value| value.to_str().ok()).map(str::to_owned);
         response.into_body().collect().await.context("reading the answer")?;
         if keep && !connection.is_closed() {
-            lock(&self.idle).push(connection);
+            lock(&self.idle).push((connection, Instant::now()));
         }
         Ok((status, version))
     }
