@@ -20,4 +20,5 @@ pub mod engine;
 pub mod provider;
 pub mod router;
 pub mod runtime;
+pub mod webhook;
 pub mod workload;

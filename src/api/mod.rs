@@ -12,6 +12,7 @@ pub mod plan;
 pub mod rollout;
 pub mod status;
 pub mod traffic;
+pub mod webhook;
 
 pub use action::{RolloutAction, RolloutActionSpec, RolloutActionStatus};
 pub use duration::Duration;

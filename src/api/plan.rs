@@ -5,6 +5,7 @@ use super::{
     check::{Check, OnBreach, Quantile},
     rollout::{Ramp, Step},
     traffic::{RouteRef, Tester},
+    webhook::{Before, Gate, Notifier, SecretKey},
 };
 
 /// What the engine works with: nothing in it can be missing or contradictory.
@@ -44,6 +45,45 @@ pub struct Plan {
     pub keep_stable: Duration,
     /// Held by the spec.
     pub paused: bool,
+    /// Asked before the release goes on.
+    pub gates: Vec<PlannedGate>,
+    /// Told of what becomes of a release.
+    pub notifiers: Vec<PlannedNotifier>,
+}
+
+/// One gate with its name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedGate {
+    /// Unique in the plan.
+    pub name: String,
+    /// What it stands before.
+    pub before: Before,
+    /// Whom to ask.
+    pub url: String,
+    /// Longest time for an answer.
+    pub timeout: Duration,
+    /// Without a 2xx for this long a person is called.
+    pub deadline: Duration,
+}
+
+/// One notifier.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedNotifier {
+    /// Unique in the plan.
+    pub name: String,
+    /// Whom to tell.
+    pub address: Address,
+    /// Longest time for an answer.
+    pub timeout: Duration,
+}
+
+/// An address, or where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// The address itself.
+    Url(String),
+    /// An entry of a Secret of the rollout's namespace.
+    Secret(SecretKey),
 }
 
 /// One weight.
@@ -115,6 +155,8 @@ pub struct InvalidSpec(String);
 
 const DEFAULT_HOLD: Duration = Duration::from_mins(5);
 const DEFAULT_WEIGHTS: [u32; 5] = [500, 1_000, 2_500, 5_000, 10_000];
+const DEFAULT_GATE_DEADLINE: Duration = Duration::from_mins(60);
+const DEFAULT_WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_DEADLINE: Duration = Duration::from_mins(10);
 /// Metrics of a weight that has just become active still hold requests sent before; two seconds cover a gateway's push.
 const DEFAULT_SETTLE: Duration = Duration::from_secs(2);
@@ -159,6 +201,8 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
             keep_canary: spec.keep_canary.unwrap_or(DEFAULT_DEADLINE),
             keep_stable: spec.keep_stable.unwrap_or(DEFAULT_DEADLINE),
             paused: spec.paused,
+            gates: gates(&spec.gates)?,
+            notifiers: spec.notify.iter().map(notifier).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -183,6 +227,34 @@ fn testers(testers: &[Tester]) -> Result<Vec<Tester>, InvalidSpec> {
         }
     }
     Ok(testers.to_vec())
+}
+
+fn gates(gates: &[Gate]) -> Result<Vec<PlannedGate>, InvalidSpec> {
+    let mut planned: Vec<PlannedGate> = Vec::with_capacity(gates.len());
+    for (index, gate) in gates.iter().enumerate() {
+        let name = gate.name.clone().unwrap_or_else(|| gate.before.to_string().to_lowercase());
+        if planned.iter().any(|other| other.name == name) {
+            return Err(InvalidSpec(format!("spec.gates[{index}]: a gate named {name} stands above already: give this one another name")));
+        }
+        planned.push(PlannedGate {
+            name,
+            before: gate.before,
+            url: gate.webhook.url.clone(),
+            timeout: gate.webhook.timeout.unwrap_or(DEFAULT_WEBHOOK_TIMEOUT),
+            deadline: gate.deadline.unwrap_or(DEFAULT_GATE_DEADLINE),
+        });
+    }
+    Ok(planned)
+}
+
+fn notifier(notifier: &Notifier) -> Result<PlannedNotifier, InvalidSpec> {
+    let webhook = &notifier.webhook;
+    let address = match (&webhook.url, &webhook.url_from) {
+        (Some(url), None) => Address::Url(url.clone()),
+        (None, Some(from)) => Address::Secret(from.secret_key_ref.clone()),
+        _ => return Err(InvalidSpec(format!("spec.notify: {}: name exactly one of url and urlFrom", notifier.name))),
+    };
+    Ok(PlannedNotifier { name: notifier.name.clone(), address, timeout: webhook.timeout.unwrap_or(DEFAULT_WEBHOOK_TIMEOUT) })
 }
 
 fn steps(spec: &CanaryRolloutSpec) -> Result<Vec<PlannedStep>, InvalidSpec> {

@@ -3,7 +3,12 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{CanaryRolloutStatus, Duration, Percent, check::Check, traffic::Traffic};
+use super::{
+    CanaryRolloutStatus, Duration, Percent,
+    check::Check,
+    traffic::Traffic,
+    webhook::{Gate, Notifier},
+};
 
 /// How one service is released.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,6 +81,17 @@ pub struct CanaryRolloutSpec {
     /// Pods or route not ready for this long roll the release back. Default `10m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress_deadline: Option<Duration>,
+    /// Asked before the release goes on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    #[x_kube(validation = ("self.all(g, self.exists_one(o, (has(o.name) ? o.name : o.before.lowerAscii()) == (has(g.name) ? g.name : g.before.lowerAscii())))",
+        "each gate needs a name of its own; without one it has that of what it stands before"))]
+    pub gates: Vec<Gate>,
+    /// Told of what becomes of a release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    #[x_kube(validation = ("self.all(n, self.exists_one(o, o.name == n.name))", "each notifier needs a name of its own"))]
+    pub notify: Vec<Notifier>,
     /// After a rollback the new version's pods stay this long to be looked at. Default `10m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_canary: Option<Duration>,

@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use kube::{Client, Resource, api::DynamicObject};
 use serde_json::Value;
 
-use super::caches::{Caches, Readiness};
+use super::{
+    caches::{Caches, Readiness},
+    calls::Calls,
+};
 use crate::{
     api::CanaryRolloutStatus,
     engine::observed::Obstacle,
@@ -31,6 +34,8 @@ pub struct Context {
     pub caches: Arc<Caches>,
     /// Asks metrics stores.
     pub provider: Box<dyn Provider>,
+    /// Calls to other systems.
+    pub calls: Calls,
     /// Tells the time.
     pub clock: Clock,
     /// What this process tells about itself.
@@ -51,12 +56,13 @@ pub struct Context {
 
 impl Context {
     /// Remembers nothing yet.
-    pub fn new(client: Client, leadership: Leadership, caches: Arc<Caches>, provider: Box<dyn Provider>, clock: Clock) -> Self {
+    pub fn new(client: Client, leadership: Leadership, caches: Arc<Caches>, provider: Box<dyn Provider>, calls: Calls, clock: Clock) -> Self {
         Self {
             client,
             leadership,
             caches,
             provider,
+            calls,
             clock,
             metrics: Metrics::default(),
             readiness: Readiness::default(),

@@ -22,6 +22,7 @@ use crate::{
         CanaryRolloutSpec, FIELD_MANAGER, FINALIZER, HASH_LABEL, Plan, RELEASE_ANNOTATION,
         action::{RolloutActionSpec, RolloutActionStatus},
         metric_source::MetricSourceSpec,
+        plan::Address,
         status::CanaryRolloutStatus,
     },
     engine::{
@@ -50,10 +51,12 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
     };
     seen.obstacle = context.obstacles.get(rollout);
     seen.not_stored = context.not_stored();
+    seen.replies = context.calls.replies(&rollout.uid().unwrap_or_default());
     let Some(plan) = engine::plan(spec, status) else { return seen };
     let caches = &context.caches;
     let namespace = rollout.namespace().unwrap_or_default();
     let in_namespace = Some(namespace.as_str());
+    seen.forbidden_address = forbidden_address(context, &namespace, &plan);
     seen.elder = elder(context, rollout, &plan.deployment);
     seen.route_elder = route_elder(context, rollout, &plan);
     seen.deployment = caches
@@ -110,6 +113,17 @@ pub async fn look_closer(context: &Context, namespace: &str, needs: &Needs, seen
             None => None,
         };
     }
+}
+
+/// The first address that this rollout may not have, and why.
+fn forbidden_address(context: &Context, namespace: &str, plan: &Plan) -> Option<String> {
+    let gates = plan.gates.iter().map(|gate| ("gate", &gate.name, gate.url.as_str()));
+    let notifiers = plan.notifiers.iter().filter_map(|notifier| match &notifier.address {
+        Address::Url(url) => Some(("notifier", &notifier.name, url.as_str())),
+        // Known only when it is used.
+        Address::Secret(_) => None,
+    });
+    gates.chain(notifiers).find_map(|(what, name, url)| Some(format!("the address of {what} {name}: {}", context.calls.refusal(namespace, url)?)))
 }
 
 fn deletion(rollout: &DynamicObject) -> Deletion {

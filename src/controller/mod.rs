@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod caches;
+pub mod calls;
 pub mod context;
 pub mod discovery;
 pub mod error;

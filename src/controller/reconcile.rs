@@ -76,6 +76,7 @@ async fn pass(seen: &DynamicObject, context: &Context) -> Result<Requeue, Error>
     }
     context.obstacles.set(seen, None);
     let stale = persisted?;
+    context.calls.begin(&context.client, &rollout, &decision.calls);
     events::announce(context, &rollout, &decision.status).await;
     let now = context.now();
     Ok(match decision.wake.into_iter().chain(stale).min() {

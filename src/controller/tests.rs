@@ -23,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Context,
     caches::{Cache, Caches, Kinds, Readiness},
+    calls::Calls,
 };
-use crate::{provider::shell::Shell, runtime::leadership::Leadership};
+use crate::{provider::shell::Shell, runtime::leadership::Leadership, webhook};
 
 /// Long enough for whatever was going to happen.
 const A_WHILE: Duration = Duration::from_secs(30);
@@ -90,10 +91,12 @@ impl Running {
         });
         let (leadership, stop) = (Leadership::by_election(), CancellationToken::new());
         let caches = Arc::new(caches(vec![rollout("1")]));
-        let context =
-            Arc::new(Context::new(Client::new(server, "default"), leadership.clone(), caches, Box::new(Shell::new().unwrap()), Box::new(jiff::Timestamp::now)));
-        let readiness = context.readiness.clone();
         let (queue, receiver) = mpsc::unbounded_channel();
+        let webhooks = webhook::shell::Shell::new(webhook::address::Policy::default()).unwrap();
+        let calls = Calls::new(Arc::new(webhooks), queue.clone());
+        let (provider, clock) = (Box::new(Shell::new().unwrap()), Box::new(jiff::Timestamp::now));
+        let context = Arc::new(Context::new(Client::new(server, "default"), leadership.clone(), caches, provider, calls, clock));
+        let readiness = context.readiness.clone();
         let requested =
             futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|object| (Ok(ReconcileRequest::from(object)), receiver)) });
         let task = tokio::spawn(super::run(context, Box::pin(requested), stop.clone()));

@@ -30,14 +30,15 @@ use crate::{
 /// Requests to look at a rollout.
 pub type Queue = Pin<Box<dyn Stream<Item = Result<ReconcileRequest<DynamicObject>, std::convert::Infallible>> + Send>>;
 
-type Sender = mpsc::UnboundedSender<ObjectRef<DynamicObject>>;
+/// Where they come from.
+pub type Requests = mpsc::UnboundedSender<ObjectRef<DynamicObject>>;
 
 /// Which rollouts a changed object concerns.
 type Concerns = fn(&Caches, &DynamicObject) -> Vec<ObjectRef<DynamicObject>>;
 
 type Pick = fn(&Caches) -> &Cache;
 
-type Start = Box<dyn FnOnce(Arc<Caches>, Sender) + Send>;
+type Start = Box<dyn FnOnce(Arc<Caches>, Requests) + Send>;
 
 type Events = BoxStream<'static, Result<Event<DynamicObject>, watcher::Error>>;
 
@@ -68,7 +69,7 @@ fn watch_metadata(client: &Client, resource: &ApiResource) -> Events {
 fn prepare(mut events: Events, tasks: &TaskTracker, resource: ApiResource, pick: Pick, keys: Keys, concerns: Concerns) -> (Cache, Start) {
     let cache = Cache::new(resource.clone(), keys);
     let tasks = tasks.clone();
-    let start = move |caches: Arc<Caches>, requests: Sender| {
+    let start = move |caches: Arc<Caches>, requests: Requests| {
         let follow = async move {
             while let Some(event) = events.next().await {
                 match event {
@@ -97,7 +98,7 @@ fn slim(object: &mut DynamicObject) {
 }
 
 /// Opens the watches of all kinds that the cluster has; `installed` tells which of the Gateway API it has.
-pub fn open(client: &Client, tasks: &TaskTracker, installed: &BTreeSet<String>) -> (Arc<Caches>, Queue, Absent) {
+pub fn open(client: &Client, tasks: &TaskTracker, installed: &BTreeSet<String>) -> (Arc<Caches>, Queue, Requests, Absent) {
     let nothing: Keys = |_| Vec::new();
     let of_this_service: Concerns = |caches, object| of_service(caches, &object.namespace().unwrap_or_default(), &object.name_any());
     let start = |resource, pick, keys, concerns| prepare(watch(client, &resource), tasks, resource, pick, keys, concerns);
@@ -165,13 +166,13 @@ pub fn open(client: &Client, tasks: &TaskTracker, installed: &BTreeSet<String>) 
         }
     }
     let queue = stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|object| (Ok(ReconcileRequest::from(object)), receiver)) });
-    (caches, Box::pin(queue), absent)
+    (caches, Box::pin(queue), sender, absent)
 }
 
 /// Kinds that the cluster lacked at start, with what opens their watches.
 pub struct Absent {
     caches: Arc<Caches>,
-    requests: Sender,
+    requests: Requests,
     kinds: Vec<(Pick, Start)>,
 }
 

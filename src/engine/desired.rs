@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     exchange::{self, Stage},
     facts::Facts,
+    gates,
     observed::Deletion,
 };
 use crate::{
@@ -79,6 +80,10 @@ pub(super) fn desired(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Desire
         return Desired { route: (back || resting).then_some(route), sets, ..Desired::default() };
     };
     match (status.phase, &status.run) {
+        // Nothing of the release is made before it may start.
+        (Phase::Preparing | Phase::RollingBack, Some(run)) if run.undo.is_none() && gates::keeps_out(facts, run) => {
+            at_rest(facts, status, deployment, original_pause)
+        }
         (Phase::Preparing | Phase::Shifting | Phase::Baking, Some(run)) => releasing(facts, status, run, deployment),
         (Phase::RollingBack, Some(run)) if run.undo.is_some() => exchanging(facts, status, run, deployment),
         (Phase::RollingBack, Some(run)) => going_back(facts, status, run, deployment),

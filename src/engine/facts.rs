@@ -199,6 +199,9 @@ impl<'a> Facts<'a> {
         if let Some(obstacle) = self.seen.obstacle.as_ref().filter(|obstacle| obstacle.forbidden) {
             return Some((Refusal::NotPermitted, obstacle.message.clone()));
         }
+        if let Some(why) = &self.seen.forbidden_address {
+            return Some((Refusal::NotPermitted, why.clone()));
+        }
         if deployment.selector_expressions || deployment.selector.is_empty() {
             let why = format!("the selector of Deployment {} must consist of matchLabels: Services cannot express anything else", plan.deployment);
             return Some((Refusal::UnsupportedWorkload, why));

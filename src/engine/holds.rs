@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Draft,
     facts::Facts,
+    gates,
     notice::{self, Reason},
 };
 use crate::api::{
@@ -25,8 +26,13 @@ pub(super) fn for_people(facts: &Facts<'_>, next: &mut Draft) {
     let wanted = facts.plan.paused || run.user_pause;
     match (wanted, run.paused_for) {
         // What else a person has to settle stays in sight.
-        (true, None | Some(PauseReason::Approval | PauseReason::NoData)) => pause(next, Some(PauseReason::User), &notice::way_out(facts.plan)),
-        (false, Some(PauseReason::User)) => pause(next, None, ""),
+        (true, None | Some(PauseReason::Approval | PauseReason::NoData | PauseReason::Gate | PauseReason::GateDeadline)) => {
+            pause(next, Some(PauseReason::User), &notice::way_out(facts.plan))
+        }
+        (false, Some(PauseReason::User)) => {
+            pause(next, None, "");
+            gates::begin_anew(facts, next);
+        }
         _ => {}
     }
 }

@@ -1,6 +1,6 @@
 //! What ends a running release from outside: deletion, a revert, a newer revision, an unpaused Deployment.
 
-use super::{Draft, ending, exchange, facts::Facts, notice::Reason, observed::Deletion, shifting};
+use super::{Draft, ending, exchange, facts::Facts, gates, notice::Reason, observed::Deletion, shifting};
 use crate::api::status::{Outcome, Phase};
 
 /// Notes since when the Deployment, once taken over, is missing.
@@ -56,7 +56,7 @@ pub(super) fn interrupt(facts: &Facts<'_>, next: &mut Draft) -> bool {
     if !newer {
         return false;
     }
-    if phase == Phase::Baking && shifting::all_pass(facts.plan, &next.status.checks) {
+    if phase == Phase::Baking && shifting::all_pass(facts.plan, &next.status.checks) && !gates::left_to_ask(facts, &run) {
         // It has passed everything: promote it now, or whoever releases daily never gets through a long bake.
         exchange::begin(next);
         return true;

@@ -5,6 +5,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod action;
+pub mod call;
 mod capacity;
 mod config;
 mod desired;
@@ -15,11 +16,13 @@ mod exchange;
 mod facts;
 mod figures;
 mod floor;
+mod gates;
 mod holds;
 mod interrupts;
 mod measure;
 mod notice;
 pub mod observed;
+mod outbox;
 mod plan;
 mod preparing;
 mod report;
@@ -39,6 +42,7 @@ use crate::{
     provider::Question,
 };
 pub use action::Action;
+pub use call::{Call, Reply};
 pub use durable::{FRESH_FOR, must_be_stored};
 use facts::Facts;
 use observed::{Deletion, Observed};
@@ -74,6 +78,8 @@ pub struct Decision {
     pub status: CanaryRolloutStatus,
     /// What is to be done, in this order; each is what still differs from what the status asks for.
     pub actions: Vec<Action>,
+    /// What is to be sent to other systems, once the status is stored; the answers come with a later observation.
+    pub calls: Vec<Call>,
     /// When to look again although nothing has changed.
     pub wake: Option<Timestamp>,
 }
@@ -129,7 +135,7 @@ pub fn decide(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRo
         // Nothing was ever valid, so nothing was ever touched.
         report::refuse(&mut next.status, id, invalid.as_deref().unwrap_or("the spec cannot be read"), now);
         let actions = if seen.deletion == Deletion::No { Vec::new() } else { action::drop_finalizer(seen) };
-        return Decision { status: next.status, actions, wake: None };
+        return Decision { status: next.status, actions, calls: Vec::new(), wake: None };
     };
     let facts = Facts { id, plan: &plan, seen, now };
     let refusal = match (&invalid, facts.refusal(&next.status)) {
@@ -143,6 +149,8 @@ pub fn decide(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRo
     interrupts::note_target(&facts, &mut next);
     next.forget_routes(&facts);
     measure::ingest(&facts, &mut next);
+    gates::ingest(&facts, &mut next);
+    outbox::ingest(&facts, &mut next);
     requests::answer(&facts, &mut next);
     transition(&facts, refusal.is_none(), &mut next);
     interrupts::tell_of_orphans(&facts, &mut next);
@@ -163,7 +171,8 @@ pub fn decide(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRo
     }
     report::write(&facts, refusal.as_ref(), &mut next);
     let wake = wake::next(&facts, &next.status);
-    Decision { status: next.finish(), actions, wake }
+    let calls = gates::calls(&facts, &next.status).into_iter().chain(outbox::calls(&facts, &next.status)).collect();
+    Decision { status: next.finish(), actions, calls, wake }
 }
 
 /// One transition of the phase machine, in the order of precedence that behaviour R1 asks for.

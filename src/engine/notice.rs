@@ -1,7 +1,7 @@
 //! What people are told: one Event per transition, numbered so that none is lost or told twice.
 
-use super::Draft;
-use crate::api::{Plan, status::Notice};
+use super::{Draft, outbox};
+use crate::api::{Plan, status::Notice, webhook::Occasion};
 
 /// Reasons of Events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
@@ -27,6 +27,9 @@ pub(super) enum Reason {
     ConfigChanged,
     RouteNotAccepted,
     NoData,
+    GateOpened,
+    GateRejected,
+    NotificationFailed,
     ActionApplied,
     ActionRejected,
     Unpaused,
@@ -49,6 +52,8 @@ impl Reason {
             | Self::ConfigChanged
             | Self::RouteNotAccepted
             | Self::NoData
+            | Self::GateRejected
+            | Self::NotificationFailed
             | Self::ActionRejected
             | Self::Unpaused
             | Self::LeftPaused => true,
@@ -63,8 +68,22 @@ impl Reason {
             | Self::BakeStarted
             | Self::Promoted
             | Self::ActionApplied
+            | Self::GateOpened
             | Self::Released
             | Self::ScaledDown => false,
+        }
+    }
+}
+
+impl Reason {
+    /// What notifiers are told of.
+    fn occasion(self) -> Option<Occasion> {
+        match self {
+            Self::ReleaseStarted => Some(Occasion::Started),
+            Self::Paused => Some(Occasion::Paused),
+            Self::RolledBack => Some(Occasion::RolledBack),
+            Self::Promoted => Some(Occasion::Promoted),
+            _ => None,
         }
     }
 }
@@ -94,6 +113,9 @@ impl Draft {
         }
         self.status.announced += 1;
         let sequence = self.status.announced;
+        if let Some(occasion) = reason.occasion() {
+            outbox::put(self, occasion, &note);
+        }
         self.status.telling.push(Notice { sequence, reason: reason.to_string(), warning, note, at: self.now });
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::call::Reply;
 use crate::{
     api::{Duration, action::RolloutActionSpec, status::Cause},
     provider::Reading,
@@ -39,6 +40,10 @@ pub struct Observed {
     pub source: Option<SourceTiming>,
     /// What was measured, if it was asked for.
     pub measured: Option<Measured>,
+    /// What came of calls, by key.
+    pub replies: BTreeMap<String, Reply>,
+    /// An address in the spec that the controller may not talk to, and why.
+    pub forbidden_address: Option<String>,
     /// RolloutActions for this rollout, oldest first.
     pub actions: Vec<ActionSeen>,
     /// What keeps the new version's pods from being ready, in the API's words.

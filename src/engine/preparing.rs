@@ -1,9 +1,10 @@
 //! Before the first request: the new version's pods become ready, or their deadline ends the release.
 
-use super::{Draft, capacity, drift, ending, facts::Facts, holds, notice::Reason, shifting};
+use super::{Draft, capacity, drift, ending, facts::Facts, gates, holds, notice::Reason, shifting};
 use crate::api::{
     CanaryRolloutStatus, Percent,
     status::{Growing, Intent, Outcome, PauseReason, Phase, Run},
+    webhook::Before,
 };
 
 pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
@@ -17,8 +18,15 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
         next.change(|run| run.growing = Some(Growing { weight, since: facts.now }));
         return;
     };
+    if gates::rejected(facts, next) {
+        return;
+    }
     let needed = facts.size_for(growing.weight);
-    if run.paused_for.is_some_and(|reason| reason != PauseReason::User) {
+    if run.paused_for.is_some_and(|reason| reason != PauseReason::User && !gates::is_ours(Some(reason))) {
+        return;
+    }
+    if gates::keeps_out(facts, &run) {
+        gates::closed(facts, Before::Start, 0, next);
         return;
     }
     if facts.ready_for_traffic(&run) < needed {
@@ -28,11 +36,11 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
         return;
     }
     // Testers may reach a version that a person holds at 0%.
-    let held = run.paused_for.is_some();
+    let held = run.paused_for == Some(PauseReason::User);
     if !accepted || (held && facts.plan.testers.is_empty()) || capacity::stable_is_gone(facts, next) {
         return;
     }
-    if !introduced(facts, &run, &growing, next) || held {
+    if !introduced(facts, &run, &growing, next) || held || gates::closed(facts, Before::Step, 1, next) {
         return;
     }
     let seconds = facts.now.duration_since(growing.since).as_secs();

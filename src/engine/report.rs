@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Draft, Identity, exchange, facts::Facts, figures, holds, preparing, rest};
+use super::{Draft, Identity, exchange, facts::Facts, figures, gates, holds, preparing, rest};
 use crate::api::{
     CanaryRolloutStatus, Percent,
     condition::{ConditionType, Refusal, set},
@@ -144,12 +144,18 @@ fn with_obstacle(facts: &Facts<'_>, message: String) -> String {
 
 fn preparing_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused: Option<String>) -> String {
     let Some(growing) = &run.growing else { return "preparing".to_owned() };
-    let held = held(status, run).or(refused).map(|text| format!("{text}; ")).unwrap_or_default();
+    let held = held(facts, status, run).or(refused).map(|text| format!("{text}; ")).unwrap_or_default();
     let deadline = |since: Timestamp| match run.paused_for {
         None => format!("; rolls back at {}", clock(since + facts.plan.progress_deadline.signed())),
         // None runs while somebody holds the release.
         Some(_) => String::new(),
     };
+    if let Some(asking) = gates::waited_for(facts, run).filter(|_| run.paused_for.is_none()) {
+        return format!("{held}{asking}");
+    }
+    if gates::keeps_out(facts, run) {
+        return format!("{held}nothing of the new version is made before its gates open");
+    }
     if let Some(intent) = &run.intent {
         let waiting = facts.weight_confirmed(Percent::ZERO).err().unwrap_or_else(|| "the new version's entry in the route".to_owned());
         return format!("{held}pods ready, waiting for {waiting}{}", deadline(intent.at));
@@ -167,20 +173,23 @@ fn preparing_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run,
 }
 
 /// What holds the run, and who can end that.
-fn held(status: &CanaryRolloutStatus, run: &Run) -> Option<String> {
+fn held(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) -> Option<String> {
     let reason = run.paused_for?;
     let by = status.drift.last.as_ref().and_then(|last| Some(format!("{} by {}", last.object, last.by.as_deref()?)));
     let contested = by.filter(|_| matches!(reason, PauseReason::RouteContested | PauseReason::ServiceContested));
     let contested = contested.map(|by| format!(" ({by})")).unwrap_or_default();
+    let gates = gates::waited_for(facts, run).filter(|_| gates::is_ours(Some(reason))).map(|gates| format!(" ({gates})")).unwrap_or_default();
     let since = run.paused_at.map(|at| format!(" since {}", clock(at))).unwrap_or_default();
     let end = match reason {
         PauseReason::User => "a Resume action or spec.paused: false lets it go on",
         PauseReason::Approval => "a Promote action lets it go on",
+        PauseReason::Gate => "goes on with a 2xx",
+        PauseReason::GateDeadline => "a Resume action asks again, an Abort action takes it back",
         PauseReason::NoData => "goes on when the checks have data",
         PauseReason::RouteContested | PauseReason::ServiceContested => "a Resume action tries again",
         PauseReason::CheckFailed => "a Resume action lets the checks begin anew, an Abort action takes it back",
     };
-    Some(format!("paused for {reason}{contested}{since}, {end}"))
+    Some(format!("paused for {reason}{contested}{gates}{since}, {end}"))
 }
 
 fn shifting_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused: Option<String>) -> String {
@@ -213,7 +222,7 @@ fn shifting_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, 
         .collect();
     let checks = if checks.is_empty() { String::new() } else { format!("; {}", checks.join(", ")) };
     let missing = run.growing.as_ref().filter(|growing| facts.ready_for_traffic(run) < facts.size_for(growing.weight));
-    let what = if let Some(held) = held(status, run) {
+    let what = if let Some(held) = held(facts, status, run) {
         held
     } else if let Some(growing) = missing {
         format!("waiting for {}; rolls back at {}", preparing::waiting_for_pods(facts, status, growing), clock(growing.since + deadline))
@@ -225,7 +234,7 @@ fn shifting_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, 
             None if facts.serving(status).is_none_or(|set| set.ready == 0) && !run.recovery => {
                 "no pod of the stable version is Ready: the weight does not rise".to_owned()
             }
-            None => "waiting for the checks to pass".to_owned(),
+            None => gates::waited_for(facts, run).unwrap_or_else(|| "waiting for the checks to pass".to_owned()),
         }
     } else {
         let until = holds::hold_ends(facts, run, status.phase).map(clock).unwrap_or_default();

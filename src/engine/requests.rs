@@ -7,7 +7,7 @@ use super::{
     ending::{self, AbortPath},
     exchange,
     facts::Facts,
-    holds,
+    gates, holds,
     notice::Reason,
     observed::ActionSeen,
 };
@@ -151,6 +151,11 @@ fn resume(facts: &Facts<'_>, next: &mut Draft) -> Answer {
             next.status.drift.recent.clear();
             holds::pause(next, None, "");
             applied("the object is written again")
+        }
+        Some(run) if gates::is_ours(run.paused_for) => {
+            holds::pause(next, None, "");
+            gates::begin_anew(facts, next);
+            applied("the gate is asked again, with its whole deadline")
         }
         Some(run) if run.paused_for == Some(PauseReason::CheckFailed) => {
             holds::pause(next, None, "");

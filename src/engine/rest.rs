@@ -141,6 +141,7 @@ fn start(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next:
         approved: false,
         hold_waived: false,
         fully: false,
+        gates: Vec::new(),
         no_data_since: None,
         capacity_lost: 0,
         carriers: 0,

@@ -1,16 +1,17 @@
 //! Traffic moves: the weight is confirmed, held and judged, then the next one is asked for.
 
-use super::{Draft, capacity, drift, ending, exchange, facts::Facts, figures, holds, measure, notice::Reason, preparing};
+use super::{Draft, capacity, drift, ending, exchange, facts::Facts, figures, gates, holds, measure, notice::Reason, preparing};
 use crate::api::{
     Duration, Percent, Plan,
     check::OnBreach,
     plan::step_number,
     status::{CheckStatus, Growing, Intent, Outcome, PauseReason, Phase, Run, Verdict},
+    webhook::Before,
 };
 
 pub(super) fn shifting(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     let Some(run) = next.status.run.clone() else { return };
-    if breached(facts, next) || capacity::lost(facts, &run, next) {
+    if breached(facts, next) || capacity::lost(facts, &run, next) || gates::rejected(facts, next) {
         return;
     }
     drift::services(facts, next);
@@ -38,7 +39,8 @@ pub(super) fn shifting(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     if run.paused_for == Some(PauseReason::Approval) {
         holds::pause(next, None, "");
     }
-    if next.status.run.as_ref().is_some_and(|run| run.paused_for.is_some()) || !passed {
+    let held = next.status.run.as_ref().and_then(|run| run.paused_for);
+    if (held.is_some() && !gates::is_ours(held)) || !passed {
         return;
     }
     advance(facts, &run, next);
@@ -128,6 +130,9 @@ fn advance(facts: &Facts<'_>, run: &Run, next: &mut Draft) {
         after_the_last_step(facts, next);
         return;
     };
+    if gates::closed(facts, Before::Step, step_number(Some(index)), next) {
+        return;
+    }
     let growing = run.growing.clone().unwrap_or(Growing { weight: following.weight, since: facts.now });
     if facts.ready_for_traffic(run) < facts.size_for(following.weight) {
         next.change(|run| run.growing = Some(growing.clone()));
@@ -152,7 +157,7 @@ fn after_the_last_step(facts: &Facts<'_>, next: &mut Draft) {
             run.paused_total = Duration::ZERO;
         });
         next.tell(Reason::BakeStarted, format!("100% for {}, with the old version still up", facts.plan.bake));
-    } else {
+    } else if !gates::closed(facts, Before::Promote, step_number(Some(facts.plan.steps.len())), next) {
         exchange::begin(next);
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{facts::Facts, holds, measure};
+use super::{facts::Facts, gates, holds, measure};
 use crate::api::CanaryRolloutStatus;
 
 /// The next moment at which time alone changes the decision.
@@ -21,9 +21,11 @@ pub(super) fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Ti
         moments.extend(run.intent.as_ref().map(|intent| intent.at + deadline));
         moments.extend(run.no_data_since.map(|since| since + plan.no_data_deadline.signed()));
         moments.extend(run.verdict.as_ref().map(|ending| ending.at + deadline));
+        moments.extend(gates::moments(run));
         moments.extend(holds::hold_ends(facts, run, status.phase));
         moments.extend(holds::patience_ends(facts, run, status.phase));
     }
+    moments.extend(status.outbox.iter().map(|notification| notification.next_at));
     moments.extend(status.target_missing_since.map(|since| since + plan.progress_deadline.signed()));
     if let Some(due) = measure::due_at(facts, status) {
         // One that is due already after another was answered makes up for a missed one; else it could not be asked, and is tried again later.

@@ -37,6 +37,9 @@ pub struct Run {
     /// Filter of the log, such as `info` or `warmfront=debug`.
     #[arg(long, env = "WARMFRONT_LOG", default_value = "info")]
     pub log: String,
+    /// Hosts outside of a rollout's own namespace that its gates and notifications may reach, separated by commas: names, addresses, or `*.example.com`.
+    #[arg(long, env = "WARMFRONT_WEBHOOK_ALLOWED_HOSTS", value_delimiter = ',')]
+    pub webhook_allowed_hosts: Vec<String>,
     /// Who leads.
     #[command(flatten)]
     pub election: Election,

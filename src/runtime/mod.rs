@@ -7,7 +7,7 @@ pub mod leadership;
 pub mod lease;
 pub mod metrics;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use kube::{Client, Config};
@@ -20,8 +20,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    controller::{self, Context, discovery, watches},
+    controller::{self, Context, calls::Calls, discovery, watches},
     provider::shell::Shell,
+    webhook,
 };
 use leadership::Leadership;
 use lease::{Elector, Loss};
@@ -39,16 +40,20 @@ pub async fn run(args: args::Run) -> anyhow::Result<()> {
     // Retries are the controller's own: hidden ones would make a rollback wait.
     config.default_retry = false;
 
+    let api_server = addresses_of(&config).await;
     let leadership = if args.election.leader_election { Leadership::by_election() } else { Leadership::without_election() };
     let elector = elector(&args.election, &config, &leadership)?;
     let client = leadership::fenced(config, leadership.clone()).context("setting up the client of the API server")?;
 
     let (stop, finish, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
     let installed = discovery::installed(&client).await;
-    let (caches, queue, absent) = watches::open(&client, &tasks, &installed);
+    let (caches, queue, requests, absent) = watches::open(&client, &tasks, &installed);
     tasks.spawn(discovery::follow(client.clone(), absent));
     let provider = Shell::new().context("setting up the client of metrics stores")?;
-    let context = Arc::new(Context::new(client, leadership, caches, Box::new(provider), Box::new(jiff::Timestamp::now)));
+    let policy = webhook::address::Policy { allowed_hosts: args.webhook_allowed_hosts, api_server };
+    let webhooks = webhook::shell::Shell::new(policy).context("setting up the client of webhooks")?;
+    let calls = Calls::new(Arc::new(webhooks), requests);
+    let context = Arc::new(Context::new(client, leadership, caches, Box::new(provider), calls, Box::new(jiff::Timestamp::now)));
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("listening on {}", args.listen))?;
     let mut admin = tokio::spawn(admin::serve(listener, context.clone(), finish.clone()));
     let mut election = tokio::spawn(elect(elector, finish.clone()));
@@ -71,6 +76,18 @@ pub async fn run(args: args::Run) -> anyhow::Result<()> {
     finish.cancel();
     election.await.context("giving the lease back")??;
     Ok(())
+}
+
+/// Where the API server is: no webhook is sent there.
+async fn addresses_of(config: &Config) -> Vec<IpAddr> {
+    let url = &config.cluster_url;
+    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let port = url.port_u16().unwrap_or(443);
+    let found = tokio::net::lookup_host((host, port)).await.map(|found| found.map(|address| address.ip()).collect());
+    let mut addresses: Vec<IpAddr> = found.unwrap_or_default();
+    // In a pod the configured one may be another name for this.
+    addresses.extend(std::env::var("KUBERNETES_SERVICE_HOST").ok().and_then(|host| host.parse::<IpAddr>().ok()));
+    addresses
 }
 
 fn elector(election: &args::Election, config: &Config, leadership: &Leadership) -> anyhow::Result<Option<Elector>> {

@@ -2,6 +2,7 @@
 
 mod check;
 mod originals;
+mod outward;
 mod run;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{Cause, CheckMemory, CheckStatus, JudgeMemory, Verdict};
 pub use originals::{BackendWeight, ConfigSeen, Floor, Originals, RouteOriginal, RuleOriginal};
+pub use outward::{GateState, GateStatus, Notification};
 pub use run::{Ending, Growing, HistoryEntry, Intent, Outcome, PauseReason, Run};
 
 /// State of a rollout. Nothing else is remembered between two looks at it.
@@ -56,6 +58,9 @@ pub struct CanaryRolloutStatus {
     /// The newest Events, told again after a crash.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub telling: Vec<Notice>,
+    /// What notifiers are still to be told, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outbox: Vec<Notification>,
     /// The last evaluation of each check.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckStatus>,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{CanaryRolloutSpec, Duration, Percent},
-    JudgeMemory, is_zero,
+    GateStatus, JudgeMemory, is_zero,
 };
 
 /// One release.
@@ -68,6 +68,9 @@ pub struct Run {
     /// After the next pass everything goes to the new version; the steps between are dropped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fully: bool,
+    /// Gates that were asked in this run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateStatus>,
     /// Since when a check has no data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_data_since: Option<Timestamp>,
@@ -170,6 +173,10 @@ pub enum PauseReason {
     User,
     /// The step waits for a Promote action.
     Approval,
+    /// A gate has not let the release go on yet.
+    Gate,
+    /// A gate has not done so within its deadline: a person is needed.
+    GateDeadline,
     /// The checks have had no data for too long.
     NoData,
     /// Another hand keeps undoing our weights.

@@ -1,5 +1,6 @@
 //! Short releases in an obedient world, and properties that no release may break.
 
+mod gates;
 mod hands;
 mod routes;
 mod world;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::super::{Action, Decision, Identity, action::Kind, decide, needs, observed::*};
+use super::super::{Action, Decision, Identity, Reply, action::Kind, decide, needs, observed::*};
 use crate::{
     api::{
         CanaryRolloutSpec, CanaryRolloutStatus, Percent,
@@ -55,6 +55,12 @@ pub struct World {
     pub notes: String,
     /// Another rollout was there first.
     pub route_elder: Option<(String, RouteId)>,
+    /// What other systems answer; none do if it is `None`.
+    pub answer: Option<Result<u16, String>>,
+    /// What they answered, by key of the call.
+    pub replies: BTreeMap<String, Reply>,
+    /// Bodies of the calls.
+    pub called: Vec<Value>,
 }
 
 pub const STABLE: &str = "stable1";
@@ -115,6 +121,9 @@ impl World {
             told: Vec::new(),
             notes: String::new(),
             route_elder: None,
+            answer: Some(Ok(200)),
+            replies: BTreeMap::new(),
+            called: Vec::new(),
         }
     }
 
@@ -193,6 +202,7 @@ impl World {
         let plan = super::super::plan(Some(&self.spec), &self.status).unwrap();
         let mut seen = Observed { deletion: self.deletion, finalizer: self.finalizer, actions: self.actions.clone(), ..Observed::default() };
         seen.route_elder.clone_from(&self.route_elder);
+        seen.replies.clone_from(&self.replies);
         seen.deployment = self.deployment();
         seen.replica_sets = self.sets();
         for ((kind, name), object) in &self.objects {
@@ -269,6 +279,12 @@ impl World {
         for action in &decision.actions {
             changed = true;
             self.carry_out(action);
+        }
+        for call in &decision.calls {
+            let Some(answer) = self.answer.clone() else { continue };
+            changed = true;
+            self.called.push(call.body.clone());
+            self.replies.insert(call.key.clone(), Reply { attempt: call.attempt, answer });
         }
         (changed, decision)
     }
@@ -368,6 +384,11 @@ impl World {
         // A paused Deployment that owns no active ReplicaSet would scale up an old one.
         let active: Vec<_> = sets.iter().filter(|set| set.owned_by("d") && set.replicas > 0).collect();
         assert!(active.len() <= 1, "the Deployment owns {} active ReplicaSets", active.len());
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> crate::api::Plan {
+        super::super::plan(Some(&self.spec), &self.status).unwrap()
     }
 
     /// Passes until nothing changes any more.

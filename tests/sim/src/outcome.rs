@@ -1,6 +1,6 @@
 //! What is compared between two runs of one scenario: everything but times, numbers and random names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use warmfront::api::CanaryRolloutStatus;
@@ -22,6 +22,8 @@ pub struct Outcome {
     pub shares: Vec<u32>,
     /// Reasons of Events in order.
     pub events: Vec<String>,
+    /// What other systems were sent, each key once.
+    pub called: BTreeSet<String>,
 }
 
 impl Outcome {
@@ -40,6 +42,7 @@ impl Outcome {
             weights: witness.confirmed.iter().map(|one| format!("run {} step {}: {}", one.run, one.step, one.weight)).collect(),
             shares: witness.shares.clone(),
             events: witness.reasons(),
+            called: cluster.called.iter().map(|called| format!("{} {} {}", called.host, called.about, called.key)).collect(),
         }
     }
 
@@ -63,6 +66,7 @@ impl Outcome {
         compare("weights", format!("{:?}", self.weights), format!("{:?}", other.weights));
         compare("shares", format!("{:?}", self.shares), format!("{:?}", other.shares));
         compare("Events", format!("{:?}", self.events), format!("{:?}", other.events));
+        compare("calls", format!("{:?}", self.called), format!("{:?}", other.called));
         found
     }
 }

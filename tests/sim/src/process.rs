@@ -9,14 +9,14 @@ use std::{
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warmfront::{
-    controller::{self, Context, watches},
+    controller::{self, Context, calls::Calls, watches},
     runtime::leadership::Leadership,
 };
 
 use crate::{
     access::{Access, Fault, Life},
     apiserver::{Shared, lock, store::wall},
-    world::metrics,
+    world::{hooks, metrics},
 };
 
 /// Faults of one process, by the number of the call.
@@ -36,10 +36,11 @@ fn start(cluster: &Shared, faults: Faults) -> Process {
     let client = Access { cluster: cluster.clone(), life: life.clone() }.client();
     // The whole Gateway API is there.
     let installed = ["HTTPRoute", "GRPCRoute", "Gateway", "GatewayClass"].map(str::to_owned).into();
-    let (caches, queue, _) = watches::open(&client, &TaskTracker::new(), &installed);
+    let (caches, queue, requests, _) = watches::open(&client, &TaskTracker::new(), &installed);
     let begin = lock(cluster).traffic.start;
     let clock = Box::new(move || wall(begin, tokio::time::Instant::now()));
-    let context = Context::new(client, Leadership::without_election(), caches, Box::new(metrics::Store(cluster.clone())), clock);
+    let calls = Calls::new(Arc::new(hooks::Hooks(cluster.clone())), requests);
+    let context = Context::new(client, Leadership::without_election(), caches, Box::new(metrics::Store(cluster.clone())), calls, clock);
     let main = tokio::spawn(controller::run(Arc::new(context), queue, CancellationToken::new()));
     Process { life, main }
 }

@@ -1,6 +1,6 @@
 //! What is true at a moment: waited for, or expected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,6 +46,9 @@ pub struct Facts {
     /// No Event of these reasons was.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub no_events: Vec<String>,
+    /// What another system was asked or told, by host: each once, however often it was sent.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub called: BTreeMap<String, Vec<String>>,
     /// Ready pods of the release's version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary_pods: Option<i64>,
@@ -192,6 +195,11 @@ impl Run {
         }
         let cluster = lock(&self.cluster);
         let witness = &cluster.witness;
+        for (host, wanted) in &facts.called {
+            let mut keys = BTreeSet::new();
+            let once = cluster.called.iter().filter(|called| called.host == *host && keys.insert(&called.key));
+            found.same(&format!("what {host} was sent"), Some(wanted), &once.map(|called| called.about.clone()).collect());
+        }
         let told: Vec<&String> = witness.told.values().map(|(reason, _)| reason).collect();
         for reason in facts.events.iter().filter(|reason| !told.contains(reason)) {
             found.0.push(format!("Event {reason} was not told"));

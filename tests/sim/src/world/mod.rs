@@ -6,6 +6,7 @@ pub mod garbage;
 pub mod gateway;
 pub mod hash;
 pub mod history;
+pub mod hooks;
 pub mod metrics;
 pub mod replica_set;
 pub mod settings;
@@ -32,6 +33,8 @@ pub struct Cluster {
     pub settings: Settings,
     /// Users' requests.
     pub traffic: Traffic,
+    /// What other systems were asked and told.
+    pub called: Vec<hooks::Called>,
     /// Sees everything, and what must not be.
     pub witness: Witness,
     /// Requests that the API server does not know: the simulation lacks something.
@@ -49,6 +52,7 @@ impl Cluster {
             store: Store::new(start),
             traffic: Traffic::new(start),
             witness: Witness::new(start),
+            called: Vec::new(),
             settings,
             complaints: Vec::new(),
             poked: false,

@@ -20,6 +20,26 @@ pub struct Settings {
     pub requests: f64,
     /// What the metrics store does.
     pub metrics: Metrics,
+    /// Other systems that answer webhooks, by host; those that are not named cannot be reached.
+    pub hooks: BTreeMap<String, Hook>,
+}
+
+/// What another system does with a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum Hook {
+    /// It answers with this HTTP status.
+    Answers(u16),
+    /// It does something else.
+    Does(Silence),
+}
+
+/// What else another system does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Silence {
+    /// It takes the request and never answers.
+    Hangs,
 }
 
 /// The gateway.
@@ -80,7 +100,15 @@ pub struct Version {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { pods_ready_after: 2.0, versions: BTreeMap::new(), gateway: GatewaySettings::default(), quota: None, requests: 1000.0, metrics: Metrics::Up }
+        Self {
+            pods_ready_after: 2.0,
+            versions: BTreeMap::new(),
+            gateway: GatewaySettings::default(),
+            quota: None,
+            requests: 1000.0,
+            metrics: Metrics::Up,
+            hooks: BTreeMap::new(),
+        }
     }
 }
 

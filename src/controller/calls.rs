@@ -1,0 +1,128 @@
+//! Calls to other systems that are under way: they run beside the passes, and an answer asks for the next one.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client, ResourceExt, api::DynamicObject, runtime::reflector::ObjectRef};
+use tokio::task::JoinSet;
+
+use super::{caches::Kinds, watches::Requests};
+use crate::{
+    api::plan::Address,
+    engine::{Call, Reply},
+    webhook::{Post, Webhooks},
+};
+
+/// Attempts under way or answered, by key.
+type Attempts = HashMap<String, Attempt>;
+
+struct Attempt {
+    number: i32,
+    answer: Option<Result<u16, String>>,
+}
+
+/// Calls of all rollouts. Losing them costs nothing: the status tells what is to be asked.
+pub struct Calls {
+    webhooks: Arc<dyn Webhooks>,
+    requests: Requests,
+    /// By UID of the rollout.
+    attempts: Arc<Mutex<HashMap<String, Attempts>>>,
+    /// Ended with this process's part in them.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A half-written entry is as good as a lost one.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Calls {
+    /// None is under way; `requests` takes rollouts that are to be looked at.
+    pub fn new(webhooks: Arc<dyn Webhooks>, requests: Requests) -> Self {
+        Self { webhooks, requests, attempts: Arc::default(), tasks: Mutex::default() }
+    }
+
+    /// Why an address may not be talked to, if so.
+    pub fn refusal(&self, namespace: &str, url: &str) -> Option<String> {
+        self.webhooks.refusal(namespace, url)
+    }
+
+    /// What has been answered for this rollout.
+    pub fn replies(&self, uid: &str) -> BTreeMap<String, Reply> {
+        let attempts = lock(&self.attempts);
+        let answered = attempts.get(uid).into_iter().flatten();
+        answered.filter_map(|(key, attempt)| Some((key.clone(), Reply { attempt: attempt.number, answer: attempt.answer.clone()? }))).collect()
+    }
+
+    /// Begins those that are not under way yet. The status that asks for them must have been stored: answers
+    /// that it asks for no more are dropped.
+    pub fn begin(&self, client: &Client, rollout: &DynamicObject, calls: &[Call]) {
+        let uid = rollout.uid().unwrap_or_default();
+        let mut all = lock(&self.attempts);
+        if calls.is_empty() && !all.contains_key(&uid) {
+            return;
+        }
+        let attempts = all.entry(uid.clone()).or_default();
+        let wanted = |key: &String, number: i32| calls.iter().any(|call| call.key == *key && call.attempt == number);
+        attempts.retain(|key, attempt| attempt.answer.is_none() || wanted(key, attempt.number));
+        for call in calls {
+            if attempts.get(&call.key).is_some_and(|attempt| attempt.number == call.attempt) {
+                continue;
+            }
+            attempts.insert(call.key.clone(), Attempt { number: call.attempt, answer: None });
+            self.spawn(client.clone(), rollout, uid.clone(), call.clone());
+        }
+        if attempts.is_empty() {
+            all.remove(&uid);
+        }
+    }
+
+    fn spawn(&self, client: Client, rollout: &DynamicObject, uid: String, call: Call) {
+        let (webhooks, attempts, requests) = (self.webhooks.clone(), self.attempts.clone(), self.requests.clone());
+        let namespace = rollout.namespace().unwrap_or_default();
+        let rollout = ObjectRef::from_obj_with(rollout, Kinds::rollout());
+        let mut tasks = lock(&self.tasks);
+        // Those that have ended are of no interest.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move {
+            let answer = match url(&client, &namespace, &call.address).await {
+                Ok(url) => webhooks.post(Post { namespace, url, timeout: call.timeout, key: call.key.clone(), body: call.body }).await,
+                Err(why) => Err(why),
+            };
+            let mut all = lock(&attempts);
+            let attempt = all.get_mut(&uid).and_then(|attempts| attempts.get_mut(&call.key));
+            if let Some(attempt) = attempt.filter(|attempt| attempt.number == call.attempt) {
+                attempt.answer = Some(answer);
+                // The receiver is gone only when the process stops.
+                let _ = requests.send(rollout);
+            }
+        });
+    }
+
+    /// The rollout is gone.
+    pub fn forget(&self, uid: &str) {
+        lock(&self.attempts).remove(uid);
+    }
+}
+
+/// The address, read where it stands.
+async fn url(client: &Client, namespace: &str, address: &Address) -> Result<String, String> {
+    let secret = match address {
+        Address::Url(url) => return Ok(url.clone()),
+        Address::Secret(secret) => secret,
+    };
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let found = match api.get(&secret.name).await {
+        Ok(found) => found,
+        Err(kube::Error::Api(status)) if status.is_not_found() => return Err(format!("Secret {} does not exist", secret.name)),
+        Err(kube::Error::Api(status)) if status.is_forbidden() => {
+            return Err(format!("the controller may not read Secret {}: set webhooks.readSecrets in the chart's values", secret.name));
+        }
+        Err(error) => return Err(format!("Secret {} could not be read: {error}", secret.name)),
+    };
+    let value = found.data.unwrap_or_default().remove(&secret.key).ok_or_else(|| format!("Secret {} has no key {}", secret.name, secret.key))?;
+    String::from_utf8(value.0).map(|url| url.trim().to_owned()).map_err(|_| format!("key {} of Secret {} is not text", secret.key, secret.name))
+}
