@@ -65,6 +65,20 @@ fn nothing_is_made_before_the_start_and_nothing_of_a_no_remains() {
 }
 
 #[test]
+fn pods_have_their_whole_time_after_a_slow_first_answer() {
+    let mut spec = spec();
+    spec["gates"] = json!([{"before": "Start", "webhook": {"url": "http://gate/ask", "timeout": "5m"}}]);
+    spec["progressDeadline"] = json!("1m");
+    let mut world = World::new(&spec).adopted();
+    world.answer = None;
+    world.apply_version("v2");
+    world.settle();
+    world.now += SignedDuration::from_mins(4);
+    world.answer = Some(Ok(200));
+    world.until_phase(Phase::Succeeded);
+}
+
+#[test]
 fn a_late_answer_to_an_earlier_attempt_means_nothing() {
     let mut world = world(&["Step"]);
     world.answer = Some(Ok(503));
