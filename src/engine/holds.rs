@@ -27,7 +27,7 @@ pub(super) fn for_people(facts: &Facts<'_>, next: &mut Draft) {
     match (wanted, run.paused_for) {
         // What else a person has to settle stays in sight.
         (true, None | Some(PauseReason::Approval | PauseReason::NoData | PauseReason::Gate | PauseReason::GateDeadline)) => {
-            pause(next, Some(PauseReason::User), &notice::way_out(facts.plan))
+            pause(next, Some(PauseReason::User), &notice::way_out(facts.plan));
         }
         (false, Some(PauseReason::User)) => {
             pause(next, None, "");

@@ -3,6 +3,7 @@
 
 pub mod ask;
 pub mod controllers;
+pub mod hooks;
 pub mod load;
 pub mod record;
 pub mod shop;
@@ -18,6 +19,7 @@ use kube::{
 
 pub use ask::version;
 pub use controllers::Controllers;
+pub use hooks::Hooks;
 pub use load::Load;
 pub use record::{Record, canary_percent};
 pub use shop::{Shop, condition};

@@ -6,6 +6,7 @@
 
 mod admission;
 mod conformance;
+mod gates;
 mod metrics;
 mod owner;
 mod pods;
