@@ -248,7 +248,9 @@ fn actions(context: &Context, rollout: &DynamicObject) -> Vec<ActionSeen> {
         let status: RolloutActionStatus = action.data.get("status").and_then(|status| serde_json::from_value(status.clone()).ok()).unwrap_or_default();
         let created = action.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
         let decided = status.phase.map(|_| status.at.unwrap_or(created));
-        Some(ActionSeen { name: action.name_any(), uid: action.uid().unwrap_or_default(), spec, created, decided })
+        let made = action.managed_fields().iter().find(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty());
+        let by = made.and_then(|entry| entry.manager.clone());
+        Some(ActionSeen { name: action.name_any(), uid: action.uid().unwrap_or_default(), spec, by, created, decided })
     };
     let mut actions: Vec<ActionSeen> = objects.iter().filter_map(|action| read(action)).collect();
     actions.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));

@@ -158,6 +158,7 @@ impl Draft {
             message: message.to_owned(),
             from: run.started_at,
             to: now,
+            worst: run.judge.worst.iter().map(|(check, worst)| (check.clone(), worst.value.clone())).collect(),
         };
         self.status.history.insert(0, entry);
         self.status.history.truncate(HISTORY);

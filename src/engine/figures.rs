@@ -58,6 +58,18 @@ pub(super) fn values(kind: &CheckKind, reading: &Reading) -> (Option<String>, Op
     }
 }
 
+/// How bad the candidate's figure is: the greater, the worse.
+pub(super) fn badness(kind: &CheckKind, reading: &Reading) -> Option<f64> {
+    let badness = match (kind, reading) {
+        (CheckKind::Query { max: None, .. }, Reading::Scalar(value)) => Some(-value),
+        (_, Reading::Scalar(value)) => Some(*value),
+        // Of lookups the share that misses is told.
+        (_, Reading::Counts { candidate_figure, .. }) => *candidate_figure,
+    };
+    // JSON knows no others.
+    badness.filter(|badness| badness.is_finite())
+}
+
 /// Puts a check's figures into the printed columns.
 pub(super) fn show(figures: &mut Figures, kind: &CheckKind, value: Option<&str>, baseline: Option<&str>) {
     let (own, other) = match kind {

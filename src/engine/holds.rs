@@ -18,6 +18,10 @@ use crate::api::{
 const PATIENCE_FOR_SAMPLES: u64 = 10;
 /// … but at least and at most so long, before a person is called.
 const SHORTEST_PATIENCE: Duration = Duration::from_mins(60);
+/// People are reminded of a pause after this long …
+const FIRST_REMINDER: SignedDuration = SignedDuration::from_hours(1);
+/// … and then as often as this.
+const NEXT_REMINDER: SignedDuration = SignedDuration::from_hours(24);
 const LONGEST_PATIENCE: Duration = Duration::from_mins(360);
 
 /// A person's pause, by action or in the spec.
@@ -100,6 +104,7 @@ pub(super) fn pause(next: &mut Draft, reason: Option<PauseReason>, detail: &str)
         }
         run.paused_for = reason;
         run.paused_at = reason.map(|_| now);
+        run.reminders = 0;
     });
     let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
     match reason {
@@ -107,6 +112,26 @@ pub(super) fn pause(next: &mut Draft, reason: Option<PauseReason>, detail: &str)
         Some(reason) => next.tell_as(Reason::Paused, reason != PauseReason::Approval, format!("paused at {weight}: {reason}{detail}")),
         None => next.tell(Reason::Resumed, format!("goes on at {weight}")),
     }
+}
+
+/// When people are reminded of a pause that only they, or something else outside, can end.
+pub(super) fn reminder_at(run: &Run) -> Option<Timestamp> {
+    run.paused_for?;
+    Some(run.paused_at? + FIRST_REMINDER + NEXT_REMINDER.saturating_mul(run.reminders))
+}
+
+/// Reminds people that the release waits.
+pub(super) fn remind(facts: &Facts<'_>, next: &mut Draft) {
+    let Some(run) = next.status.run.as_ref().filter(|run| run.ended_at.is_none()) else { return };
+    let (Some(reason), Some(since), Some(due)) = (run.paused_for, run.paused_at, reminder_at(run)) else { return };
+    if facts.now < due {
+        return;
+    }
+    let text = format!("still paused at {}: {reason}, since {since:.0}: {}", run.weight, next.status.message);
+    // After an outage of this controller one is enough.
+    let missed = facts.now.duration_since(due).as_hours() / NEXT_REMINDER.as_hours();
+    next.change(|run| run.reminders = run.reminders.saturating_add(1).saturating_add(i32::try_from(missed).unwrap_or(i32::MAX - 1)));
+    next.tell_as(Reason::Paused, true, text);
 }
 
 fn millis(lasted: SignedDuration) -> u64 {

@@ -7,7 +7,7 @@ use crate::{
     api::{
         CanaryRolloutStatus, Duration,
         plan::{CheckKind, Plan},
-        status::{CheckMemory, CheckStatus, Phase, Run, Verdict},
+        status::{CheckMemory, CheckStatus, Phase, Run, Verdict, Worst},
     },
     provider::{Quantity, Question, Reading, Side, Subject},
 };
@@ -136,6 +136,12 @@ pub(super) fn ingest(facts: &Facts<'_>, next: &mut Draft) {
                 entry.evidence = verdict::evidence(check, memory);
                 (entry.value, entry.baseline) = figures::values(&check.kind, reading);
                 figures::show(figures, &check.kind, entry.value.as_deref(), entry.baseline.as_deref());
+                if let (Some(badness), Some(value)) = (figures::badness(&check.kind, reading), &entry.value) {
+                    let worst = run.judge.worst.entry(check.name.clone()).or_insert_with(|| Worst { badness, value: value.clone() });
+                    if badness > worst.badness {
+                        *worst = Worst { badness, value: value.clone() };
+                    }
+                }
             }
             Err((cause, message)) => {
                 entry.cause = Some(*cause);

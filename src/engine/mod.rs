@@ -153,6 +153,7 @@ pub fn decide(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRo
     outbox::ingest(&facts, &mut next);
     requests::answer(&facts, &mut next);
     transition(&facts, refusal.is_none(), &mut next);
+    holds::remind(&facts, &mut next);
     interrupts::tell_of_orphans(&facts, &mut next);
     floor::note(&facts, &mut next);
     config::note(&facts, &mut next);

@@ -1,5 +1,7 @@
 //! What people are told: one Event per transition, numbered so that none is lost or told twice.
 
+use jiff::SignedDuration;
+
 use super::{Draft, outbox};
 use crate::api::{Plan, status::Notice, webhook::Occasion};
 
@@ -76,6 +78,11 @@ impl Reason {
 }
 
 impl Reason {
+    /// It may come many times while nothing else changes.
+    fn repeats(self) -> bool {
+        matches!(self, Self::RouteDrift | Self::ScaleFloorDrift | Self::ConfigChanged | Self::StableUnavailable | Self::NoData)
+    }
+
     /// What notifiers are told of.
     fn occasion(self) -> Option<Occasion> {
         match self {
@@ -96,6 +103,9 @@ pub(super) fn way_out(plan: &Plan) -> String {
     )
 }
 
+/// What can happen again and again without the release moving is told at most so often.
+const REPEATED_AFTER: SignedDuration = SignedDuration::from_mins(1);
+
 /// Longest text of an Event that the API takes.
 const MAX_NOTE: usize = 1_024;
 
@@ -108,6 +118,17 @@ impl Draft {
     /// The same where the weight of the news depends on who caused it.
     pub(super) fn tell_as(&mut self, reason: Reason, warning: bool, note: impl Into<String>) {
         let mut note = note.into();
+        if reason.repeats() {
+            let name = reason.to_string();
+            let told = self.status.telling.iter().rev().find(|notice| notice.reason == name);
+            if told.is_some_and(|notice| self.now < notice.at + REPEATED_AFTER) {
+                *self.status.untold.entry(name).or_default() += 1;
+                return;
+            }
+            if let Some(more) = self.status.untold.remove(&name) {
+                note.push_str(&format!(" (and {more} more since the last time)"));
+            }
+        }
         if let Some((cut, _)) = note.char_indices().nth(MAX_NOTE) {
             note.truncate(cut);
         }

@@ -151,6 +151,8 @@ pub struct ActionSeen {
     pub uid: String,
     /// What is asked.
     pub spec: RolloutActionSpec,
+    /// Who created it, as far as the object tells.
+    pub by: Option<String>,
     /// When it was created.
     pub created: Timestamp,
     /// When it was decided, if it was.

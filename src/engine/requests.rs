@@ -50,7 +50,8 @@ pub(super) fn answer(facts: &Facts<'_>, next: &mut Draft) {
         let answer = guard(facts, next, action).unwrap_or_else(|| carry_out(facts, next, action));
         let why = action.spec.reason.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
         let reason = if answer.phase == ActionPhase::Applied { Reason::ActionApplied } else { Reason::ActionRejected };
-        next.tell(reason, format!("{} by RolloutAction {}{why}: {}", action.spec.action, action.name, answer.message));
+        let by = action.by.as_deref().map(|manager| format!(" of {manager}")).unwrap_or_default();
+        next.tell(reason, format!("{} by RolloutAction {}{by}{why}: {}", action.spec.action, action.name, answer.message));
         next.status.actions.push(HandledAction { uid: action.uid.clone(), phase: answer.phase, reason: answer.reason.to_owned(), message: answer.message });
     }
     let surplus = next.status.actions.len().saturating_sub(REMEMBERED);

@@ -136,6 +136,7 @@ fn start(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next:
         growing: Some(Growing { weight, since: facts.now }),
         paused_for: None,
         paused_at: None,
+        reminders: 0,
         paused_total: Duration::ZERO,
         user_pause: false,
         approved: false,

@@ -22,6 +22,7 @@ pub(super) fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Ti
         moments.extend(run.no_data_since.map(|since| since + plan.no_data_deadline.signed()));
         moments.extend(run.verdict.as_ref().map(|ending| ending.at + deadline));
         moments.extend(gates::moments(run));
+        moments.extend(holds::reminder_at(run));
         moments.extend(holds::hold_ends(facts, run, status.phase));
         moments.extend(holds::patience_ends(facts, run, status.phase));
     }

@@ -1,5 +1,7 @@
 //! What the checks say and what the judge has counted.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -99,6 +101,19 @@ pub struct JudgeMemory {
     /// By check, in the order of the plan.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckMemory>,
+    /// The candidate's worst figures of the whole run, by check.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub worst: BTreeMap<String, Worst>,
+}
+
+/// The worst figure of a check.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Worst {
+    /// The greater, the worse.
+    pub badness: f64,
+    /// As people read it, such as `83.1%`.
+    pub value: String,
 }
 
 /// What the judge remembers of one check in the current step.

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use check::{Cause, CheckMemory, CheckStatus, JudgeMemory, Verdict};
+pub use check::{Cause, CheckMemory, CheckStatus, JudgeMemory, Verdict, Worst};
 pub use originals::{BackendWeight, ConfigSeen, Floor, Originals, RouteOriginal, RuleOriginal};
 pub use outward::{GateState, GateStatus, Notification};
 pub use run::{Ending, Growing, HistoryEntry, Intent, Outcome, PauseReason, Run};
@@ -58,6 +58,9 @@ pub struct CanaryRolloutStatus {
     /// The newest Events, told again after a crash.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub telling: Vec<Notice>,
+    /// Events that came again within a minute and were not told, by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub untold: BTreeMap<String, i32>,
     /// What notifiers are still to be told, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outbox: Vec<Notification>,

@@ -53,6 +53,9 @@ pub struct Run {
     /// Since when it is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_at: Option<Timestamp>,
+    /// How often people were reminded of it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reminders: i32,
     /// Time of this step's hold that passed while a person had paused it: it does not count as served.
     #[serde(default, skip_serializing_if = "Duration::is_zero")]
     pub paused_total: Duration,
@@ -206,4 +209,7 @@ pub struct HistoryEntry {
     pub from: Timestamp,
     /// When it ended.
     pub to: Timestamp,
+    /// The candidate's worst figures, by check.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub worst: BTreeMap<String, String>,
 }

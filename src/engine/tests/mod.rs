@@ -3,6 +3,7 @@
 mod gates;
 mod hands;
 mod routes;
+mod telling;
 mod world;
 
 use jiff::SignedDuration;

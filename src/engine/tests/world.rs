@@ -138,7 +138,7 @@ impl World {
     pub fn ask(&mut self, verb: Verb) {
         let uid = format!("a{}", self.actions.len());
         let spec = RolloutActionSpec { rollout: "catalog".to_owned(), action: verb, revision: None, step: None, reason: None };
-        self.actions.push(ActionSeen { name: uid.clone(), uid, spec, created: self.now, decided: None });
+        self.actions.push(ActionSeen { name: uid.clone(), uid, spec, by: Some("kubectl-create".to_owned()), created: self.now, decided: None });
     }
 
     /// Somebody else writes the backends of the route.

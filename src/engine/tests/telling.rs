@@ -1,0 +1,65 @@
+//! What people are told, how often, and what history keeps.
+
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::{condition, spec, world, world::World};
+use crate::api::{action::Verb, status::Phase};
+
+#[test]
+fn a_long_pause_is_called_to_mind_after_an_hour_and_then_daily() {
+    let mut spec = spec();
+    spec["steps"] = json!([{"weight": 5, "hold": "10s", "approval": true}, {"weight": 100}]);
+    let mut world = World::new(&spec).adopted();
+    world.apply_version("v2");
+    world.until("the approval", |world| condition(world, "Paused").1 == "Approval");
+    let paused = |world: &World| world.told.iter().filter(|reason| *reason == "Paused").count();
+    assert_eq!(paused(&world), 1);
+    let mut wait = |hours: i64, reminders: usize| {
+        world.now += SignedDuration::from_hours(hours);
+        world.settle();
+        assert_eq!(paused(&world), 1 + reminders, "after {hours} h more: {}", world.notes);
+    };
+    wait(0, 0);
+    wait(1, 1);
+    wait(23, 1);
+    wait(1, 2);
+    // A controller that was away for three days reminds once.
+    wait(72, 3);
+    wait(24, 4);
+    assert!(world.notes.contains("still paused at 5%: Approval") && world.notes.contains("a Promote action lets it go on"), "{}", world.notes);
+    world.ask(Verb::Promote);
+    world.until_phase(Phase::Succeeded);
+}
+
+#[test]
+fn what_comes_again_within_a_minute_is_counted_and_not_told() {
+    let mut world = world();
+    world.config = Some("a");
+    world.apply_version("v2");
+    world.until("5%", |world| world.share() == 500);
+    let told = |world: &World| world.told.iter().filter(|reason| *reason == "ConfigChanged").count();
+    for held in ["b", "c", "d"] {
+        world.config = Some(held);
+        world.now += SignedDuration::from_secs(5);
+        world.settle();
+    }
+    assert_eq!(told(&world), 1);
+    world.config = Some("e");
+    world.now += SignedDuration::from_mins(1);
+    world.settle();
+    assert_eq!(told(&world), 2);
+    assert!(world.notes.contains("(and 2 more since the last time)"), "{}", world.notes);
+}
+
+#[test]
+fn history_keeps_the_worst_figures_of_a_run() {
+    let mut world = world();
+    world.apply_version("v2");
+    world.bad = 0.008;
+    world.until("5%", |world| world.share() == 500);
+    world.until("25%", |world| world.share() == 2_500);
+    world.bad = 0.001;
+    world.until_phase(Phase::Succeeded);
+    assert_eq!(json!(world.status.history[0].worst), json!({"error-rate": "0.80%"}));
+}
