@@ -25,6 +25,8 @@ pub(super) enum Reason {
     RouteContested,
     ScaleFloorDrift,
     ConfigChanged,
+    BaselineChanged,
+    CandidateChanged,
     RouteNotAccepted,
     NoData,
     ActionApplied,
@@ -47,6 +49,8 @@ impl Reason {
             | Self::RouteContested
             | Self::ScaleFloorDrift
             | Self::ConfigChanged
+            | Self::BaselineChanged
+            | Self::CandidateChanged
             | Self::RouteNotAccepted
             | Self::NoData
             | Self::ActionRejected
@@ -69,8 +73,15 @@ impl Reason {
     }
 }
 
-/// How the owner rolls out natively, whatever becomes of this controller.
+/// How the owner gets out by hand, whatever becomes of this controller.
 pub(super) fn way_out(plan: &Plan) -> String {
+    if let Some(baseline) = &plan.baseline {
+        let routes: Vec<&str> = plan.routes.iter().map(|route| route.name.as_str()).collect();
+        return format!(
+            "in an emergency an Abort action brings all traffic back to Deployment {baseline}; while no controller runs, set the weights in route {} by hand",
+            routes.join(", ")
+        );
+    }
     format!(
         "to roll out natively in an emergency: kubectl rollout resume deployment/{}; while no controller runs, first: kubectl patch service {} --type=json -p '[{{\"op\":\"remove\",\"path\":\"/spec/selector/pod-template-hash\"}}]'",
         plan.deployment, plan.service

@@ -1,6 +1,8 @@
 //! Short releases in an obedient world, and properties that no release may break.
 
 mod hands;
+mod pair;
+mod pair_world;
 mod routes;
 mod world;
 
