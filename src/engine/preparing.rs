@@ -116,7 +116,9 @@ pub(super) fn waiting_for_pods(facts: &Facts<'_>, status: &CanaryRolloutStatus, 
     let trouble = facts.seen.trouble.as_deref().or(failure).map(|text| format!("; {text}")).unwrap_or_default();
     let reached = facts.ready_for_traffic(run);
     let reached = if reached < available { format!(", {reached} behind Service {}", facts.plan.canary_service) } else { String::new() };
-    format!("{available}/{needed} pods Available for {}{reached}{unfinished}{trouble}", growing.weight)
+    // The pods of a pair are not Warmfront's: their owner is told which Deployment is meant.
+    let of = if facts.mode().scales() { String::new() } else { format!("Deployment {}: ", facts.plan.deployment) };
+    format!("{of}{available}/{needed} pods Available for {}{reached}{unfinished}{trouble}", growing.weight)
 }
 
 /// The new version's ReplicaSet, if its pods keep a release waiting: the shell finds out why.

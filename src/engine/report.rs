@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Draft, Identity, facts::Facts, figures, holds, preparing};
+use super::{Draft, Identity, facts::Facts, figures, holds, is_active, preparing};
 use crate::api::{
     CanaryRolloutStatus, Percent,
     condition::{ConditionType, Refusal, set},
@@ -76,7 +76,9 @@ fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static st
         }
     }
     let stable = facts.stable(status);
-    if !stable.sets.is_empty() && stable.wanted > 0 && stable.ready() == 0 {
+    // Held for it: see `capacity::stable_holds`, which tells so once.
+    let holds = is_active(status) && status.run.as_ref().is_some_and(|run| !run.recovery);
+    if stable.ready() == 0 && (holds || (!stable.sets.is_empty() && stable.wanted > 0)) {
         let revision = status.stable_revision.as_deref().unwrap_or(NO_FIGURE);
         return (false, "StableUnavailable", format!("no pod of stable revision {revision} is Ready"));
     }
@@ -159,7 +161,8 @@ fn preparing_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run,
     if let (true, Err(waiting)) = (ready, facts.weight_confirmed(Percent::ZERO)) {
         return format!("{held}pods ready, waiting for {waiting}{}", deadline(growing.since));
     }
-    format!("{held}{}{}", preparing::waiting_for_pods(facts, status, growing), deadline(growing.since))
+    let waiting = if facts.mode().scales() { "" } else { "waiting for " };
+    format!("{held}{waiting}{}{}", preparing::waiting_for_pods(facts, status, growing), deadline(growing.since))
 }
 
 /// What holds the run, and who can end that.

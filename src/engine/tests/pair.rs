@@ -320,7 +320,7 @@ fn what_is_not_fit_is_refused_with_the_reason_and_left_alone() {
             world.edit_route(json!([{"name": "catalog", "port": 80, "weight": 1}, {"name": "catalog-canary", "port": 80, "weight": weight}]), "git")
         }
     };
-    refused(&share(1), "UnsupportedFeature", "gives catalog-canary 50% already");
+    refused(&share(1), "UnsupportedFeature", "gives Service catalog-canary 50% already");
     // A baseline that is not rolled out is waited for.
     let mut world = pair();
     apps(&mut world).baseline.ready = 2;

@@ -51,10 +51,6 @@ impl App {
         self.old = self.replicas.saturating_sub(ready);
     }
 
-    pub fn hash(&self) -> String {
-        format!("{}{}", self.name, self.version)
-    }
-
     fn template(&self, version: &str) -> serde_json::Value {
         json!({"metadata": {"labels": {"app": self.name}}, "spec": {"containers": [{"image": format!("catalog:{version}")}]}})
     }
