@@ -33,7 +33,7 @@ pub enum Refusal {
     RolloutIncomplete,
     /// The Service does not exist.
     ServiceNotFound,
-    /// The Service cannot be narrowed.
+    /// The Service cannot be narrowed, or has pods of something else.
     UnsupportedService,
     /// The name of the canary Service is taken.
     CanaryServiceConflict,
@@ -43,7 +43,7 @@ pub enum Refusal {
     AmbiguousRule,
     /// The MetricSource does not exist.
     MetricSourceNotFound,
-    /// An elder rollout has the same Deployment.
+    /// An elder rollout names the same Deployment.
     TargetConflict,
     /// Another manager holds `spec.paused: false` of the Deployment.
     PauseContested,

@@ -3,7 +3,7 @@
 use super::{
     CanaryRolloutSpec, Duration, Percent,
     check::{Check, OnBreach, Quantile},
-    rollout::{Ramp, Step},
+    rollout::{Ramp, Step, Workload},
     traffic::{RouteRef, Tester},
     webhook::{Before, Gate, Notifier, SecretKey},
 };
@@ -11,11 +11,13 @@ use super::{
 /// What the engine works with: nothing in it can be missing or contradictory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The Deployment.
+    /// The Deployment that is released; the candidate of a pair.
     pub deployment: String,
-    /// The Service that users' requests go to.
+    /// The other Deployment of a pair, which users have until the candidate is promoted.
+    pub baseline: Option<String>,
+    /// The Service that users' requests go to; the baseline's of a pair.
     pub service: String,
-    /// The Service of the new version.
+    /// The Service of the new version; the candidate's of a pair.
     pub canary_service: String,
     /// Other Services that must not see the new version.
     pub also_narrow: Vec<String>,
@@ -171,20 +173,11 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
     type Error = InvalidSpec;
 
     fn try_from(spec: &CanaryRolloutSpec) -> Result<Self, Self::Error> {
-        let deployment = spec.workload.deployment.name.clone();
-        let service = spec.traffic.service.clone().unwrap_or_else(|| deployment.clone());
-        let canary_service = spec.traffic.canary_service.clone().unwrap_or_else(|| format!("{service}-canary"));
-        if canary_service.len() > MAX_SERVICE_NAME {
-            return Err(InvalidSpec(format!(
-                "spec.traffic.canaryService: the name {canary_service} is longer than {MAX_SERVICE_NAME} characters: name a shorter one"
-            )));
-        }
-        if canary_service == service {
-            return Err(InvalidSpec("spec.traffic: service and canaryService must differ".to_owned()));
-        }
+        let Named { deployment, baseline, service, canary_service } = named(spec)?;
         let metrics = spec.metrics.as_ref();
         Ok(Self {
             deployment,
+            baseline,
             service,
             canary_service,
             also_narrow: spec.traffic.also_narrow.clone(),
@@ -204,6 +197,48 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
             gates: gates(&spec.gates)?,
             notifiers: spec.notify.iter().map(notifier).collect::<Result<_, _>>()?,
         })
+    }
+}
+
+/// What a spec names of the workload.
+struct Named {
+    deployment: String,
+    baseline: Option<String>,
+    service: String,
+    canary_service: String,
+}
+
+fn named(spec: &CanaryRolloutSpec) -> Result<Named, InvalidSpec> {
+    let traffic = &spec.traffic;
+    match &spec.workload {
+        Workload { deployment: Some(deployment), pair: None } => {
+            let service = traffic.service.clone().unwrap_or_else(|| deployment.name.clone());
+            let canary_service = traffic.canary_service.clone().unwrap_or_else(|| format!("{service}-canary"));
+            if canary_service.len() > MAX_SERVICE_NAME {
+                return Err(InvalidSpec(format!(
+                    "spec.traffic.canaryService: the name {canary_service} is longer than {MAX_SERVICE_NAME} characters: name a shorter one"
+                )));
+            }
+            if canary_service == service {
+                return Err(InvalidSpec("spec.traffic: service and canaryService must differ".to_owned()));
+            }
+            Ok(Named { deployment: deployment.name.clone(), baseline: None, service, canary_service })
+        }
+        Workload { deployment: None, pair: Some(pair) } => {
+            if traffic.service.is_some() || traffic.canary_service.is_some() || !traffic.also_narrow.is_empty() {
+                return Err(InvalidSpec("spec.traffic: a pair names its Services itself: leave service, canaryService and alsoNarrow out".to_owned()));
+            }
+            if pair.baseline.deployment == pair.candidate.deployment || pair.baseline.service == pair.candidate.service {
+                return Err(InvalidSpec("spec.workload.pair: the two Deployments must differ, and the two Services".to_owned()));
+            }
+            Ok(Named {
+                deployment: pair.candidate.deployment.clone(),
+                baseline: Some(pair.baseline.deployment.clone()),
+                service: pair.baseline.service.clone(),
+                canary_service: pair.candidate.service.clone(),
+            })
+        }
+        _ => Err(InvalidSpec("spec.workload: name exactly one of deployment and pair".to_owned())),
     }
 }
 

@@ -41,6 +41,8 @@ use super::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = ("!(has(self.steps) && has(self.ramp))", "steps and ramp exclude one another"),
+    validation = ("!has(self.workload.pair) || !(has(self.traffic.service) || has(self.traffic.canaryService) || has(self.traffic.alsoNarrow))",
+        "a pair names its Services itself: leave service, canaryService and alsoNarrow out of traffic"),
     validation = ("(has(self.checks) && self.checks.size() > 0) != (has(self.unjudged) && self.unjudged)",
         "name at least one check, or say `unjudged: true` and no checks: then every step passes unseen")
 )]
@@ -92,10 +94,10 @@ pub struct CanaryRolloutSpec {
     #[schemars(length(max = 4))]
     #[x_kube(validation = ("self.all(n, self.exists_one(o, o.name == n.name))", "each notifier needs a name of its own"))]
     pub notify: Vec<Notifier>,
-    /// After a rollback the new version's pods stay this long to be looked at. Default `10m`.
+    /// After a rollback the new version's pods stay this long to be looked at. Default `10m`. The pods of a pair stay anyway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_canary: Option<Duration>,
-    /// After promotion the old version stays this long at full size. Default `10m`.
+    /// After promotion the old version stays this long at full size, and an Abort brings it back. Default `10m`. A pair's baseline stays anyway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_stable: Option<Duration>,
     /// Holds the release where it is; it is judged all the same.
@@ -103,12 +105,43 @@ pub struct CanaryRolloutSpec {
     pub paused: bool,
 }
 
-/// What is released.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+/// What is released: one Deployment, or one of a pair.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = ("has(self.deployment) != has(self.pair)", "a workload names exactly one of deployment and pair"))]
 pub struct Workload {
     /// A Deployment of the same namespace; every change of its pod template is a release.
-    pub deployment: DeploymentRef,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<DeploymentRef>,
+    /// Two Deployments of the same namespace, such as the app without and with its cache: traffic is moved from one to the other, and nothing else is touched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pair: Option<Pair>,
+}
+
+/// Two Deployments with a Service each; all four stay as they are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = ("self.baseline.deployment != self.candidate.deployment", "the Deployments of a pair must differ"),
+    validation = ("self.baseline.service != self.candidate.service", "the Services of a pair must differ")
+)]
+pub struct Pair {
+    /// What users have before the release, and again after a rollback.
+    pub baseline: PairSide,
+    /// What is released, and what users have at the end.
+    pub candidate: PairSide,
+}
+
+/// One of the two.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PairSide {
+    /// Name of the Deployment.
+    #[schemars(length(min = 1, max = 253))]
+    pub deployment: String,
+    /// Name of the Service that selects its pods and no others.
+    #[schemars(length(min = 1, max = 63))]
+    pub service: String,
 }
 
 /// A Deployment of the same namespace.

@@ -10,15 +10,15 @@ use super::Duration;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Traffic {
-    /// Service that users' requests go to. Default: the workload's name.
+    /// Service that users' requests go to. Default: the Deployment's name. Not with a pair, which names its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub service: Option<String>,
-    /// Service that Warmfront makes for the new version. Default: the Service's name with `-canary`.
+    /// Service that Warmfront makes for the new version. Default: the Service's name with `-canary`. Not with a pair.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub canary_service: Option<String>,
-    /// Other Services on the same pods that must not see the new version during a release.
+    /// Other Services on the same pods that must not see the new version during a release. Not with a pair, whose Services never change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub also_narrow: Vec<String>,

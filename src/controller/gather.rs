@@ -57,17 +57,25 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
     let namespace = rollout.namespace().unwrap_or_default();
     let in_namespace = Some(namespace.as_str());
     seen.forbidden_address = forbidden_address(context, &namespace, &plan);
-    seen.elder = elder(context, rollout, &plan.deployment);
+    seen.elder = elder(context, rollout, &plan);
     seen.route_elder = route_elder(context, rollout, &plan);
-    seen.deployment = caches
-        .deployments
-        .get(in_namespace, &plan.deployment)
-        .filter(|object| object.metadata.deletion_timestamp.is_none())
-        .map(|object| Deployment::read(object.value()));
-    seen.replica_sets = replica_sets(context, rollout, seen.deployment.as_ref());
-    let scalers = caches.autoscalers.about(&namespace, &keys::deployment(&plan.deployment));
-    seen.autoscalers = scalers.iter().filter_map(|scaler| Autoscaler::read(scaler.value())).collect();
-    let configs = seen.deployment.as_ref().map(|deployment| config_maps(&deployment.template)).unwrap_or_default();
+    let deployment = |name: &String| {
+        let object = caches.deployments.get(in_namespace, name).filter(|object| object.metadata.deletion_timestamp.is_none())?;
+        Some(Deployment::read(object.value()))
+    };
+    seen.deployment = deployment(&plan.deployment);
+    if let Some(baseline) = &plan.baseline {
+        // Neither is scaled, so nobody has to be kept from scaling them.
+        seen.baseline = deployment(baseline);
+        let uids = seen.deployment.iter().chain(&seen.baseline).map(|deployment| keys::owned_by(&deployment.uid));
+        let owned = uids.flat_map(|owner| caches.replica_sets.about(&namespace, &owner));
+        seen.replica_sets = owned.map(|set| ReplicaSet::read(set.value())).collect();
+    } else {
+        seen.replica_sets = replica_sets(context, rollout, seen.deployment.as_ref());
+        let scalers = caches.autoscalers.about(&namespace, &keys::deployment(&plan.deployment));
+        seen.autoscalers = scalers.iter().filter_map(|scaler| Autoscaler::read(scaler.value())).collect();
+    }
+    let configs: BTreeSet<String> = seen.deployment.iter().chain(&seen.baseline).flat_map(|deployment| config_maps(&deployment.template)).collect();
     let version = |name: &String| caches.config_maps.get(in_namespace, name).and_then(|config| config.resource_version());
     seen.configs = configs.iter().filter_map(|name| Some((name.clone(), version(name)?))).collect();
     let names = [&plan.service, &plan.canary_service].into_iter().chain(&plan.also_narrow);
@@ -81,10 +89,10 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
     let left = status.originals.routes.keys().filter_map(|key| RouteId::from_key(key));
     let routes: BTreeSet<RouteId> = plan.routes.iter().map(RouteId::from).chain(left).collect();
     for id in routes {
-        let route = look_at_route(context, &namespace, &plan, &id);
+        let route = look_at_route(context, &namespace, &plan, status, &id);
         seen.routes.insert(id, route);
     }
-    if !engine::is_active(status) {
+    if !engine::is_active(status) && plan.baseline.is_none() {
         // Told when a release begins.
         seen.other_services = other_services(context, &namespace, &plan, seen.deployment.as_ref());
     }
@@ -143,9 +151,10 @@ fn elders(context: &Context, rollout: &DynamicObject, key: &str) -> Vec<Arc<Snap
     rivals
 }
 
-/// The rollout that was there first, if two name one Deployment.
-fn elder(context: &Context, rollout: &DynamicObject, deployment: &str) -> Option<String> {
-    elders(context, rollout, &keys::deployment(deployment)).first().map(|other| other.name_any())
+/// The rollout that was there first, if two name one Deployment in any role, and that Deployment.
+fn elder(context: &Context, rollout: &DynamicObject, plan: &Plan) -> Option<(String, String)> {
+    let mut named = std::iter::once(&plan.deployment).chain(&plan.baseline);
+    named.find_map(|name| Some((elders(context, rollout, &keys::deployment(name)).first()?.name_any(), name.clone())))
 }
 
 /// The rollout that was there first, if two set weights in one rule of a route, and that route.
@@ -157,7 +166,7 @@ fn route_elder(context: &Context, rollout: &DynamicObject, plan: &Plan) -> Optio
             let spec = other.data.get("spec").and_then(|spec| serde_json::from_value::<CanaryRolloutSpec>(spec.clone()).ok());
             let Some(theirs) = spec.and_then(|spec| Plan::try_from(&spec).ok()) else { continue };
             let live = context.caches.of(id.kind.into()).get(Some(&namespace), &id.name).map(|route| route.value().clone());
-            let target = |plan: &Plan| Target::of(plan, &id, ports(context, &namespace, &plan.service));
+            let target = |plan: &Plan| Target::of(plan, &id, None, |service| ports(context, &namespace, service));
             if gateway_api::overlap(live.as_ref(), &target(plan), &target(&theirs)) {
                 return Some((other.name_any(), id));
             }
@@ -205,7 +214,7 @@ fn other_services(context: &Context, namespace: &str, plan: &Plan, deployment: O
     services.filter(selects).map(|service| service.name).collect()
 }
 
-fn look_at_route(context: &Context, namespace: &str, plan: &Plan, id: &RouteId) -> RouteSeen {
+fn look_at_route(context: &Context, namespace: &str, plan: &Plan, status: &CanaryRolloutStatus, id: &RouteId) -> RouteSeen {
     let cache = context.caches.of(id.kind.into());
     if !cache.is_installed() {
         return RouteSeen::NotInstalled;
@@ -213,7 +222,7 @@ fn look_at_route(context: &Context, namespace: &str, plan: &Plan, id: &RouteId) 
     let Some(object) = cache.get(Some(namespace), &id.name).filter(|object| object.metadata.deletion_timestamp.is_none()) else {
         return RouteSeen::Missing;
     };
-    let target = Target::of(plan, id, ports(context, namespace, &plan.service));
+    let target = Target::of(plan, id, status.originals.routes.get(&id.key()), |service| ports(context, namespace, service));
     let live = object.value();
     let state = match gateway_api::read(live, &target) {
         Ok(state) => state,

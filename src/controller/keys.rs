@@ -45,6 +45,23 @@ pub fn named_routes(rollout: &DynamicObject) -> impl Iterator<Item = String> {
     routes.filter_map(move |route| Some(format!("{}/{}", kind(route), route.get("name")?.as_str()?)))
 }
 
+/// Names of the Deployments that a rollout names: one, or a pair.
+pub fn deployments(rollout: &DynamicObject) -> impl Iterator<Item = &str> {
+    const PLACES: [&str; 3] = ["/workload/deployment/name", "/workload/pair/candidate/deployment", "/workload/pair/baseline/deployment"];
+    PLACES.iter().filter_map(|place| spec_text(rollout, place))
+}
+
+/// Names of the two versions' Services.
+fn services(rollout: &DynamicObject) -> Vec<String> {
+    let Some(target) = spec_text(rollout, "/workload/deployment/name") else {
+        let sides = ["/workload/pair/candidate/service", "/workload/pair/baseline/service"];
+        return sides.iter().filter_map(|place| spec_text(rollout, place)).map(str::to_owned).collect();
+    };
+    let stable = spec_text(rollout, "/traffic/service").unwrap_or(target);
+    let canary = spec_text(rollout, "/traffic/canaryService").map_or_else(|| format!("{stable}-canary"), str::to_owned);
+    vec![stable.to_owned(), canary]
+}
+
 /// ReplicaSets that a rollout holds.
 pub fn held_by(rollout: &str) -> String {
     format!("held/{rollout}")
@@ -57,16 +74,14 @@ pub fn owned_by(uid: &str) -> String {
 
 /// A rollout is about everything that it names.
 pub(super) fn rollout(object: &DynamicObject) -> Vec<String> {
-    let target = spec_text(object, "/workload/deployment/name").unwrap_or_default();
-    let stable = spec_text(object, "/traffic/service").unwrap_or(target);
-    let canary = spec_text(object, "/traffic/canaryService").map_or_else(|| format!("{stable}-canary"), str::to_owned);
     let list = |pointer: &str| object.data.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
     let narrowed = list("/spec/traffic/alsoNarrow").filter_map(Value::as_str);
     // Something of ours may still stand in routes that it named before.
     let left = object.data.pointer("/status/originals/routes").and_then(Value::as_object).into_iter().flatten().map(|(key, _)| route(key));
     let conflicts: [&str; 2] = [Refusal::TargetConflict.into(), Refusal::RouteConflict.into()];
     let waits = list("/status/conditions").filter_map(|condition| condition["reason"].as_str()).any(|reason| conflicts.contains(&reason));
-    let mut keys = vec![deployment(target), service(stable), service(&canary)];
+    let mut keys: Vec<String> = deployments(object).map(deployment).collect();
+    keys.extend(services(object).iter().map(|name| service(name)));
     keys.extend(narrowed.map(service));
     keys.extend(named_routes(object).map(|key| route(&key)).chain(left));
     keys.extend(waits.then(|| WAITING.to_owned()));

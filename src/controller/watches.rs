@@ -238,9 +238,9 @@ fn naming(caches: &Caches, kinds: &[&str]) -> Vec<ObjectRef<DynamicObject>> {
 fn of_rollout(caches: &Caches, rollout: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
     let namespace = rollout.namespace();
     let itself = rollout_ref(rollout.namespace(), rollout.name_any());
-    let target = spec_text(rollout, "/workload/deployment/name").map(keys::deployment);
+    let targets = keys::deployments(rollout).map(keys::deployment);
     let routes = named_routes(rollout).map(|key| keys::route(&key));
-    let shared = target.into_iter().chain(routes).chain([keys::WAITING.to_owned()]);
+    let shared = targets.chain(routes).chain([keys::WAITING.to_owned()]);
     let mut concerned: Vec<_> = shared.flat_map(|key| rollouts_about(caches, namespace.as_deref(), &key)).filter(|other| *other != itself).collect();
     concerned.sort_by(|one, other| one.name.cmp(&other.name));
     concerned.dedup();
@@ -352,6 +352,21 @@ mod tests {
         ];
         let caches = caches(&all[1..]);
         assert_eq!(names(of_rollout(&caches, &all[0])), set(&["elder", "same-target", "same-route", "waits"]));
+    }
+
+    #[test]
+    fn both_deployments_and_services_of_a_pair_concern_it() {
+        let mut pair = rollout("pair", "", &json!([{"name": "catalog"}]), "Accepted");
+        let side = |name: &str| json!({"deployment": name, "service": format!("{name}-http")});
+        pair.data["spec"]["workload"] = json!({"pair": {"baseline": side("plain"), "candidate": side("cached")}});
+        let caches = caches(&[pair, rollout("one", "cached", &json!([]), "TargetConflict"), rollout("other", "plain-http", &json!([]), "Accepted")]);
+        let of = |name: &str| names(of_deployment(&caches, &object(&Kinds::deployment(), name, &json!({}))));
+        assert_eq!(of("plain"), set(&["pair"]));
+        assert_eq!(of("cached"), set(&["pair", "one"]));
+        assert_eq!(names(of_service(&caches, "shop", "cached-http")), set(&["pair"]));
+        assert_eq!(names(of_service(&caches, "shop", "plain-http")), set(&["pair", "other"]));
+        let pair = caches.rollouts.get(Some("shop"), "pair").unwrap();
+        assert_eq!(names(of_rollout(&caches, &pair)), set(&["pair", "one"]), "whoever names one of them may take over");
     }
 
     #[test]

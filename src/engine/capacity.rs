@@ -16,7 +16,7 @@ pub(super) fn lost(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
     if weight == Percent::ZERO {
         return false;
     }
-    let available = facts.canary(run).map_or(0, |set| set.available);
+    let available = facts.candidate(run).available();
     let carriers = u32::try_from(run.carriers).unwrap_or(0);
     let needed = facts.size_for(weight);
     if available > 0 && available >= needed.min(carriers) {
@@ -55,14 +55,14 @@ pub(super) fn lost(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
     true
 }
 
-/// The old version has no pod Ready, although it had some when the release began: nothing rises onto a guess.
-pub(super) fn stable_is_gone(facts: &Facts<'_>, next: &mut Draft) -> bool {
+/// Nothing rises onto a guess: the old version is being changed, or has no pod Ready although it had some when the release began.
+pub(super) fn stable_holds(facts: &Facts<'_>, next: &mut Draft) -> bool {
     let recovery = next.status.run.as_ref().is_some_and(|run| run.recovery);
-    let gone = facts.serving(&next.status).is_none_or(|set| set.ready == 0);
+    let gone = facts.stable(&next.status).ready() == 0;
     let told = next.status.conditions.iter().any(|condition| condition.type_ == "Healthy" && condition.reason == "StableUnavailable");
     if gone && !recovery && !told {
         let stable = next.status.stable_revision.clone().unwrap_or_default();
         next.tell(Reason::StableUnavailable, format!("no pod of stable revision {stable} is Ready: the weight does not rise, and nothing is scaled down"));
     }
-    gone && !recovery
+    (gone && !recovery) || facts.mode().unsettled(facts, &next.status).is_some()
 }

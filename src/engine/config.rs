@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{Draft, facts::Facts, notice::Reason};
-use crate::api::{
-    CanaryRolloutStatus,
-    status::{ConfigSeen, Phase},
-};
+use crate::api::{CanaryRolloutStatus, status::ConfigSeen};
 
 /// ConfigMaps whose contents must be looked at: they have changed, or were never seen.
 pub(super) fn unread(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<String> {
-    if status.originals.paused.is_none() {
+    if !status.taken_over() {
         return Vec::new();
     }
     let known = |name: &String, version: &String| status.configs.get(name).is_some_and(|seen| seen.version == *version);
@@ -19,7 +16,7 @@ pub(super) fn unread(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Str
 
 /// Remembers contents; tells of those that have changed, and lets the step begin anew.
 pub(super) fn note(facts: &Facts<'_>, next: &mut Draft) {
-    if next.status.originals.paused.is_none() {
+    if !next.status.taken_over() {
         return;
     }
     let mut changed = Vec::new();
@@ -40,12 +37,9 @@ pub(super) fn note(facts: &Facts<'_>, next: &mut Draft) {
         next.tell(
             Reason::ConfigChanged,
             format!(
-                "ConfigMap {name} was changed in place: it reaches the pods of the stable version without a canary, and a rollback does not bring it back. A name with a digest of its contents, or an annotation with one in the pod template, makes it a release"
+                "ConfigMap {name} was changed in place: it reaches pods that serve without a canary, and a rollback does not bring it back. A name with a digest of its contents, or an annotation with one in the pod template, makes it a release"
             ),
         );
-        if matches!(next.status.phase, Phase::Shifting | Phase::Baking) && next.status.run.as_ref().is_some_and(|run| run.intent.is_none()) {
-            next.change(|run| run.step_started_at = run.step_started_at.max(Some(facts.now)));
-            next.forget_evidence(facts);
-        }
+        next.begin_step_anew(facts);
     }
 }

@@ -65,8 +65,8 @@ pub(super) struct NewSet {
     pub replicas: u32,
 }
 
-/// The world that `status` asks for.
-pub(super) fn desired(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Desired {
+/// The world that `status` asks for, where one Deployment is released.
+pub(super) fn one_deployment(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Desired {
     let Some(original_pause) = status.originals.paused else {
         return Desired::default();
     };
@@ -139,22 +139,30 @@ fn releasing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploym
     // One that does not exist, and that no route names, nobody can reach: it was removed only after that was confirmed.
     let unknown = !facts.seen.services.contains_key(&facts.plan.canary_service) && facts.readable_routes().all(|(_, route)| route.state.entry_gone());
     let repoint = current == Some(run.revision.as_str()) || quiet || unknown;
-    let introduced = run.intent.is_some() || run.entered_at.is_some();
+    let (route, testers) = introduced(facts, run);
     Desired {
         pause: Some(true),
         selector: Some(status.stable_revision.clone()),
         canary_service: repoint.then(|| Some(run.revision.clone())),
-        route: Some(if introduced { Want::Weight(weight) } else { Want::Drained }),
-        // A proxy has had time to learn of the new version's backend before a rule leads to it alone.
-        testers: run.entered_at.is_some() && facts.ready_for_traffic(run) > 0,
+        route: Some(route),
+        testers,
         sets,
         create,
     }
 }
 
+/// What the routes say while a release moves, and whether testers reach the new version.
+pub(super) fn introduced(facts: &Facts<'_>, run: &Run) -> (Want, bool) {
+    let weight = run.intent.as_ref().map_or(run.weight, |intent| intent.weight);
+    let introduced = run.intent.is_some() || run.entered_at.is_some();
+    // A proxy has had time to learn of the new version's backend before a rule leads to it alone.
+    let testers = run.entered_at.is_some() && facts.ready_for_traffic(run) > 0;
+    (if introduced { Want::Weight(weight) } else { Want::Drained }, testers)
+}
+
 /// An entry leaves a moment after its weight: a proxy that learns of the missing backend before it
 /// learns of the weight would fail the requests in between.
-fn at_rest_route(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Want {
+pub(super) fn at_rest_route(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Want {
     let ended = status.run.as_ref().and_then(|run| run.ended_at);
     if ended.is_some_and(|ended| facts.now < ended + facts.plan.settle.signed()) { Want::Drained } else { Want::Absent }
 }

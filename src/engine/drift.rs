@@ -93,6 +93,9 @@ pub(super) fn undone(facts: &Facts<'_>, intent: &Intent, next: &mut Draft) -> bo
 
 /// The user's Services, once narrowed to the old version, stay so; a hand that widens them time and again holds the release.
 pub(super) fn services(facts: &Facts<'_>, next: &mut Draft) {
+    if !facts.mode().scales() {
+        return;
+    }
     let stable = next.status.stable_revision.clone();
     let wide: Vec<_> = facts.narrowed_services().filter(|service| service.hash() != stable.as_deref()).collect();
     let was_narrow = next.status.run.as_ref().is_some_and(|run| run.narrowed);

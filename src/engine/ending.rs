@@ -1,13 +1,19 @@
 //! Ends other than promotion: traffic goes back first, then what was taken over is let go.
 
 use super::{Action, Draft, desired::Desired, exchange, facts::Facts, notice::Reason, observed::Deletion};
-use crate::api::{
-    Duration, Percent,
-    status::{Ending, Outcome, Phase, Rejected, Run},
+use crate::{
+    api::{
+        Duration, Percent,
+        status::{Ending, Outcome, Phase, Rejected, Run},
+    },
+    router::Want,
 };
 
 /// Requests in flight and proxies that lag are given this long after weight 0 before pods go.
 const DRAIN: Duration = Duration::from_secs(30);
+
+/// Rejected revisions of a pair's candidate that are remembered.
+const REJECTED: usize = 20;
 
 /// Begins the way back.
 pub(super) fn go_back(next: &mut Draft, outcome: Outcome, reason: &str, message: &str) {
@@ -53,7 +59,13 @@ pub(super) fn close(facts: &Facts<'_>, next: &mut Draft, run: &Run, done: &str) 
         next.status.rejected.retain(|rejected| rejected.revision != run.revision);
         next.status.rejected.push(Rejected { revision: run.revision.clone(), reason: ending.reason.clone(), message: ending.message.clone(), at: facts.now });
     }
-    next.keep(&run.revision, if rolled_back { facts.plan.keep_canary.max(DRAIN) } else { DRAIN }, false);
+    if facts.mode().scales() {
+        next.keep(&run.revision, if rolled_back { facts.plan.keep_canary.max(DRAIN) } else { DRAIN }, false);
+    } else {
+        // Without a ReplicaSet of ours that goes with it, a rejection would stay for ever.
+        let surplus = next.status.rejected.len().saturating_sub(REJECTED);
+        next.status.rejected.drain(..surplus);
+    }
     let text = format!("{}: {}; {done} {took}ms after the decision", ending.reason, ending.message);
     next.tell(if rolled_back { Reason::RolledBack } else { Reason::Superseded }, text);
     next.end(ending.outcome, &ending.reason, &ending.message);
@@ -80,7 +92,7 @@ pub(super) fn abort_path(facts: &Facts<'_>, next: &Draft) -> AbortPath {
         (Phase::RollingBack, Some(_)) => AbortPath::GoingBack,
         (Phase::Promoting, Some(run)) if exchange::can_be_called_off(facts, run) => AbortPath::Back,
         (Phase::Promoting, Some(_)) => AbortPath::AfterExchange,
-        (Phase::Succeeded, Some(_)) => exchange::standby(facts, &next.status).map_or(AbortPath::Nothing, |set| AbortPath::Undo(set.hash.clone())),
+        (Phase::Succeeded, Some(_)) => facts.mode().standby(facts, &next.status).map_or(AbortPath::Nothing, AbortPath::Undo),
         (Phase::Idle | Phase::RolledBack, _) | (_, None) => AbortPath::Nothing,
     }
 }
@@ -90,31 +102,30 @@ pub(super) fn let_go(facts: &Facts<'_>, next: &mut Draft) {
     let ended = next.status.run.as_ref().and_then(|run| run.ended_at).unwrap_or(facts.now);
     let drained = ended + DRAIN.signed();
     for kept in &mut next.status.kept {
-        kept.until = kept.until.min(drained);
+        kept.until = if facts.mode().scales() { kept.until.min(drained) } else { facts.now };
     }
     next.status.kept.retain(|kept| kept.until > facts.now);
-    if next.status.originals.released || next.status.originals.paused.is_none() {
+    if next.status.originals.released || !next.status.taken_over() {
         return;
     }
     next.status.originals.released = true;
-    let name = &facts.plan.deployment;
-    next.tell(Reason::Released, format!("Deployment {name}, its ReplicaSets, Services and routes are given back"));
-    if facts.serving(&next.status).is_some_and(|set| !facts.wants(set)) {
-        next.tell(
-            Reason::LeftPaused,
-            format!("Deployment {name} stays paused: its template is not the version that serves, and unpausing would ship it to everyone. Change the template back, or run: kubectl rollout resume deployment/{name}"),
-        );
-    }
+    facts.mode().tell_release(facts, next);
 }
 
 /// A deleted rollout has given back everything.
 pub(super) fn released(facts: &Facts<'_>, next: &Draft, wanted: &Desired, actions: &[Action]) -> bool {
     let gone = facts.seen.deletion != Deletion::No;
-    let untouched = next.status.originals.paused.is_none();
+    let untouched = !next.status.taken_over();
     let settled = !next.active() && next.status.kept.is_empty() && next.status.originals.released;
     let held = facts.seen.replica_sets.iter().any(|set| set.held_by.is_some());
     let narrowed = wanted.selector.as_ref().is_some_and(Option::is_some);
-    let routed = !facts.entry_gone();
+    let routed = match wanted.route {
+        // The shares stay as they stand.
+        Some(Want::Left) => false,
+        // The entry may be the user's: only after this the weights are as found.
+        Some(Want::Drained) if !facts.mode().scales() => true,
+        _ => !facts.entry_gone(),
+    };
     let nothing_left = actions.iter().all(|action| matches!(action, Action::Answer { .. } | Action::Forget { .. }));
     let floors = next.status.originals.floors.is_empty();
     let target_gone = facts.seen.deployment.is_none();

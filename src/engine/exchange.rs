@@ -6,7 +6,7 @@ use super::{Draft, ending, facts::Facts, notice::Reason};
 use crate::{
     api::{
         CanaryRolloutStatus, Percent,
-        status::{Ending, HistoryEntry, Outcome, Phase, Run},
+        status::{Ending, HistoryEntry, Outcome, Phase, Rejected, Run},
     },
     workload::replica_set::ReplicaSet,
 };
@@ -60,7 +60,7 @@ pub(super) fn stage(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) 
 /// The user's Service is narrowed to the new version and has all its ready pods and no others.
 fn selects(facts: &Facts<'_>, new: &ReplicaSet) -> bool {
     let moved = facts.narrowed_services().all(|service| service.hash() == Some(&new.hash));
-    let (own, others) = facts.ready_behind(&facts.plan.service, &new.name);
+    let (own, others) = facts.ready_behind(&facts.plan.service, &[new]);
     moved && others == 0 && own > 0 && own >= new.ready
 }
 
@@ -74,7 +74,7 @@ pub(super) fn begin(next: &mut Draft) {
 }
 
 /// The ReplicaSet that has taken over, once the Deployment has it and counts its pods.
-fn taken_over<'a>(facts: &Facts<'a>, status: &CanaryRolloutStatus, run: &Run) -> Option<&'a ReplicaSet> {
+pub(super) fn adopted<'a>(facts: &Facts<'a>, status: &CanaryRolloutStatus, run: &Run) -> Option<&'a ReplicaSet> {
     let (new, deployment) = (facts.replica_set(successor(run))?, facts.seen.deployment.as_ref()?);
     let adopted = stage(facts, status, run) == Stage::Done && deployment.settled();
     let up_to_date = !facts.wants(new) || deployment.updated == deployment.replicas;
@@ -88,7 +88,7 @@ pub(super) fn can_be_called_off(facts: &Facts<'_>, run: &Run) -> bool {
 
 pub(super) fn promoting(facts: &Facts<'_>, next: &mut Draft) {
     let Some(run) = next.status.run.clone() else { return };
-    let Some(new) = taken_over(facts, &next.status, &run) else { return };
+    let Some(how) = facts.mode().taken_over(facts, &next.status, &run) else { return };
     let old = next.status.stable_revision.replace(run.revision.clone()).filter(|old| *old != run.revision);
     if let Some(old) = &old {
         next.keep(old, facts.plan.keep_stable, true);
@@ -96,7 +96,7 @@ pub(super) fn promoting(facts: &Facts<'_>, next: &mut Draft) {
     next.status.kept.retain(|kept| kept.revision != run.revision);
     next.status.phase = Phase::Succeeded;
     let duration = facts.now.duration_since(run.started_at).as_secs();
-    let message = format!("{} → {} in {duration}s; {} pods adopted, none restarted", run.from, run.revision, new.total);
+    let message = format!("{} → {} in {duration}s; {how}", run.from, run.revision);
     next.tell(Reason::Promoted, message.clone());
     next.end(Outcome::Promoted, "Promoted", &message);
     if let (Some(why), Some(old)) = (run.abort, old) {
@@ -128,10 +128,14 @@ pub(super) fn undo(next: &mut Draft, revision: &str, reason: &str, message: &str
 /// The exchange in reverse.
 pub(super) fn undoing(facts: &Facts<'_>, next: &mut Draft) {
     let Some(run) = next.status.run.clone() else { return };
-    let Some(old) = taken_over(facts, &next.status, &run) else { return };
-    next.status.stable_revision = Some(old.hash.clone());
-    next.status.kept.retain(|kept| kept.revision != old.hash);
-    ending::close(facts, next, &run, &format!("revision {} serves again", old.hash));
+    let Some(old) = run.undo.clone().filter(|_| facts.mode().taken_over(facts, &next.status, &run).is_some()) else { return };
+    let served = next.status.stable_revision.replace(old.clone());
+    next.status.kept.retain(|kept| kept.revision != old);
+    ending::close(facts, next, &run, &format!("revision {old} serves again"));
+    // What had followed the promoted revision without a release is taken back with it.
+    let later = served.filter(|served| *served != run.revision && *served != old);
+    let rejected = next.status.rejected.last().filter(|rejected| rejected.revision == run.revision).cloned();
+    next.status.rejected.extend(later.zip(rejected).map(|(revision, rejected)| Rejected { revision, ..rejected }));
 }
 
 /// How many ended runs are remembered.

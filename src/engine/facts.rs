@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    Identity,
+    Identity, mode,
+    mode::{Mode, Side},
     observed::{Deletion, Endpoint, Observed, Route, RouteSeen},
 };
 use crate::{
@@ -57,18 +58,32 @@ impl<'a> Facts<'a> {
         weight.ceil_of(replicas).max(1)
     }
 
-    /// Pods of the new version that are Available and reached through its Service.
-    pub fn ready_for_traffic(&self, run: &Run) -> u32 {
-        let available = self.canary(run).map_or(0, |set| set.available);
-        let reached = self.ready_behind(&self.plan.canary_service, &run.replica_set).0;
-        available.min(reached)
+    /// How the two versions are run.
+    pub fn mode(&self) -> &'static dyn Mode {
+        mode::of(self.plan)
     }
 
-    /// Ready pods of a ReplicaSet behind a Service, and ready pods of others there.
-    pub fn ready_behind(&self, service: &str, replica_set: &str) -> (u32, u32) {
+    /// The new version's pods.
+    pub fn candidate(&self, run: &Run) -> Side<'a> {
+        self.mode().candidate(self, run)
+    }
+
+    /// The pods that users have when no release runs.
+    pub fn stable(&self, status: &CanaryRolloutStatus) -> Side<'a> {
+        self.mode().stable(self, status)
+    }
+
+    /// Pods of the new version that are Available and reached through its Service.
+    pub fn ready_for_traffic(&self, run: &Run) -> u32 {
+        let candidate = self.candidate(run);
+        candidate.available().min(self.ready_behind(&self.plan.canary_service, &candidate.sets).0)
+    }
+
+    /// Ready pods of some ReplicaSets behind a Service, and ready pods of others there.
+    pub fn ready_behind(&self, service: &str, sets: &[&ReplicaSet]) -> (u32, u32) {
         let (mut own, mut others) = (0, 0);
         for endpoint in self.seen.endpoints.get(service).into_iter().flatten().filter(|endpoint| endpoint.ready) {
-            if pod::is_of(&endpoint.pod, replica_set) { own += 1 } else { others += 1 }
+            if sets.iter().any(|set| pod::is_of(&endpoint.pod, &set.name)) { own += 1 } else { others += 1 }
         }
         (own, others)
     }
@@ -168,27 +183,13 @@ impl<'a> Facts<'a> {
     /// Why nothing new is begun, if anything needed is missing or unfit.
     pub fn refusal(&self, status: &CanaryRolloutStatus) -> Option<(Refusal, String)> {
         let plan = self.plan;
-        if let Some(elder) = &self.seen.elder {
-            let why = format!("CanaryRollout {elder} releases Deployment {} already: delete one of the two", plan.deployment);
+        if let Some((elder, deployment)) = &self.seen.elder {
+            let why = format!("CanaryRollout {elder} releases Deployment {deployment} already: delete one of the two");
             return Some((Refusal::TargetConflict, why));
         }
         if let Some((elder, route)) = &self.seen.route_elder {
             let why = format!("CanaryRollout {elder} sets weights in the same rule of {route} already: name different rules, or delete one of the two");
             return Some((Refusal::RouteConflict, why));
-        }
-        let Some(deployment) = &self.seen.deployment else {
-            return Some((Refusal::TargetNotFound, format!("Deployment {} does not exist", plan.deployment)));
-        };
-        if deployment.recreate {
-            let why = format!("Deployment {} has strategy Recreate, which asks that two versions never run together", plan.deployment);
-            return Some((Refusal::UnsupportedWorkload, why));
-        }
-        if let Some(manager) = &deployment.unpaused_by {
-            let why = format!(
-                "manager {manager} holds spec.paused: false of Deployment {}: with it every release would go round the steps. Remove the field from its manifests",
-                plan.deployment
-            );
-            return Some((Refusal::PauseContested, why));
         }
         if let Some(field) = &self.seen.not_stored {
             let why = format!(
@@ -202,19 +203,13 @@ impl<'a> Facts<'a> {
         if let Some(why) = &self.seen.forbidden_address {
             return Some((Refusal::NotPermitted, why.clone()));
         }
-        if deployment.selector_expressions || deployment.selector.is_empty() {
-            let why = format!("the selector of Deployment {} must consist of matchLabels: Services cannot express anything else", plan.deployment);
-            return Some((Refusal::UnsupportedWorkload, why));
+        if let Some(unfit) = self.mode().unfit(self, status) {
+            return Some(unfit);
         }
-        if deployment.name.len() > pod::LONGEST_DEPLOYMENT {
-            let why = format!(
-                "the name of Deployment {} is longer than {} characters: Kubernetes would cut its pods' names, and versions could not be told apart",
-                plan.deployment,
-                pod::LONGEST_DEPLOYMENT
-            );
-            return Some((Refusal::UnsupportedWorkload, why));
+        if self.mode().is_over(status) {
+            return None;
         }
-        self.unfit_service(deployment).or_else(|| self.unfit_route()).or_else(|| self.several_active(deployment, status)).or_else(|| {
+        self.unfit_route().or_else(|| {
             let missing = self.seen.source.is_none() && !plan.checks.is_empty();
             missing.then(|| {
                 (Refusal::MetricSourceNotFound, format!("MetricSource {} does not exist: create it, or name another one in spec.metrics.source", plan.source))
@@ -222,36 +217,38 @@ impl<'a> Facts<'a> {
         })
     }
 
-    fn unfit_service(&self, deployment: &Deployment) -> Option<(Refusal, String)> {
-        let plan = self.plan;
-        for name in std::iter::once(&plan.service).chain(&plan.also_narrow) {
-            let Some(service) = self.seen.services.get(name) else {
-                return Some((Refusal::ServiceNotFound, format!("Service {name} does not exist")));
-            };
-            let labels = deployment.template.pointer("/metadata/labels");
-            let answers = |key: &String, value: &String| labels.and_then(|labels| labels.get(key)).and_then(|label| label.as_str()) == Some(value);
-            let selector = service.selector.iter().filter(|(key, _)| key.as_str() != crate::api::HASH_LABEL);
-            if service.external || service.selector.is_empty() {
-                let why = format!("Service {name} has no selector, so it cannot be narrowed to one version");
-                return Some((Refusal::UnsupportedService, why));
-            }
-            let endpoints = self.seen.endpoints.get(name).into_iter().flatten().filter(|endpoint| endpoint.ready);
-            let ours = |endpoint: &&Endpoint| self.seen.replica_sets.iter().any(|set| pod::is_of(&endpoint.pod, &set.name));
-            if let Some(foreign) = endpoints.into_iter().find(|endpoint| !ours(endpoint)) {
-                let why =
-                    format!("Service {name} also selects pod {}, which is not of Deployment {}: narrowed, it would lose it", foreign.pod, plan.deployment);
-                return Some((Refusal::UnsupportedService, why));
-            }
-            if let Some((key, value)) = selector.into_iter().find(|(key, value)| !answers(key, value)) {
-                let why = format!("Service {name} selects {key}={value}, which the pod template of Deployment {} does not carry", plan.deployment);
-                return Some((Refusal::UnsupportedService, why));
-            }
-        }
-        let taken = self.seen.services.get(&plan.canary_service).is_some_and(|service| service.made_by.as_deref() != Some(&self.id.name));
-        taken.then(|| {
-            let why = format!("Service {} exists and is not Warmfront's: name another one in spec.traffic.canaryService", plan.canary_service);
-            (Refusal::CanaryServiceConflict, why)
+    /// Kubernetes cuts long names of pods, and cut names do not tell versions apart.
+    pub fn name_too_long(&self, name: &str) -> Option<(Refusal, String)> {
+        (name.len() > pod::LONGEST_DEPLOYMENT).then(|| {
+            let why = format!(
+                "the name of Deployment {name} is longer than {} characters: Kubernetes would cut its pods' names, and versions could not be told apart",
+                pod::LONGEST_DEPLOYMENT
+            );
+            (Refusal::UnsupportedWorkload, why)
         })
+    }
+
+    /// Why a Service of the user's is not one for the pods of these ReplicaSets of a Deployment and no others; `foreign` says what other pods would mean.
+    pub fn unfit_service(&self, name: &str, deployment: &Deployment, sets: &[&ReplicaSet], foreign: &str) -> Option<(Refusal, String)> {
+        let Some(service) = self.seen.services.get(name) else {
+            return Some((Refusal::ServiceNotFound, format!("Service {name} does not exist")));
+        };
+        let labels = deployment.template.pointer("/metadata/labels");
+        let answers = |key: &String, value: &String| labels.and_then(|labels| labels.get(key)).and_then(|label| label.as_str()) == Some(value);
+        let selector = service.selector.iter().filter(|(key, _)| key.as_str() != crate::api::HASH_LABEL);
+        if service.external || service.selector.is_empty() {
+            let why = format!("Service {name} has no selector, so nothing tells which version's pods it has");
+            return Some((Refusal::UnsupportedService, why));
+        }
+        let endpoints = self.seen.endpoints.get(name).into_iter().flatten().filter(|endpoint| endpoint.ready);
+        let ours = |endpoint: &&Endpoint| sets.iter().any(|set| pod::is_of(&endpoint.pod, &set.name));
+        if let Some(other) = endpoints.into_iter().find(|endpoint| !ours(endpoint)) {
+            let why = format!("Service {name} also selects pod {}, which is not of Deployment {}: {foreign}", other.pod, deployment.name);
+            return Some((Refusal::UnsupportedService, why));
+        }
+        let (key, value) = selector.into_iter().find(|(key, value)| !answers(key, value))?;
+        let why = format!("Service {name} selects {key}={value}, which the pod template of Deployment {} does not carry", deployment.name);
+        Some((Refusal::UnsupportedService, why))
     }
 
     fn unfit_route(&self) -> Option<(Refusal, String)> {
@@ -270,16 +267,6 @@ impl<'a> Facts<'a> {
                 Some((Refusal::RouteNotFound, why))
             }
             Some(RouteSeen::Unusable(error)) => Some(unfit(error)),
-        })
-    }
-
-    fn several_active(&self, deployment: &Deployment, status: &CanaryRolloutStatus) -> Option<(Refusal, String)> {
-        let active = self.active_of(deployment);
-        let stuck = deployment.paused && active.len() > 1 && status.originals.paused.is_none();
-        stuck.then(|| {
-            let names: Vec<&str> = active.iter().map(|set| set.name.as_str()).collect();
-            let why = format!("Deployment {} is paused half-way with {}: finish or undo its rollout first", deployment.name, names.join(" and "));
-            (Refusal::RolloutIncomplete, why)
         })
     }
 }

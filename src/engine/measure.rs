@@ -71,13 +71,23 @@ pub(super) fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(St
     // Missed ticks are made up for one by one, so that a restart changes no result; very many of them together.
     let missed = newest.duration_since(earliest).as_millis() / i128::from(interval.as_millis().max(1));
     let end = if missed > MADE_UP_FOR { newest } else { earliest };
-    let serving = facts.serving(status)?;
+    let stable = facts.stable(status);
     let port = facts.found_routes().find_map(|(_, route)| route.state.port);
     let question = Question {
         subject: Subject {
             namespace: facts.id.namespace.clone(),
-            candidate: Side { workload: run.replica_set.clone(), service: facts.plan.canary_service.clone(), hash: run.revision.clone() },
-            baseline: Side { workload: serving.name.clone(), service: facts.plan.service.clone(), hash: serving.hash.clone() },
+            candidate: Side {
+                workload: facts.plan.baseline.as_ref().map_or(&run.replica_set, |_| &facts.plan.deployment).clone(),
+                replica_sets: vec![run.replica_set.clone()],
+                service: facts.plan.canary_service.clone(),
+                hash: run.revision.clone(),
+            },
+            baseline: Side {
+                workload: facts.plan.baseline.clone().or_else(|| stable.names().pop()).unwrap_or_default(),
+                replica_sets: stable.names(),
+                service: facts.plan.service.clone(),
+                hash: status.stable_revision.clone().unwrap_or_default(),
+            },
             port,
         },
         start: start.max(end - LONGEST_TICK),

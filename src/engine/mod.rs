@@ -20,9 +20,12 @@ mod gates;
 mod holds;
 mod interrupts;
 mod measure;
+mod mode;
 mod notice;
 pub mod observed;
+mod one_deployment;
 mod outbox;
+mod pair;
 mod plan;
 mod preparing;
 mod report;
@@ -158,12 +161,12 @@ pub fn decide(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRo
     floor::note(&facts, &mut next);
     config::note(&facts, &mut next);
 
-    let wanted = desired::desired(&facts, &next.status);
+    let wanted = facts.mode().desired(&facts, &next.status);
     let mut actions = plan::actions(&facts, &next.status, &wanted);
     let released = ending::released(&facts, &next, &wanted, &actions);
     if seen.deletion == Deletion::AtOnce || released {
         actions = action::drop_finalizer(seen);
-    } else if seen.deletion == Deletion::No && !seen.finalizer && next.status.originals.paused.is_some() {
+    } else if seen.deletion == Deletion::No && !seen.finalizer && next.status.taken_over() {
         actions.insert(0, Action::AddFinalizer);
     }
     if !seen.finalizer && seen.deletion == Deletion::No {

@@ -27,6 +27,8 @@ pub(super) enum Reason {
     RouteContested,
     ScaleFloorDrift,
     ConfigChanged,
+    BaselineChanged,
+    CandidateChanged,
     RouteNotAccepted,
     NoData,
     GateOpened,
@@ -52,6 +54,8 @@ impl Reason {
             | Self::RouteContested
             | Self::ScaleFloorDrift
             | Self::ConfigChanged
+            | Self::BaselineChanged
+            | Self::CandidateChanged
             | Self::RouteNotAccepted
             | Self::NoData
             | Self::GateRejected
@@ -80,7 +84,16 @@ impl Reason {
 impl Reason {
     /// It may come many times while nothing else changes.
     fn repeats(self) -> bool {
-        matches!(self, Self::RouteDrift | Self::ScaleFloorDrift | Self::ConfigChanged | Self::StableUnavailable | Self::NoData)
+        matches!(
+            self,
+            Self::RouteDrift
+                | Self::ScaleFloorDrift
+                | Self::ConfigChanged
+                | Self::BaselineChanged
+                | Self::CandidateChanged
+                | Self::StableUnavailable
+                | Self::NoData
+        )
     }
 
     /// What notifiers are told of.
@@ -95,8 +108,15 @@ impl Reason {
     }
 }
 
-/// How the owner rolls out natively, whatever becomes of this controller.
+/// How the owner gets out by hand, whatever becomes of this controller.
 pub(super) fn way_out(plan: &Plan) -> String {
+    if let Some(baseline) = &plan.baseline {
+        let routes: Vec<&str> = plan.routes.iter().map(|route| route.name.as_str()).collect();
+        return format!(
+            "in an emergency an Abort action brings all traffic back to Deployment {baseline}; while no controller runs, set the weights in route {} by hand",
+            routes.join(", ")
+        );
+    }
     format!(
         "to roll out natively in an emergency: kubectl rollout resume deployment/{}; while no controller runs, first: kubectl patch service {} --type=json -p '[{{\"op\":\"remove\",\"path\":\"/spec/selector/pod-template-hash\"}}]'",
         plan.deployment, plan.service
@@ -126,7 +146,7 @@ impl Draft {
                 return;
             }
             if let Some(more) = self.status.untold.remove(&name) {
-                note.push_str(&format!(" (and {more} more since the last time)"));
+                note = format!("{note} (and {more} more since the last time)");
             }
         }
         if let Some((cut, _)) = note.char_indices().nth(MAX_NOTE) {

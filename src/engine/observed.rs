@@ -22,13 +22,15 @@ pub struct Observed {
     pub finalizer: bool,
     /// Why the spec is not a plan.
     pub invalid: Option<String>,
-    /// An elder rollout has the same Deployment.
-    pub elder: Option<String>,
+    /// An elder rollout names this Deployment too.
+    pub elder: Option<(String, String)>,
     /// An elder rollout sets weights in the same rule of this route.
     pub route_elder: Option<(String, RouteId)>,
-    /// The named Deployment.
+    /// The named Deployment; the candidate of a pair.
     pub deployment: Option<Deployment>,
-    /// ReplicaSets that the Deployment owns or that this rollout holds.
+    /// The baseline of a pair.
+    pub baseline: Option<Deployment>,
+    /// ReplicaSets that the Deployments own or that this rollout holds.
     pub replica_sets: Vec<ReplicaSet>,
     /// The named Services and the canary's, by name.
     pub services: BTreeMap<String, Service>,

@@ -60,7 +60,7 @@ fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> 
             want => want,
         };
         let downward = match want {
-            Want::Absent | Want::Drained => true,
+            Want::Absent | Want::Left | Want::Drained => true,
             Want::Weight(weight) => route.state.canary.is_some_and(|share| share > weight) || (target.testers.is_empty() && route.state.tester_rules > 0),
         };
         match gateway_api::plan(&route.live, &target, want, originals) {
@@ -69,7 +69,7 @@ fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> 
                 actions.push((downward, Action::Patch { kind, name: name.clone(), patch: change, to_zero }));
             }
             // Let go of the fields once nothing of ours stands in them, so that Git tools see them as theirs again.
-            Ok(None) if want == Want::Absent => {
+            Ok(None) if matches!(want, Want::Absent | Want::Left) => {
                 let release = gateway_api::drop_managed_fields(&route.live, crate::api::FIELD_MANAGER);
                 actions.extend(release.map(|change| (false, patch(kind, name, change))));
             }

@@ -21,7 +21,6 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     if gates::rejected(facts, next) {
         return;
     }
-    let needed = facts.size_for(growing.weight);
     if run.paused_for.is_some_and(|reason| reason != PauseReason::User && !gates::is_ours(Some(reason))) {
         return;
     }
@@ -29,7 +28,7 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
         gates::closed(facts, Before::Start, 0, next);
         return;
     }
-    if facts.ready_for_traffic(&run) < needed {
+    if missing(facts, next.status.phase, &run, &growing) {
         if run.paused_for.is_none() {
             give_up_late(facts, next, &growing);
         }
@@ -37,22 +36,33 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     }
     // Testers may reach a version that a person holds at 0%.
     let held = run.paused_for == Some(PauseReason::User);
-    if !accepted || (held && facts.plan.testers.is_empty()) || capacity::stable_is_gone(facts, next) {
+    if !accepted || (held && facts.plan.testers.is_empty()) || capacity::stable_holds(facts, next) {
         return;
     }
     if !introduced(facts, &run, &growing, next) || held || gates::closed(facts, Before::Step, 1, next) {
         return;
     }
     let seconds = facts.now.duration_since(growing.since).as_secs();
+    let needed = needed(facts, Phase::Preparing, &growing);
     next.tell(Reason::CanaryReady, format!("{needed} of {needed} pods of revision {} ready after {seconds}s", run.revision));
     next.status.phase = Phase::Shifting;
     let now = facts.now;
     next.change(|run| {
         run.step = 1;
         run.intent = Some(Intent::new(growing.weight, facts.generations(), now));
-        run.carriers = i32::try_from(needed).unwrap_or(i32::MAX);
+        run.carriers = i32::try_from(facts.size_for(growing.weight)).unwrap_or(i32::MAX);
         run.growing = None;
     });
+}
+
+/// Pods that the new version is waited for to have.
+fn needed(facts: &Facts<'_>, phase: Phase, growing: &Growing) -> u32 {
+    if phase == Phase::Preparing { facts.mode().to_begin(facts, growing.weight) } else { facts.size_for(growing.weight) }
+}
+
+/// The new version is still waited for.
+pub(super) fn missing(facts: &Facts<'_>, phase: Phase, run: &Run, growing: &Growing) -> bool {
+    facts.ready_for_traffic(run) < needed(facts, phase, growing) || (phase == Phase::Preparing && facts.mode().unfinished(facts).is_some())
 }
 
 /// The new version stands in the route at weight 0, and the data plane has had time to learn of it:
@@ -105,19 +115,23 @@ pub(super) fn give_up_late(facts: &Facts<'_>, next: &mut Draft, growing: &Growin
 /// What is missing, with numbers and the API's own words.
 pub(super) fn waiting_for_pods(facts: &Facts<'_>, status: &CanaryRolloutStatus, growing: &Growing) -> String {
     let Some(run) = &status.run else { return String::new() };
-    let needed = facts.size_for(growing.weight);
-    let set = facts.canary(run);
-    let available = set.map_or(0, |set| set.available);
-    let failure = set.and_then(|set| set.failure.as_deref());
+    let needed = needed(facts, status.phase, growing);
+    let candidate = facts.candidate(run);
+    let available = candidate.available();
+    let failure = candidate.failure();
+    let unfinished = facts.mode().unfinished(facts).filter(|_| status.phase == Phase::Preparing && available >= needed);
+    let unfinished = unfinished.map(|what| format!("; {what}")).unwrap_or_default();
     let trouble = facts.seen.trouble.as_deref().or(failure).map(|text| format!("; {text}")).unwrap_or_default();
     let reached = facts.ready_for_traffic(run);
     let reached = if reached < available { format!(", {reached} behind Service {}", facts.plan.canary_service) } else { String::new() };
-    format!("{available}/{needed} pods Available for {}{reached}{trouble}", growing.weight)
+    // The pods of a pair are not Warmfront's: their owner is told which Deployment is meant.
+    let of = if facts.mode().scales() { String::new() } else { format!("Deployment {}: ", facts.plan.deployment) };
+    format!("{of}{available}/{needed} pods Available for {}{reached}{unfinished}{trouble}", growing.weight)
 }
 
 /// The new version's ReplicaSet, if its pods keep a release waiting: the shell finds out why.
 pub(super) fn late_replica_set(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<String> {
     let run = status.run.as_ref()?;
     let growing = run.growing.as_ref().filter(|_| matches!(status.phase, Phase::Preparing | Phase::Shifting))?;
-    (facts.ready_for_traffic(run) < facts.size_for(growing.weight)).then(|| run.replica_set.clone())
+    missing(facts, status.phase, run, growing).then(|| run.replica_set.clone())
 }

@@ -2,15 +2,15 @@
 
 use jiff::Timestamp;
 
-use super::{Draft, Identity, exchange, facts::Facts, figures, gates, holds, preparing, rest};
+use super::{Draft, Identity, facts::Facts, figures, gates, holds, is_active, preparing};
 use crate::api::{
     CanaryRolloutStatus, Percent,
     condition::{ConditionType, Refusal, set},
-    status::{NO_FIGURE, Outcome, PauseReason, Phase, Run, Verdict},
+    status::{NO_FIGURE, PauseReason, Phase, Run, Verdict},
 };
 
 /// Time of day, as messages carry it.
-fn clock(at: Timestamp) -> String {
+pub(super) fn clock(at: Timestamp) -> String {
     at.strftime("%H:%M:%SZ").to_string()
 }
 
@@ -49,7 +49,7 @@ pub(super) fn write(facts: &Facts<'_>, refusal: Option<&(Refusal, String)>, next
     put(ConditionType::Healthy, healthy, reason, &text);
     let (promoted, reason) = promoted(facts, status, active);
     put(ConditionType::Promoted, promoted, reason, &message);
-    match rest::rejection(facts, status).filter(|_| !active) {
+    match facts.mode().rejection(facts, status).filter(|_| !active) {
         Some(rejected) => put(ConditionType::RolledBack, true, &rejected.reason, &rejected.message),
         None => put(ConditionType::RolledBack, false, "NotRolledBack", ""),
     }
@@ -65,9 +65,8 @@ fn columns(status: &mut CanaryRolloutStatus, active: bool) {
 }
 
 fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static str, String) {
-    let wanted = facts.seen.deployment.as_ref().map_or(0, |deployment| deployment.replicas);
     if let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) {
-        let available = facts.canary(run).map_or(0, |set| set.available);
+        let available = facts.candidate(run).available();
         if run.weight > Percent::ZERO && available == 0 {
             return (false, "CanaryUnavailable", format!("no pod of revision {} is Available at {}", run.revision, run.weight));
         }
@@ -76,8 +75,15 @@ fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static st
             return (false, "RollbackIncomplete", format!("traffic is being taken back since {}: waiting for {waiting}", clock(ending.at)));
         }
     }
-    if let Some(serving) = facts.serving(status).filter(|set| wanted > 0 && set.ready == 0) {
-        return (false, "StableUnavailable", format!("no pod of stable revision {} is Ready", serving.hash));
+    let stable = facts.stable(status);
+    // Held for it: see `capacity::stable_holds`, which tells so once.
+    let holds = is_active(status) && status.run.as_ref().is_some_and(|run| !run.recovery);
+    if stable.ready() == 0 && (holds || (!stable.sets.is_empty() && stable.wanted > 0)) {
+        let revision = status.stable_revision.as_deref().unwrap_or(NO_FIGURE);
+        return (false, "StableUnavailable", format!("no pod of stable revision {revision} is Ready"));
+    }
+    if let Some(departed) = facts.mode().departure(facts, status) {
+        return (false, "RouteDrift", departed);
     }
     if let Some(last) = status.drift.last.as_ref().filter(|_| status.run.as_ref().is_some_and(|run| run.paused_for == Some(PauseReason::RouteContested))) {
         let by = last.by.as_deref().unwrap_or("another hand");
@@ -88,26 +94,18 @@ fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static st
 
 /// Whether the spec's revision is what users have.
 fn promoted(facts: &Facts<'_>, status: &CanaryRolloutStatus, active: bool) -> (bool, &'static str) {
-    if status.originals.paused.is_none() {
+    if !status.taken_over() {
         return (false, "NotStarted");
     }
-    let at_serving = facts.serving(status).is_some_and(|set| facts.wants(set));
-    if at_serving {
-        let promoted = status.run.as_ref().filter(|run| run.outcome == Some(Outcome::Promoted));
-        let is_promoted = promoted.is_some_and(|run| Some(&run.revision) == status.stable_revision.as_ref());
-        return match (is_promoted, &status.run) {
-            (true, _) => (true, "Promoted"),
-            (false, Some(_)) => (true, "AtStable"),
-            (false, None) if status.originals.first_deploy => (true, "FirstDeploy"),
-            (false, None) => (true, "Adopted"),
-        };
-    }
-    if active {
+    let promoted = facts.mode().promoted(facts, status);
+    if promoted.0 {
+        promoted
+    } else if active {
         (false, "InProgress")
-    } else if rest::rejection(facts, status).is_some() {
+    } else if facts.mode().rejection(facts, status).is_some() {
         (false, "RolledBack")
     } else {
-        (false, "NotStarted")
+        promoted
     }
 }
 
@@ -117,20 +115,16 @@ fn message(facts: &Facts<'_>, refusal: Option<&(Refusal, String)>, next: &Draft)
     match (&status.run, status.phase) {
         (Some(run), Phase::Preparing) => preparing_message(facts, status, run, refused),
         (Some(run), Phase::Shifting | Phase::Baking) => shifting_message(facts, status, run, refused),
-        (Some(run), Phase::Promoting) => {
-            let stage = exchange::stage(facts, status, run);
-            format!("the Deployment takes over the pods of {}: {stage:?}", run.revision)
-        }
+        (Some(run), Phase::Promoting) => facts.mode().promoting_message(facts, status, run),
         (Some(run), Phase::RollingBack) => {
             let why = run.verdict.as_ref().map(|ending| format!("{}: {}", ending.reason, ending.message)).unwrap_or_default();
-            if let Some(old) = &run.undo {
-                let stage = exchange::stage(facts, status, run);
-                return format!("the pods of {old} take over again: {stage:?}; {why}");
+            if run.undo.is_some() {
+                return format!("{}; {why}", facts.mode().promoting_message(facts, status, run));
             }
             let waiting = facts.weight_confirmed(Percent::ZERO).err().map(|what| format!("; waiting for {what}")).unwrap_or_default();
             format!("taking traffic back, {why}{waiting}")
         }
-        _ => refused.unwrap_or_else(|| rest_message(facts, status)),
+        _ => refused.unwrap_or_else(|| facts.mode().rest_message(facts, status)),
     }
 }
 
@@ -160,7 +154,11 @@ fn preparing_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run,
         let waiting = facts.weight_confirmed(Percent::ZERO).err().unwrap_or_else(|| "the new version's entry in the route".to_owned());
         return format!("{held}pods ready, waiting for {waiting}{}", deadline(intent.at));
     }
-    let ready = facts.ready_for_traffic(run) >= facts.size_for(growing.weight);
+    let ready = !preparing::missing(facts, status.phase, run, growing);
+    let unsettled = facts.mode().unsettled(facts, status).filter(|_| ready);
+    if let Some(what) = unsettled {
+        return format!("{held}waiting for {what}");
+    }
     match run.entered_at.filter(|_| ready) {
         Some(_) if run.paused_for.is_some() => return format!("{held}in the route at 0%"),
         Some(entered) => return format!("{held}in the route at 0%, first weight at {}", clock(entered + facts.plan.settle.signed())),
@@ -169,7 +167,8 @@ fn preparing_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run,
     if let (true, Err(waiting)) = (ready, facts.weight_confirmed(Percent::ZERO)) {
         return format!("{held}pods ready, waiting for {waiting}{}", deadline(growing.since));
     }
-    format!("{held}{}{}", preparing::waiting_for_pods(facts, status, growing), deadline(growing.since))
+    let waiting = if facts.mode().scales() { "" } else { "waiting for " };
+    format!("{held}{waiting}{}{}", preparing::waiting_for_pods(facts, status, growing), deadline(growing.since))
 }
 
 /// What holds the run, and who can end that.
@@ -221,7 +220,7 @@ fn shifting_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, 
         })
         .collect();
     let checks = if checks.is_empty() { String::new() } else { format!("; {}", checks.join(", ")) };
-    let missing = run.growing.as_ref().filter(|growing| facts.ready_for_traffic(run) < facts.size_for(growing.weight));
+    let missing = run.growing.as_ref().filter(|growing| preparing::missing(facts, status.phase, run, growing));
     let what = if let Some(held) = held(facts, status, run) {
         held
     } else if let Some(growing) = missing {
@@ -231,10 +230,12 @@ fn shifting_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, 
     } else if holds::hold_over(facts, run, status.phase) {
         match run.no_data_since {
             Some(since) => format!("no data since {}, pauses at {}", clock(since), clock(since + facts.plan.no_data_deadline.signed())),
-            None if facts.serving(status).is_none_or(|set| set.ready == 0) && !run.recovery => {
-                "no pod of the stable version is Ready: the weight does not rise".to_owned()
-            }
-            None => gates::waited_for(facts, run).unwrap_or_else(|| "waiting for the checks to pass".to_owned()),
+            None if facts.stable(status).ready() == 0 && !run.recovery => "no pod of the stable version is Ready: the weight does not rise".to_owned(),
+            None => match (gates::waited_for(facts, run), facts.mode().unsettled(facts, status)) {
+                (Some(gates), _) => gates,
+                (None, Some(what)) => format!("waiting for {what}"),
+                (None, None) => "waiting for the checks to pass".to_owned(),
+            },
         }
     } else {
         let until = holds::hold_ends(facts, run, status.phase).map(clock).unwrap_or_default();
@@ -244,35 +245,4 @@ fn shifting_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, 
     let sessions =
         if sessions { format!("; sessions stay on their version (sessionPersistence): its share may run above {}", run.weight) } else { String::new() };
     format!("{what}{checks}{sessions}")
-}
-
-fn rest_message(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
-    let Some(deployment) = &facts.seen.deployment else { return String::new() };
-    if status.originals.paused.is_none() {
-        return format!("waiting for the first rollout of Deployment {}: {}/{} Available", deployment.name, deployment.available, deployment.replicas);
-    }
-    if !deployment.paused && !deployment.complete() {
-        return format!("Deployment {} is not paused: Kubernetes rolls it out, {}/{} up to date", deployment.name, deployment.updated, deployment.replicas);
-    }
-    if let Some(rejected) = rest::rejection(facts, status) {
-        return format!(
-            "revision {} was rejected at {}: {}: {}; a Retry action starts it again",
-            rejected.revision,
-            clock(rejected.at),
-            rejected.reason,
-            rejected.message
-        );
-    }
-    let at_serving = facts.serving(status).is_some_and(|set| facts.wants(set));
-    if !at_serving && deployment.replicas == 0 {
-        return format!("a new template waits: Deployment {} has 0 replicas, and at 0 no release starts", deployment.name);
-    }
-    let stable = status.stable_revision.as_deref().unwrap_or(NO_FIGURE);
-    let standby = status.kept.iter().find(|kept| kept.standby);
-    let standby = standby
-        .map(|kept| {
-            format!("; the old version {} stands by until {}: an Abort action, or its template, brings it back at once", kept.revision, clock(kept.until))
-        })
-        .unwrap_or_default();
-    format!("revision {stable} serves{standby}")
 }

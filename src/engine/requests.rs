@@ -114,7 +114,7 @@ fn retry(facts: &Facts<'_>, next: &mut Draft) -> Answer {
     if next.active() {
         return rejected("InProgress", "a release is in progress");
     }
-    let wanted = super::rest::rejection(facts, &next.status).map(|rejected| rejected.revision.clone());
+    let wanted = facts.mode().rejection(facts, &next.status).map(|rejected| rejected.revision.clone());
     match wanted {
         Some(revision) => {
             next.status.rejected.retain(|rejected| rejected.revision != revision);

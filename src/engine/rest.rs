@@ -5,10 +5,11 @@ use super::{
     facts::Facts,
     notice::{self, Reason},
     observed::{Deletion, RouteSeen},
+    report::clock,
 };
 use crate::{
     api::{
-        CanaryRolloutStatus, Duration,
+        CanaryRolloutStatus, Duration, Percent,
         status::{CanaryRolloutStatus as Status, Figures, Growing, Kept, Outcome, Phase, Rejected, Run},
     },
     router::RouteId,
@@ -22,8 +23,13 @@ pub(super) fn rest(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
         super::ending::let_go(facts, next);
         return;
     }
+    facts.mode().rest(facts, accepted, next);
+}
+
+/// Between releases of one Deployment.
+pub(super) fn one_deployment(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     let Some(deployment) = &facts.seen.deployment else { return };
-    if next.status.originals.paused.is_none() {
+    if !next.status.taken_over() {
         adopt(facts, accepted, deployment, next);
         return;
     }
@@ -36,8 +42,8 @@ pub(super) fn rest(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
         exchange::undo(next, &old.hash, "Reverted", &format!("the template of revision {} was applied again", old.hash));
         return;
     }
-    if !facts.wants(serving) && rejection(facts, &next.status).is_none() {
-        start(facts, deployment, serving, next);
+    if !facts.wants(serving) && facts.mode().rejection(facts, &next.status).is_none() {
+        release(facts, deployment, serving, next);
     }
 }
 
@@ -45,7 +51,7 @@ pub(super) fn rest(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
 fn drop_kept(facts: &Facts<'_>, next: &mut Draft) {
     let (over, kept) = std::mem::take(&mut next.status.kept).into_iter().partition(|kept: &Kept| kept.until <= facts.now);
     next.status.kept = kept;
-    for gone in over {
+    for gone in over.into_iter().filter(|_| facts.mode().scales()) {
         let pods = facts.replica_set(&gone.revision).map_or(0, |set| set.total);
         let why = if gone.standby { "the old version is no longer kept" } else { "it was kept to be looked at, and that time is over" };
         if pods > 0 {
@@ -99,22 +105,41 @@ fn forget_outlived(facts: &Facts<'_>, status: &mut CanaryRolloutStatus) {
     status.rejected.retain(|rejected| !outlived(rejected));
 }
 
-/// The rejection that stands against the Deployment's template.
-pub(super) fn rejection<'a>(facts: &Facts<'_>, status: &'a CanaryRolloutStatus) -> Option<&'a Rejected> {
-    let template = &facts.seen.deployment.as_ref()?.template;
-    status.rejected.iter().find(|rejected| match facts.replica_set(&rejected.revision) {
-        Some(set) => set.template == *template,
-        // Its ReplicaSet is gone; a revision of ours still tells the template.
-        None => replica_set::revision_of(template, 0) == rejected.revision,
-    })
-}
-
-fn start(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next: &mut Draft) {
+/// Begins the release of the Deployment's template.
+fn release(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next: &mut Draft) {
     let known = facts.seen.replica_sets.iter().find(|set| !set.deleting && facts.wants(set) && set.hash != serving.hash);
     let (revision, replica_set) = match known {
         Some(set) => (set.hash.clone(), set.name.clone()),
         None => free_revision(facts, deployment),
     };
+    let others = match facts.seen.other_services.as_slice() {
+        [] => String::new(),
+        others => format!(
+            "; Services {} select the same pods and see the new version's from the start: name them in spec.traffic.alsoNarrow if they must not",
+            others.join(", ")
+        ),
+    };
+    let what = format!("; up to {} extra pods{others}", deployment.replicas);
+    start(facts, next, Beginning { revision, replica_set, from: serving.hash.clone(), recovery: serving.ready == 0, what });
+}
+
+/// What a release begins with.
+pub(super) struct Beginning {
+    /// What is released.
+    pub revision: String,
+    /// The ReplicaSet that has its pods, or will have.
+    pub replica_set: String,
+    /// What users have.
+    pub from: String,
+    /// What users have is broken, so nothing waits for it.
+    pub recovery: bool,
+    /// For people: what it means for their pods.
+    pub what: String,
+}
+
+/// Begins a release.
+pub(super) fn start(facts: &Facts<'_>, next: &mut Draft, beginning: Beginning) {
+    let Beginning { revision, replica_set, from, recovery, what } = beginning;
     let status = &mut next.status;
     let number = status.run.as_ref().map_or(0, |run| run.number) + 1;
     let weight = facts.plan.steps[0].weight;
@@ -124,11 +149,11 @@ fn start(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next:
         number,
         revision: revision.clone(),
         replica_set,
-        from: serving.hash.clone(),
+        from: from.clone(),
         started_at: facts.now,
         step: 0,
         of: i32::try_from(facts.plan.steps.len()).unwrap_or(i32::MAX),
-        weight: crate::api::Percent::ZERO,
+        weight: Percent::ZERO,
         entered_at: None,
         weight_confirmed_at: None,
         step_started_at: None,
@@ -146,7 +171,7 @@ fn start(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next:
         no_data_since: None,
         capacity_lost: 0,
         carriers: 0,
-        recovery: serving.ready == 0,
+        recovery,
         narrowed: false,
         undo: None,
         abort: None,
@@ -162,24 +187,11 @@ fn start(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next:
     status.checks.clear();
     status.drift = crate::api::status::Drift::default();
     next.remember_routes(facts);
-    let others = match facts.seen.other_services.as_slice() {
-        [] => String::new(),
-        others => format!(
-            "; Services {} select the same pods and see the new version's from the start: name them in spec.traffic.alsoNarrow if they must not",
-            others.join(", ")
-        ),
-    };
     let steps: Vec<String> = facts.plan.steps.iter().map(|step| step.weight.to_string()).collect();
     let left_out: String = facts.found_routes().flat_map(|(id, route)| route.state.left_out.iter().map(move |what| format!("; {id}: {what}"))).collect();
     next.tell(
         Reason::ReleaseStarted,
-        format!(
-            "release {number}: {} → {revision} in steps {}; up to {} extra pods{others}{left_out}; {}",
-            serving.hash,
-            steps.join(", "),
-            deployment.replicas,
-            notice::way_out(facts.plan)
-        ),
+        format!("release {number}: {from} → {revision} in steps {}{what}{left_out}; {}", steps.join(", "), notice::way_out(facts.plan)),
     );
 }
 
@@ -196,12 +208,32 @@ fn free_revision(facts: &Facts<'_>, deployment: &Deployment) -> (String, String)
     }
 }
 
+/// Why a rejected revision is not started again by itself.
+pub(super) fn rejected_message(rejected: &Rejected) -> String {
+    format!("revision {} was rejected at {}: {}: {}; a Retry action starts it again", rejected.revision, clock(rejected.at), rejected.reason, rejected.message)
+}
+
+/// The old version stands by; `how` says what brings it back.
+pub(super) fn standby_message(status: &CanaryRolloutStatus, how: &str) -> String {
+    let standby = status.kept.iter().find(|kept| kept.standby);
+    standby.map(|kept| format!("; the old version {} stands by until {}: {how}", kept.revision, clock(kept.until))).unwrap_or_default()
+}
+
 impl Draft {
     /// Stores the weights as found, while nothing of ours stands in the routes.
     pub(super) fn remember_routes(&mut self, facts: &Facts<'_>) {
-        for (id, route) in facts.found_routes() {
-            if route.state.canary.is_none() && route.state.problem.is_none() {
-                self.status.originals.routes.insert(id.key(), route.state.weights.clone());
+        for (id, route) in facts.found_routes().filter(|(_, route)| route.state.problem.is_none()) {
+            let state = &route.state;
+            let remembered = &mut self.status.originals.routes;
+            // Where the canary's entry may be the user's, our mark of ownership tells that the weights are not.
+            if state.canary.is_none() || (state.entry_may_stay && route.written_at.is_none() && state.carries(Percent::ZERO)) {
+                remembered.insert(id.key(), state.weights.clone());
+            } else if let Some(known) = remembered.get_mut(&id.key()).filter(|known| state.entry_may_stay && (known.rules.len(), state.rules.len()) != (1, 1)) {
+                // A rule that its owner has added since; the only one may as well have got another name.
+                let found = state.rules.iter().filter(|rule| rule.routed).zip(&state.weights.rules);
+                let untouched = found.filter(|(rule, _)| rule.parts.is_none_or(|(_, canary)| canary <= 0)).map(|(_, found)| found);
+                let new: Vec<_> = untouched.filter(|found| known.rules.iter().all(|rule| rule.rule != found.rule)).cloned().collect();
+                known.rules.extend(new);
             }
         }
     }

@@ -24,10 +24,10 @@ pub(super) fn shifting(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     }
     holds::for_people(facts, next);
     holds::for_data(facts, next);
-    let stable_is_gone = capacity::stable_is_gone(facts, next);
+    let stable_holds = capacity::stable_holds(facts, next);
     let passed = all_pass(facts.plan, &next.status.checks);
     let Some(run) = next.status.run.clone() else { return };
-    if !holds::hold_over(facts, &run, next.status.phase) || !accepted || stable_is_gone {
+    if !holds::hold_over(facts, &run, next.status.phase) || !accepted || stable_holds {
         return;
     }
     if holds::needs_approval(facts, &run, next.status.phase) {
@@ -207,6 +207,14 @@ impl Draft {
     pub(super) fn change(&mut self, change: impl FnOnce(&mut Run)) {
         if let Some(run) = &mut self.status.run {
             change(run);
+        }
+    }
+
+    /// The hold and the evidence of a confirmed step begin anew: what was compared is no longer the same.
+    pub(super) fn begin_step_anew(&mut self, facts: &Facts<'_>) {
+        if matches!(self.status.phase, Phase::Shifting | Phase::Baking) && self.status.run.as_ref().is_some_and(|run| run.intent.is_none()) {
+            self.change(|run| run.step_started_at = run.step_started_at.max(Some(facts.now)));
+            self.forget_evidence(facts);
         }
     }
 

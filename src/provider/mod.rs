@@ -50,8 +50,10 @@ pub struct Subject {
 /// One version.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Side {
-    /// Name of its ReplicaSet.
+    /// Name of its ReplicaSet; of its Deployment, where it has one for itself.
     pub workload: String,
+    /// ReplicaSets whose pods are its own; several while its Deployment is rolled out.
+    pub replica_sets: Vec<String>,
     /// Its Service.
     pub service: String,
     /// Its `pod-template-hash`.

@@ -64,19 +64,34 @@ pub struct Target {
     pub rules: Vec<String>,
     /// Headers whose bearers reach the new version whatever its weight.
     pub testers: Vec<Tester>,
+    /// Set where the new version's Service is the user's, as in a pair.
+    pub theirs: Option<Theirs>,
+}
+
+/// Both Services are the user's: an entry of the new version that was found is never taken out, and 0 is written as 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Theirs {
+    /// The rules as they were found, so far as they were ever touched.
+    pub found: RouteOriginal,
+    /// Ports of the new version's Service, as far as they are known.
+    pub ports: Vec<u64>,
+    /// Headers by which a rule for testers is known although its name was dropped.
+    pub testers: Vec<Tester>,
 }
 
 impl Target {
-    /// What a plan asks of one route; nothing but to be left, if it does not name it.
-    pub fn of(plan: &Plan, route: &RouteId, ports: Vec<u64>) -> Self {
+    /// What a plan asks of one route, found as `found` says; nothing but to be left, if it does not name it.
+    pub fn of(plan: &Plan, route: &RouteId, found: Option<&RouteOriginal>, ports: impl Fn(&str) -> Vec<u64>) -> Self {
         let named = plan.routes.iter().find(|named| named.kind == route.kind && named.name == route.name);
+        let theirs = || Theirs { found: found.cloned().unwrap_or_default(), ports: ports(&plan.canary_service), testers: plan.testers.clone() };
         Self {
             kind: route.kind,
             stable: plan.service.clone(),
-            ports,
+            ports: ports(&plan.service),
             canary: plan.canary_service.clone(),
             rules: named.map(|named| named.rules.clone()).unwrap_or_default(),
             testers: plan.testers.clone(),
+            theirs: plan.baseline.is_some().then(theirs),
         }
     }
 }
@@ -84,8 +99,10 @@ impl Target {
 /// What a route should say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
-    /// Nothing of ours: the canary's entry is gone, all weights as found.
+    /// Nothing of ours: all weights as found, and the canary's entry gone, unless it was found too.
     Absent,
+    /// Nothing of ours but the shares as they stand: only rules for testers leave.
+    Left,
     /// The canary gets nothing: its entry, if it stands, has weight 0.
     Drained,
     /// The canary's entry with this share of what both Services get; 0% is an entry with weight 0.
@@ -111,6 +128,8 @@ pub struct RouteState {
     pub left_out: Vec<String>,
     /// The user keeps sessions on their backend: they may hold the share above the weight.
     pub keeps_sessions: bool,
+    /// The canary's entry may be the user's, so it may stand at weight 0 when nothing of ours is left.
+    pub entry_may_stay: bool,
 }
 
 /// What one rule says.
@@ -124,7 +143,7 @@ pub struct RuleState {
     pub parts: Option<(i64, i64)>,
     /// Sum of all weights.
     pub sum: i64,
-    /// The stable Service's weight beside other backends: what it can be split into is limited.
+    /// Both versions' weight beside other backends, as it was found: what it can be split into is limited.
     pub beside_others: Option<i64>,
 }
 
@@ -168,13 +187,14 @@ impl RouteState {
 
     /// Nothing leads to the canary.
     pub fn entry_gone(&self) -> bool {
-        self.canary.is_none() && self.tester_rules == 0
+        let gone = self.canary.is_none() || (self.entry_may_stay && self.canary == Some(Percent::ZERO));
+        gone && self.tester_rules == 0
     }
 
     /// Why a plan with this smallest weight cannot be written, although the route is fit for others.
     pub fn too_fine(&self, smallest: Percent) -> Option<String> {
         let rule = self.rules.iter().find(|rule| {
-            let found = rule.beside_others.filter(|_| rule.routed && rule.parts.is_none());
+            let found = rule.beside_others.filter(|_| rule.routed);
             found.is_some_and(|found| !gateway_api::divides(found, smallest))
         })?;
         let found = rule.beside_others.unwrap_or_default();

@@ -30,7 +30,7 @@ pub struct CanaryRolloutStatus {
     pub message: String,
     /// What `kubectl get` prints.
     pub figures: Figures,
-    /// What users have when no release runs: a `pod-template-hash`.
+    /// What users have when no release runs: a `pod-template-hash`. Absent until the workload was taken over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stable_revision: Option<String>,
     /// The release in progress, or the last one.
@@ -42,7 +42,7 @@ pub struct CanaryRolloutStatus {
     /// RolloutActions that were decided, newest last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<HandledAction>,
-    /// ReplicaSets that keep their pods for a while.
+    /// Versions that are kept for a while.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<Kept>,
     /// How things were when Warmfront took over, to be put back.
@@ -75,6 +75,13 @@ pub struct CanaryRolloutStatus {
     /// The ten newest releases that ended, newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
+}
+
+impl CanaryRolloutStatus {
+    /// The workload was taken over: from here on Warmfront has a say in it.
+    pub fn taken_over(&self) -> bool {
+        self.stable_revision.is_some()
+    }
 }
 
 /// Where a release is.
@@ -160,7 +167,7 @@ pub struct Rejected {
     pub at: Timestamp,
 }
 
-/// A ReplicaSet that keeps its pods until a time.
+/// A version that is kept until a time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Kept {
@@ -168,7 +175,7 @@ pub struct Kept {
     pub revision: String,
     /// Until when.
     pub until: Timestamp,
-    /// The old version after a promotion: it stays ready at the Deployment's size.
+    /// The old version after a promotion: it stays ready, and an Abort brings it back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub standby: bool,
 }

@@ -108,10 +108,16 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     /// The last valid plan, so that an invalid edit cannot stop a rollback.
+    #[schemars(schema_with = "any_object")]
     pub plan: CanaryRolloutSpec,
     /// What the judge has counted in this step.
     #[serde(default)]
     pub judge: JudgeMemory,
+}
+
+/// The definition has the spec's schema once; a second time here would double its size.
+fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
 /// A weight that was decided and not yet confirmed.

@@ -2,6 +2,8 @@
 
 mod gates;
 mod hands;
+mod pair;
+mod pair_world;
 mod routes;
 mod telling;
 mod world;

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::super::{Action, Decision, Identity, Reply, action::Kind, decide, needs, observed::*};
+use super::{
+    super::{Action, Decision, Identity, Reply, action::Kind, decide, needs, observed::*},
+    pair_world::Apps,
+};
 use crate::{
     api::{
         CanaryRolloutSpec, CanaryRolloutStatus, Percent,
@@ -61,6 +64,8 @@ pub struct World {
     pub replies: BTreeMap<String, Reply>,
     /// Bodies of the calls.
     pub called: Vec<Value>,
+    /// Two Deployments instead of the one.
+    pub pair: Option<Apps>,
 }
 
 pub const STABLE: &str = "stable1";
@@ -124,6 +129,7 @@ impl World {
             answer: Some(Ok(200)),
             replies: BTreeMap::new(),
             called: Vec::new(),
+            pair: None,
         }
     }
 
@@ -221,7 +227,7 @@ impl World {
                     let id = route_id(*kind, name);
                     let known = plan.routes.iter().any(|named| RouteId::from(named) == id) || self.status.originals.routes.contains_key(&id.key());
                     if known {
-                        let found = self.look_at_route(object, Target::of(&plan, &id, vec![80]));
+                        let found = self.look_at_route(object, Target::of(&plan, &id, self.status.originals.routes.get(&id.key()), |_| vec![80]));
                         seen.routes.insert(id, found);
                     }
                 }
@@ -232,6 +238,9 @@ impl World {
         for named in &plan.routes {
             let missing = if self.kinds_missing { RouteSeen::NotInstalled } else { RouteSeen::Missing };
             seen.routes.entry(RouteId::from(named)).or_insert(missing);
+        }
+        if let Some(apps) = &self.pair {
+            apps.show(&mut seen);
         }
         seen.source = Some(SourceTiming { scrape_interval: crate::api::Duration::from_secs(1) });
         seen
@@ -290,6 +299,9 @@ impl World {
     }
 
     fn carry_out(&mut self, action: &Action) {
+        if let (Some(_), Action::Patch { kind, .. } | Action::Create { kind, .. } | Action::Delete { kind, .. }) = (&self.pair, action) {
+            assert!(matches!(kind, Kind::HttpRoute | Kind::GrpcRoute), "of a pair only routes are touched: {action:?}");
+        }
         match action {
             Action::AddFinalizer => self.finalizer = true,
             Action::DropFinalizer => self.finalizer = false,
@@ -363,6 +375,10 @@ impl World {
 
     /// What must hold at every moment.
     fn check(&self) {
+        if let Some(apps) = &self.pair {
+            assert!(self.share() == 0 || apps.candidate.ready > 0, "traffic goes to a Service without pods");
+            return;
+        }
         let sets = self.sets();
         let behind = |service: &str| -> BTreeSet<String> {
             let service = Service::read(self.get(Kind::Service, service));

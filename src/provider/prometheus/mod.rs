@@ -174,13 +174,18 @@ pub fn interpret(spec: &MetricSourceSpec, question: &Question, replies: &Replies
     if known.is_none() && unknown != FollowUp::default() { Interpretation::Ask(unknown) } else { Interpretation::Done(answer) }
 }
 
+/// Whether a pod is one of a side's.
+fn has_pod(side: &super::Side, pod: &str) -> bool {
+    side.replica_sets.iter().any(|set| pod::is_of(pod, set))
+}
+
 /// Which side a series belongs to.
 fn side_of(spec: &MetricSourceSpec, question: &Question, quantity: &Quantity, series: &Series) -> Option<bool> {
     let label = |name: &str| series.labels.get(name).map(String::as_str).unwrap_or_default();
     let subject = &question.subject;
     let by_cluster = spec.preset == Preset::Envoy && !matches!(quantity, Quantity::Lookups);
     let belongs = |side: &super::Side| {
-        if by_cluster { query::is_cluster_of(label("envoy_cluster_name"), subject, side) } else { pod::is_of(label(&spec.pod_label), &side.workload) }
+        if by_cluster { query::is_cluster_of(label("envoy_cluster_name"), subject, side) } else { has_pod(side, label(&spec.pod_label)) }
     };
     if belongs(&subject.candidate) {
         Some(true)
@@ -261,7 +266,7 @@ fn counts(
 
 /// Whether any pod of a side is scraped; `None` if no target is one of its pods.
 fn reached(up: &BTreeMap<String, bool>, side: &super::Side) -> Option<bool> {
-    up.iter().filter(|(pod, _)| pod::is_of(pod, &side.workload)).map(|(_, up)| *up).reduce(|one, other| one || other)
+    up.iter().filter(|(pod, _)| has_pod(side, pod)).map(|(_, up)| *up).reduce(|one, other| one || other)
 }
 
 /// Why the new version has no series: nobody scrapes it, it cannot be scraped, or it counts nothing.

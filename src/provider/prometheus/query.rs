@@ -42,11 +42,14 @@ pub(super) fn pattern<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 fn pods(side: &Side) -> String {
-    format!("{}[a-z0-9]+", quoted(&pod::prefix(&side.workload)))
+    let of_set = |set: &String| format!("{}[a-z0-9]+", quoted(&pod::prefix(set)));
+    side.replica_sets.iter().map(of_set).collect::<Vec<_>>().join("|")
 }
 
 fn both_pods(spec: &MetricSourceSpec, subject: &Subject) -> String {
-    let pods = literal(&format!("{}|{}", pods(&subject.candidate), pods(&subject.baseline)));
+    // A side without any must not match series without the label.
+    let sides: Vec<String> = [&subject.candidate, &subject.baseline].into_iter().map(pods).filter(|pods| !pods.is_empty()).collect();
+    let pods = literal(&sides.join("|"));
     format!("namespace={},{}=~{pods}", literal(&subject.namespace), spec.pod_label)
 }
 
@@ -162,7 +165,7 @@ pub(super) fn fill(promql: &str, subject: &Subject) -> Result<String, String> {
 
 /// Whether all placeholders of an expression are known.
 pub fn check_placeholders(promql: &str) -> Result<(), String> {
-    let side = || Side { workload: String::new(), service: String::new(), hash: String::new() };
+    let side = || Side { workload: String::new(), replica_sets: Vec::new(), service: String::new(), hash: String::new() };
     let nobody = Subject { namespace: String::new(), candidate: side(), baseline: side(), port: None };
     fill(promql, &nobody).map(|_| ())
 }

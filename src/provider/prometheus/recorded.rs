@@ -13,7 +13,12 @@ fn source(preset: Preset) -> MetricSourceSpec {
 }
 
 fn question(quantities: Vec<Quantity>) -> Question {
-    let side = |workload: &str, service: &str| Side { workload: workload.to_owned(), service: service.to_owned(), hash: String::new() };
+    let side = |workload: &str, service: &str| Side {
+        workload: workload.to_owned(),
+        replica_sets: vec![workload.to_owned()],
+        service: service.to_owned(),
+        hash: String::new(),
+    };
     let end: Timestamp = "2026-11-24T06:22:14.979Z".parse().unwrap();
     let start = end - SignedDuration::from_secs(6);
     Question {
@@ -74,7 +79,7 @@ fn counts_are_those_of_the_recording() {
 fn a_side_without_series_is_told_apart_by_its_targets() {
     let spec = source(Preset::App);
     let mut question = question(vec![Quantity::Lookups]);
-    "catalog-wnewer2345".clone_into(&mut question.subject.candidate.workload);
+    question.subject.candidate.replica_sets = vec!["catalog-wnewer2345".to_owned()];
     let replies: Replies = plan(&spec, &question).into_iter().map(|(layer, ask)| (layer, parse(200, body(&ask.unwrap().promql).as_bytes()))).collect();
     let unknown = FollowUp { pods: true, ..FollowUp::default() };
     assert_eq!(interpret(&spec, &question, &replies, None), Interpretation::Ask(unknown));

@@ -43,25 +43,42 @@ fn set_weight(patch: &mut Patch, rule: &Rule<'_>, place: usize, wanted: Option<i
     }
 }
 
-/// Removes the canary's entries, the last first, so that no place changes under a later step.
-fn remove(patch: &mut Patch, rule: &Rule<'_>) {
-    for place in rule.canary.iter().rev() {
+/// Removes entries of the canary, the last first, so that no place changes under a later step.
+fn remove(patch: &mut Patch, rule: &Rule<'_>, places: &[usize]) {
+    for place in places.iter().rev() {
         let path = rule.path(*place);
         patch.push(test_name(&path, &rule.backends[*place]));
         patch.push(json!({"op": "remove", "path": path}));
     }
 }
 
+/// What both versions had together when the rule was found.
+fn found_together(rule: &Rule<'_>, found: &[Found], stable: i64) -> i64 {
+    let weight = |place: &usize| match found[*place] {
+        Found::Before(weight) => weight.unwrap_or(1).max(0),
+        Found::Later => 0,
+    };
+    rule.canary.iter().map(weight).fold(stable, i64::saturating_add)
+}
+
 /// The canary gets `share` of what both versions have.
 pub(super) fn present(rule: &Rule<'_>, target: &Target, share: Percent, original: Option<&RuleOriginal>) -> Patch {
     let mut patch = Patch::new();
     let Some(stable) = rule.stable else { return patch };
-    let entered = !rule.canary.is_empty();
-    let total = match found(rule, original)[stable] {
+    let stands = !rule.canary.is_empty();
+    if target.theirs.is_some() && stands && share == Percent::ZERO && rule.state().carries(share) {
+        // Its owner's entry with the weight 0 is right however the others are written.
+        return patch;
+    }
+    // With our entry there, the others are scaled already, or their owner has set them since.
+    let entered = !rule.as_found;
+    let known = found(rule, original);
+    let total = match known[stable] {
         _ if rule.alone() => weights::whole(share),
         // While our entry is absent, the route's own weights are the ones to split.
-        Found::Before(weight) if entered => weight.unwrap_or(1).max(0).saturating_mul(SCALE),
+        Found::Before(weight) if entered => found_together(rule, &known, weight.unwrap_or(1).max(0)).saturating_mul(SCALE),
         Found::Later if entered => together(rule),
+        Found::Before(_) | Found::Later if stands => together(rule).saturating_mul(SCALE),
         Found::Before(_) | Found::Later => rule.effective(stable).saturating_mul(SCALE),
     };
     let split = weights::split(total, share);
@@ -74,9 +91,8 @@ pub(super) fn present(rule: &Rule<'_>, target: &Target, share: Percent, original
         } else if !entered && !rule.alone() {
             *weight = weight.saturating_mul(SCALE);
         }
-        // With our entry there, the others are scaled already, or their owner has set them since.
     }
-    let ours = if entered { 0 } else { split.canary };
+    let ours = if stands { 0 } else { split.canary };
     if wanted.iter().fold(ours, |sum, weight| sum.saturating_add(*weight)) == 0 {
         // Envoy refuses a rule without any weight, and with it the whole configuration.
         wanted[stable] = 1;
@@ -87,7 +103,7 @@ pub(super) fn present(rule: &Rule<'_>, target: &Target, share: Percent, original
             set_weight(&mut patch, rule, place, Some(*weight));
         }
     }
-    if !entered {
+    if !stands {
         let mut entry = rule.backends[stable].clone();
         entry["name"] = json!(target.canary);
         entry["weight"] = json!(split.canary);
@@ -113,18 +129,22 @@ pub(super) fn drained(rule: &Rule<'_>, target: &Target, original: Option<&RuleOr
             set_weight(&mut patch, rule, *place, Some(0));
         }
     } else {
-        remove(&mut patch, rule);
+        remove(&mut patch, rule, &rule.canary);
     }
     patch
 }
 
-/// The canary's entry is gone and all weights are as found.
-pub(super) fn absent(rule: &Rule<'_>, original: Option<&RuleOriginal>) -> Patch {
+/// All weights are as found, and the canary's entry is gone unless it was found too.
+pub(super) fn absent(rule: &Rule<'_>, target: &Target, original: Option<&RuleOriginal>) -> Patch {
     let mut patch = Patch::new();
     if rule.canary.is_empty() {
         return patch;
     }
     let found = found(rule, original);
+    if target.theirs.is_some() && original.is_none() {
+        // It was never touched.
+        return patch;
+    }
     let others = || (0..rule.backends.len()).filter(|place| !rule.canary.contains(place));
     // Beside a backend that came later only proportions can be kept.
     let all_known = others().all(|place| matches!(found[place], Found::Before(_)));
@@ -139,13 +159,24 @@ pub(super) fn absent(rule: &Rule<'_>, original: Option<&RuleOriginal>) -> Patch 
         };
         set_weight(&mut patch, rule, place, back);
     }
-    remove(&mut patch, rule);
+    let mut ours = rule.canary.clone();
+    if target.theirs.is_some() {
+        ours.retain(|place| match found[*place] {
+            Found::Before(weight) => {
+                set_weight(&mut patch, rule, *place, if all_known { weight } else { Some(0) });
+                false
+            }
+            Found::Later => true,
+        });
+    }
+    remove(&mut patch, rule, &ours);
     patch
 }
 
 /// The canary's entry by itself, as a rule for testers has it.
 pub(super) fn lone(rule: &Rule<'_>, target: &Target) -> Option<Value> {
-    let mut entry = rule.backends[rule.stable?].clone();
+    let own = rule.canary.first().filter(|_| target.theirs.is_some());
+    let mut entry = rule.backends[own.copied().or(rule.stable)?].clone();
     entry["name"] = json!(target.canary);
     entry["weight"] = json!(1);
     Some(entry)

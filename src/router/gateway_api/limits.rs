@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    super::{RouteError, Target},
+    super::{RouteError, Target, Theirs},
+    Percent,
     rules::{Rule, Rules, matches_of},
     testers,
     weights::SCALE,
@@ -22,7 +23,9 @@ const WEIGHT: i64 = 1_000_000;
 
 /// What cannot be done in this route, with the numbers.
 pub(super) fn beyond(rules: &Rules<'_>, target: &Target) -> Option<RouteError> {
-    let reason = rules.routed().find_map(in_rule).or_else(|| for_testers(rules, target))?;
+    let only = rules.concerned.len() == 1;
+    let theirs = |theirs: &Theirs| rules.routed().find_map(|rule| of_theirs(rule, theirs, target, only));
+    let reason = rules.routed().find_map(in_rule).or_else(|| target.theirs.as_ref().and_then(theirs)).or_else(|| for_testers(rules, target))?;
     Some(RouteError::Unsupported { route: rules.route.clone(), reason })
 }
 
@@ -32,8 +35,9 @@ fn in_rule(rule: &Rule<'_>) -> Option<String> {
         return Some(format!("rule {} has {found} backends: with the new version's it would be {}, and {BACKENDS} are allowed", rule.name, found + 1));
     }
     // With our entry in it, the weights are no longer the user's.
-    let stable = rule.stable.filter(|_| rule.canary.is_empty())?;
-    if rule.effective(stable) == 0 {
+    let stable = rule.stable.filter(|_| rule.as_found)?;
+    let (own, canary) = rule.parts().unwrap_or((rule.effective(stable), 0));
+    if own.saturating_add(canary) == 0 {
         return Some(format!(
             "rule {} gives the Service weight 0: there is nothing to split; give it a weight, or name other rules in spec.traffic",
             rule.name
@@ -44,6 +48,30 @@ fn in_rule(rule: &Rule<'_>) -> Option<String> {
         format!(
             "rule {} has a weight of {largest}: to split it exactly beside other backends it is multiplied by {SCALE}, and {WEIGHT} is the greatest allowed; make all weights of the rule smaller",
             rule.name
+        )
+    })
+}
+
+/// What is in the way where the new version's entry may be the user's.
+fn of_theirs(rule: &Rule<'_>, theirs: &Theirs, target: &Target, only: bool) -> Option<String> {
+    let (service, name) = (&target.canary, &rule.name);
+    if rule.canary.is_empty() {
+        let port = rule.backends[rule.stable?].get("port").and_then(Value::as_u64)?;
+        let missing = !theirs.ports.is_empty() && !theirs.ports.contains(&port);
+        return missing.then(|| {
+            format!("rule {name} leads to port {port}, which Service {service} does not have: add an entry of {service} with its port and weight 0 to the rule")
+        });
+    }
+    let original = rule.original_in(&theirs.found, only);
+    let share = rule.share()?;
+    if original.is_none() && share > Percent::ZERO && share < Percent::FULL {
+        return Some(format!("rule {name} gives {service} {share} already: give it weight 0, from where Warmfront raises it, or everything"));
+    }
+    let keys = rule.backend_keys();
+    let found = |place: &usize| original.is_none_or(|original| original.backends.iter().any(|known| known.backend == keys[*place]));
+    (rule.keeps_sessions() && rule.canary.iter().any(found)).then(|| {
+        format!(
+            "rule {name} keeps sessions on their backend even at weight 0, so the entry of {service} has to leave it on the way back, and yours could not be put back as it was: take it out, and Warmfront puts one in for the release"
         )
     })
 }

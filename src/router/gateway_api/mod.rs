@@ -44,9 +44,10 @@ pub fn read(route: &Value, target: &Target) -> Result<RouteState, RouteError> {
         rules: rules.concerned.iter().map(Rule::state).collect(),
         tester_rules: rules.testers.len(),
         port: port.and_then(|port| u16::try_from(port).ok()),
-        weights: RouteOriginal { rules: rules.routed().map(Rule::original).collect() },
+        weights: RouteOriginal { rules: rules.routed().map(|rule| rule.original(target.theirs.is_some())).collect() },
         left_out: testers::left_out(&rules, target),
         keeps_sessions: rules.routed().any(Rule::keeps_sessions),
+        entry_may_stay: target.theirs.is_some(),
         problem,
     })
 }
@@ -56,11 +57,16 @@ pub fn plan(route: &Value, target: &Target, want: Want, originals: &RouteOrigina
     let rules = Rules::find(route, target)?;
     let mut patch = Patch::new();
     for rule in &rules.concerned {
-        let original = original_of(rule, &rules, originals);
+        let original = rule.original_in(originals, rules.concerned.len() == 1);
+        if target.theirs.is_some() && original.is_none() {
+            // Its weights are not ours to change before it is known how to put them back.
+            continue;
+        }
         let change = match want {
-            Want::Absent => entries::absent(rule, original),
+            Want::Left => Patch::new(),
+            Want::Absent => entries::absent(rule, target, original),
             // Sessions stay on their backend even at weight 0: there is no drained entry for them.
-            Want::Drained if rule.keeps_sessions() => entries::absent(rule, original),
+            Want::Drained if rule.keeps_sessions() => entries::absent(rule, target, original),
             Want::Weight(weight) if rule.routed => entries::present(rule, target, weight, original),
             Want::Drained | Want::Weight(_) => entries::drained(rule, target, original),
         };
@@ -71,20 +77,10 @@ pub fn plan(route: &Value, target: &Target, want: Want, originals: &RouteOrigina
     }
     let wanted = match want {
         Want::Weight(_) => testers::wanted(&rules, target),
-        Want::Absent | Want::Drained => Vec::new(),
+        Want::Absent | Want::Left | Want::Drained => Vec::new(),
     };
     patch.extend(testers::change(&rules, wanted));
     Ok((!patch.is_empty()).then_some(patch))
-}
-
-/// The rule's weights as they were found. The only rule keeps them although its owner gave it another name or other matches.
-fn original_of<'a>(rule: &Rule<'_>, rules: &Rules<'_>, originals: &'a RouteOriginal) -> Option<&'a RuleOriginal> {
-    let known = originals.rules.iter().find(|known| known.rule == rule.key);
-    let only = || match originals.rules.as_slice() {
-        [only] if rules.concerned.len() == 1 => Some(only),
-        _ => None,
-    };
-    known.or_else(only)
 }
 
 /// Whether two targets set weights in the same rule of a route. Where its rules do not tell, the names do.

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{super::RuleState, Percent, RouteError, RuleOriginal, Target, weights};
+use super::{
+    super::{RuleState, Theirs},
+    Percent, RouteError, RouteOriginal, RuleOriginal, Target, testers, weights,
+};
 use crate::api::{plan::ALL_RULES, status::BackendWeight};
 
 /// What the names of our rules for testers begin with.
@@ -40,6 +43,8 @@ pub(super) struct Rule<'a> {
     pub canary: Vec<usize>,
     /// Its weights are to be set.
     pub routed: bool,
+    /// Nothing of ours stands in it: it has no entry of the canary, or its owner's with the weights as they were found.
+    pub as_found: bool,
 }
 
 /// Such as `HTTPRoute catalog`.
@@ -70,13 +75,17 @@ fn is_service(backend: &Value, namespace: &str, name: &str) -> bool {
 }
 
 /// A rule for testers leads to the canary. Clusters whose definition of the route is older than 1.4 drop the names
-/// of rules: there it is told by having no other backend and a header in each of its matches.
-fn is_for_testers(rule: &Value, canary: &impl Fn(&Value) -> bool) -> bool {
+/// of rules: there it is told by having no other backend and a header in each of its matches; where the canary's
+/// Service is the user's, who may have such rules too, a tester's header.
+fn is_for_testers(rule: &Value, canary: &impl Fn(&Value) -> bool, theirs: Option<&Theirs>) -> bool {
     let backends = backends_of(rule);
     if let Some(name) = name_of(rule) {
         return name.starts_with(TESTERS) && backends.iter().any(canary);
     }
-    let tests_headers = |one: &Value| one.get("headers").and_then(Value::as_array).is_some_and(|headers| !headers.is_empty());
+    let tests_headers = |one: &Value| match theirs {
+        Some(theirs) => theirs.testers.iter().any(|tester| testers::admits(one, tester)),
+        None => one.get("headers").and_then(Value::as_array).is_some_and(|headers| !headers.is_empty()),
+    };
     let matches = matches_of(rule);
     matches!(backends, [only] if canary(only)) && !matches.is_empty() && matches.iter().all(tests_headers)
 }
@@ -105,7 +114,7 @@ impl<'a> Rules<'a> {
         let stable = |backend: &Value| is_service(backend, namespace, &target.stable);
         let (mut testers, mut others, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         for (index, rule) in all.iter().enumerate() {
-            if is_for_testers(rule, &canary) {
+            if is_for_testers(rule, &canary, target.theirs.as_ref()) {
                 testers.push(index);
                 continue;
             }
@@ -124,18 +133,28 @@ impl<'a> Rules<'a> {
                 stable: stable.iter().find(|place| has_port(&backends[**place], target)).or(stable.first()).copied(),
                 canary,
                 routed: false,
+                as_found: false,
             });
         }
+        // Where the canary's entries are the user's, those in rules that were never touched are his own business.
+        let shared = |rule: &Rule<'_>| rule.stable.is_some() && !rule.canary.is_empty();
+        let lone = others.iter().filter(|rule| shared(rule)).count() == 1;
+        let touched = |rule: &Rule<'_>| target.theirs.as_ref().is_none_or(|theirs| rule.original_in(&theirs.found, lone).is_some());
         let (meant, problem) = match select(route, &others, target) {
             Ok(meant) => (meant, None),
             // Until it is known again, those that carry a share keep it.
-            Err(problem) => (others.iter().filter(|rule| rule.stable.is_some() && !rule.canary.is_empty()).map(|rule| rule.index).collect(), Some(problem)),
+            Err(problem) => (others.iter().filter(|rule| shared(rule) && touched(rule)).map(|rule| rule.index).collect(), Some(problem)),
         };
         for rule in &mut others {
             rule.routed = meant.contains(&rule.index);
         }
         // One that leads to the canary alone is its owner's own way to it: there is nothing to split.
-        let concerned = others.into_iter().filter(|rule| rule.routed || (!rule.canary.is_empty() && rule.canary.len() < rule.backends.len())).collect();
+        let left = |rule: &Rule<'_>| !rule.canary.is_empty() && rule.canary.len() < rule.backends.len() && touched(rule);
+        let mut concerned: Vec<Rule<'_>> = others.into_iter().filter(|rule| rule.routed || left(rule)).collect();
+        let only = concerned.len() == 1;
+        for rule in &mut concerned {
+            rule.as_found = rule.stands_as_found(target.theirs.as_ref(), only);
+        }
         Ok(Self { route: route_name(route, target), all, concerned, testers, problem })
     }
 
@@ -184,6 +203,26 @@ fn select(route: &Value, rules: &[Rule<'_>], target: &Target) -> Result<Vec<usiz
 }
 
 impl Rule<'_> {
+    /// Its weights as they were found. The only rule keeps them although its owner gave it another name or other matches.
+    pub fn original_in<'o>(&self, originals: &'o RouteOriginal, only: bool) -> Option<&'o RuleOriginal> {
+        let known = originals.rules.iter().find(|known| known.rule == self.key);
+        let lone = || match originals.rules.as_slice() {
+            [lone] if only => Some(lone),
+            _ => None,
+        };
+        known.or_else(lone)
+    }
+
+    /// See `as_found`. Both versions' weights add up as they did only while the rule is not scaled.
+    fn stands_as_found(&self, theirs: Option<&Theirs>, only: bool) -> bool {
+        let (Some((stable, canary)), Some(theirs)) = (self.parts(), theirs) else { return self.canary.is_empty() };
+        let Some(original) = self.original_in(&theirs.found, only) else { return true };
+        let keys = self.backend_keys();
+        let known = |place: &usize| original.backends.iter().find(|known| known.backend == keys[*place]).map_or(0, |known| known.weight.unwrap_or(1).max(0));
+        let found: i64 = self.stable.iter().chain(&self.canary).map(known).fold(0, i64::saturating_add);
+        stable.saturating_add(canary) == found
+    }
+
     /// Weight of the backend at this place.
     pub fn weight(&self, place: usize) -> Option<i64> {
         self.backends[place].get("weight").and_then(Value::as_i64)
@@ -217,7 +256,10 @@ impl Rule<'_> {
 
     /// What is told of it.
     pub fn state(&self) -> RuleState {
-        let beside_others = self.stable.filter(|_| !self.alone()).map(|place| self.effective(place));
+        let beside_others = self
+            .stable
+            .filter(|_| !self.alone() && self.as_found)
+            .map(|place| self.parts().map_or(self.effective(place), |(stable, canary)| stable.saturating_add(canary)));
         let sum = (0..self.backends.len()).fold(0_i64, |sum, place| sum.saturating_add(self.effective(place)));
         RuleState { name: self.name.clone(), routed: self.routed, parts: self.parts(), sum, beside_others }
     }
@@ -236,9 +278,9 @@ impl Rule<'_> {
         keys
     }
 
-    /// Its weights as they stand, for putting back.
-    pub fn original(&self) -> RuleOriginal {
-        let backends = self.backend_keys().into_iter().enumerate().filter(|(place, _)| !self.canary.contains(place));
+    /// Its weights as they stand, for putting back; the canary's among them where its entry may be the user's.
+    pub fn original(&self, theirs: bool) -> RuleOriginal {
+        let backends = self.backend_keys().into_iter().enumerate().filter(|(place, _)| theirs || !self.canary.contains(place));
         let backends = backends.map(|(place, backend)| BackendWeight { backend, weight: self.weight(place) }).collect();
         RuleOriginal { rule: self.key.clone(), backends }
     }

@@ -17,6 +17,13 @@ fn tests(one: &Value, header: &str) -> bool {
     headers.filter_map(|entry| entry.get("name").and_then(Value::as_str)).any(|name| name.eq_ignore_ascii_case(header))
 }
 
+/// Whether a match asks for a tester's header with its value.
+pub(super) fn admits(one: &Value, tester: &Tester) -> bool {
+    let headers = one.get("headers").and_then(Value::as_array).into_iter().flatten();
+    let text = |entry: &Value, field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    headers.into_iter().any(|entry| text(entry, "name").eq_ignore_ascii_case(&tester.header) && text(entry, "value") == tester.equals)
+}
+
 /// The matches of a rule, written out as the API server completes them.
 fn written_out(rule: &Value, kind: RouteKind) -> Vec<Value> {
     let everything = [json!({})];

@@ -21,6 +21,8 @@ struct Asked {
     rules: Vec<String>,
     ports: Vec<u64>,
     testers: Vec<Tester>,
+    /// The canary's Service is the user's too; its ports.
+    theirs: Option<Vec<u64>>,
 }
 
 #[derive(Deserialize)]
@@ -41,15 +43,19 @@ fn run(kind: RouteKind, text: &str) {
     let cases: Vec<Golden> = serde_yaml::from_str(text).unwrap();
     assert!(!cases.is_empty());
     for Golden { case, target: asked, rules, steps } in cases {
-        let all = Target { rules: asked.rules, ports: asked.ports, testers: asked.testers, ..target(kind) };
+        let theirs = asked.theirs.map(|ports| Theirs { ports, testers: asked.testers.clone(), ..Theirs::default() });
+        let mut all = Target { rules: asked.rules, ports: asked.ports, testers: asked.testers, theirs, ..target(kind) };
         let found = route(kind, &rules);
         let (mut live, mut originals) = (found.clone(), RouteOriginal::default());
         for (number, step) in steps.into_iter().enumerate() {
             let place = format!("{case}, step {}: {}", number + 1, step.want);
             live = apply(&live, (!step.edit.is_empty()).then_some(step.edit));
             let state = read(&live, &all).unwrap();
-            if state.canary.is_none() {
+            if state.canary.is_none() || (all.theirs.is_some() && number == 0) {
                 originals = state.weights;
+            }
+            if let Some(theirs) = &mut all.theirs {
+                theirs.found = originals.clone();
             }
             let mut asked = all.clone();
             if step.testers == "away" {
@@ -57,6 +63,7 @@ fn run(kind: RouteKind, text: &str) {
             }
             let want = match step.want.as_str() {
                 "absent" => Want::Absent,
+                "left" => Want::Left,
                 "drained" => Want::Drained,
                 share => Want::Weight(share.parse().unwrap()),
             };
@@ -69,6 +76,7 @@ fn run(kind: RouteKind, text: &str) {
             let state = read(&live, &all).unwrap();
             match want {
                 Want::Absent => assert!(state.entry_gone(), "{place}"),
+                Want::Left => assert_eq!(state.tester_rules, 0, "{place}"),
                 Want::Drained => assert!(state.carries(Percent::ZERO) && state.tester_rules == 0, "{place}"),
                 Want::Weight(weight) => assert!(state.carries(weight) && state.entry_stands(), "{place}"),
             }
@@ -79,6 +87,11 @@ fn run(kind: RouteKind, text: &str) {
 #[test]
 fn http_routes() {
     run(RouteKind::Http, include_str!("http.yaml"));
+}
+
+#[test]
+fn routes_of_pairs() {
+    run(RouteKind::Http, include_str!("pair.yaml"));
 }
 
 #[test]

@@ -106,6 +106,26 @@ fn a_rule_never_adds_up_to_0() {
 }
 
 #[test]
+fn what_a_pairs_route_must_not_have_is_told() {
+    let target = |ports: &[u64]| Target { theirs: Some(Theirs { ports: ports.to_vec(), ..Theirs::default() }), ..target(RouteKind::Http) };
+    let problem = |rule: Value, ports: &[u64]| {
+        let live = route(RouteKind::Http, &json!([rule]));
+        assert_eq!(plan(&live, &target(ports), Want::Weight(percent(500)), &RouteOriginal::default()).unwrap().is_some(), false, "not before it is remembered");
+        read(&live, &target(ports)).unwrap().problem.map(|problem| problem.to_string()).unwrap_or_default()
+    };
+    let backends = |weights: Value| json!({"backendRefs": [{"name": "catalog", "port": 80}, {"name": "catalog-canary", "port": 80, "weight": weights}]});
+    assert_eq!(problem(backends(json!(0)), &[80]), "");
+    // An absent weight is 1.
+    assert!(problem(backends(json!(null)), &[80]).contains("rule 1 gives catalog-canary 50% already"));
+    assert!(problem(json!({"backendRefs": [{"name": "catalog", "port": 80}]}), &[8080]).contains("port 80, which Service catalog-canary does not have"));
+    let mut sticky = backends(json!(0));
+    sticky["sessionPersistence"] = json!({});
+    assert!(problem(sticky, &[80]).contains("keeps sessions"));
+    let promoted = json!({"backendRefs": [{"name": "catalog", "port": 80, "weight": 0}, {"name": "catalog-canary", "port": 80, "weight": 1}]});
+    assert_eq!(problem(promoted, &[80]), "");
+}
+
+#[test]
 fn a_share_too_fine_beside_others_is_told() {
     let state = |stable: i64| {
         read(&route(RouteKind::Http, &json!([{"backendRefs": [{"name": "catalog", "weight": stable}, {"name": "legacy"}]}])), &target(RouteKind::Http)).unwrap()
@@ -282,6 +302,52 @@ proptest! {
         let back = apply(&now, plan(&now, &all, Want::Absent, &originals).unwrap());
         prop_assert_eq!(serde_json::to_string(&back).unwrap(), serde_json::to_string(&live).unwrap());
         prop_assert_eq!(plan(&back, &all, Want::Absent, &originals).unwrap(), None);
+    }
+
+    /// Of a pair: the same laws, and the entries that were found are never taken out.
+    #[test]
+    fn the_users_own_entry_keeps_its_place(
+        (kind, live) in any_route(),
+        places in proptest::collection::vec(proptest::option::of(0..5_usize), 4),
+        wants in proptest::collection::vec((0..=100_u32, 0..4_u8), 1..6),
+    ) {
+        let mut live = live;
+        let mut places = places.into_iter().cycle();
+        for rule in live["spec"]["rules"].as_array_mut().unwrap() {
+            let backends = rule["backendRefs"].as_array_mut().unwrap();
+            if let (true, Some(Some(place))) = (backends.iter().any(|backend| backend["name"] == "catalog"), places.next()) {
+                backends.insert(place.min(backends.len()), json!({"name": "catalog-canary", "port": 8080, "weight": 0}));
+            }
+        }
+        let mut all = Target { rules: vec!["*".to_owned()], theirs: Some(Theirs::default()), ..target(kind) };
+        let originals = read(&live, &all).unwrap().weights;
+        all.theirs.as_mut().unwrap().found = originals.clone();
+        let rules = live["spec"]["rules"].as_array().unwrap();
+        let mut now = live.clone();
+        for (share, how) in wants {
+            let share = percent(share * 100);
+            let want = [Want::Drained, Want::Absent, Want::Weight(share), Want::Weight(share)][usize::from(how)];
+            now = apply(&now, plan(&now, &all, want, &originals).unwrap());
+            prop_assert_eq!(plan(&now, &all, want, &originals).unwrap(), None);
+            prop_assert_eq!(plan(&now, &all, Want::Left, &originals).unwrap(), None);
+            let state = read(&now, &all).unwrap();
+            prop_assert!(state.carries(if how < 2 { Percent::ZERO } else { share }), "{:?}", state);
+            prop_assert!(how < 2 || state.entry_stands());
+            for (before, after) in rules.iter().zip(now["spec"]["rules"].as_array().unwrap()) {
+                let (found, weights) = (weights_of(before), weights_of(after));
+                prop_assert!(weights.iter().map(|(_, weight)| weight).sum::<i64>() > 0, "never a sum of 0");
+                let kept: Vec<&String> = weights.iter().map(|(name, _)| name).take(found.len()).collect();
+                prop_assert_eq!(kept, found.iter().map(|(name, _)| name).collect::<Vec<_>>());
+                let both: i64 = weights.iter().filter(|(name, _)| name.starts_with("catalog")).map(|(_, weight)| weight).sum();
+                let Some((_, stable)) = found.iter().find(|(name, _)| name == "catalog") else { continue };
+                for (name, weight) in weights.iter().filter(|(name, _)| !name.starts_with("catalog")) {
+                    let (_, original) = found.iter().find(|(other, _)| other == name).unwrap();
+                    prop_assert_eq!(weight * stable, original * both);
+                }
+            }
+        }
+        let back = apply(&now, plan(&now, &all, Want::Absent, &originals).unwrap());
+        prop_assert_eq!(serde_json::to_string(&back).unwrap(), serde_json::to_string(&live).unwrap());
     }
 
     /// Whatever another hand has written, reading does not panic, and taking everything back takes everything back.

@@ -6,7 +6,7 @@ mod reports;
 
 use serde_json::{Value, json};
 
-use super::*;
+use super::{super::Theirs, *};
 use crate::api::traffic::RouteKind;
 
 fn target(kind: RouteKind) -> Target {

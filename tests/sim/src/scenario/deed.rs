@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Run,
-    given::{GIT, Given, NAME, NAMESPACE, create, template},
+    given::{CANDIDATE, GIT, Given, NAME, NAMESPACE, create, template},
 };
 use crate::{
     access::Fault,
@@ -18,8 +18,10 @@ use crate::{
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Deed {
-    /// A version is applied.
+    /// A version is applied; of a pair's candidate.
     Apply(String),
+    /// A version of a pair's baseline is applied.
+    ApplyBaseline(String),
     /// A version and a size are applied in one go.
     ApplyWith {
         /// Tag of the image.
@@ -78,6 +80,7 @@ pub struct Act {
 pub enum What {
     Rollout,
     Deployment,
+    Candidate,
     Service,
     Route,
     Source,
@@ -101,6 +104,7 @@ impl What {
         match self {
             Self::Rollout => (Kind::CanaryRollout, NAMESPACE, NAME),
             Self::Deployment => (Kind::Deployment, NAMESPACE, NAME),
+            Self::Candidate => (Kind::Deployment, NAMESPACE, CANDIDATE),
             Self::Service => (Kind::Service, NAMESPACE, NAME),
             Self::Route => (Kind::HttpRoute, NAMESPACE, NAME),
             Self::Source => (Kind::MetricSource, "", "default"),
@@ -119,13 +123,16 @@ impl Run {
 
     fn carry_out(&mut self, deed: &Deed) -> anyhow::Result<()> {
         match deed {
-            Deed::Apply(version) => self.deployment(&json!({"spec": {"template": template(version)}})),
-            Deed::ApplyWith { version, replicas } => self.deployment(&json!({"spec": {"template": template(version), "replicas": replicas}})),
+            Deed::Apply(version) => self.deployment(&json!({"spec": {"template": template(self.given.released(), version)}})),
+            Deed::ApplyBaseline(version) => self.merge(Kind::Deployment, NAME, &json!({"spec": {"template": template(NAME, version)}}), false),
+            Deed::ApplyWith { version, replicas } => {
+                self.deployment(&json!({"spec": {"template": template(self.given.released(), version), "replicas": replicas}}))
+            }
             Deed::Scale(replicas) => self.deployment(&json!({"spec": {"replicas": replicas}})),
             Deed::Label => self.deployment(&json!({"metadata": {"labels": {"team": "shop"}, "annotations": {"note": "hello"}}})),
             Deed::Unpause => self.deployment(&json!({"spec": {"paused": null}})),
             Deed::Act(act) => self.act(act),
-            Deed::Spec(change) => self.merge(Kind::CanaryRollout, &json!({"spec": change}), true),
+            Deed::Spec(change) => self.merge(Kind::CanaryRollout, NAME, &json!({"spec": change}), true),
             Deed::Delete(what) => {
                 let (kind, namespace, name) = what.key();
                 lock(&self.cluster).store.delete(kind, namespace, name, None, by("kubectl")).map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
@@ -163,9 +170,9 @@ impl Run {
         }
     }
 
-    fn merge(&self, kind: Kind, change: &Value, shallow: bool) -> anyhow::Result<()> {
+    fn merge(&self, kind: Kind, name: &str, change: &Value, shallow: bool) -> anyhow::Result<()> {
         let mut cluster = lock(&self.cluster);
-        let changed = cluster.store.update(kind, NAMESPACE, NAME, by("kubectl"), |object| {
+        let changed = cluster.store.update(kind, NAMESPACE, name, by("kubectl"), |object| {
             match (shallow, change["spec"].as_object()) {
                 (true, Some(keys)) => {
                     for (key, value) in keys {
@@ -184,7 +191,7 @@ impl Run {
 
     fn deployment(&mut self, change: &Value) -> anyhow::Result<()> {
         json_patch::merge(&mut self.manifest, change);
-        self.merge(Kind::Deployment, change, false)
+        self.merge(Kind::Deployment, self.given.released(), change, false)
     }
 
     fn act(&mut self, act: &Act) -> anyhow::Result<()> {
@@ -199,7 +206,8 @@ impl Run {
         let (kind, namespace, _) = what.key();
         let object = match what {
             What::Rollout => json!({"metadata": {"name": NAME}, "spec": self.given.spec()}),
-            What::Deployment => self.manifest.clone(),
+            What::Deployment if self.given.pair => self.given.deployment("v1"),
+            What::Deployment | What::Candidate => self.manifest.clone(),
             What::Service => Given::service(),
             What::Route => self.given.route(),
             What::Source => Given::source(),
@@ -215,7 +223,7 @@ impl Run {
             What::Deployment => self.manifest.clone(),
             What::Service => Given::service(),
             What::Route => self.given.route(),
-            What::Rollout | What::Source | What::Namespace => anyhow::bail!("only Deployment, Service and route are applied again"),
+            What::Rollout | What::Candidate | What::Source | What::Namespace => anyhow::bail!("only Deployment, Service and route are applied again"),
         };
         let applied = lock(&self.cluster).store.update(kind, namespace, name, by(GIT), |object| {
             if what == What::Service {
@@ -246,13 +254,14 @@ impl Run {
 
     fn set_weight(&mut self, percent: i64) -> anyhow::Result<()> {
         let changed = lock(&self.cluster).store.update(Kind::HttpRoute, NAMESPACE, NAME, by("kubectl-edit"), |route| {
-            if !route["spec"].to_string().contains(&format!("{NAME}-canary")) {
+            let versions = [format!("{NAME}-canary"), CANDIDATE.to_owned()];
+            if !versions.iter().any(|version| route["spec"].to_string().contains(version)) {
                 return Ok(());
             }
             for backend in route["spec"]["rules"].as_array_mut().into_iter().flatten().filter_map(|rule| rule["backendRefs"].as_array_mut()).flatten() {
                 if backend["name"] == NAME {
                     backend["weight"] = json!(100 - percent);
-                } else if backend["name"] == format!("{NAME}-canary") {
+                } else if versions.iter().any(|version| backend["name"] == **version) {
                     backend["weight"] = json!(percent);
                 }
             }

@@ -17,6 +17,8 @@ use crate::{
 pub const NAMESPACE: &str = "shop";
 /// Name of the app, its Service, its route and its rollout.
 pub const NAME: &str = "catalog";
+/// Name of a pair's candidate and of its Service; the baseline has the app's name.
+pub const CANDIDATE: &str = "catalog-cached";
 /// Who applies manifests.
 pub const GIT: &str = "git";
 
@@ -24,8 +26,10 @@ pub const GIT: &str = "git";
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Given {
-    /// Pods of the app.
+    /// Pods of the app, and of a pair's candidate.
     pub replicas: i64,
+    /// Two Deployments are given: the app, which runs, and a candidate in version v2, which has just been applied.
+    pub pair: bool,
     /// The rollout's spec, laid over one with short times.
     pub rollout: Value,
     /// The route's rules; by default one, with the app as its only backend.
@@ -42,13 +46,13 @@ pub struct Given {
 
 impl Default for Given {
     fn default() -> Self {
-        Self { replicas: 4, rollout: json!({}), rules: None, adopted: true, running: true, missing: Vec::new(), world: Settings::default() }
+        Self { replicas: 4, pair: false, rollout: json!({}), rules: None, adopted: true, running: true, missing: Vec::new(), world: Settings::default() }
     }
 }
 
-/// Pod template of a version.
-pub fn template(version: &str) -> Value {
-    json!({"metadata": {"labels": {"app": NAME}}, "spec": {"containers": [{"name": "app", "image": format!("registry/{NAME}:{version}")}]}})
+/// Pod template of a version of an app.
+pub fn template(app: &str, version: &str) -> Value {
+    json!({"metadata": {"labels": {"app": app}}, "spec": {"containers": [{"name": "app", "image": format!("registry/{NAME}:{version}")}]}})
 }
 
 fn merge(base: &mut Value, more: &Value) {
@@ -71,6 +75,10 @@ impl Given {
             "metrics": {"interval": "1s"},
             "progressDeadline": "2m", "noDataDeadline": "20s", "keepCanary": "31s", "keepStable": "10s",
         });
+        if self.pair {
+            let side = |name: &str| json!({"deployment": name, "service": name});
+            spec["workload"] = json!({"pair": {"baseline": side(NAME), "candidate": side(CANDIDATE)}});
+        }
         merge(&mut spec, &self.rollout);
         // A key set to null is left out.
         if let Some(spec) = spec.as_object_mut() {
@@ -81,19 +89,37 @@ impl Given {
 
     /// The route, as its owner has it.
     pub fn route(&self) -> Value {
-        let plain = json!([{"backendRefs": [{"name": NAME, "port": 80}]}]);
+        let mut plain = json!([{"backendRefs": [{"name": NAME, "port": 80}]}]);
+        if self.pair {
+            plain = json!([{"backendRefs": [{"name": NAME, "port": 80}, {"name": CANDIDATE, "port": 80, "weight": 0}]}]);
+        }
         let rules = self.rules.clone().unwrap_or(plain);
         json!({"metadata": {"name": NAME}, "spec": {"parentRefs": [{"name": "edge"}], "hostnames": ["shop.example"], "rules": rules}})
     }
 
     /// The Service, as its owner has it.
     pub fn service() -> Value {
-        json!({"metadata": {"name": NAME, "labels": {"app": NAME}}, "spec": {"type": "ClusterIP", "selector": {"app": NAME}, "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]}})
+        Self::service_of(NAME)
+    }
+
+    /// The Service of an app.
+    pub fn service_of(app: &str) -> Value {
+        json!({"metadata": {"name": app, "labels": {"app": app}}, "spec": {"type": "ClusterIP", "selector": {"app": app}, "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]}})
     }
 
     /// The Deployment, as its owner has it.
     pub fn deployment(&self, version: &str) -> Value {
-        json!({"metadata": {"name": NAME, "labels": {"app": NAME}}, "spec": {"replicas": self.replicas, "selector": {"matchLabels": {"app": NAME}}, "template": template(version)}})
+        self.deployment_of(NAME, version)
+    }
+
+    /// The Deployment of an app.
+    pub fn deployment_of(&self, app: &str, version: &str) -> Value {
+        json!({"metadata": {"name": app, "labels": {"app": app}}, "spec": {"replicas": self.replicas, "selector": {"matchLabels": {"app": app}}, "template": template(app, version)}})
+    }
+
+    /// The app whose versions are released.
+    pub fn released(&self) -> &'static str {
+        if self.pair { CANDIDATE } else { NAME }
     }
 
     /// Where metrics come from.
@@ -117,6 +143,9 @@ impl Given {
         }
         if self.has("service") {
             create(store, Kind::Service, NAMESPACE, Self::service());
+        }
+        if self.pair {
+            create(store, Kind::Service, NAMESPACE, Self::service_of(CANDIDATE));
         }
         if self.has("route") {
             create(store, Kind::HttpRoute, NAMESPACE, self.route());

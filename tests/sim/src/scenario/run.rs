@@ -8,7 +8,7 @@ use warmfront::api::{CanaryRolloutStatus, status::Phase};
 
 use super::{
     Facts, Given, Scenario, Step,
-    given::{GIT, NAME, NAMESPACE, create},
+    given::{CANDIDATE, GIT, NAME, NAMESPACE, create},
 };
 use crate::{
     apiserver::{
@@ -41,7 +41,7 @@ pub struct Run {
     pub second: Option<Supervised>,
     /// What it began with.
     pub given: Given,
-    /// The Deployment as Git has it.
+    /// The Deployment that is released, as Git has it.
     pub manifest: Value,
     /// RolloutActions created so far.
     pub acts: u32,
@@ -146,7 +146,10 @@ impl Run {
             guard.traffic.failures.clear();
             guard.witness.pods_made = 0;
         }
-        let manifest = given.deployment("v1");
+        let manifest = given.deployment_of(given.released(), if given.pair { "v2" } else { "v1" });
+        if given.pair {
+            create(&mut lock(&cluster).store, Kind::Deployment, NAMESPACE, manifest.clone());
+        }
         let disturbed = !faults.is_empty() || leaders.seed.is_some();
         lock(&cluster).ways = leaders.seed.map(fastrand::Rng::with_seed);
         let controller = Supervised::start(&cluster, faults);
@@ -182,7 +185,7 @@ impl Run {
     }
 
     async fn script(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
-        if self.given.adopted && self.given.running {
+        if self.given.adopted && self.given.running && !self.given.pair {
             let adopted = Facts { paused: Some(true), conditions: [("Promoted".to_owned(), "True/Adopted".to_owned())].into(), ..Facts::default() };
             self.wait(&adopted, PATIENCE).await.map_err(|error| error.context("adoption"))?;
         }
@@ -283,13 +286,15 @@ impl Run {
         let cluster = lock(&self.cluster);
         let store = &cluster.store;
         let mut wrong = Vec::new();
-        for (kind, found) in [(Kind::Service, Given::service()), (Kind::HttpRoute, self.given.route())] {
-            let Some(object) = store.get(kind, NAMESPACE, NAME) else { continue };
+        let objects =
+            [(Kind::Service, NAME, Given::service()), (Kind::Service, CANDIDATE, Given::service_of(CANDIDATE)), (Kind::HttpRoute, NAME, self.given.route())];
+        for (kind, name, found) in objects {
+            let Some(object) = store.get(kind, NAMESPACE, name) else { continue };
             if object["spec"] != found["spec"] {
                 wrong.push(format!("{} is not as found: {}", kind.traits().kind, object["spec"]));
             }
         }
-        for (kind, _, name) in store.all().keys().filter(|key| key.0 == Kind::Service && key.2 != NAME) {
+        for (kind, _, name) in store.all().keys().filter(|key| key.0 == Kind::Service && key.2 != NAME && key.2 != CANDIDATE) {
             wrong.push(format!("{} {name} is left", kind.traits().kind));
         }
         for set in store.list(Kind::ReplicaSet, Some(NAMESPACE)) {

@@ -7,7 +7,11 @@ use warmfront::{
 };
 
 use super::Witness;
-use crate::{apiserver::store::Change, world::number};
+use crate::{
+    apiserver::store::Change,
+    scenario::given::{CANDIDATE, NAME},
+    world::number,
+};
 
 /// What was seen of the route.
 #[derive(Default)]
@@ -19,8 +23,11 @@ pub(super) struct Seen {
 
 /// The new version's share in a route, in hundredths of a percent.
 pub fn share(route: &serde_json::Value) -> u32 {
-    let target = Target { stable: "catalog".to_owned(), canary: "catalog-canary".to_owned(), ..Target::default() };
-    gateway_api::read(route, &target).ok().and_then(|state| state.canary).map_or(0, Percent::hundredths)
+    let of = |canary: &str| {
+        let target = Target { stable: NAME.to_owned(), canary: canary.to_owned(), ..Target::default() };
+        gateway_api::read(route, &target).ok().and_then(|state| state.canary).map_or(0, Percent::hundredths)
+    };
+    of(&format!("{NAME}-canary")).max(of(CANDIDATE))
 }
 
 impl Witness {

@@ -39,12 +39,13 @@ fn answer(cluster: &mut Cluster, quantity: &Quantity, question: &Question) -> Re
     }
     let traffic = &mut cluster.traffic;
     let (start, end) = (moment(traffic.start, question.start), moment(traffic.start, question.end));
-    let candidate = traffic.at(&question.subject.candidate.workload, end);
+    let candidate = traffic.of_all(&question.subject.candidate.replica_sets, end);
     if candidate.total <= 0.0 {
         return none(Cause::NoTraffic, "no request has reached the new version yet");
     }
-    let candidate = candidate.since(traffic.at(&question.subject.candidate.workload, start));
-    let baseline = traffic.at(&question.subject.baseline.workload, end).since(traffic.at(&question.subject.baseline.workload, start));
+    let candidate = candidate.since(traffic.of_all(&question.subject.candidate.replica_sets, start));
+    let baseline = &question.subject.baseline.replica_sets;
+    let baseline = traffic.of_all(baseline, end).since(traffic.of_all(baseline, start));
     let counts = |tally: Tally| match quantity {
         Quantity::Requests => Counts { bad: tally.bad, total: tally.total },
         Quantity::Latency { .. } => Counts { bad: tally.slow, total: tally.total },
@@ -52,7 +53,8 @@ fn answer(cluster: &mut Cluster, quantity: &Quantity, question: &Question) -> Re
         Quantity::Scalar { .. } => Counts::default(),
     };
     if matches!(quantity, Quantity::Scalar { .. }) {
-        let set = cluster.store.get(Kind::ReplicaSet, &question.subject.namespace, &question.subject.candidate.workload);
+        let set = question.subject.candidate.replica_sets.first();
+        let set = set.and_then(|set| cluster.store.get(Kind::ReplicaSet, &question.subject.namespace, set));
         let tag = set.map(|set| replica_set::tag(&set["spec"]["template"]["spec"]).to_owned()).unwrap_or_default();
         return Ok(Reading::Scalar(cluster.settings.version(&tag).value));
     }

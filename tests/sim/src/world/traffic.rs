@@ -8,7 +8,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Cluster, Part, Settings, controller, gateway::Backends, replica_set, settings::Version, text};
-use crate::apiserver::{kinds::Kind, store::Store};
+use crate::{
+    apiserver::{kinds::Kind, store::Store},
+    scenario::given::CANDIDATE,
+};
 
 /// Requests a second that go to the users' Services past the gateway.
 const DIRECT: f64 = 10.0;
@@ -159,6 +162,15 @@ impl Traffic {
         self.history.push((now, self.counted.clone()));
     }
 
+    /// What had been counted of several ReplicaSets at a moment.
+    pub fn of_all(&mut self, replica_sets: &[String], moment: Instant) -> Tally {
+        let mut all = Tally::default();
+        for set in replica_sets {
+            all.add(self.at(set, moment), 1.0);
+        }
+        all
+    }
+
     /// What had been counted of a ReplicaSet at a moment.
     pub fn at(&mut self, replica_set: &str, moment: Instant) -> Tally {
         self.advance(Instant::now());
@@ -226,7 +238,8 @@ impl Traffic {
                 behind.iter().filter_map(|one| pods.iter().find(|pod| text(pod, "/metadata/name") == one)).map(|pod| replica_set::tag(&pod["spec"]).to_owned());
             self.direct.insert(name.clone(), versions.collect());
             let made = service.pointer("/metadata/labels/warmfront.dev~1rollout").is_some();
-            if !made && !self.proxies[1].weights.is_empty() {
+            // Nobody knows a candidate's Service before the route leads to it.
+            if !made && name != CANDIDATE && !self.proxies[1].weights.is_empty() {
                 self.send(store, settings, &name, DIRECT);
             }
         }

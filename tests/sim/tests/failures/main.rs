@@ -14,7 +14,7 @@ use std::io::Write as _;
 use warmfront_sim::{scenario::Scenario, sweep::Report};
 
 /// The releases that are played again for every call.
-const RELEASES: [&str; 10] = [
+const RELEASES: [&str; 13] = [
     "04-promoted",
     "34-errors",
     "09-superseded",
@@ -25,6 +25,9 @@ const RELEASES: [&str; 10] = [
     "46-deleted-at-bake",
     "23-never-ready",
     "gated",
+    "pair-promoted",
+    "pair-candidate-changed",
+    "pair-undone",
 ];
 
 fn releases() -> Vec<(String, Scenario)> {
