@@ -4,8 +4,10 @@
 pub mod ask;
 pub mod controllers;
 pub mod load;
+pub mod parts;
 pub mod record;
 pub mod shop;
+pub mod store;
 
 use std::time::Duration;
 
@@ -19,8 +21,10 @@ use kube::{
 pub use ask::version;
 pub use controllers::Controllers;
 pub use load::Load;
+pub use parts::{Frozen, Partition};
 pub use record::{Record, canary_percent};
 pub use shop::{Shop, condition};
+pub use store::Store;
 
 /// Longest wait for anything; many times what it takes.
 pub const PATIENCE: Duration = Duration::from_mins(2);
