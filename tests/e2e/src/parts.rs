@@ -85,9 +85,9 @@ impl Partition {
         let rules = format!(
             "add table ip {TABLE}\ndelete table ip {TABLE}\n\
              table ip {TABLE} {{\n\
-               set pods {{ type ipv4_addr; elements = {{ {pods} }} }}\n\
-               chain from_pods {{ type filter hook input priority 0; ip saddr @pods tcp dport {API_SERVER_PORT} drop }}\n\
-               chain to_pods {{ type filter hook output priority -300; ip daddr @pods tcp sport {API_SERVER_PORT} drop }}\n\
+               set pods {{ type ipv4_addr; elements = {{ {pods} }}; }}\n\
+               chain from_pods {{ type filter hook input priority 0; ip saddr @pods tcp dport {API_SERVER_PORT} drop; }}\n\
+               chain to_pods {{ type filter hook output priority -300; ip daddr @pods tcp sport {API_SERVER_PORT} drop; }}\n\
              }}\n"
         );
         let partition = Self(());

@@ -46,7 +46,10 @@ async fn a_kubelet_that_stands_still() -> anyhow::Result<()> {
     assert_eq!(waiting.phase, Phase::Shifting);
     assert_eq!(release.weights.after(LONG).await?, [0, 25], "no weight before the pods that carry it");
     drop(kubelet);
-    release.end().await
+    release.second_step().await?;
+    let (failed, failures) = release.stop().await?;
+    assert_eq!(failed, 0, "{failures}");
+    Ok(())
 }
 
 #[tokio::test]
@@ -62,10 +65,13 @@ async fn a_gateway_whose_controller_stands_still() -> anyhow::Result<()> {
     assert_eq!((run.weight.to_string().as_str(), run.step_started_at), ("25%", first), "what nobody serves is not confirmed, and its clock does not start");
     let thawed = Timestamp::now();
     drop(contour);
+    release.second_step().await?;
     let half = release.shop.at(1, 50).await?;
     let confirmed = half.run.and_then(|run| run.weight_confirmed_at);
     assert!(confirmed > Some(thawed), "confirmed at {confirmed:?}, which the gateway accepted after {thawed}");
-    release.end().await
+    let (failed, failures) = release.stop().await?;
+    assert_eq!(failed, 0, "{failures}");
+    Ok(())
 }
 
 #[tokio::test]
@@ -78,7 +84,8 @@ async fn a_gateway_whose_proxy_stands_still() -> anyhow::Result<()> {
     assert_eq!(paused.phase, Phase::Shifting, "no reason to go back");
     assert_eq!(release.weights.so_far().await?, [0, 25]);
     drop(envoy);
-    let (failed, failures) = release.finish().await?;
+    release.second_step().await?;
+    let (failed, failures) = release.stop().await?;
     assert!(failed > 0, "users saw that: {failures}");
     Ok(())
 }
@@ -92,5 +99,8 @@ async fn a_metrics_store_that_stands_still() -> anyhow::Result<()> {
     assert!(down.checks.iter().all(|check| check.message.contains("did not answer in time")), "{:?}", down.checks);
     assert_eq!(release.weights.after(LONG).await?, [0, 25], "no rise and no rollback");
     drop(prometheus);
-    release.end().await
+    release.second_step().await?;
+    let (failed, failures) = release.stop().await?;
+    assert_eq!(failed, 0, "{failures}");
+    Ok(())
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Run,
-    given::{GIT, Given, NAME, NAMESPACE, create, template},
+    given::{GIT, Given, NAME, NAMESPACE, SECOND, config, create},
 };
 use crate::{
     access::Fault,
@@ -47,6 +47,12 @@ pub enum Deed {
     LosePods(Side),
     /// The world behaves differently: laid over the scenario's `world`.
     World(Value),
+    /// The ConfigMap that the app reads says something else.
+    Configure(String),
+    /// The ConfigMap is written again with this label, and says the same.
+    LabelConfig(String),
+    /// Another hand sets the autoscaler's minimum.
+    SetMinimum(i64),
     /// Another hand writes the new version's share into the route.
     SetWeight(i64),
     /// The controller dies.
@@ -77,6 +83,8 @@ pub struct Act {
 #[allow(missing_docs, reason = "the objects' own names")]
 pub enum What {
     Rollout,
+    /// A second rollout of the same app.
+    SecondRollout,
     Deployment,
     Service,
     Route,
@@ -100,6 +108,7 @@ impl What {
     fn key(self) -> (Kind, &'static str, &'static str) {
         match self {
             Self::Rollout => (Kind::CanaryRollout, NAMESPACE, NAME),
+            Self::SecondRollout => (Kind::CanaryRollout, NAMESPACE, SECOND),
             Self::Deployment => (Kind::Deployment, NAMESPACE, NAME),
             Self::Service => (Kind::Service, NAMESPACE, NAME),
             Self::Route => (Kind::HttpRoute, NAMESPACE, NAME),
@@ -119,8 +128,8 @@ impl Run {
 
     fn carry_out(&mut self, deed: &Deed) -> anyhow::Result<()> {
         match deed {
-            Deed::Apply(version) => self.deployment(&json!({"spec": {"template": template(version)}})),
-            Deed::ApplyWith { version, replicas } => self.deployment(&json!({"spec": {"template": template(version), "replicas": replicas}})),
+            Deed::Apply(version) => self.deployment(&json!({"spec": {"template": self.given.template(version)}})),
+            Deed::ApplyWith { version, replicas } => self.deployment(&json!({"spec": {"template": self.given.template(version), "replicas": replicas}})),
             Deed::Scale(replicas) => self.deployment(&json!({"spec": {"replicas": replicas}})),
             Deed::Label => self.deployment(&json!({"metadata": {"labels": {"team": "shop"}, "annotations": {"note": "hello"}}})),
             Deed::Unpause => self.deployment(&json!({"spec": {"paused": null}})),
@@ -147,6 +156,9 @@ impl Run {
                 cluster.store.poke();
                 Ok(())
             }
+            Deed::Configure(says) => self.merge(Kind::ConfigMap, &config(says), false),
+            Deed::LabelConfig(label) => self.merge(Kind::ConfigMap, &json!({"metadata": {"labels": {"label": label}}}), false),
+            Deed::SetMinimum(least) => self.merge(Kind::HorizontalPodAutoscaler, &json!({"spec": {"minReplicas": least}}), false),
             Deed::SetWeight(percent) => self.set_weight(*percent),
             Deed::Crash => {
                 self.controller.current().kill();
@@ -199,6 +211,7 @@ impl Run {
         let (kind, namespace, _) = what.key();
         let object = match what {
             What::Rollout => json!({"metadata": {"name": NAME}, "spec": self.given.spec()}),
+            What::SecondRollout => json!({"metadata": {"name": SECOND}, "spec": self.given.second_spec()}),
             What::Deployment => self.manifest.clone(),
             What::Service => Given::service(),
             What::Route => self.given.route(),
@@ -215,7 +228,7 @@ impl Run {
             What::Deployment => self.manifest.clone(),
             What::Service => Given::service(),
             What::Route => self.given.route(),
-            What::Rollout | What::Source | What::Namespace => anyhow::bail!("only Deployment, Service and route are applied again"),
+            What::Rollout | What::SecondRollout | What::Source | What::Namespace => anyhow::bail!("only Deployment, Service and route are applied again"),
         };
         let applied = lock(&self.cluster).store.update(kind, namespace, name, by(GIT), |object| {
             if what == What::Service {

@@ -20,6 +20,8 @@ pub struct Settings {
     pub requests: f64,
     /// What the metrics store does.
     pub metrics: Metrics,
+    /// Pods for which an autoscaler takes the load; as many as there are, if left out.
+    pub load_asks_for: Option<i64>,
 }
 
 /// The gateway.
@@ -80,7 +82,15 @@ pub struct Version {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { pods_ready_after: 2.0, versions: BTreeMap::new(), gateway: GatewaySettings::default(), quota: None, requests: 1000.0, metrics: Metrics::Up }
+        Self {
+            pods_ready_after: 2.0,
+            versions: BTreeMap::new(),
+            gateway: GatewaySettings::default(),
+            quota: None,
+            requests: 1000.0,
+            metrics: Metrics::Up,
+            load_asks_for: None,
+        }
     }
 }
 
