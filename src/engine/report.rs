@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Draft, Identity, exchange, facts::Facts, figures, holds, preparing, rest};
+use super::{Draft, Identity, capacity, exchange, facts::Facts, figures, holds, preparing, rest};
 use crate::api::{
     CanaryRolloutStatus, Percent,
     condition::{ConditionType, Refusal, set},
@@ -76,8 +76,10 @@ fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static st
             return (false, "RollbackIncomplete", format!("traffic is being taken back since {}: waiting for {waiting}", clock(ending.at)));
         }
     }
-    if let Some(serving) = facts.serving(status).filter(|set| wanted > 0 && set.ready == 0) {
-        return (false, "StableUnavailable", format!("no pod of stable revision {} is Ready", serving.hash));
+    // By the same rule as the hold and its Event, which is told once because this condition stands.
+    if capacity::stable_lost(facts, status) || facts.serving(status).is_some_and(|set| wanted > 0 && set.ready == 0) {
+        let stable = status.stable_revision.as_deref().unwrap_or(NO_FIGURE);
+        return (false, "StableUnavailable", format!("no pod of stable revision {stable} is Ready"));
     }
     if let Some(last) = status.drift.last.as_ref().filter(|_| status.run.as_ref().is_some_and(|run| run.paused_for == Some(PauseReason::RouteContested))) {
         let by = last.by.as_deref().unwrap_or("another hand");

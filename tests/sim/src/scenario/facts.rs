@@ -43,6 +43,9 @@ pub struct Facts {
     /// Events of these reasons were told.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<String>,
+    /// One Event of each of these reasons was told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub once: Vec<String>,
     /// No Event of these reasons was.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub no_events: Vec<String>,
@@ -210,6 +213,10 @@ impl Run {
         let told: Vec<&String> = witness.told.values().map(|(reason, _)| reason).collect();
         for reason in facts.events.iter().filter(|reason| !told.contains(reason)) {
             found.0.push(format!("Event {reason} was not told"));
+        }
+        for reason in &facts.once {
+            let times = told.iter().filter(|other| **other == reason).count();
+            found.same(&format!("number of Events {reason}"), Some(&1), &times);
         }
         for reason in facts.no_events.iter().filter(|reason| told.contains(reason)) {
             found.0.push(format!("Event {reason} was told"));

@@ -14,7 +14,7 @@ use std::io::Write as _;
 use warmfront_sim::{scenario::Scenario, sweep::Report};
 
 /// The releases that are played again for every call.
-const RELEASES: [&str; 9] = [
+const RELEASES: [&str; 10] = [
     "04-promoted",
     "34-errors",
     "09-superseded",
@@ -24,6 +24,7 @@ const RELEASES: [&str; 9] = [
     "46-deleted-mid-way",
     "46-deleted-at-bake",
     "23-never-ready",
+    "27-autoscaler-rolled-back",
 ];
 
 fn releases() -> Vec<(String, Scenario)> {
