@@ -178,12 +178,13 @@ pub fn writes(pod: &str, since: Timestamp) -> anyhow::Result<Vec<String>> {
     requests(pod, since, |verb, _| !matches!(verb, "get" | "list" | "watch"))
 }
 
-/// What a pod has asked of the API server besides watches and the lease, since a moment.
-pub fn asked(pod: &str, since: Timestamp) -> anyhow::Result<Vec<String>> {
-    requests(pod, since, |verb, resource| verb != "watch" && resource != "leases")
+/// What a pod has asked of the API server besides watches and the lease, since a moment: of objects of this namespace, or of no single one.
+pub fn asked(pod: &str, namespace: &str, since: Timestamp) -> anyhow::Result<Vec<String>> {
+    let elsewhere = |about: &Value| about["namespace"].as_str().is_some_and(|other| other != namespace);
+    requests(pod, since, |verb, about| verb != "watch" && about["resource"] != "leases" && !elsewhere(about))
 }
 
-fn requests(pod: &str, since: Timestamp, wanted: impl Fn(&str, &str) -> bool) -> anyhow::Result<Vec<String>> {
+fn requests(pod: &str, since: Timestamp, wanted: impl Fn(&str, &Value) -> bool) -> anyhow::Result<Vec<String>> {
     let path = std::env::var("WF_AUDIT").context("WF_AUDIT is not set: run these tests by `make test`")?;
     let log = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
     let mut found = Vec::new();
@@ -193,9 +194,9 @@ fn requests(pod: &str, since: Timestamp, wanted: impl Fn(&str, &str) -> bool) ->
         let of_pod = event["user"]["extra"]["authentication.kubernetes.io/pod-name"][0] == *pod;
         known |= of_pod;
         let at: Timestamp = event["requestReceivedTimestamp"].as_str().unwrap_or_default().parse().context("the time of a request")?;
-        let (verb, resource) = (event["verb"].as_str().unwrap_or_default(), event["objectRef"]["resource"].as_str().unwrap_or_default());
-        if of_pod && at >= since && wanted(verb, resource) {
-            found.push(format!("{at} {verb} {resource} {}", event["objectRef"]["name"]));
+        let (verb, about) = (event["verb"].as_str().unwrap_or_default(), &event["objectRef"]);
+        if of_pod && at >= since && wanted(verb, about) {
+            found.push(format!("{at} {verb} {} {}", about["resource"], about["name"]));
         }
     }
     anyhow::ensure!(known, "the log has no request of pod {pod}");
