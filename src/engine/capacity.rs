@@ -1,8 +1,8 @@
 //! Pods under traffic: what is lost of the new version lowers its weight, and a broken old version holds everything.
 
-use super::{Draft, ending, facts::Facts, notice::Reason};
+use super::{Draft, ending, facts::Facts, is_active, notice::Reason};
 use crate::api::{
-    Percent,
+    CanaryRolloutStatus, Percent,
     plan::step_number,
     status::{Growing, Intent, Outcome, Phase, Run},
 };
@@ -55,10 +55,16 @@ pub(super) fn lost(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
     true
 }
 
+/// The old version has no pod Ready while traffic is to move: it was lost, scaled to none, or went with its Deployment.
+pub(super) fn stable_lost(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> bool {
+    let moving = matches!(status.phase, Phase::Preparing | Phase::Shifting | Phase::Baking) && is_active(status);
+    moving && facts.stable(status).ready() == 0
+}
+
 /// Nothing rises onto a guess: the old version is being changed, or has no pod Ready although it had some when the release began.
 pub(super) fn stable_holds(facts: &Facts<'_>, next: &mut Draft) -> bool {
     let recovery = next.status.run.as_ref().is_some_and(|run| run.recovery);
-    let gone = facts.stable(&next.status).ready() == 0;
+    let gone = stable_lost(facts, &next.status);
     let told = next.status.conditions.iter().any(|condition| condition.type_ == "Healthy" && condition.reason == "StableUnavailable");
     if gone && !recovery && !told {
         let stable = next.status.stable_revision.clone().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Draft, Identity, facts::Facts, figures, gates, holds, is_active, preparing};
+use super::{Draft, Identity, capacity, facts::Facts, figures, gates, holds, preparing};
 use crate::api::{
     CanaryRolloutStatus, Percent,
     condition::{ConditionType, Refusal, set},
@@ -75,10 +75,9 @@ fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static st
             return (false, "RollbackIncomplete", format!("traffic is being taken back since {}: waiting for {waiting}", clock(ending.at)));
         }
     }
+    // By the same rule as the hold and its Event, which is told once because this condition stands.
     let stable = facts.stable(status);
-    // Held for it: see `capacity::stable_holds`, which tells so once.
-    let holds = is_active(status) && status.run.as_ref().is_some_and(|run| !run.recovery);
-    if stable.ready() == 0 && (holds || (!stable.sets.is_empty() && stable.wanted > 0)) {
+    if capacity::stable_lost(facts, status) || (stable.ready() == 0 && !stable.sets.is_empty() && stable.wanted > 0) {
         let revision = status.stable_revision.as_deref().unwrap_or(NO_FIGURE);
         return (false, "StableUnavailable", format!("no pod of stable revision {revision} is Ready"));
     }

@@ -74,6 +74,29 @@ impl Controllers {
         Ok(pods.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).map(ResourceExt::name_any).collect())
     }
 
+    /// Addresses of these pods.
+    pub async fn addresses(&self) -> anyhow::Result<Vec<String>> {
+        let pods = self.pods.list(&ListParams::default()).await?;
+        Ok(pods.items.iter().filter_map(|pod| pod.data["status"]["podIP"].as_str()).map(str::to_owned).collect())
+    }
+
+    /// Waits until the process in a pod has passed over rollouts so many times since it started.
+    pub async fn passes(&self, pod: &str, number: usize) -> anyhow::Result<()> {
+        let address = self.pods.get(pod).await?.data["status"]["podIP"].as_str().context("the pod has no address")?.to_owned();
+        let client = reqwest::Client::builder().no_proxy().build().context("setting up a client")?;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let metrics = client.get(format!("http://{address}:8080/metrics")).send().await.context("asking for metrics")?.text().await?;
+            let counts = metrics.lines().filter(|line| line.starts_with("warmfront_reconciliations_total"));
+            let passes: usize = counts.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum();
+            if passes >= number {
+                return Ok(());
+            }
+            anyhow::ensure!(tokio::time::Instant::now() < deadline, "{pod} has made {passes} passes within {PATIENCE:?}, not {number}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     /// Waits until two pods are ready, one of which leads, and names both: the leader first.
     pub async fn both(&self) -> anyhow::Result<(Held, String)> {
         for pod in self.names().await? {
@@ -152,6 +175,16 @@ impl Process {
 
 /// What a pod has asked of the API server besides reading, since a moment: verb and resource, from the API server's own log.
 pub fn writes(pod: &str, since: Timestamp) -> anyhow::Result<Vec<String>> {
+    requests(pod, since, |verb, _| !matches!(verb, "get" | "list" | "watch"))
+}
+
+/// What a pod has asked of the API server besides watches and the lease, since a moment: of objects of this namespace, or of no single one.
+pub fn asked(pod: &str, namespace: &str, since: Timestamp) -> anyhow::Result<Vec<String>> {
+    let elsewhere = |about: &Value| about["namespace"].as_str().is_some_and(|other| other != namespace);
+    requests(pod, since, |verb, about| verb != "watch" && about["resource"] != "leases" && !elsewhere(about))
+}
+
+fn requests(pod: &str, since: Timestamp, wanted: impl Fn(&str, &Value) -> bool) -> anyhow::Result<Vec<String>> {
     let path = std::env::var("WF_AUDIT").context("WF_AUDIT is not set: run these tests by `make test`")?;
     let log = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
     let mut found = Vec::new();
@@ -161,9 +194,9 @@ pub fn writes(pod: &str, since: Timestamp) -> anyhow::Result<Vec<String>> {
         let of_pod = event["user"]["extra"]["authentication.kubernetes.io/pod-name"][0] == *pod;
         known |= of_pod;
         let at: Timestamp = event["requestReceivedTimestamp"].as_str().unwrap_or_default().parse().context("the time of a request")?;
-        let verb = event["verb"].as_str().unwrap_or_default();
-        if of_pod && at >= since && !matches!(verb, "get" | "list" | "watch") {
-            found.push(format!("{at} {verb} {} {}", event["objectRef"]["resource"], event["objectRef"]["name"]));
+        let (verb, about) = (event["verb"].as_str().unwrap_or_default(), &event["objectRef"]);
+        if of_pod && at >= since && wanted(verb, about) {
+            found.push(format!("{at} {verb} {} {}", about["resource"], about["name"]));
         }
     }
     anyhow::ensure!(known, "the log has no request of pod {pod}");

@@ -5,8 +5,10 @@ pub mod ask;
 pub mod controllers;
 pub mod hooks;
 pub mod load;
+pub mod parts;
 pub mod record;
 pub mod shop;
+pub mod store;
 
 use std::time::Duration;
 
@@ -21,8 +23,10 @@ pub use ask::version;
 pub use controllers::Controllers;
 pub use hooks::Hooks;
 pub use load::Load;
+pub use parts::{Frozen, Partition};
 pub use record::{Record, canary_percent};
 pub use shop::{Shop, condition};
+pub use store::Store;
 
 /// Longest wait for anything; many times what it takes.
 pub const PATIENCE: Duration = Duration::from_mins(2);

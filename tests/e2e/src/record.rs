@@ -1,5 +1,7 @@
 //! Records what an object said over time, with the version at which it said so.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use futures::StreamExt;
 use kube::{
@@ -61,6 +63,12 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Record<T> {
         let caught_up = tokio::time::timeout(PATIENCE, seen.wait_for(|seen| !seen.values.is_empty() && seen.newest >= now)).await;
         let values = caught_up.with_context(|| format!("the watch of {} lags by {PATIENCE:?}", self.name))??.values.clone();
         Ok(values)
+    }
+
+    /// Watches for so long, and tells every value up to then: for what must not happen, which nobody can wait for.
+    pub async fn after(&self, length: Duration) -> anyhow::Result<Vec<T>> {
+        tokio::time::sleep(length).await;
+        self.so_far().await
     }
 
     /// Every value up to this moment, without repetitions.

@@ -223,7 +223,16 @@ impl Shop {
 
     /// Asks for an action and waits for the answer: its phase and reason.
     pub async fn act(&self, verb: Verb) -> anyhow::Result<(String, String)> {
-        let object = json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "RolloutAction", "metadata": {"generateName": "catalog-"}, "spec": {"rollout": "catalog", "action": verb, "reason": "scenario"}});
+        self.act_with(verb, json!({})).await
+    }
+
+    /// The same with guards.
+    pub async fn act_with(&self, verb: Verb, guards: Value) -> anyhow::Result<(String, String)> {
+        let mut spec = json!({"rollout": "catalog", "action": verb, "reason": "scenario"});
+        if let (Value::Object(spec), Value::Object(guards)) = (&mut spec, guards) {
+            spec.extend(guards);
+        }
+        let object = json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "RolloutAction", "metadata": {"generateName": "catalog-"}, "spec": spec});
         let actions = self.api(&Kinds::action());
         let asked = actions.create(&PostParams::default(), &serde_json::from_value(object)?).await.with_context(|| format!("asking for {verb}"))?;
         let answered = |found: Option<&DynamicObject>| found.is_some_and(|action| action.data["status"]["phase"].is_string());

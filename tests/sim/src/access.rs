@@ -253,7 +253,7 @@ impl Access {
     fn carry_out(&self, asked: &Asked, body: &[u8]) -> Answer {
         if asked.verb == Verb::Watch {
             let version = asked.query.get("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or_default();
-            let stream = follow(self.cluster.clone(), self.life.clone(), asked.kind, asked.namespace.clone(), version);
+            let stream = follow(self.cluster.clone(), self.life.clone(), asked, version);
             return Response::new(StreamBody::new(stream).boxed_unsync());
         }
         match answer(&mut lock(&self.cluster).store, asked, body) {

@@ -4,12 +4,17 @@
 
 #![allow(clippy::disallowed_methods, reason = "the fence is the engine's")]
 
+mod actions;
 mod admission;
 mod conformance;
 mod gates;
+mod idle;
 mod metrics;
+mod outages;
 mod owner;
 mod pods;
+mod release;
+mod replies;
 mod requests;
 mod route;
 mod running;

@@ -1,10 +1,13 @@
 //! The new version's pods: too few of them, none that stays up.
 
+use std::time::Duration;
+
+use kube::api::DeleteParams;
 use serde_json::json;
 use warmfront::{api::status::Phase, controller::caches::Kinds};
-use warmfront_e2e::{Load, Record, Shop, canary_percent, load::Connections, shop::core};
+use warmfront_e2e::{Load, Record, Shop, canary_percent, condition, load::Connections, shop::core};
 
-use super::{RATE, is, stays_at};
+use super::{RATE, is, metrics::another_source, stays_at};
 
 #[tokio::test]
 #[ignore = "needs the test cluster: make test"]
@@ -54,5 +57,53 @@ async fn s23_a_crash_loop_never_gets_traffic() -> anyhow::Result<()> {
     assert_eq!(weights.so_far().await?, [0]);
     let (failed, failures) = load.stop().await?;
     assert_eq!(failed, 0, "{failures}");
+    shop.close().await
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster: make test"]
+async fn s26_lost_stable_pods_are_not_the_canarys_fault() -> anyhow::Result<()> {
+    // As the gateway counts, which sees the errors of both sides.
+    let (sources, _) = another_source("both-sides", json!({"preset": "envoy"})).await?;
+    let shop = Shop::adopted(
+        "s26",
+        json!({"steps": [{"weight": 25, "hold": "4s"}, {"weight": 100, "hold": "2s"}], "metrics": {"interval": "2s", "source": "both-sides"}}),
+    )
+    .await?;
+    let load = Load::start(&shop.host(), RATE, Connections::PerRequest).await?;
+    let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
+    shop.release(&[("VERSION", "v2")]).await?;
+    let quarter = shop.at(1, 25).await?;
+    let canary = quarter.run.map(|run| run.revision).unwrap_or_default();
+    let of_canary = shop.pods(Some(&canary)).await?;
+    // There is no room for new ones.
+    let quota = core("ResourceQuota", "resourcequotas");
+    shop.create(&quota, json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "pods"}, "spec": {"hard": {"pods": "1"}}})).await?;
+    let pods = shop.core("Pod", "pods");
+    for (name, _) in shop.pods(quarter.stable_revision.as_deref()).await? {
+        pods.delete(&name, &DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() }).await?;
+    }
+    let lost = shop.until("stable is gone", |status| condition(status, "Healthy") == ("False", "StableUnavailable")).await?;
+    assert_eq!(lost.phase, Phase::Shifting);
+    // Longer than the hold and the samples that a pass needs.
+    let sizes = Record::start(shop.api(&Kinds::replica_set()), &format!("catalog-{}", quarter.stable_revision.unwrap_or_default()), |set| {
+        set.data["spec"]["replicas"].clone()
+    })
+    .await?;
+    assert_eq!(weights.after(Duration::from_secs(12)).await?, [0, 25], "no rise and no fall because of it");
+    let still = shop.until("the checks pass", |status| status.checks.iter().all(|check| check.verdict.to_string() == "pass")).await?;
+    is(&still, "Healthy", "False", "StableUnavailable");
+    assert_eq!(still.message.split(':').next(), Some("no pod of the stable version is Ready"), "{}", still.message);
+    assert_eq!(shop.pods(Some(&canary)).await?, of_canary, "the canary's pods stay");
+    assert_eq!(sizes.so_far().await?, [json!(4)], "nothing is scaled down");
+    assert_eq!(shop.events("StableUnavailable").await?.len(), 1);
+
+    shop.core("ResourceQuota", "resourcequotas").delete("pods", &DeleteParams::default()).await?;
+    let status = shop.ended(1, Phase::Succeeded).await?;
+    is(&status, "Promoted", "True", "Promoted");
+    assert_eq!(weights.so_far().await?, [0, 25, 100, 0]);
+    let (failed, failures) = load.stop().await?;
+    assert!(failed > 0, "users of the lost pods saw that: {failures}");
+    sources.delete("both-sides", &DeleteParams::default()).await?;
     shop.close().await
 }

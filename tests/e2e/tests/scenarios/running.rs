@@ -4,72 +4,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::DynamicObject;
-use serde_json::json;
-use warmfront::{
-    api::{CanaryRolloutStatus, status::Phase},
-    controller::caches::Kinds,
-};
-use warmfront_e2e::{Controllers, Load, Record, Shop, canary_percent, controllers::writes, load::Connections};
+use warmfront_e2e::{Controllers, Shop, controllers::writes};
 
-use super::RATE;
+use super::release::Release;
 
 /// Longer than any of the disturbances that fall into the first step.
-const HOLD: &str = "25s";
-
-/// A release in its first step, and everything about it that a change of leaders must not disturb.
-struct Release {
-    shop: Shop,
-    load: Load,
-    weights: Record<i64>,
-    clocks: Record<(i64, String)>,
-}
-
-/// Number of the step and when its clock began.
-fn clock(rollout: &DynamicObject) -> (i64, String) {
-    let run = &rollout.data["status"]["run"];
-    (run["step"].as_i64().unwrap_or_default(), run["stepStartedAt"].as_str().unwrap_or_default().to_owned())
-}
-
-fn began(status: &CanaryRolloutStatus) -> Option<Timestamp> {
-    status.run.as_ref().filter(|run| run.step == 1 && run.intent.is_none()).and_then(|run| run.step_started_at)
-}
-
-impl Release {
-    /// Up to the moment when the first step's clock runs.
-    async fn begin(name: &str) -> anyhow::Result<Self> {
-        let steps = json!([{"weight": 25, "hold": HOLD}, {"weight": 50, "hold": "2s"}, {"weight": 100, "hold": "2s"}]);
-        let shop = Shop::adopted(name, json!({"steps": steps})).await?;
-        let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
-        let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
-        let clocks = Record::start(shop.api(&Kinds::rollout()), "catalog", clock).await?;
-        shop.release(&[("VERSION", "v2")]).await?;
-        shop.until("the first step's clock runs", |status| began(status).is_some()).await?;
-        Ok(Self { shop, load, weights, clocks })
-    }
-
-    /// Goes on to its end as if nothing had happened: no step repeated, skipped or shortened, no request failed.
-    async fn end(self) -> anyhow::Result<()> {
-        let half = self.shop.at(1, 50).await?;
-        self.shop.ended(1, Phase::Succeeded).await?;
-        assert_eq!(self.weights.so_far().await?, [0, 25, 50, 100, 0]);
-        let mut clocks = self.clocks.so_far().await?;
-        // The number of a step is stored before its clock begins; the disturbance falls into the first.
-        clocks.retain(|(step, since)| *step < 3 && !since.is_empty());
-        clocks.dedup_by(|later, earlier| later.1 == earlier.1);
-        assert_eq!(clocks.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [1, 2], "each step's clock begins once: {clocks:?}");
-        let first: Timestamp = clocks[0].1.parse()?;
-        let held = half.run.and_then(|run| run.weight_confirmed_at).context("50% is confirmed")?.duration_since(first);
-        assert!(held.as_secs_f64() >= 25.0, "held for {held} only");
-        assert_eq!(self.shop.events("WeightConfirmed").await?.len(), 3);
-        assert_eq!(self.shop.events("RouteDrift").await?, [] as [&str; 0]);
-        let (failed, failures) = self.load.stop().await?;
-        assert_eq!(failed, 0, "{failures}");
-        self.shop.close().await
-    }
-}
+const HOLD: u32 = 25;
 
 #[tokio::test]
 #[ignore = "needs the test cluster: make test"]
@@ -77,7 +18,7 @@ async fn a_deleted_leader_is_followed_within_seconds() -> anyhow::Result<()> {
     let controllers = Controllers::new(&Shop::client().await?);
     controllers.replace().await?;
     let (_, standby) = controllers.both().await?;
-    let release = Release::begin("follow").await?;
+    let release = Release::begin("follow", HOLD).await?;
     let leader = controllers.lease().await?;
     assert_eq!(writes(&standby, Timestamp::UNIX_EPOCH)?, [] as [&str; 0], "a standby writes nothing");
 
@@ -96,7 +37,7 @@ async fn a_killed_container_has_its_own_lease_back() -> anyhow::Result<()> {
     // New pods: kubelet starts a container again at once only the first time.
     controllers.replace().await?;
     let (leader, _) = controllers.both().await?;
-    let release = Release::begin("killed").await?;
+    let release = Release::begin("killed", HOLD).await?;
 
     let killed = (Instant::now(), Timestamp::now());
     controllers.process(&leader.by).await?.signal("KILL").await?;
@@ -116,7 +57,7 @@ async fn a_frozen_leader_is_replaced_and_wakes_without_a_word() -> anyhow::Resul
     let controllers = Controllers::new(&Shop::client().await?);
     controllers.replace().await?;
     let (leader, standby) = controllers.both().await?;
-    let release = Release::begin("frozen").await?;
+    let release = Release::begin("frozen", HOLD).await?;
 
     let process = controllers.process(&leader.by).await?;
     let frozen = Instant::now();

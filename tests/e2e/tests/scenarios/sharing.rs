@@ -6,11 +6,14 @@ use kube::{
     ResourceExt as _,
     api::{DeleteParams, DynamicObject, Patch, PatchParams},
 };
-use serde_json::json;
-use warmfront::{api::status::Phase, controller::caches::Kinds};
+use serde_json::{Value, json};
+use warmfront::{
+    api::{action::Verb, status::Phase},
+    controller::caches::Kinds,
+};
 use warmfront_e2e::{Load, Record, Shop, canary_percent, condition, load::Connections, shop::steps, until};
 
-use super::{RATE, is};
+use super::{RATE, is, plain, stays_at};
 
 #[tokio::test]
 #[ignore = "needs the test cluster: make test"]
@@ -89,5 +92,76 @@ async fn s42_of_two_rollouts_in_one_rule_the_younger_takes_over_when_the_elder_g
     is(&status, "Accepted", "True", "Accepted");
     let paused = |found: Option<&DynamicObject>| found.is_some_and(|object| object.data["spec"]["paused"] == true);
     until(&shop.api(&Kinds::deployment()), "search", "its Deployment is paused", Duration::from_mins(1), paused).await?;
+    shop.close().await
+}
+
+/// A tool that applies its route again and again, whatever is in it, until it is dropped.
+struct Tool {
+    task: tokio::task::JoinHandle<()>,
+    applied: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Tool {
+    fn start(shop: &Shop, every: Duration) -> Self {
+        let manifest: Value = json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "catalog"},
+            "spec": {"parentRefs": [{"name": "edge", "namespace": "gateway"}], "hostnames": [shop.host()], "rules": plain()},
+        });
+        let (routes, applied) = (shop.api(&Kinds::http_route()), std::sync::Arc::<std::sync::atomic::AtomicUsize>::default());
+        let count = applied.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                match routes.patch("catalog", &PatchParams::apply("gitops").force(), &Patch::Apply(&manifest)).await {
+                    Ok(_) => drop(count.fetch_add(1, std::sync::atomic::Ordering::Relaxed)),
+                    Err(error) => eprintln!("the tool could not apply its route: {error}"),
+                }
+                tokio::time::sleep(every).await;
+            }
+        });
+        Self { task, applied }
+    }
+
+    fn applied(&self) -> usize {
+        self.applied.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+impl Drop for Tool {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster: make test"]
+async fn s39_a_tool_that_rewrites_the_route_keeps_it() -> anyhow::Result<()> {
+    let shop = Shop::adopted("s39", stays_at(25)).await?;
+    let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
+    shop.release(&[("VERSION", "v2")]).await?;
+    shop.at(1, 25).await?;
+    let every = Duration::from_secs(5);
+    let tool = Tool::start(&shop, every);
+    let paused = shop.until("the route is contested", |status| condition(status, "Paused") == ("True", "RouteContested")).await?;
+    assert!(tool.applied() <= 3, "at the latest after the third time, not after {}", tool.applied());
+    assert!(paused.message.contains("gitops"), "names the tool: {}", paused.message);
+    is(&paused, "Healthy", "False", "RouteDrift");
+    let told = shop.events("RouteContested").await?;
+    assert!(told.len() == 1 && told[0].contains("gitops"), "{told:?}");
+
+    let routes = shop.api(&Kinds::http_route());
+    let theirs = |found: Option<&DynamicObject>| found.is_some_and(|route| canary_percent(route) == 0);
+    until(&routes, "catalog", "canary weight 0", Duration::from_secs(10), theirs).await?;
+    let writes = Record::start(routes, "catalog", |route| (route.metadata.generation, canary_percent(route))).await?;
+    let before = tool.applied();
+    let generations = writes.after(every * 2 + Duration::from_secs(1)).await?;
+    assert_eq!(generations.len(), 1, "our writes stop: {generations:?}");
+    assert!(tool.applied() >= before + 2, "the tool goes on meanwhile");
+
+    drop(tool);
+    let (phase, reason) = shop.act(Verb::Resume).await?;
+    assert_eq!(phase, "Applied", "{reason}");
+    shop.at(1, 25).await?;
+    // A backend that is taken out together with its share leaves some requests without an answer.
+    load.stop().await?;
     shop.close().await
 }

@@ -21,8 +21,12 @@ pub fn answer(store: &mut Store, asked: &Asked, body: &[u8]) -> Result<Arc<Value
         Verb::Watch => Err(Refusal::bad_request("a watch is a stream")),
         Verb::Get => store.get(kind, namespace, name).ok_or_else(|| Refusal::not_found(&format!("{} \"{name}\"", kind.traits().plural))),
         Verb::List => {
-            let items: Vec<Value> =
-                store.list(kind, asked.namespace.as_deref()).iter().filter(|object| wanted(asked, object)).map(|object| (**object).clone()).collect();
+            let items: Vec<Value> = store
+                .list(kind, asked.namespace.as_deref())
+                .iter()
+                .filter(|object| wanted(asked, object))
+                .map(|object| if asked.metadata { metadata_of(object) } else { (**object).clone() })
+                .collect();
             let list = format!("{}List", kind.traits().kind);
             Ok(Arc::new(json!({"apiVersion": kind.api_version(), "kind": list, "metadata": {"resourceVersion": store.version().to_string()}, "items": items})))
         }
@@ -50,6 +54,11 @@ pub fn answer(store: &mut Store, asked: &Asked, body: &[u8]) -> Result<Arc<Value
             store.delete(kind, namespace, name, options.pointer("/preconditions/uid").and_then(Value::as_str), author)
         }
     }
+}
+
+/// What is told of an object to whoever wants its metadata only.
+pub fn metadata_of(object: &Value) -> Value {
+    json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": object["metadata"]})
 }
 
 /// Whether an object answers the request's selectors.

@@ -33,6 +33,8 @@ pub struct Asked {
     pub name: String,
     /// With its status.
     pub status: bool,
+    /// Metadata is all that is wanted of each object.
+    pub metadata: bool,
     /// Further parameters.
     pub query: BTreeMap<String, String>,
 }
@@ -80,6 +82,8 @@ impl Asked {
             Some(_) => return Err(unknown()),
         };
         let query = form(head.uri.query().unwrap_or_default());
+        let accept = head.headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let metadata = accept.contains("as=PartialObjectMetadata");
         let patch = head.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let watch = query.get("watch").is_some_and(|value| value == "true");
         let verb = match (&head.method, name.is_empty()) {
@@ -93,7 +97,7 @@ impl Asked {
             (&Method::PATCH, false) if patch == "application/merge-patch+json" => Verb::MergePatch,
             _ => return Err(Refusal::bad_request(&format!("{} {path} ({patch}) is not simulated", head.method))),
         };
-        Ok(Self { verb, kind, namespace, name, status, query })
+        Ok(Self { verb, kind, namespace, name, status, metadata, query })
     }
 }
 

@@ -7,7 +7,7 @@ use futures::{Stream, stream};
 use http_body::Frame;
 use serde_json::json;
 
-use super::{Shared, kinds::Kind, lock, refusal::Refusal};
+use super::{Shared, answer::metadata_of, kinds::Kind, lock, refusal::Refusal, request::Asked};
 use crate::access::Life;
 
 struct Following {
@@ -15,6 +15,8 @@ struct Following {
     life: Arc<Life>,
     kind: Kind,
     namespace: Option<String>,
+    /// Nothing but metadata is told.
+    metadata: bool,
     version: u64,
     /// How often watches had been broken off when this one began.
     drops: u64,
@@ -22,15 +24,10 @@ struct Following {
 }
 
 /// The stream of a watch that goes on from `version`.
-pub fn follow(
-    store: Shared,
-    life: Arc<Life>,
-    kind: Kind,
-    namespace: Option<String>,
-    version: u64,
-) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
+pub fn follow(store: Shared, life: Arc<Life>, asked: &Asked, version: u64) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + use<> {
     let drops = life.drops();
-    stream::unfold(Following { store, life, kind, namespace, version, drops, ended: false }, next)
+    let following = Following { store, life, kind: asked.kind, namespace: asked.namespace.clone(), metadata: asked.metadata, version, drops, ended: false };
+    stream::unfold(following, next)
 }
 
 fn line(kind: &str, object: &serde_json::Value) -> Frame<Bytes> {
@@ -79,6 +76,7 @@ async fn next(mut watch: Following) -> Option<(Result<Frame<Bytes>, Infallible>,
             (Some(_), Some(_)) => "MODIFIED",
             (Some(_), None) => "DELETED",
         };
-        return Some((Ok(line(kind, &change.told)), watch));
+        let told = if watch.metadata { line(kind, &metadata_of(&change.told)) } else { line(kind, &change.told) };
+        return Some((Ok(told), watch));
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Run,
-    given::{CANDIDATE, GIT, Given, NAME, NAMESPACE, create, template},
+    given::{CANDIDATE, GIT, Given, NAME, NAMESPACE, SECOND, config, create},
 };
 use crate::{
     access::Fault,
@@ -49,6 +49,12 @@ pub enum Deed {
     LosePods(Side),
     /// The world behaves differently: laid over the scenario's `world`.
     World(Value),
+    /// The ConfigMap that the app reads says something else.
+    Configure(String),
+    /// The ConfigMap is written again with this label, and says the same.
+    LabelConfig(String),
+    /// Another hand sets the autoscaler's minimum.
+    SetMinimum(i64),
     /// Another hand writes the new version's share into the route.
     SetWeight(i64),
     /// The controller dies.
@@ -79,6 +85,8 @@ pub struct Act {
 #[allow(missing_docs, reason = "the objects' own names")]
 pub enum What {
     Rollout,
+    /// A second rollout of the same app.
+    SecondRollout,
     Deployment,
     Candidate,
     Service,
@@ -103,6 +111,7 @@ impl What {
     fn key(self) -> (Kind, &'static str, &'static str) {
         match self {
             Self::Rollout => (Kind::CanaryRollout, NAMESPACE, NAME),
+            Self::SecondRollout => (Kind::CanaryRollout, NAMESPACE, SECOND),
             Self::Deployment => (Kind::Deployment, NAMESPACE, NAME),
             Self::Candidate => (Kind::Deployment, NAMESPACE, CANDIDATE),
             Self::Service => (Kind::Service, NAMESPACE, NAME),
@@ -123,10 +132,10 @@ impl Run {
 
     fn carry_out(&mut self, deed: &Deed) -> anyhow::Result<()> {
         match deed {
-            Deed::Apply(version) => self.deployment(&json!({"spec": {"template": template(self.given.released(), version)}})),
-            Deed::ApplyBaseline(version) => self.merge(Kind::Deployment, NAME, &json!({"spec": {"template": template(NAME, version)}}), false),
+            Deed::Apply(version) => self.deployment(&json!({"spec": {"template": self.given.template(self.given.released(), version)}})),
+            Deed::ApplyBaseline(version) => self.merge(Kind::Deployment, NAME, &json!({"spec": {"template": self.given.template(NAME, version)}}), false),
             Deed::ApplyWith { version, replicas } => {
-                self.deployment(&json!({"spec": {"template": template(self.given.released(), version), "replicas": replicas}}))
+                self.deployment(&json!({"spec": {"template": self.given.template(self.given.released(), version), "replicas": replicas}}))
             }
             Deed::Scale(replicas) => self.deployment(&json!({"spec": {"replicas": replicas}})),
             Deed::Label => self.deployment(&json!({"metadata": {"labels": {"team": "shop"}, "annotations": {"note": "hello"}}})),
@@ -154,6 +163,9 @@ impl Run {
                 cluster.store.poke();
                 Ok(())
             }
+            Deed::Configure(says) => self.merge(Kind::ConfigMap, NAME, &config(says), false),
+            Deed::LabelConfig(label) => self.merge(Kind::ConfigMap, NAME, &json!({"metadata": {"labels": {"label": label}}}), false),
+            Deed::SetMinimum(least) => self.merge(Kind::HorizontalPodAutoscaler, NAME, &json!({"spec": {"minReplicas": least}}), false),
             Deed::SetWeight(percent) => self.set_weight(*percent),
             Deed::Crash => {
                 self.controller.current().kill();
@@ -206,6 +218,7 @@ impl Run {
         let (kind, namespace, _) = what.key();
         let object = match what {
             What::Rollout => json!({"metadata": {"name": NAME}, "spec": self.given.spec()}),
+            What::SecondRollout => json!({"metadata": {"name": SECOND}, "spec": self.given.second_spec()}),
             What::Deployment if self.given.pair => self.given.deployment("v1"),
             What::Deployment | What::Candidate => self.manifest.clone(),
             What::Service => Given::service(),
@@ -223,7 +236,9 @@ impl Run {
             What::Deployment => self.manifest.clone(),
             What::Service => Given::service(),
             What::Route => self.given.route(),
-            What::Rollout | What::Candidate | What::Source | What::Namespace => anyhow::bail!("only Deployment, Service and route are applied again"),
+            What::Rollout | What::SecondRollout | What::Candidate | What::Source | What::Namespace => {
+                anyhow::bail!("only Deployment, Service and route are applied again")
+            }
         };
         let applied = lock(&self.cluster).store.update(kind, namespace, name, by(GIT), |object| {
             if what == What::Service {

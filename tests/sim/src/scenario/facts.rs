@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Run,
-    given::{NAME, NAMESPACE},
+    given::{NAME, NAMESPACE, SECOND},
 };
 use crate::{
     apiserver::{kinds::Kind, lock},
@@ -43,6 +43,9 @@ pub struct Facts {
     /// Events of these reasons were told.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<String>,
+    /// One Event of each of these reasons was told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub once: Vec<String>,
     /// No Event of these reasons was.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub no_events: Vec<String>,
@@ -88,6 +91,12 @@ pub struct Facts {
     /// The namespace is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace_gone: Option<bool>,
+    /// `Accepted` of the second rollout, such as `False/TargetConflict`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second: Option<String>,
+    /// The autoscaler's minimum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimum: Option<i64>,
     /// At most so many requests failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<f64>,
@@ -158,6 +167,15 @@ impl Run {
         found.same("complete", facts.complete.as_ref(), &complete);
         found.same("gone", facts.gone.as_ref(), &store.get(Kind::CanaryRollout, NAMESPACE, NAME).is_none());
         found.same("namespaceGone", facts.namespace_gone.as_ref(), &store.get(Kind::Namespace, "", NAMESPACE).is_none());
+        if let Some(wanted) = &facts.second {
+            let second = store.get(Kind::CanaryRollout, NAMESPACE, SECOND).unwrap_or_default();
+            let conditions = second.pointer("/status/conditions").and_then(Value::as_array);
+            let accepted = conditions.into_iter().flatten().find(|condition| condition["type"] == "Accepted");
+            let is = accepted.map(|accepted| format!("{}/{}", text(accepted, "/status"), text(accepted, "/reason"))).unwrap_or_default();
+            found.same("second", Some(wanted), &is);
+        }
+        let scaler = store.get(Kind::HorizontalPodAutoscaler, NAMESPACE, NAME).unwrap_or_default();
+        found.same("minimum", facts.minimum.as_ref(), &number(&scaler, "/spec/minReplicas", 0));
         let route = store.get(Kind::HttpRoute, NAMESPACE, NAME).unwrap_or_default();
         found.same("route", facts.route.as_ref(), &(f64::from(witness::share(&route)) / 100.0));
         if let Some(wanted) = &facts.serves {
@@ -203,6 +221,10 @@ impl Run {
         let told: Vec<&String> = witness.told.values().map(|(reason, _)| reason).collect();
         for reason in facts.events.iter().filter(|reason| !told.contains(reason)) {
             found.0.push(format!("Event {reason} was not told"));
+        }
+        for reason in &facts.once {
+            let times = told.iter().filter(|other| **other == reason).count();
+            found.same(&format!("number of Events {reason}"), Some(&1), &times);
         }
         for reason in facts.no_events.iter().filter(|reason| told.contains(reason)) {
             found.0.push(format!("Event {reason} was told"));

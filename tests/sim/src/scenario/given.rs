@@ -19,6 +19,8 @@ pub const NAMESPACE: &str = "shop";
 pub const NAME: &str = "catalog";
 /// Name of a pair's candidate and of its Service; the baseline has the app's name.
 pub const CANDIDATE: &str = "catalog-cached";
+/// Name of a second rollout of the app.
+pub const SECOND: &str = "second";
 /// Who applies manifests.
 pub const GIT: &str = "git";
 
@@ -38,21 +40,46 @@ pub struct Given {
     pub adopted: bool,
     /// The app's Deployment stands before the rollout does, rolled out.
     pub running: bool,
+    /// Bounds of an autoscaler of the app, if it has one.
+    pub autoscaler: Option<Bounds>,
+    /// The app reads a ConfigMap, which says this at the beginning.
+    pub config: Option<String>,
     /// Objects that are missing at the beginning: `route`, `service`, `source`.
     pub missing: Vec<String>,
     /// How the world behaves.
     pub world: Settings,
 }
 
+/// Bounds of an autoscaler.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// Fewest pods.
+    pub min: i64,
+    /// Most pods.
+    pub max: i64,
+}
+
 impl Default for Given {
     fn default() -> Self {
-        Self { replicas: 4, pair: false, rollout: json!({}), rules: None, adopted: true, running: true, missing: Vec::new(), world: Settings::default() }
+        Self {
+            replicas: 4,
+            pair: false,
+            rollout: json!({}),
+            rules: None,
+            adopted: true,
+            running: true,
+            autoscaler: None,
+            config: None,
+            missing: Vec::new(),
+            world: Settings::default(),
+        }
     }
 }
 
-/// Pod template of a version of an app.
-pub fn template(app: &str, version: &str) -> Value {
-    json!({"metadata": {"labels": {"app": app}}, "spec": {"containers": [{"name": "app", "image": format!("registry/{NAME}:{version}")}]}})
+/// A ConfigMap that says something.
+pub fn config(says: &str) -> Value {
+    json!({"metadata": {"name": NAME}, "data": {"GREETING": says}})
 }
 
 fn merge(base: &mut Value, more: &Value) {
@@ -87,6 +114,22 @@ impl Given {
         spec
     }
 
+    /// Pod template of a version of an app.
+    pub fn template(&self, app: &str, version: &str) -> Value {
+        let mut container = json!({"name": "app", "image": format!("registry/{NAME}:{version}")});
+        if self.config.is_some() {
+            container["envFrom"] = json!([{"configMapRef": {"name": NAME}}]);
+        }
+        json!({"metadata": {"labels": {"app": app}}, "spec": {"containers": [container]}})
+    }
+
+    /// The spec of another rollout of the same app.
+    pub fn second_spec(&self) -> Value {
+        let mut spec = self.spec();
+        merge(&mut spec["traffic"], &json!({"service": NAME, "canaryService": "second-canary"}));
+        spec
+    }
+
     /// The route, as its owner has it.
     pub fn route(&self) -> Value {
         let mut plain = json!([{"backendRefs": [{"name": NAME, "port": 80}]}]);
@@ -114,7 +157,8 @@ impl Given {
 
     /// The Deployment of an app.
     pub fn deployment_of(&self, app: &str, version: &str) -> Value {
-        json!({"metadata": {"name": app, "labels": {"app": app}}, "spec": {"replicas": self.replicas, "selector": {"matchLabels": {"app": app}}, "template": template(app, version)}})
+        let template = self.template(app, version);
+        json!({"metadata": {"name": app, "labels": {"app": app}}, "spec": {"replicas": self.replicas, "selector": {"matchLabels": {"app": app}}, "template": template}})
     }
 
     /// The app whose versions are released.
@@ -149,6 +193,14 @@ impl Given {
         }
         if self.has("route") {
             create(store, Kind::HttpRoute, NAMESPACE, self.route());
+        }
+        if let Some(says) = &self.config {
+            create(store, Kind::ConfigMap, NAMESPACE, config(says));
+        }
+        if let Some(Bounds { min, max }) = self.autoscaler {
+            let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME});
+            let spec = json!({"scaleTargetRef": target, "minReplicas": min, "maxReplicas": max});
+            create(store, Kind::HorizontalPodAutoscaler, NAMESPACE, json!({"metadata": {"name": NAME}, "spec": spec}));
         }
     }
 }

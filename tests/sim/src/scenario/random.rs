@@ -48,6 +48,22 @@ fn deed(random: &mut fastrand::Rng, harm: bool, pair: bool) -> Deed {
     }
 }
 
+/// Something that everything else needs is deleted, and applied again a while later.
+fn deletion(random: &mut fastrand::Rng, harm: bool) -> [Step; 2] {
+    let all = [What::Rollout, What::Deployment, What::Service, What::Route];
+    let what = if harm { all[random.usize(0..all.len())] } else { What::Rollout };
+    let mut deeds = Vec::new();
+    let mut when = None;
+    if what == What::Rollout {
+        // Until the gateway has taken the traffic back, the rollout waits.
+        deeds.push(Deed::World(json!({"gateway": {"mood": "accepts"}})));
+        when = Some(Facts { gone: Some(true), ..Facts::default() });
+    }
+    deeds.push(Deed::Delete(what));
+    let after = Some((random.f64() * 300.0).round() / 10.0);
+    [Step { deeds, ..Step::default() }, Step { when, after, deeds: vec![Deed::Create(what)], ..Step::default() }]
+}
+
 /// The scenario of a seed.
 pub fn scenario(seed: u64) -> Scenario {
     let mut random = fastrand::Rng::with_seed(seed);
@@ -60,7 +76,11 @@ pub fn scenario(seed: u64) -> Scenario {
     given.world.gateway.programmed_after = 0.1 + random.f64() * 0.6;
     let mut script = vec![Step { deeds: vec![Deed::Apply("v2".to_owned())], ..Step::default() }];
     for _ in 0..random.usize(1..16) {
-        script.push(Step { after: Some((random.f64() * 120.0).round() / 10.0), deeds: vec![deed(&mut random, harm, pair)], ..Step::default() });
+        if !pair && random.u8(0..12) == 0 {
+            script.extend(deletion(&mut random, harm));
+        } else {
+            script.push(Step { after: Some((random.f64() * 120.0).round() / 10.0), deeds: vec![deed(&mut random, harm, pair)], ..Step::default() });
+        }
     }
     let calm = json!({
         "metrics": "up", "requests": 1000.0, "gateway": {"mood": "accepts", "acceptsAfter": 0.2},
@@ -77,6 +97,6 @@ pub fn scenario(seed: u64) -> Scenario {
         // The route of a pair may as well stay at the candidate.
         end: if pair { Facts::default() } else { Facts { given_back: Some(true), paused: Some(true), ..Facts::default() } },
         restless: false,
-        may_fail: harm.then(|| "pods are lost, routes and Services rewritten".to_owned()),
+        may_fail: harm.then(|| "pods are lost, routes and Services rewritten or deleted".to_owned()),
     }
 }

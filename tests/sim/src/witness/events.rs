@@ -15,10 +15,7 @@ impl Witness {
 
     /// Events that were promised and never told, or told with another text.
     pub fn lost_events(&self) -> Vec<String> {
-        let told = |rollout: &str, sequence: i64| {
-            let (start, end) = (format!("{rollout}."), format!("-{sequence}"));
-            self.told.iter().find(|(name, _)| name.starts_with(&start) && name.ends_with(&end)).map(|(_, told)| told)
-        };
+        let told = |rollout: &str, sequence: i64| self.told.get(&format!("{rollout}-{sequence}"));
         let mut lost = Vec::new();
         for ((rollout, sequence), promised) in &self.promised {
             match told(rollout, *sequence) {

@@ -60,7 +60,7 @@ pub struct Witness {
     pub shares: Vec<u32>,
     /// Phases in order.
     pub phases: Vec<String>,
-    /// Events that statuses ask for, by sequence: reason and text.
+    /// Events that statuses ask for, by rollout and sequence: reason and text.
     pub promised: BTreeMap<(String, i64), (String, String)>,
     /// Events that were told, by name.
     pub told: BTreeMap<String, (String, String)>,

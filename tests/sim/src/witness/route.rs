@@ -32,7 +32,11 @@ pub fn share(route: &serde_json::Value) -> u32 {
 
 impl Witness {
     pub(super) fn see_route(&mut self, change: &Change) {
-        let Some(new) = &change.new else { return };
+        let Some(new) = &change.new else {
+            self.note(change.at, "the route is gone");
+            self.route = Seen::default();
+            return;
+        };
         let at = change.at;
         let (now, before) = (share(new), change.old.as_ref().map_or(0, |old| share(old)));
         let accepted = number(new, "/status/parents/0/conditions/0/observedGeneration", 0);

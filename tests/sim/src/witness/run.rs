@@ -7,7 +7,7 @@ use warmfront::api::{
 };
 
 use super::{Confirmed, Witness};
-use crate::apiserver::store::Change;
+use crate::{apiserver::store::Change, world::text};
 
 impl Witness {
     pub(super) fn see_rollout(&mut self, change: &Change) {
@@ -28,7 +28,10 @@ impl Witness {
             Err(error) => return self.violation(change.at, format!("the status of {name} cannot be read: {error}")),
         };
         let before = self.statuses.insert(name.clone(), status.clone()).unwrap_or_default();
-        self.compare(&name, &before, &status, change.at);
+        // As Events are named: one that is created again under the same name is another one.
+        let uid = text(new, "/metadata/uid");
+        let identity = format!("{name}.{}", uid.get(..8).unwrap_or(uid));
+        self.compare(&identity, &before, &status, change.at);
     }
 
     fn compare(&mut self, name: &str, before: &CanaryRolloutStatus, after: &CanaryRolloutStatus, at: Instant) {

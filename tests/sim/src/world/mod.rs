@@ -1,5 +1,6 @@
 //! A small world that behaves as Kubernetes and a gateway do, each part a moment after what it reacts to.
 
+pub mod autoscaler;
 pub mod deployment;
 pub mod endpoints;
 pub mod garbage;
@@ -80,6 +81,7 @@ pub async fn run(cluster: Shared) {
         Box::new(gateway::Gateway::default()),
         Box::new(traffic::DataPlane),
         Box::new(garbage::GarbageCollector),
+        Box::new(autoscaler::Autoscaler),
     ];
     let start = Instant::now();
     let mut due: Vec<Option<Instant>> = parts.iter().map(|_| Some(start)).collect();

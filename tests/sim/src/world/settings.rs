@@ -22,6 +22,8 @@ pub struct Settings {
     pub metrics: Metrics,
     /// Other systems that answer webhooks, by host; those that are not named cannot be reached.
     pub hooks: BTreeMap<String, Hook>,
+    /// Pods for which an autoscaler takes the load; as many as there are, if left out.
+    pub load_asks_for: Option<i64>,
 }
 
 /// What another system does with a webhook.
@@ -108,6 +110,7 @@ impl Default for Settings {
             requests: 1000.0,
             metrics: Metrics::Up,
             hooks: BTreeMap::new(),
+            load_asks_for: None,
         }
     }
 }
