@@ -13,6 +13,7 @@ pub mod rollout;
 pub mod status;
 pub mod traffic;
 pub mod webhook;
+pub mod window;
 
 pub use action::{RolloutAction, RolloutActionSpec, RolloutActionStatus};
 pub use duration::Duration;

@@ -6,6 +6,7 @@ use super::{
     rollout::{Ramp, Step, Workload},
     traffic::{RouteRef, Tester},
     webhook::{Before, Gate, Notifier, SecretKey},
+    window::{PlannedWindow, Window},
 };
 
 /// What the engine works with: nothing in it can be missing or contradictory.
@@ -47,6 +48,8 @@ pub struct Plan {
     pub keep_stable: Duration,
     /// Held by the spec.
     pub paused: bool,
+    /// When weights may rise; always, if there is none.
+    pub windows: Vec<PlannedWindow>,
     /// Asked before the release goes on.
     pub gates: Vec<PlannedGate>,
     /// Told of what becomes of a release.
@@ -194,6 +197,7 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
             keep_canary: spec.keep_canary.unwrap_or(DEFAULT_DEADLINE),
             keep_stable: spec.keep_stable.unwrap_or(DEFAULT_DEADLINE),
             paused: spec.paused,
+            windows: windows(&spec.windows)?,
             gates: gates(&spec.gates)?,
             notifiers: spec.notify.iter().map(notifier).collect::<Result<_, _>>()?,
         })
@@ -262,6 +266,11 @@ fn testers(testers: &[Tester]) -> Result<Vec<Tester>, InvalidSpec> {
         }
     }
     Ok(testers.to_vec())
+}
+
+fn windows(windows: &[Window]) -> Result<Vec<PlannedWindow>, InvalidSpec> {
+    let planned = |(index, window)| PlannedWindow::try_from(window).map_err(|why| InvalidSpec(format!("spec.windows[{index}]: {why}")));
+    windows.iter().enumerate().map(planned).collect()
 }
 
 fn gates(gates: &[Gate]) -> Result<Vec<PlannedGate>, InvalidSpec> {

@@ -8,6 +8,7 @@ use super::{
     check::Check,
     traffic::Traffic,
     webhook::{Gate, Notifier},
+    window::Window,
 };
 
 /// How one service is released.
@@ -83,6 +84,10 @@ pub struct CanaryRolloutSpec {
     /// Pods or route not ready for this long roll the release back. Default `10m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress_deadline: Option<Duration>,
+    /// Weights rise only inside of one of these; ways back do not wait for them. Default: always.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub windows: Vec<Window>,
     /// Asked before the release goes on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]

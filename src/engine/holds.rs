@@ -12,6 +12,7 @@ use crate::api::{
     Duration, Percent,
     plan::PlannedStep,
     status::{Cause, CheckStatus, PauseReason, Phase, Run, Verdict},
+    window::opens_at,
 };
 
 /// A step whose samples stay too few for a verdict is held for so many times its hold …
@@ -24,19 +25,20 @@ const FIRST_REMINDER: SignedDuration = SignedDuration::from_hours(1);
 const NEXT_REMINDER: SignedDuration = SignedDuration::from_hours(24);
 const LONGEST_PATIENCE: Duration = Duration::from_mins(360);
 
-/// A person's pause, by action or in the spec.
+/// A person's pause, by action or in the spec; and the end of one that only time was waited for in.
 pub(super) fn for_people(facts: &Facts<'_>, next: &mut Draft) {
     let Some(run) = &next.status.run else { return };
     let wanted = facts.plan.paused || run.user_pause;
     match (wanted, run.paused_for) {
         // What else a person has to settle stays in sight.
-        (true, None | Some(PauseReason::Approval | PauseReason::NoData | PauseReason::Gate | PauseReason::GateDeadline)) => {
+        (true, None | Some(PauseReason::Approval | PauseReason::NoData | PauseReason::Window | PauseReason::Gate | PauseReason::GateDeadline)) => {
             pause(next, Some(PauseReason::User), &notice::way_out(facts.plan));
         }
         (false, Some(PauseReason::User)) => {
             pause(next, None, "");
             gates::begin_anew(facts, next);
         }
+        (false, Some(PauseReason::Window)) if opens_at(&facts.plan.windows, facts.now).is_none() => pause(next, None, ""),
         _ => {}
     }
 }
@@ -112,6 +114,20 @@ pub(super) fn pause(next: &mut Draft, reason: Option<PauseReason>, detail: &str)
         Some(reason) => next.tell_as(Reason::Paused, reason != PauseReason::Approval, format!("paused at {weight}: {reason}{detail}")),
         None => next.tell(Reason::Resumed, format!("goes on at {weight}")),
     }
+}
+
+/// Whether this pause is looked at anew whenever the release could go on, and so hinders nothing by itself.
+pub(super) fn is_looked_at_anew(held: Option<PauseReason>) -> bool {
+    matches!(held, None | Some(PauseReason::Window | PauseReason::Gate | PauseReason::GateDeadline))
+}
+
+/// Whether the next weight has to wait for a window.
+pub(super) fn outside_windows(facts: &Facts<'_>, next: &mut Draft) -> bool {
+    let Some(opens) = opens_at(&facts.plan.windows, facts.now) else { return false };
+    if next.status.run.as_ref().is_some_and(|run| run.paused_for.is_none()) {
+        pause(next, Some(PauseReason::Window), &format!("weights rise from {opens:.0} on"));
+    }
+    true
 }
 
 /// When people are reminded of a pause that only they, or something else outside, can end.

@@ -21,7 +21,7 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     if gates::rejected(facts, next) {
         return;
     }
-    if run.paused_for.is_some_and(|reason| reason != PauseReason::User && !gates::is_ours(Some(reason))) {
+    if run.paused_for != Some(PauseReason::User) && !holds::is_looked_at_anew(run.paused_for) {
         return;
     }
     if gates::keeps_out(facts, &run) {
@@ -39,7 +39,7 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     if !accepted || (held && facts.plan.testers.is_empty()) || capacity::stable_holds(facts, next) {
         return;
     }
-    if !introduced(facts, &run, &growing, next) || held || gates::closed(facts, Before::Step, 1, next) {
+    if !introduced(facts, &run, &growing, next) || held || holds::outside_windows(facts, next) || gates::closed(facts, Before::Step, 1, next) {
         return;
     }
     let seconds = facts.now.duration_since(growing.since).as_secs();

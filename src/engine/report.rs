@@ -7,6 +7,7 @@ use crate::api::{
     CanaryRolloutStatus, Percent,
     condition::{ConditionType, Refusal, set},
     status::{NO_FIGURE, PauseReason, Phase, Run, Verdict},
+    window::opens_at,
 };
 
 /// Time of day, as messages carry it.
@@ -177,17 +178,20 @@ fn held(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) -> Option<St
     let contested = by.filter(|_| matches!(reason, PauseReason::RouteContested | PauseReason::ServiceContested));
     let contested = contested.map(|by| format!(" ({by})")).unwrap_or_default();
     let gates = gates::waited_for(facts, run).filter(|_| gates::is_ours(Some(reason))).map(|gates| format!(" ({gates})")).unwrap_or_default();
+    let opens = opens_at(&facts.plan.windows, facts.now).filter(|_| reason == PauseReason::Window);
+    let opens = opens.map(|opens| format!(" (weights rise from {opens:.0} on)")).unwrap_or_default();
     let since = run.paused_at.map(|at| format!(" since {}", clock(at))).unwrap_or_default();
     let end = match reason {
         PauseReason::User => "a Resume action or spec.paused: false lets it go on",
         PauseReason::Approval => "a Promote action lets it go on",
         PauseReason::Gate => "goes on with a 2xx",
+        PauseReason::Window => "goes on by itself",
         PauseReason::GateDeadline => "a Resume action asks again, an Abort action takes it back",
         PauseReason::NoData => "goes on when the checks have data",
         PauseReason::RouteContested | PauseReason::ServiceContested => "a Resume action tries again",
         PauseReason::CheckFailed => "a Resume action lets the checks begin anew, an Abort action takes it back",
     };
-    Some(format!("paused for {reason}{contested}{gates}{since}, {end}"))
+    Some(format!("paused for {reason}{contested}{gates}{opens}{since}, {end}"))
 }
 
 fn shifting_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused: Option<String>) -> String {

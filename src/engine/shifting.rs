@@ -40,7 +40,7 @@ pub(super) fn shifting(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
         holds::pause(next, None, "");
     }
     let held = next.status.run.as_ref().and_then(|run| run.paused_for);
-    if (held.is_some() && !gates::is_ours(held)) || !passed {
+    if !holds::is_looked_at_anew(held) || !passed {
         return;
     }
     advance(facts, &run, next);
@@ -130,7 +130,7 @@ fn advance(facts: &Facts<'_>, run: &Run, next: &mut Draft) {
         after_the_last_step(facts, next);
         return;
     };
-    if gates::closed(facts, Before::Step, step_number(Some(index)), next) {
+    if holds::outside_windows(facts, next) || gates::closed(facts, Before::Step, step_number(Some(index)), next) {
         return;
     }
     let growing = run.growing.clone().unwrap_or(Growing { weight: following.weight, since: facts.now });

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{facts::Facts, gates, holds, measure};
-use crate::api::CanaryRolloutStatus;
+use crate::api::{CanaryRolloutStatus, status::PauseReason, window::opens_at};
 
 /// The next moment at which time alone changes the decision.
 pub(super) fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp> {
@@ -21,6 +21,7 @@ pub(super) fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Ti
         moments.extend(run.intent.as_ref().map(|intent| intent.at + deadline));
         moments.extend(run.no_data_since.map(|since| since + plan.no_data_deadline.signed()));
         moments.extend(run.verdict.as_ref().map(|ending| ending.at + deadline));
+        moments.extend(opens_at(&plan.windows, facts.now).filter(|_| run.paused_for == Some(PauseReason::Window)));
         moments.extend(gates::moments(run));
         moments.extend(holds::reminder_at(run));
         moments.extend(holds::hold_ends(facts, run, status.phase));

@@ -182,6 +182,8 @@ pub enum PauseReason {
     User,
     /// The step waits for a Promote action.
     Approval,
+    /// Weights rise only at certain times.
+    Window,
     /// A gate has not let the release go on yet.
     Gate,
     /// A gate has not done so within its deadline: a person is needed.

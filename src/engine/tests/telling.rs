@@ -33,6 +33,32 @@ fn a_long_pause_is_called_to_mind_after_an_hour_and_then_daily() {
 }
 
 #[test]
+fn weights_rise_only_inside_of_a_window_and_ways_back_do_not_wait_for_one() {
+    for bad in [0.0, 0.5] {
+        let mut spec = spec();
+        // It is 2027-01-15, 08:00 UTC.
+        spec["windows"] = json!([{"from": "06:00", "to": "08:00"}]);
+        let mut world = World::new(&spec).adopted();
+        world.apply_version("v2");
+        world.until("the window", |world| condition(world, "Paused").1 == "Window");
+        assert_eq!((world.share(), world.status.phase), (0, Phase::Preparing));
+        assert!(world.status.message.contains("weights rise from 2027-01-16T06:00:00Z on"), "{}", world.status.message);
+        world.now = "2027-01-16T07:59:52Z".parse().unwrap();
+        world.until("5%", |world| world.share() == 500);
+        world.until("the window's end", |world| condition(world, "Paused").1 == "Window");
+        assert_eq!(world.share(), 500);
+        world.bad = bad;
+        if bad == 0.0 {
+            world.now += SignedDuration::from_hours(21);
+        }
+        world.until("the end", |world| !world.status.history.is_empty());
+        let days = world.now.duration_since("2027-01-16T08:00:00Z".parse().unwrap()).as_hours();
+        // Up from the next morning on, down at once.
+        assert_eq!((world.status.phase, days), if bad > 0.0 { (Phase::RolledBack, 0) } else { (Phase::Succeeded, 22) });
+    }
+}
+
+#[test]
 fn what_comes_again_within_a_minute_is_counted_and_not_told() {
     let mut world = world();
     world.config = Some("a");
