@@ -8,6 +8,7 @@ mod admission;
 mod conformance;
 mod metrics;
 mod owner;
+mod pair;
 mod pods;
 mod requests;
 mod route;

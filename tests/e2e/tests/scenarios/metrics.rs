@@ -14,7 +14,7 @@ use warmfront_e2e::{Load, Record, Shop, canary_percent, condition, load::Connect
 use super::{RATE, is};
 
 /// Makes a copy of the MetricSource `default` with other fields, and tells its URL.
-async fn another_source(name: &str, more: Value) -> anyhow::Result<(Api<DynamicObject>, String)> {
+pub(super) async fn another_source(name: &str, more: Value) -> anyhow::Result<(Api<DynamicObject>, String)> {
     let sources = Api::<DynamicObject>::all_with(Shop::client().await?, &Kinds::source());
     let mut object = sources.get("default").await?;
     object.metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
