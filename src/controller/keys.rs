@@ -119,3 +119,21 @@ pub(super) fn endpoint_slice(object: &DynamicObject) -> Vec<String> {
 pub(super) fn namespace(_: &DynamicObject) -> Vec<String> {
     vec![ANY.to_owned()]
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{super::caches::Kinds, *};
+
+    #[test]
+    fn both_deployments_and_services_of_a_pair_concern_it() {
+        let side = |name: &str| json!({"deployment": name, "service": format!("{name}-http")});
+        let workload = json!({"pair": {"baseline": side("plain"), "candidate": side("cached")}});
+        let mut pair = DynamicObject::new("pair", &Kinds::rollout());
+        pair.data = json!({"spec": {"workload": workload, "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}}}});
+        let mut keys = rollout(&pair);
+        keys.sort();
+        assert_eq!(keys, ["deployment/cached", "deployment/plain", "route/HTTPRoute/catalog", "service/cached-http", "service/plain-http"]);
+    }
+}

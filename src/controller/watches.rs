@@ -355,21 +355,6 @@ mod tests {
     }
 
     #[test]
-    fn both_deployments_and_services_of_a_pair_concern_it() {
-        let mut pair = rollout("pair", "", &json!([{"name": "catalog"}]), "Accepted");
-        let side = |name: &str| json!({"deployment": name, "service": format!("{name}-http")});
-        pair.data["spec"]["workload"] = json!({"pair": {"baseline": side("plain"), "candidate": side("cached")}});
-        let caches = caches(&[pair, rollout("one", "cached", &json!([]), "TargetConflict"), rollout("other", "plain-http", &json!([]), "Accepted")]);
-        let of = |name: &str| names(of_deployment(&caches, &object(&Kinds::deployment(), name, &json!({}))));
-        assert_eq!(of("plain"), set(&["pair"]));
-        assert_eq!(of("cached"), set(&["pair", "one"]));
-        assert_eq!(names(of_service(&caches, "shop", "cached-http")), set(&["pair"]));
-        assert_eq!(names(of_service(&caches, "shop", "plain-http")), set(&["pair", "other"]));
-        let pair = caches.rollouts.get(Some("shop"), "pair").unwrap();
-        assert_eq!(names(of_rollout(&caches, &pair)), set(&["pair", "one"]), "whoever names one of them may take over");
-    }
-
-    #[test]
     fn a_route_concerns_those_that_name_its_kind_or_did() {
         let all = [
             rollout("http", "a", &json!([{"name": "catalog"}]), "Accepted"),

@@ -217,17 +217,6 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// Kubernetes cuts long names of pods, and cut names do not tell versions apart.
-    pub fn name_too_long(&self, name: &str) -> Option<(Refusal, String)> {
-        (name.len() > pod::LONGEST_DEPLOYMENT).then(|| {
-            let why = format!(
-                "the name of Deployment {name} is longer than {} characters: Kubernetes would cut its pods' names, and versions could not be told apart",
-                pod::LONGEST_DEPLOYMENT
-            );
-            (Refusal::UnsupportedWorkload, why)
-        })
-    }
-
     /// Why a Service of the user's is not one for the pods of these ReplicaSets of a Deployment and no others; `foreign` says what other pods would mean.
     pub fn unfit_service(&self, name: &str, deployment: &Deployment, sets: &[&ReplicaSet], foreign: &str) -> Option<(Refusal, String)> {
         let Some(service) = self.seen.services.get(name) else {
@@ -269,6 +258,17 @@ impl<'a> Facts<'a> {
             Some(RouteSeen::Unusable(error)) => Some(unfit(error)),
         })
     }
+}
+
+/// Kubernetes cuts long names of pods, and cut names do not tell versions apart.
+pub(super) fn name_too_long(name: &str) -> Option<(Refusal, String)> {
+    (name.len() > pod::LONGEST_DEPLOYMENT).then(|| {
+        let why = format!(
+            "the name of Deployment {name} is longer than {} characters: Kubernetes would cut its pods' names, and versions could not be told apart",
+            pod::LONGEST_DEPLOYMENT
+        );
+        (Refusal::UnsupportedWorkload, why)
+    })
 }
 
 fn unfit(error: &RouteError) -> (Refusal, String) {

@@ -73,6 +73,7 @@ pub(super) fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(St
     let end = if missed > MADE_UP_FOR { newest } else { earliest };
     let stable = facts.stable(status);
     let port = facts.found_routes().find_map(|(_, route)| route.state.port);
+    let canary_port = facts.found_routes().find_map(|(_, route)| route.state.canary_port).or(port);
     let question = Question {
         subject: Subject {
             namespace: facts.id.namespace.clone(),
@@ -80,15 +81,16 @@ pub(super) fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(St
                 workload: facts.plan.baseline.as_ref().map_or(&run.replica_set, |_| &facts.plan.deployment).clone(),
                 replica_sets: vec![run.replica_set.clone()],
                 service: facts.plan.canary_service.clone(),
+                port: canary_port,
                 hash: run.revision.clone(),
             },
             baseline: Side {
                 workload: facts.plan.baseline.clone().or_else(|| stable.names().pop()).unwrap_or_default(),
                 replica_sets: stable.names(),
                 service: facts.plan.service.clone(),
+                port,
                 hash: status.stable_revision.clone().unwrap_or_default(),
             },
-            port,
         },
         start: start.max(end - LONGEST_TICK),
         end,

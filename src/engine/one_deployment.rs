@@ -4,7 +4,7 @@ use super::{
     Draft, desired,
     desired::Desired,
     ending, exchange,
-    facts::Facts,
+    facts::{Facts, name_too_long},
     gates,
     mode::{Mode, Side},
     notice::Reason,
@@ -41,7 +41,7 @@ impl Mode for OneDeployment {
             let why = format!("the selector of Deployment {name} must consist of matchLabels: Services cannot express anything else");
             return Some((Refusal::UnsupportedWorkload, why));
         }
-        facts.name_too_long(name).or_else(|| unfit_service(facts, deployment)).or_else(|| several_active(facts, deployment, status))
+        name_too_long(name).or_else(|| unfit_service(facts, deployment)).or_else(|| several_active(facts, deployment, status))
     }
 
     fn is_over(&self, _: &CanaryRolloutStatus) -> bool {

@@ -10,7 +10,7 @@ use super::{
     Draft,
     desired::{self, Desired},
     ending,
-    facts::Facts,
+    facts::{Facts, name_too_long},
     mode::{Mode, Side},
     notice::Reason,
     observed::Route,
@@ -67,7 +67,7 @@ impl Mode for Pair {
         let Some(baseline) = &facts.seen.baseline else { return missing(baseline_name(facts)) };
         for (deployment, service) in [(baseline, &plan.service), (candidate, &plan.canary_service)] {
             let mixed = "a share of its requests would reach neither version";
-            let unfit = facts.name_too_long(&deployment.name).or_else(|| facts.unfit_service(service, deployment, &sets(facts, deployment), mixed));
+            let unfit = name_too_long(&deployment.name).or_else(|| facts.unfit_service(service, deployment, &sets(facts, deployment), mixed));
             if unfit.is_some() {
                 return unfit;
             }

@@ -43,8 +43,6 @@ pub struct Subject {
     pub candidate: Side,
     /// The version that users had before.
     pub baseline: Side,
-    /// The Services' port that the route names.
-    pub port: Option<u16>,
 }
 
 /// One version.
@@ -56,6 +54,8 @@ pub struct Side {
     pub replica_sets: Vec<String>,
     /// Its Service.
     pub service: String,
+    /// The Service's port that the route names.
+    pub port: Option<u16>,
     /// Its `pod-template-hash`.
     pub hash: String,
 }

@@ -120,6 +120,8 @@ pub struct RouteState {
     pub tester_rules: usize,
     /// Port of the stable Service's entry.
     pub port: Option<u16>,
+    /// Port of the canary's entry, where it stands.
+    pub canary_port: Option<u16>,
     /// Weights as they stand, for putting back. Meaningful while the canary's entry is absent.
     pub weights: RouteOriginal,
     /// Why no share can be asked of this route; weight 0 can always.
@@ -155,7 +157,11 @@ impl RuleState {
                 let total = i128::from(stable.max(0)) + i128::from(canary.max(0));
                 // A share of nothing is none, but some data planes spread evenly where all weights are 0.
                 let nothing = weight == Percent::ZERO && canary <= 0 && self.sum > 0;
-                nothing || (total > 0 && total * i128::from(weight.hundredths()) / 10_000 == i128::from(canary))
+                let (canary, hundredths) = (i128::from(canary), i128::from(weight.hundredths()));
+                let exact = total > 0 && total * hundredths == canary * 10_000;
+                // What we write beside other backends is rounded down; smaller weights than we write would be rounded to anything.
+                let rounded = canary > 0 && total >= i128::from(gateway_api::SCALE) && total * hundredths / 10_000 == canary;
+                nothing || exact || rounded
             }
         }
     }

@@ -317,7 +317,7 @@ fn what_is_not_fit_is_refused_with_the_reason_and_left_alone() {
     );
     let share = |weight: i64| {
         move |world: &mut World| {
-            world.edit_route(json!([{"name": "catalog", "port": 80, "weight": 1}, {"name": "catalog-canary", "port": 80, "weight": weight}]), "git")
+            world.edit_route(json!([{"name": "catalog", "port": 80, "weight": 1}, {"name": "catalog-canary", "port": 80, "weight": weight}]), "git");
         }
     };
     refused(&share(1), "UnsupportedFeature", "gives Service catalog-canary 50% already");

@@ -54,7 +54,7 @@ fn both_pods(spec: &MetricSourceSpec, subject: &Subject) -> String {
 }
 
 fn cluster(subject: &Subject, side: &Side) -> String {
-    let port = subject.port.map_or_else(|| "[0-9]+".to_owned(), |port| port.to_string());
+    let port = side.port.map_or_else(|| "[0-9]+".to_owned(), |port| port.to_string());
     format!("{}_{}_{port}", quoted(&subject.namespace), quoted(&side.service))
 }
 
@@ -62,7 +62,7 @@ fn cluster(subject: &Subject, side: &Side) -> String {
 pub(super) fn is_cluster_of(name: &str, subject: &Subject, side: &Side) -> bool {
     let prefix = format!("{}_{}_", subject.namespace, side.service);
     let Some(port) = name.strip_prefix(&prefix) else { return false };
-    match subject.port {
+    match side.port {
         Some(wanted) => port == wanted.to_string(),
         None => !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit()),
     }
@@ -165,7 +165,7 @@ pub(super) fn fill(promql: &str, subject: &Subject) -> Result<String, String> {
 
 /// Whether all placeholders of an expression are known.
 pub fn check_placeholders(promql: &str) -> Result<(), String> {
-    let side = || Side { workload: String::new(), replica_sets: Vec::new(), service: String::new(), hash: String::new() };
-    let nobody = Subject { namespace: String::new(), candidate: side(), baseline: side(), port: None };
+    let side = || Side { workload: String::new(), replica_sets: Vec::new(), service: String::new(), port: None, hash: String::new() };
+    let nobody = Subject { namespace: String::new(), candidate: side(), baseline: side() };
     fill(promql, &nobody).map(|_| ())
 }

@@ -17,12 +17,13 @@ fn question(quantities: Vec<Quantity>) -> Question {
         workload: workload.to_owned(),
         replica_sets: vec![workload.to_owned()],
         service: service.to_owned(),
+        port: Some(80),
         hash: String::new(),
     };
     let end: Timestamp = "2026-11-24T06:22:14.979Z".parse().unwrap();
     let start = end - SignedDuration::from_secs(6);
     Question {
-        subject: Subject { namespace: "shop".to_owned(), candidate: side(CANDIDATE, "catalog-canary"), baseline: side(BASELINE, "catalog"), port: Some(80) },
+        subject: Subject { namespace: "shop".to_owned(), candidate: side(CANDIDATE, "catalog-canary"), baseline: side(BASELINE, "catalog") },
         start,
         end,
         figures_since: start,

@@ -22,6 +22,7 @@ use crate::api::{
     status::{RouteOriginal, RuleOriginal},
 };
 use rules::{Rule, Rules};
+pub(super) use weights::SCALE;
 
 /// The canary's share of two weights, rounded to a hundredth of a percent.
 pub fn share(stable: i64, canary: i64) -> Percent {
@@ -38,12 +39,13 @@ pub fn read(route: &Value, target: &Target) -> Result<RouteState, RouteError> {
     let rules = Rules::find(route, target)?;
     let problem = rules.problem.clone().or_else(|| limits::beyond(&rules, target));
     let first = rules.routed().next().or(rules.concerned.first());
-    let port = first.and_then(|rule| rule.backends[rule.stable?].get("port")?.as_u64());
+    let port = |rule: &Rule<'_>, place: usize| rule.backends[place].get("port")?.as_u64().and_then(|port| u16::try_from(port).ok());
     Ok(RouteState {
         canary: rules.concerned.iter().filter_map(Rule::share).max(),
         rules: rules.concerned.iter().map(Rule::state).collect(),
         tester_rules: rules.testers.len(),
-        port: port.and_then(|port| u16::try_from(port).ok()),
+        port: first.and_then(|rule| port(rule, rule.stable?)),
+        canary_port: first.and_then(|rule| port(rule, *rule.canary.first()?)),
         weights: RouteOriginal { rules: rules.routed().map(|rule| rule.original(target.theirs.is_some())).collect() },
         left_out: testers::left_out(&rules, target),
         keeps_sessions: rules.routed().any(Rule::keeps_sessions),

@@ -3,7 +3,7 @@
 use crate::api::Percent;
 
 /// Beside other backends every weight is multiplied by this, so that shares stay exact.
-pub(super) const SCALE: i64 = 100;
+pub(in crate::router) const SCALE: i64 = 100;
 
 /// Weights of the two versions.
 #[derive(Debug, PartialEq, Eq)]

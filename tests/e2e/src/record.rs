@@ -93,6 +93,7 @@ fn backends(route: &DynamicObject) -> impl Iterator<Item = (&str, i64)> {
 /// The canary's share in percent of what goes to either version of the app, rounded.
 pub fn canary_percent(route: &DynamicObject) -> i64 {
     let sum = |name: &str| backends(route).filter(|(backend, _)| *backend == name).map(|(_, weight)| weight).sum::<i64>();
-    let (canary, stable) = (sum("catalog-canary"), sum("catalog"));
+    // The last one is a pair's candidate.
+    let (canary, stable) = (sum("catalog-canary") + sum("catalog-cached"), sum("catalog"));
     if canary == 0 { 0 } else { (200 * canary + canary + stable) / (2 * (canary + stable)) }
 }

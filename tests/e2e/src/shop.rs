@@ -124,13 +124,19 @@ impl Shop {
 
     /// Waits until Kubernetes has rolled the app out.
     pub async fn serving(&self) -> anyhow::Result<()> {
+        self.serving_named("catalog").await
+    }
+
+    /// The same under another name.
+    pub async fn serving_named(&self, name: &str) -> anyhow::Result<()> {
         let complete = |found: Option<&DynamicObject>| {
             found.is_some_and(|object| {
                 let (wanted, status) = (&object.data["spec"]["replicas"], &object.data["status"]);
-                status["availableReplicas"] == *wanted && status["updatedReplicas"] == *wanted
+                let settled = status["observedGeneration"].as_i64() == object.metadata.generation;
+                settled && ["replicas", "availableReplicas", "updatedReplicas"].iter().all(|pods| status[*pods] == *wanted)
             })
         };
-        until(&self.api(&Kinds::deployment()), "catalog", "the app is rolled out", PATIENCE, complete).await.map(|_| ())
+        until(&self.api(&Kinds::deployment()), name, "the app is rolled out", PATIENCE, complete).await.map(|_| ())
     }
 
     /// The rollout of the app; `more` is laid over a spec with short times.
@@ -207,8 +213,13 @@ impl Shop {
 
     /// Sets variables of the app's container: a new version.
     pub async fn release(&self, variables: &[(&str, &str)]) -> anyhow::Result<()> {
+        self.release_named("catalog", variables).await
+    }
+
+    /// The same under another name.
+    pub async fn release_named(&self, name: &str, variables: &[(&str, &str)]) -> anyhow::Result<()> {
         let env: Vec<Value> = variables.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-        self.strategic(&Kinds::deployment(), "catalog", json!({"spec": {"template": {"spec": {"containers": [{"name": "catalog", "env": env}]}}}})).await
+        self.strategic(&Kinds::deployment(), name, json!({"spec": {"template": {"spec": {"containers": [{"name": "catalog", "env": env}]}}}})).await
     }
 
     /// Sets the image of the app's container.

@@ -48,6 +48,9 @@ async fn objects_that_make_no_sense_are_refused_with_the_reason() -> anyhow::Res
     for kind in ["CanaryRollout", "RolloutAction", "MetricSource"] {
         api(kind).patch("catalog", &dry, &Patch::Apply(object(kind, "catalog", valid(kind)))).await?;
     }
+    let mut pair = valid("CanaryRollout");
+    pair["workload"] = json!({"pair": {"baseline": {"deployment": "a", "service": "a"}, "candidate": {"deployment": "b", "service": "b"}}});
+    api("CanaryRollout").patch("pair", &dry, &Patch::Apply(object("CanaryRollout", "pair", pair))).await?;
     let cases: Vec<Refused> = serde_yaml::from_str(include_str!("../../refused.yaml"))?;
     for Refused { kind, name, spec: more, says } in cases {
         let mut spec = valid(&kind);

@@ -12,6 +12,7 @@ mod idle;
 mod metrics;
 mod outages;
 mod owner;
+mod pair;
 mod pods;
 mod release;
 mod replies;
