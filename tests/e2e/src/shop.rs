@@ -262,6 +262,19 @@ impl Shop {
         Ok(told.into_iter().map(|(_, text)| text).collect())
     }
 
+    /// The same, once there is one: an Event is told a moment after the status that it is about.
+    pub async fn told(&self, reason: &str) -> anyhow::Result<Vec<String>> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let told = self.events(reason).await?;
+            if !told.is_empty() {
+                return Ok(told);
+            }
+            anyhow::ensure!(tokio::time::Instant::now() < deadline, "no Event {reason} came within {PATIENCE:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    }
+
     /// Names and UIDs of the pods of one version, or of all.
     pub async fn pods(&self, hash: Option<&str>) -> anyhow::Result<Vec<(String, String)>> {
         let selector = hash.map_or_else(|| "app=catalog".to_owned(), |hash| format!("app=catalog,pod-template-hash={hash}"));

@@ -61,7 +61,7 @@ async fn s21_unpaused_by_hand_at_a_quarter_of_the_traffic() -> anyhow::Result<()
     shop.paused().await?;
     shop.serving().await?;
     is(&native, "Accepted", "True", "Accepted");
-    let told = shop.events("Unpaused").await?;
+    let told = shop.told("Unpaused").await?;
     assert!(told.len() == 1 && told[0].contains("e2e"), "names the manager: {told:?}");
     let (failed, failures) = load.stop().await?;
     assert_eq!(failed, 0, "{failures}");
@@ -182,7 +182,7 @@ async fn s12_a_config_map_that_changes_in_place_lets_the_step_begin_anew() -> an
     shop.merge(&configs, "settings", config("goodbye")).await?;
     let after = shop.until("the step begins anew", |status| status.run.as_ref().is_some_and(|run| run.step_started_at > before)).await?;
     assert_eq!(after.run.map(|run| (run.number, run.step)), Some((1, 1)), "no new run and no other step");
-    let told = shop.events("ConfigChanged").await?;
+    let told = shop.told("ConfigChanged").await?;
     assert!(told.len() == 1 && told[0].contains("settings"), "{told:?}");
     shop.close().await
 }

@@ -96,7 +96,7 @@ async fn s26_lost_stable_pods_are_not_the_canarys_fault() -> anyhow::Result<()> 
     assert_eq!(still.message.split(':').next(), Some("no pod of the stable version is Ready"), "{}", still.message);
     assert_eq!(shop.pods(Some(&canary)).await?, of_canary, "the canary's pods stay");
     assert_eq!(sizes.so_far().await?, [json!(4)], "nothing is scaled down");
-    assert_eq!(shop.events("StableUnavailable").await?.len(), 1);
+    assert_eq!(shop.told("StableUnavailable").await?.len(), 1);
 
     shop.core("ResourceQuota", "resourcequotas").delete("pods", &DeleteParams::default()).await?;
     let status = shop.ended(1, Phase::Succeeded).await?;

@@ -142,7 +142,7 @@ async fn s37_a_parent_that_nobody_serves_lets_no_step_begin() -> anyhow::Result<
     let back = shop.until("the way back", |status| status.phase == Phase::RollingBack).await?;
     assert_eq!(back.run.and_then(|run| run.verdict).map(|verdict| verdict.reason).as_deref(), Some("RouteNotAccepted"));
     assert!(back.checks.is_empty(), "no check counts: {:?}", back.checks);
-    let told = shop.events("RouteNotAccepted").await?;
+    let told = shop.told("RouteNotAccepted").await?;
     assert!(told.len() == 1 && told[0].contains(text), "{told:?}");
     // Until every parent has said so, weight 0 is not taken for served.
     shop.merge(&Kinds::http_route(), "catalog", json!({"spec": {"parentRefs": edge}})).await?;

@@ -145,7 +145,7 @@ async fn s39_a_tool_that_rewrites_the_route_keeps_it() -> anyhow::Result<()> {
     assert!(tool.applied() <= 3, "at the latest after the third time, not after {}", tool.applied());
     assert!(paused.message.contains("gitops"), "names the tool: {}", paused.message);
     is(&paused, "Healthy", "False", "RouteDrift");
-    let told = shop.events("RouteContested").await?;
+    let told = shop.told("RouteContested").await?;
     assert!(told.len() == 1 && told[0].contains("gitops"), "{told:?}");
 
     let routes = shop.api(&Kinds::http_route());

@@ -24,6 +24,11 @@ impl Witness {
         if change.key.0 == Kind::Deployment && change.by != "warmfront" && change.by != deployment::NAME {
             self.meddled = Some(at);
         }
+        // Kubernetes' own rollout has just ended, and what it left is put in order now.
+        let paused = |object: &Option<Object>| object.as_ref().is_some_and(|object| object["spec"]["paused"] == true);
+        if change.key.0 == Kind::Deployment && paused(&change.new) && !paused(&change.old) {
+            self.meddled = Some(at);
+        }
         if change.key.0 == Kind::ReplicaSet {
             self.see_set(change, traffic);
         }
