@@ -30,6 +30,7 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, action: &Action) 
             let finalizers = rollout.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
             context.told.forget(&rollout.uid().unwrap_or_default());
             context.drafts.forget(&rollout.uid().unwrap_or_default());
+            context.recent.forget(rollout);
             finalizer(context, rollout, finalizers, "dropping the finalizer").await
         }
         Action::Create { kind, object } => {

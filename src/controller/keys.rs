@@ -15,6 +15,8 @@ pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 pub const ORPHAN: &str = "orphan";
 /// Rollouts that are refused because an elder one has what they name.
 pub const WAITING: &str = "waiting";
+/// What the keys of routes begin with.
+pub const ROUTE: &str = "route/";
 /// Every object of a namespace.
 pub const ANY: &str = "any";
 
@@ -35,7 +37,12 @@ pub fn service(name: &str) -> String {
 
 /// Rollouts that set weights in a route, or did, by the route's key such as `HTTPRoute/catalog`.
 pub fn route(key: &str) -> String {
-    format!("route/{key}")
+    format!("{ROUTE}{key}")
+}
+
+/// Rollouts whose checks ask this MetricSource.
+pub fn source(name: &str) -> String {
+    format!("source/{name}")
 }
 
 /// Keys of the routes that a rollout names, such as `HTTPRoute/catalog`.
@@ -66,7 +73,8 @@ pub(super) fn rollout(object: &DynamicObject) -> Vec<String> {
     let left = object.data.pointer("/status/originals/routes").and_then(Value::as_object).into_iter().flatten().map(|(key, _)| route(key));
     let conflicts: [&str; 2] = [Refusal::TargetConflict.into(), Refusal::RouteConflict.into()];
     let waits = list("/status/conditions").filter_map(|condition| condition["reason"].as_str()).any(|reason| conflicts.contains(&reason));
-    let mut keys = vec![deployment(target), service(stable), service(&canary)];
+    let asked = spec_text(object, "/metrics/source").unwrap_or("default");
+    let mut keys = vec![deployment(target), service(stable), service(&canary), source(asked)];
     keys.extend(narrowed.map(service));
     keys.extend(named_routes(object).map(|key| route(&key)).chain(left));
     keys.extend(waits.then(|| WAITING.to_owned()));

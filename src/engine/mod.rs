@@ -39,7 +39,7 @@ use crate::{
     provider::Question,
 };
 pub use action::Action;
-pub use durable::{FRESH_FOR, must_be_stored};
+pub use durable::{may_wait, says_more};
 use facts::Facts;
 use observed::{Deletion, Observed};
 
