@@ -75,3 +75,56 @@ impl Recent {
         self.with(|looks| looks.remove(&place(rollout)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::caches::{Caches, Kinds};
+
+    fn rollout(name: &str, version: &str) -> DynamicObject {
+        let mut rollout = DynamicObject::new(name, &Kinds::rollout()).within("shop");
+        rollout.metadata.resource_version = Some(version.to_owned());
+        rollout.data = json!({"spec": {"workload": {"deployment": {"name": name}}}});
+        rollout
+    }
+
+    #[test]
+    fn a_look_is_taken_again_only_while_nothing_has_changed() {
+        let caches = Caches::empty();
+        caches.rollouts.follow(Event::Apply(rollout("a", "1")));
+        let recent = Recent::default();
+        let look = |stamp| Look { rollout: rollout("a", "1"), spec: None, stored: None, seen: Observed::default(), stamp };
+        let known = |version: u64| recent.get("shop", "a", version, &caches.stamp("shop")).is_some();
+        let keep = || recent.keep(look(caches.stamp("shop")));
+        keep();
+        assert!(known(1) && !known(2), "another version of the rollout");
+        caches.rollouts.follow(Event::Apply(rollout("b", "2")));
+        assert!(!known(1), "another rollout of the namespace");
+        keep();
+        let mut elsewhere = rollout("c", "3");
+        elsewhere.metadata.namespace = Some("other".to_owned());
+        caches.rollouts.follow(Event::Apply(elsewhere.clone()));
+        assert!(known(1), "nothing of this namespace");
+        caches.gateways.follow(Event::Apply(elsewhere));
+        assert!(!known(1), "a Gateway of any namespace");
+        keep();
+        caches.rollouts.wrote_finally(rollout("b", "4"));
+        assert!(known(1), "another rollout's figures");
+        caches.services.follow(Event::Apply(rollout("s", "5")));
+        assert!(!known(1), "a Service came");
+        keep();
+        caches.services.follow(Event::Delete(rollout("s", "6")));
+        assert!(!known(1), "a Service went");
+        keep();
+        caches.grpc_routes.set_installed(false);
+        assert!(!known(1), "a kind is missing");
+        keep();
+        recent.restored(&rollout("a", "1"), rollout("a", "7").metadata, CanaryRolloutStatus::default());
+        assert!(known(7) && !known(1), "newer figures");
+        recent.forget(&rollout("a", "1"));
+        assert!(!known(7));
+    }
+}

@@ -113,3 +113,77 @@ fn retain(data: &mut Value, fields: &[(&str, &[&str])]) {
         *found = short;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::FIELD_MANAGER,
+        router::gateway_api::{newest_other_manager, written_at},
+        workload::{autoscaler::Autoscaler, deployment::Deployment, replica_set::ReplicaSet, service::Service},
+    };
+
+    fn metadata() -> Value {
+        let fields = json!({"f:spec": {"f:paused": {}, "f:replicas": {}, "f:template": {"f:spec": {}}}});
+        let entry = |manager: &str, time: &str| json!({"manager": manager, "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields, "time": time});
+        json!({
+            "name": "catalog", "namespace": "shop", "uid": "u", "resourceVersion": "7", "generation": 3,
+            "labels": {"app": "catalog", "pod-template-hash": "abc", "warmfront.dev/rollout": "catalog"},
+            "annotations": {"deployment.kubernetes.io/revision": "4", LAST_APPLIED: "{}"},
+            "managedFields": [entry("kubectl", "2026-01-01T00:00:00Z"), entry(FIELD_MANAGER, "2026-01-02T00:00:00Z"), entry("flux", "2026-01-03T00:00:00Z")],
+        })
+    }
+
+    /// What is read of the whole object, and of what is left of it.
+    fn both<T>(object: Value, slim: fn(&mut DynamicObject), read: impl Fn(&Value) -> T) -> (T, T) {
+        let mut short: DynamicObject = serde_json::from_value(object.clone()).unwrap();
+        slim(&mut short);
+        let short = serde_json::to_value(&short).unwrap();
+        assert!(short.to_string().len() < object.to_string().len());
+        (read(&object), read(&short))
+    }
+
+    #[test]
+    fn what_is_left_reads_like_the_whole() {
+        let labels = json!({"app": "catalog"});
+        let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "x-unknown": 1}]}});
+        let condition = json!([{"type": "ReplicaFailure", "status": "True", "message": "quota"}]);
+        let spec = json!({"replicas": 4, "paused": false, "strategy": {"type": "Recreate"}, "minReadySeconds": 5, "progressDeadlineSeconds": 600,
+            "selector": {"matchLabels": labels, "matchExpressions": [{"key": "a", "operator": "Exists"}]}, "template": template});
+        let status = json!({"observedGeneration": 3, "replicas": 4, "updatedReplicas": 3, "availableReplicas": 2, "readyReplicas": 2, "conditions": condition});
+        let object = |spec: &Value, status: &Value| json!({"apiVersion": "v1", "kind": "X", "metadata": metadata(), "spec": spec, "status": status});
+
+        let (whole, short) = both(object(&spec, &status), deployment, Deployment::read);
+        assert_eq!((whole.unpaused_by.as_deref(), &whole), (Some("kubectl"), &short));
+        let (whole, short) = both(object(&spec, &status), replica_set, ReplicaSet::read);
+        assert_eq!((whole.failure.as_deref(), &whole), (Some("quota"), &short));
+        let ports = json!({"selector": labels, "ports": [{"port": 80, "nodePort": 30080}], "type": "ExternalName", "clusterIP": "10.0.0.1"});
+        let (whole, short) = both(object(&ports, &status), service, Service::read);
+        assert_eq!((whole.other_manager.as_deref(), &whole), (Some("flux"), &short));
+        let scaled = json!({"scaleTargetRef": {"kind": "Deployment", "name": "catalog"}, "minReplicas": 2, "maxReplicas": 9, "metrics": [{"type": "Object"}]});
+        let (whole, short) = both(object(&scaled, &status), autoscaler, Autoscaler::read);
+        assert_eq!(whole, short);
+        let owned =
+            |object: &Value| (written_at(object, FIELD_MANAGER), newest_other_manager(object, FIELD_MANAGER), object["spec"].clone(), object["status"].clone());
+        let (whole, short) = both(object(&spec, &status), route, owned);
+        assert_eq!(whole, short);
+    }
+
+    #[test]
+    fn of_an_endpoint_slice_pods_and_their_readiness_are_left() {
+        let endpoint = |name: &str, ready: bool| json!({"addresses": ["10.0.0.1"], "nodeName": "n", "conditions": {"ready": ready, "serving": true}, "targetRef": {"kind": "Pod", "name": name, "uid": "u"}});
+        let mut slice: DynamicObject =
+            serde_json::from_value(json!({"metadata": metadata(), "ports": [], "endpoints": [endpoint("a", true), endpoint("b", false), {"addresses": []}]}))
+                .unwrap();
+        slim_labels(&mut slice);
+        endpoint_slice(&mut slice);
+        let short = |name: &str, ready: bool| json!({"targetRef": {"name": name}, "conditions": {"ready": ready}});
+        assert_eq!(slice.data, json!({"endpoints": [short("a", true), short("b", false)]}));
+        assert_eq!(slice.metadata.labels.map(|labels| labels.len()), Some(1));
+        assert_eq!(slice.metadata.resource_version.as_deref(), Some("7"));
+    }
+
+    fn slim_labels(slice: &mut DynamicObject) {
+        slice.metadata.labels.get_or_insert_default().insert(SERVICE_NAME.to_owned(), "catalog".to_owned());
+    }
+}

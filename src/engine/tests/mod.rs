@@ -2,6 +2,7 @@
 
 mod hands;
 mod routes;
+mod ticks;
 mod world;
 
 use jiff::SignedDuration;

@@ -53,6 +53,8 @@ pub struct World {
     pub told: Vec<String>,
     /// Their texts.
     pub notes: String,
+    /// Seconds between two samples of a series.
+    pub scrape: u64,
     /// Another rollout was there first.
     pub route_elder: Option<(String, RouteId)>,
 }
@@ -114,6 +116,7 @@ impl World {
             weights: Vec::new(),
             told: Vec::new(),
             notes: String::new(),
+            scrape: 1,
             route_elder: None,
         }
     }
@@ -223,7 +226,7 @@ impl World {
             let missing = if self.kinds_missing { RouteSeen::NotInstalled } else { RouteSeen::Missing };
             seen.routes.entry(RouteId::from(named)).or_insert(missing);
         }
-        seen.source = Some(SourceTiming { scrape_interval: crate::api::Duration::from_secs(1) });
+        seen.source = Some(SourceTiming { scrape_interval: crate::api::Duration::from_secs(self.scrape) });
         seen
     }
 
