@@ -52,8 +52,8 @@ impl Recent {
 
     /// The last look, if it was at this version of the rollout and the caches are in the same state.
     pub fn get(&self, namespace: &str, name: &str, newest: u64, stamp: &[u64; 13]) -> Option<Look> {
-        let is_same = |look: &&Box<Look>| version(&look.rollout) == newest && look.stamp == *stamp;
-        self.with(|looks| looks.get(&(namespace.to_owned(), name.to_owned())).filter(is_same).map(|look| (**look).clone()))
+        let is_same = |look: &Look| version(&look.rollout) == newest && look.stamp == *stamp;
+        self.with(|looks| looks.get(&(namespace.to_owned(), name.to_owned())).filter(|look| is_same(look)).map(|look| (**look).clone()))
     }
 
     /// Remembers a look.

@@ -183,7 +183,7 @@ impl Shelf {
     /// Names of the objects of a namespace that are about `key`, in order.
     pub fn names_about(&self, namespace: &str, key: &str) -> Vec<String> {
         let names = self.drawers.get(namespace).and_then(|drawer| drawer.by_key.get(key));
-        names.into_iter().flatten().map(|name| name.to_string()).collect()
+        names.into_iter().flatten().map(ToString::to_string).collect()
     }
 
     /// Objects of a namespace that are about `key`, by name.
