@@ -31,6 +31,7 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, action: &Action) 
             context.told.forget(&rollout.uid().unwrap_or_default());
             context.drafts.forget(&rollout.uid().unwrap_or_default());
             context.calls.forget(&rollout.uid().unwrap_or_default());
+            context.recent.forget(rollout);
             finalizer(context, rollout, finalizers, "dropping the finalizer").await
         }
         Action::Create { kind, object } => {

@@ -4,9 +4,12 @@
 //! would take his own write for somebody else's, so the answer of every write is kept until the
 //! watch has caught up.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use kube::{
@@ -20,7 +23,7 @@ use kube::{
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::shelf::{Keys, Shelf, Snapshot};
+use super::shelf::{Keys, Shelf, Slim, Snapshot};
 use crate::{api, engine::action::Kind};
 
 /// The kinds that are watched.
@@ -71,10 +74,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Cache {
-    /// Empty, of a kind whose objects are found by `keys`.
-    pub fn new(resource: ApiResource, keys: Keys) -> Self {
+    /// Empty, of a kind whose objects are found by `keys` and kept without what `slim` takes out.
+    pub fn new(resource: ApiResource, keys: Keys, slim: Slim) -> Self {
         let names = Mutex::new(store::Writer::new(resource.clone()));
-        Self { resource, shelf: Mutex::new(Shelf::new(keys)), names, in_sync: watch::channel(false).0, installed: AtomicBool::new(true) }
+        Self { resource, shelf: Mutex::new(Shelf::new(keys, slim)), names, in_sync: watch::channel(false).0, installed: AtomicBool::new(true) }
     }
 
     /// Whether the cluster has the kind, so that what is not here does not exist.
@@ -98,24 +101,49 @@ impl Cache {
     }
 
     /// The newest copy.
-    pub fn get(&self, namespace: Option<&str>, name: &str) -> Option<Arc<Snapshot>> {
+    pub fn get(&self, namespace: Option<&str>, name: &str) -> Option<Snapshot> {
         lock(&self.shelf).get(namespace.unwrap_or_default(), name)
     }
 
+    /// Version of the newest copy.
+    pub fn version(&self, namespace: &str, name: &str) -> Option<u64> {
+        lock(&self.shelf).version(namespace, name)
+    }
+
     /// The newest copies of all objects of a namespace that are about `key`.
-    pub fn about(&self, namespace: &str, key: &str) -> Vec<Arc<Snapshot>> {
+    pub fn about(&self, namespace: &str, key: &str) -> Vec<Snapshot> {
         lock(&self.shelf).about(namespace, key)
     }
 
-    /// The newest copies of all objects.
-    pub fn all(&self) -> Vec<Arc<Snapshot>> {
-        lock(&self.shelf).all()
+    /// Names of all objects of a namespace that are about `key`.
+    pub fn names_about(&self, namespace: &str, key: &str) -> Vec<String> {
+        lock(&self.shelf).names_about(namespace, key)
+    }
+
+    /// Namespaces and names of the objects that have a key like this.
+    pub fn everywhere(&self, like: impl Fn(&str) -> bool) -> HashSet<(String, String)> {
+        lock(&self.shelf).everywhere(like)
+    }
+
+    /// Differs from what it was before if anything of the namespace has changed, final answers of ours aside.
+    pub fn stamp(&self, namespace: &str) -> u64 {
+        lock(&self.shelf).stamp(namespace)
+    }
+
+    /// Namespaces and names of all objects.
+    pub fn places(&self) -> Vec<(String, String)> {
+        lock(&self.shelf).places()
     }
 
     /// Remembers what a write of ours returned, unless the watch is past it: an answer that comes after
     /// the watch has told of the object's deletion would stay for ever.
     pub fn wrote(&self, object: DynamicObject) {
-        lock(&self.shelf).wrote(object);
+        lock(&self.shelf).wrote(object, false);
+    }
+
+    /// The same for a write after which nothing is left to be decided: what the watch tells of it is no news.
+    pub fn wrote_finally(&self, object: DynamicObject) {
+        lock(&self.shelf).wrote(object, true);
     }
 
     /// Takes over what was read from the API server, if the watch lags behind it.
@@ -124,7 +152,7 @@ impl Cache {
     }
 
     /// Takes in what the watch tells; returns the objects that it concerns.
-    pub fn follow(&self, event: Event<DynamicObject>) -> Vec<Arc<Snapshot>> {
+    pub fn follow(&self, event: Event<DynamicObject>) -> Vec<Snapshot> {
         let listed = matches!(event, Event::InitDone);
         if self.resource == Kinds::rollout() {
             lock(&self.names).apply_watcher_event(&name_only(&event));
@@ -228,6 +256,15 @@ impl Caches {
         ]
     }
 
+    /// Differs from what it was before if anything has changed that a rollout of this namespace can be about, final answers of ours aside.
+    pub fn stamp(&self, namespace: &str) -> [u64; 13] {
+        self.all().map(|cache| {
+            let everywhere = [&self.sources, &self.gateways, &self.gateway_classes].iter().any(|wide| std::ptr::eq(*wide, cache));
+            let stamp = if everywhere { lock(&cache.shelf).stamp_of_all() } else { cache.stamp(namespace) };
+            stamp << 1 | u64::from(cache.is_installed())
+        })
+    }
+
     /// Waits until every watch has listed its objects once: before that, everything would seem to be missing.
     pub async fn wait_until_ready(&self) {
         for cache in self.all().into_iter().filter(|cache| cache.is_installed()) {
@@ -252,9 +289,9 @@ impl Caches {
 impl Caches {
     /// Empty ones that no watch fills.
     pub fn empty() -> Self {
-        let nothing = |resource| Cache::new(resource, |_| Vec::new());
+        let nothing = |resource| Cache::new(resource, |_| Vec::new(), |_| {});
         Self {
-            rollouts: Cache::new(Kinds::rollout(), super::keys::rollout),
+            rollouts: Cache::new(Kinds::rollout(), super::keys::rollout, |_| {}),
             actions: nothing(Kinds::action()),
             sources: nothing(Kinds::source()),
             deployments: nothing(Kinds::deployment()),

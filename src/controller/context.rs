@@ -9,10 +9,12 @@ use std::{
 use jiff::Timestamp;
 use kube::{Client, Resource, api::DynamicObject};
 use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     caches::{Caches, Readiness},
     calls::Calls,
+    recent::Recent,
 };
 use crate::{
     api::CanaryRolloutStatus,
@@ -23,6 +25,12 @@ use crate::{
 
 /// Tells the time.
 pub type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Passes that may run at once. Each is short: everything it reads is in memory.
+const SLOTS: usize = 16;
+
+/// Leave to run, given back when this goes.
+pub type Slot<'a> = SemaphorePermit<'a>;
 
 /// Shared by all passes.
 pub struct Context {
@@ -52,6 +60,9 @@ pub struct Context {
     pub not_stored: Mutex<Option<String>>,
     /// Figures that are newer than what is stored.
     pub drafts: Drafts,
+    /// What the last passes read.
+    pub recent: Recent,
+    slots: Semaphore,
 }
 
 impl Context {
@@ -71,7 +82,19 @@ impl Context {
             obstacles: Obstacles::default(),
             not_stored: Mutex::default(),
             drafts: Drafts::default(),
+            recent: Recent::default(),
+            slots: Semaphore::new(SLOTS),
         }
+    }
+
+    /// Waits until a pass may run; nothing after [`Context::begin_no_more`].
+    pub async fn slot(&self) -> Option<Slot<'_>> {
+        self.slots.acquire().await.ok()
+    }
+
+    /// Passes that wait for a slot get none.
+    pub fn begin_no_more(&self) {
+        self.slots.close();
     }
 
     /// The time, to the millisecond: what is stored in a status reads back as the same moment.
@@ -161,7 +184,7 @@ impl Obstacles {
 struct Unstored {
     /// Version of the object on which it rests.
     base: Option<String>,
-    status: Option<CanaryRolloutStatus>,
+    status: Option<Box<CanaryRolloutStatus>>,
     /// When the status was last stored, or first seen.
     stored: Timestamp,
 }
@@ -175,7 +198,7 @@ impl Drafts {
     pub fn newest(&self, object: &DynamicObject) -> Option<CanaryRolloutStatus> {
         let drafts = lock(&self.0);
         let unstored = drafts.get(&uid(object)).filter(|unstored| unstored.base == object.metadata.resource_version)?;
-        unstored.status.clone()
+        unstored.status.as_deref().cloned()
     }
     /// When the status was last stored; `now` if this process has not seen that.
     pub fn stored_at(&self, object: &DynamicObject, now: Timestamp) -> Timestamp {
@@ -184,7 +207,7 @@ impl Drafts {
     /// Keeps a status that rests on this version of the object.
     pub fn keep(&self, object: &DynamicObject, status: CanaryRolloutStatus, now: Timestamp) {
         let stored = self.stored_at(object, now);
-        lock(&self.0).insert(uid(object), Unstored { base: object.metadata.resource_version.clone(), status: Some(status), stored });
+        lock(&self.0).insert(uid(object), Unstored { base: object.metadata.resource_version.clone(), status: Some(Box::new(status)), stored });
     }
     /// Nothing is newer than what is stored.
     pub fn settled(&self, object: &DynamicObject) {

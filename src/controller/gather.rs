@@ -1,15 +1,13 @@
 //! One look at the world for one rollout: from the caches alone, plus what the engine asks for.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kube::{
     Api, ResourceExt,
     api::{DynamicObject, ListParams},
 };
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
@@ -49,9 +47,6 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
         actions: actions(context, rollout),
         ..Observed::default()
     };
-    seen.obstacle = context.obstacles.get(rollout);
-    seen.not_stored = context.not_stored();
-    seen.replies = context.calls.replies(&rollout.uid().unwrap_or_default());
     let Some(plan) = engine::plan(spec, status) else { return seen };
     let caches = &context.caches;
     let namespace = rollout.namespace().unwrap_or_default();
@@ -59,10 +54,8 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
     seen.forbidden_address = forbidden_address(context, &namespace, &plan);
     seen.elder = elder(context, rollout, &plan);
     seen.route_elder = route_elder(context, rollout, &plan);
-    let deployment = |name: &String| {
-        let object = caches.deployments.get(in_namespace, name).filter(|object| object.metadata.deletion_timestamp.is_none())?;
-        Some(Deployment::read(object.value()))
-    };
+    let deployment =
+        |name: &String| caches.deployments.get(in_namespace, name).filter(|object| !object.is_going()).map(|object| Deployment::read(object.value()));
     seen.deployment = deployment(&plan.deployment);
     if let Some(baseline) = &plan.baseline {
         // Neither is scaled, so nobody has to be kept from scaling them.
@@ -80,7 +73,7 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
     seen.configs = configs.iter().filter_map(|name| Some((name.clone(), version(name)?))).collect();
     let names = [&plan.service, &plan.canary_service].into_iter().chain(&plan.also_narrow);
     for name in names {
-        if let Some(service) = caches.services.get(in_namespace, name).filter(|object| object.metadata.deletion_timestamp.is_none()) {
+        if let Some(service) = caches.services.get(in_namespace, name).filter(|object| !object.is_going()) {
             seen.services.insert(name.clone(), Service::read(service.value()));
         }
         seen.endpoints.insert(name.clone(), endpoints(context, &namespace, name));
@@ -89,7 +82,9 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
     let left = status.originals.routes.keys().filter_map(|key| RouteId::from_key(key));
     let routes: BTreeSet<RouteId> = plan.routes.iter().map(RouteId::from).chain(left).collect();
     for id in routes {
-        let route = look_at_route(context, &namespace, &plan, status, &id);
+        let ports_of = |service: &str| seen.services.get(service).map(Service::port_numbers).unwrap_or_default();
+        let target = Target::of(&plan, &id, status.originals.routes.get(&id.key()), ports_of);
+        let route = look_at_route(context, &namespace, target, &id);
         seen.routes.insert(id, route);
     }
     if !engine::is_active(status) && plan.baseline.is_none() {
@@ -100,8 +95,8 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
     seen
 }
 
-/// What the engine asked for beyond that.
-pub async fn look_closer(context: &Context, namespace: &str, needs: &Needs, seen: &mut Observed) {
+/// Asks the tick that is due, if one is. That may take as long as the store does not answer.
+pub async fn measure(context: &Context, needs: &Needs, seen: &mut Observed) {
     if let Some((name, question)) = &needs.measure
         && let Some(source) = source(context, name)
     {
@@ -109,6 +104,10 @@ pub async fn look_closer(context: &Context, namespace: &str, needs: &Needs, seen
         let readings = answer.into_iter().map(|reading| reading.map_err(|error| (error.cause, error.message))).collect();
         seen.measured = Some(Measured { start: question.start, end: question.end, readings });
     }
+}
+
+/// What else the engine asked for.
+pub async fn look_closer(context: &Context, namespace: &str, needs: &Needs, seen: &mut Observed) {
     for name in &needs.configs {
         if let Some(digest) = config_digest(context, namespace, name).await {
             seen.config_digests.insert(name.clone(), digest);
@@ -144,11 +143,13 @@ fn deletion(rollout: &DynamicObject) -> Deletion {
 }
 
 /// Rollouts of the namespace that are about the same thing and were there first.
-fn elders(context: &Context, rollout: &DynamicObject, key: &str) -> Vec<Arc<Snapshot>> {
+fn elders(context: &Context, rollout: &DynamicObject, key: &str) -> Vec<Snapshot> {
     let age = |object: &DynamicObject| (object.creation_timestamp(), object.name_any());
-    let mut rivals = context.caches.rollouts.about(&rollout.namespace().unwrap_or_default(), key);
-    rivals.retain(|other| age(other) < age(rollout));
-    rivals
+    let namespace = rollout.namespace().unwrap_or_default();
+    let mut names = context.caches.rollouts.names_about(&namespace, key);
+    names.retain(|name| *name != rollout.name_any());
+    let rivals = names.iter().filter_map(|name| context.caches.rollouts.get(Some(&namespace), name));
+    rivals.filter(|other| age(other) < age(rollout)).collect()
 }
 
 /// The rollout that was there first, if two name one Deployment in any role, and that Deployment.
@@ -163,9 +164,9 @@ fn route_elder(context: &Context, rollout: &DynamicObject, plan: &Plan) -> Optio
     for id in plan.routes.iter().map(RouteId::from) {
         let names = |other: &DynamicObject| named_routes(other).any(|named| named == id.key());
         for other in elders(context, rollout, &keys::route(&id.key())).iter().filter(|other| names(other)) {
-            let spec = other.data.get("spec").and_then(|spec| serde_json::from_value::<CanaryRolloutSpec>(spec.clone()).ok());
+            let spec = other.data.get("spec").and_then(|spec| CanaryRolloutSpec::deserialize(spec).ok());
             let Some(theirs) = spec.and_then(|spec| Plan::try_from(&spec).ok()) else { continue };
-            let live = context.caches.of(id.kind.into()).get(Some(&namespace), &id.name).map(|route| route.value().clone());
+            let live = context.caches.of(id.kind.into()).get(Some(&namespace), &id.name).map(Snapshot::into_value);
             let target = |plan: &Plan| Target::of(plan, &id, None, |service| ports(context, &namespace, service));
             if gateway_api::overlap(live.as_ref(), &target(plan), &target(&theirs)) {
                 return Some((other.name_any(), id));
@@ -183,20 +184,24 @@ fn ports(context: &Context, namespace: &str, service: &str) -> Vec<u64> {
 fn replica_sets(context: &Context, rollout: &DynamicObject, deployment: Option<&Deployment>) -> Vec<ReplicaSet> {
     let namespace = rollout.namespace().unwrap_or_default();
     let about = |key: &str| context.caches.replica_sets.about(&namespace, key);
-    let mut found: BTreeMap<String, _> = about(&keys::held_by(&rollout.name_any())).into_iter().map(|set| (set.name_any(), set)).collect();
+    let read = |set: Snapshot| {
+        let set = ReplicaSet::read(set.value());
+        (set.name.clone(), set)
+    };
+    let mut found: BTreeMap<String, _> = about(&keys::held_by(&rollout.name_any())).into_iter().map(read).collect();
     if let Some(deployment) = deployment.filter(|deployment| !deployment.selector.is_empty()) {
         // Given away and not yet adopted: its labels answer the selector again.
-        let answers = |set: &DynamicObject| deployment.selector.iter().all(|(key, value)| set.labels().get(key) == Some(value));
-        let orphans = about(keys::ORPHAN).into_iter().filter(|set| answers(set));
-        found.extend(about(&keys::owned_by(&deployment.uid)).into_iter().chain(orphans).map(|set| (set.name_any(), set)));
+        let answers = |set: &ReplicaSet| deployment.selector.iter().all(|(key, value)| set.labels.get(key) == Some(value));
+        let orphans = about(keys::ORPHAN).into_iter().map(read).filter(|(_, set)| answers(set));
+        found.extend(about(&keys::owned_by(&deployment.uid)).into_iter().map(read).chain(orphans));
     }
-    found.values().map(|set| ReplicaSet::read(set.value())).collect()
+    found.into_values().collect()
 }
 
 fn endpoints(context: &Context, namespace: &str, service: &str) -> Vec<Endpoint> {
     let slices = context.caches.endpoint_slices.about(namespace, service);
     let mut pods: BTreeMap<String, bool> = BTreeMap::new();
-    for endpoint in slices.iter().filter_map(|slice| slice.data.get("endpoints")?.as_array()).flatten() {
+    for endpoint in slices.iter().filter_map(|slice| slice.value().get("endpoints")?.as_array()).flatten() {
         let Some(pod) = endpoint.pointer("/targetRef/name").and_then(Value::as_str) else { continue };
         let ready = endpoint.pointer("/conditions/ready").and_then(Value::as_bool).unwrap_or(true);
         *pods.entry(pod.to_owned()).or_default() |= ready;
@@ -214,47 +219,49 @@ fn other_services(context: &Context, namespace: &str, plan: &Plan, deployment: O
     services.filter(selects).map(|service| service.name).collect()
 }
 
-fn look_at_route(context: &Context, namespace: &str, plan: &Plan, status: &CanaryRolloutStatus, id: &RouteId) -> RouteSeen {
+fn look_at_route(context: &Context, namespace: &str, target: Target, id: &RouteId) -> RouteSeen {
     let cache = context.caches.of(id.kind.into());
     if !cache.is_installed() {
         return RouteSeen::NotInstalled;
     }
-    let Some(object) = cache.get(Some(namespace), &id.name).filter(|object| object.metadata.deletion_timestamp.is_none()) else {
+    let Some(object) = cache.get(Some(namespace), &id.name).filter(|object| !object.is_going()) else {
         return RouteSeen::Missing;
     };
-    let target = Target::of(plan, id, status.originals.routes.get(&id.key()), |service| ports(context, namespace, service));
-    let live = object.value();
-    let state = match gateway_api::read(live, &target) {
+    let live = object.into_value();
+    let state = match gateway_api::read(&live, &target) {
         Ok(state) => state,
         Err(error) => return RouteSeen::Unusable(error),
     };
-    let gateways = context.caches.gateways.all();
-    let gateways =
-        gateways.iter().map(|gateway| (format!("{}/{}", gateway.namespace().unwrap_or_default(), gateway.name_any()), gateway.value().clone())).collect();
-    let classes = context.caches.gateway_classes.all();
-    let classes = classes.iter().map(|class| (class.name_any(), class.value().clone())).collect();
+    let (mut gateways, mut classes) = (BTreeMap::new(), BTreeMap::new());
+    for (namespace, name) in gateway_api::gateways(&live) {
+        let Some(gateway) = context.caches.gateways.get(Some(&namespace), &name).map(Snapshot::into_value) else { continue };
+        if let Some(class) = gateway.pointer("/spec/gatewayClassName").and_then(Value::as_str) {
+            classes.extend(context.caches.gateway_classes.get(None, class).map(|found| (class.to_owned(), found.into_value())));
+        }
+        gateways.insert(format!("{namespace}/{name}"), gateway);
+    }
     RouteSeen::Found(Box::new(Route {
-        generation: object.metadata.generation.unwrap_or_default(),
-        acceptance: gateway_api::acceptance(live, &gateways, &classes),
-        written_at: gateway_api::written_at(live, FIELD_MANAGER),
-        other_manager: gateway_api::newest_other_manager(live, FIELD_MANAGER),
+        generation: live.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default(),
+        acceptance: gateway_api::acceptance(&live, &gateways, &classes),
+        written_at: gateway_api::written_at(&live, FIELD_MANAGER),
+        other_manager: gateway_api::newest_other_manager(&live, FIELD_MANAGER),
         target,
         state,
-        live: live.clone(),
+        live,
     }))
 }
 
 fn source(context: &Context, name: &str) -> Option<MetricSourceSpec> {
     let object = context.caches.sources.get(None, name)?;
-    serde_json::from_value(object.data.get("spec")?.clone()).ok()
+    MetricSourceSpec::deserialize(object.data.get("spec")?).ok()
 }
 
 fn actions(context: &Context, rollout: &DynamicObject) -> Vec<ActionSeen> {
     let name = rollout.name_any();
     let objects = context.caches.actions.about(&rollout.namespace().unwrap_or_default(), &name);
     let read = |action: &DynamicObject| {
-        let spec: RolloutActionSpec = serde_json::from_value(action.data.get("spec")?.clone()).ok()?;
-        let status: RolloutActionStatus = action.data.get("status").and_then(|status| serde_json::from_value(status.clone()).ok()).unwrap_or_default();
+        let spec = RolloutActionSpec::deserialize(action.data.get("spec")?).ok()?;
+        let status = action.data.get("status").and_then(|status| RolloutActionStatus::deserialize(status).ok()).unwrap_or_default();
         let created = action.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
         let decided = status.phase.map(|_| status.at.unwrap_or(created));
         let made = action.managed_fields().iter().find(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty());

@@ -15,6 +15,8 @@ pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 pub const ORPHAN: &str = "orphan";
 /// Rollouts that are refused because an elder one has what they name.
 pub const WAITING: &str = "waiting";
+/// What the keys of routes begin with.
+pub const ROUTE: &str = "route/";
 /// Every object of a namespace.
 pub const ANY: &str = "any";
 
@@ -35,7 +37,12 @@ pub fn service(name: &str) -> String {
 
 /// Rollouts that set weights in a route, or did, by the route's key such as `HTTPRoute/catalog`.
 pub fn route(key: &str) -> String {
-    format!("route/{key}")
+    format!("{ROUTE}{key}")
+}
+
+/// Rollouts whose checks ask this MetricSource.
+pub fn source(name: &str) -> String {
+    format!("source/{name}")
 }
 
 /// Keys of the routes that a rollout names, such as `HTTPRoute/catalog`.
@@ -82,6 +89,7 @@ pub(super) fn rollout(object: &DynamicObject) -> Vec<String> {
     let waits = list("/status/conditions").filter_map(|condition| condition["reason"].as_str()).any(|reason| conflicts.contains(&reason));
     let mut keys: Vec<String> = deployments(object).map(deployment).collect();
     keys.extend(services(object).iter().map(|name| service(name)));
+    keys.push(source(spec_text(object, "/metrics/source").unwrap_or("default")));
     keys.extend(narrowed.map(service));
     keys.extend(named_routes(object).map(|key| route(&key)).chain(left));
     keys.extend(waits.then(|| WAITING.to_owned()));
@@ -134,6 +142,6 @@ mod tests {
         pair.data = json!({"spec": {"workload": workload, "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}}}});
         let mut keys = rollout(&pair);
         keys.sort();
-        assert_eq!(keys, ["deployment/cached", "deployment/plain", "route/HTTPRoute/catalog", "service/cached-http", "service/plain-http"]);
+        assert_eq!(keys, ["deployment/cached", "deployment/plain", "route/HTTPRoute/catalog", "service/cached-http", "service/plain-http", "source/default"]);
     }
 }

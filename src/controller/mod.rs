@@ -9,8 +9,10 @@ pub mod error;
 pub mod events;
 pub mod gather;
 pub mod keys;
+pub mod recent;
 pub mod reconcile;
 pub mod shelf;
+mod slim;
 #[cfg(test)]
 mod tests;
 pub mod watches;
@@ -34,13 +36,16 @@ use tokio_util::sync::CancellationToken;
 
 pub use context::Context;
 
-/// Passes that may run at once. Each is short: everything it reads is in memory.
-const CONCURRENCY: u16 = 16;
+/// kube sets no limit to the passes that run at once: each waits for a slot, and gives it back while it waits for a metrics store.
+const CONCURRENCY: u16 = 0;
 
 /// For each rollout the first passes of a new leader are spread over this much time, so that they do not all come at once,
 const SPREAD: Duration = Duration::from_millis(5);
 /// but over no more than this.
 const LONGEST_SPREAD: Duration = Duration::from_secs(2);
+
+/// Rollouts that are read with one request.
+const PAGE: u32 = 500;
 
 /// Stands by until this process leads, and works until `stop` is cancelled and the passes that run then have ended.
 pub async fn run(context: Arc<Context>, mut queue: watches::Queue, stop: CancellationToken) {
@@ -51,7 +56,8 @@ pub async fn run(context: Arc<Context>, mut queue: watches::Queue, stop: Cancell
     }
     let store = context.caches.rollouts.names();
     let config = Config::default().concurrency(CONCURRENCY);
-    let requests = stream::select(first(&context), queue).take_until(stop.cancelled_owned());
+    let requests = stream::select(first(&context), queue).take_until(stop.clone().cancelled_owned());
+    let waiting = context.clone();
     let passes = applier(
         |object, context| Box::pin(reconcile::reconcile(object, context)),
         |object, error, context: Arc<Context>| {
@@ -64,7 +70,10 @@ pub async fn run(context: Arc<Context>, mut queue: watches::Queue, stop: Cancell
         requests,
         config,
     );
-    passes.for_each(|_| std::future::ready(())).await;
+    tokio::select! {
+        () = passes.for_each(|_| std::future::ready(())) => {}
+        () = async { stop.cancelled().await; waiting.begin_no_more(); std::future::pending().await } => {}
+    }
 }
 
 /// A change that the API server does not answer within this is given up and tried again; an ordinary one takes milliseconds.
@@ -98,19 +107,26 @@ async fn stand_by(context: &Context, queue: &mut watches::Queue) {
 async fn catch_up(context: &Context) -> kube::Result<()> {
     let rollouts = &context.caches.rollouts;
     let api: Api<DynamicObject> = Api::all_with(context.client.clone(), rollouts.resource());
-    for rollout in api.list(&ListParams::default()).await? {
-        rollouts.freshen(rollout);
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        let page = api.list(&params).await?;
+        for rollout in page.items {
+            rollouts.freshen(rollout);
+        }
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(()),
+        }
     }
-    Ok(())
 }
 
 /// A new leader looks at every rollout.
 fn first(context: &Context) -> impl Stream<Item = Result<ReconcileRequest<DynamicObject>, Infallible>> + use<> {
-    let rollouts = context.caches.rollouts.all();
+    let rollouts = context.caches.rollouts.places();
     let spread = SPREAD.saturating_mul(u32::try_from(rollouts.len()).unwrap_or(u32::MAX)).min(LONGEST_SPREAD);
-    let request = |rollout: Arc<shelf::Snapshot>| async move {
+    let request = |(namespace, name): (String, String)| async move {
         sleep(spread.mul_f64(fastrand::f64())).await;
-        Ok(ReconcileRequest::from(ObjectRef::from_obj_with(&**rollout, caches::Kinds::rollout())))
+        Ok(ReconcileRequest::from(watches::rollout_ref(Some(namespace), name)))
     };
     rollouts.into_iter().map(request).collect::<FuturesUnordered<_>>()
 }

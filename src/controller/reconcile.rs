@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, api::DynamicObject, runtime::controller::Action as Requeue};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::{Context, PASS_TIMEOUT, REQUEST_TIMEOUT, apply, error::Error, events, gather};
+use super::{Context, PASS_TIMEOUT, REQUEST_TIMEOUT, apply, context::Slot, error::Error, events, gather, recent::Look, shelf::Snapshot};
 use crate::{
     api::{CanaryRolloutSpec, CanaryRolloutStatus, FIELD_MANAGER},
     engine::{self, Action, Decision, Identity, observed::Deletion},
@@ -14,8 +15,11 @@ use crate::{
 
 /// Looks at a rollout and does what follows.
 pub async fn reconcile(seen: Arc<DynamicObject>, context: Arc<Context>) -> Result<Requeue, Error> {
+    // After the stop none begins any more.
+    let Some(slot) = context.slot().await else { return Ok(Requeue::await_change()) };
     let started = std::time::Instant::now();
-    let result = tokio::time::timeout(PASS_TIMEOUT, pass(&seen, &context)).await.unwrap_or(Err(Error::Timeout(PASS_TIMEOUT)));
+    // Those that wait for a slot are many at times; only one that has it needs the room of a whole pass.
+    let result = tokio::time::timeout(PASS_TIMEOUT, Box::pin(pass(&seen, &context, slot))).await.unwrap_or(Err(Error::Timeout(PASS_TIMEOUT)));
     let outcome = match &result {
         Ok(_) => "ok",
         Err(error) => error.category(),
@@ -34,34 +38,52 @@ pub async fn reconcile(seen: Arc<DynamicObject>, context: Arc<Context>) -> Resul
     }
 }
 
-async fn pass(seen: &DynamicObject, context: &Context) -> Result<Requeue, Error> {
+/// Transitions that are taken in one pass because nothing is to be done between them.
+const MOST_AT_ONCE: usize = 4;
+
+async fn pass(seen: &DynamicObject, context: &Context, slot: Slot<'_>) -> Result<Requeue, Error> {
     let namespace = seen.namespace().unwrap_or_default();
     let name = seen.name_any();
-    // The watch may lag behind what the last pass stored.
-    let Some(rollout) = context.caches.rollouts.get(Some(&namespace), &name) else {
+    let Some(look) = look(context, &namespace, &name)? else {
         return Ok(Requeue::await_change());
     };
-    let id = Identity {
-        namespace: namespace.clone(),
-        name: name.clone(),
-        uid: rollout.uid().unwrap_or_default(),
-        generation: rollout.metadata.generation.unwrap_or_default(),
-    };
-    let spec: Option<CanaryRolloutSpec> = rollout.data.get("spec").and_then(|spec| serde_json::from_value(spec.clone()).ok());
-    let stored: CanaryRolloutStatus = match rollout.data.get("status") {
-        Some(status) => serde_json::from_value(status.clone()).map_err(|source| Error::Status { object: format!("{namespace}/{name}"), source })?,
-        None => CanaryRolloutStatus::default(),
-    };
-    let status = context.drafts.newest(&rollout).unwrap_or_else(|| stored.clone());
-    let mut world = gather::observe(context, &rollout, spec.as_ref(), &status);
-    if world.deletion == Deletion::Asked && gather::namespace_is_going(context, &namespace).await {
+    let Look { rollout, spec, stored, seen: mut world, .. } = look;
+    let id = Identity { namespace, name, uid: rollout.uid().unwrap_or_default(), generation: rollout.metadata.generation.unwrap_or_default() };
+    let namespace = &id.namespace;
+    let status = context.drafts.newest(&rollout).or_else(|| stored.clone()).unwrap_or_default();
+    world.obstacle = context.obstacles.get(&rollout);
+    world.not_stored = context.not_stored();
+    world.replies = context.calls.replies(&id.uid);
+    if world.deletion == Deletion::Asked && gather::namespace_is_going(context, namespace).await {
         world.deletion = Deletion::AtOnce;
     }
     let needs = engine::needs(&id, spec.as_ref(), &status, &world, context.now());
-    gather::look_closer(context, &namespace, &needs, &mut world).await;
+    let mut slot = Some(slot);
+    if needs.measure.is_some() {
+        // A store that does not answer keeps nobody else waiting.
+        drop(slot.take());
+        gather::measure(context, &needs, &mut world).await;
+        slot = context.slot().await;
+    }
+    gather::look_closer(context, namespace, &needs, &mut world).await;
 
-    let decision = engine::decide(&id, spec.as_ref(), &status, &world, context.now());
-    let persisted = in_time(persist(context, &rollout, &stored, &decision)).await;
+    let now = context.now();
+    let mut decision = engine::decide(&id, spec.as_ref(), &status, &world, now);
+    // What follows from the new status alone need not wait until that is stored.
+    for _ in 1..MOST_AT_ONCE {
+        if !decision.actions.is_empty() || !engine::says_more(&status, &decision.status) {
+            break;
+        }
+        world.measured = None;
+        let next = engine::decide(&id, spec.as_ref(), &decision.status, &world, now);
+        let settled = next.status == decision.status;
+        let wake = decision.wake.into_iter().chain(next.wake).min();
+        decision = Decision { wake, ..next };
+        if settled {
+            break;
+        }
+    }
+    let persisted = in_time(persist(context, &rollout, stored.as_ref(), &decision)).await;
     let actions: Vec<&Action> = match &persisted {
         Ok(_) => decision.actions.iter().collect(),
         // An intent that could not be stored moves nothing; only a fall to 0 goes ahead.
@@ -78,11 +100,37 @@ async fn pass(seen: &DynamicObject, context: &Context) -> Result<Requeue, Error>
     let stale = persisted?;
     context.calls.begin(&context.client, &rollout, &decision.calls);
     events::announce(context, &rollout, &decision.status).await;
+    drop(slot);
     let now = context.now();
     Ok(match decision.wake.into_iter().chain(stale).min() {
         Some(at) => Requeue::requeue(at.duration_since(now).try_into().unwrap_or_default()),
         None => Requeue::await_change(),
     })
+}
+
+/// What is known of the rollout and the world; nothing if the rollout is gone.
+fn look(context: &Context, namespace: &str, name: &str) -> Result<Option<Look>, Error> {
+    let rollouts = &context.caches.rollouts;
+    let stamp = context.caches.stamp(namespace);
+    // The watch may lag behind what the last pass stored; the cache has that.
+    let Some(newest) = rollouts.version(namespace, name) else { return Ok(None) };
+    if let Some(look) = context.recent.get(namespace, name, newest, &stamp) {
+        return Ok(Some(look));
+    }
+    let Some(rollout) = rollouts.get(Some(namespace), name) else { return Ok(None) };
+    let spec = rollout.data.get("spec").and_then(|spec| CanaryRolloutSpec::deserialize(spec).ok());
+    let stored = rollout.data.get("status").map(CanaryRolloutStatus::deserialize).transpose();
+    let stored = stored.map_err(|source| Error::Status { object: format!("{namespace}/{name}"), source })?;
+    let none = CanaryRolloutStatus::default();
+    let seen = gather::observe(context, &rollout, spec.as_ref(), stored.as_ref().unwrap_or(&none));
+    let metadata = DynamicObject { types: rollout.types.clone(), metadata: rollout.metadata.clone(), data: Value::Null };
+    let look = Look { rollout: metadata, spec, stored, seen, stamp };
+    if look.stored.as_ref().is_some_and(engine::is_active) {
+        context.recent.keep(look.clone());
+    } else {
+        context.recent.forget(&rollout);
+    }
+    Ok(Some(look))
 }
 
 /// One request that hangs must not hold a rollback for as long as a whole pass may take.
@@ -92,32 +140,45 @@ async fn in_time<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T
 
 /// Stores the status if it says something new, guarded by the version that was read. Newer figures alone
 /// wait until the stored ones are old: returns when that is.
-async fn persist(context: &Context, rollout: &DynamicObject, before: &CanaryRolloutStatus, decision: &Decision) -> Result<Option<Timestamp>, Error> {
+async fn persist(context: &Context, rollout: &DynamicObject, before: Option<&CanaryRolloutStatus>, decision: &Decision) -> Result<Option<Timestamp>, Error> {
     let now = context.now();
-    if rollout.data.get("status").is_some() {
+    if let Some(before) = before {
         if *before == decision.status {
             context.drafts.settled(rollout);
             return Ok(None);
         }
-        let due = context.drafts.stored_at(rollout, now) + engine::FRESH_FOR;
-        if now < due && !engine::must_be_stored(before, &decision.status) {
+        let wait = engine::may_wait(before, &decision.status);
+        let due = context.drafts.stored_at(rollout, now) + wait;
+        // A tick that comes just before stores what it found: no pass is needed for that alone.
+        if now < due - wait / 20 {
             context.drafts.keep(rollout, decision.status.clone(), now);
             return Ok(Some(due));
         }
     }
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &rollout.namespace().unwrap_or_default(), context.caches.rollouts.resource());
-    let mut next = rollout.clone();
+    let conflict = || Error::Conflict { action: "storing the status".to_owned() };
+    let (namespace, name) = (rollout.namespace().unwrap_or_default(), rollout.name_any());
+    let cache = &context.caches.rollouts;
+    let mut next = cache.get(Some(&namespace), &name).map(Snapshot::into_object).ok_or_else(conflict)?;
+    if next.metadata.resource_version != rollout.metadata.resource_version {
+        return Err(conflict());
+    }
     next.data["status"] = json!(decision.status);
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, cache.resource());
     let params = kube::api::PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: false };
-    match api.replace_status(&rollout.name_any(), &params, &next).await {
+    match api.replace_status(&name, &params, &next).await {
         Ok(stored) => {
             context.compare_stored(&next.data["status"], &stored.data["status"]);
-            context.caches.rollouts.wrote(stored);
+            let only_figures = before.is_some_and(|before| !engine::says_more(before, &decision.status));
+            if let Some(status) = CanaryRolloutStatus::deserialize(&stored.data["status"]).ok().filter(|_| only_figures) {
+                context.recent.restored(rollout, stored.metadata.clone(), status);
+            }
+            // What follows from it was decided above, or follows from the actions.
+            cache.wrote_finally(stored);
             context.drafts.stored(rollout, now);
             Ok(None)
         }
-        Err(error) if super::error::is_stale(&error) => Err(Error::Conflict { action: "storing the status".to_owned() }),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Err(Error::Conflict { action: "storing the status".to_owned() }),
+        Err(error) if super::error::is_stale(&error) => Err(conflict()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Err(conflict()),
         Err(error) => Err(Error::Persist(error)),
     }
 }

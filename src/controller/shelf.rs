@@ -1,16 +1,28 @@
 //! Objects of one kind in memory, found by name or by what they are about.
+//!
+//! They are kept as text and read when somebody looks: most of them are not looked at for days, and
+//! parsed they take several times the space.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
     ops::Deref,
     sync::{Arc, OnceLock},
 };
 
-use kube::{ResourceExt, api::DynamicObject, runtime::watcher::Event};
+use kube::{
+    ResourceExt,
+    api::{DynamicObject, ObjectMeta, TypeMeta},
+    runtime::watcher::Event,
+};
+use serde::Deserialize;
 use serde_json::Value;
 
 /// What an object is about, such as the Service of an EndpointSlice; it is found by each of these within its namespace.
 pub type Keys = fn(&DynamicObject) -> Vec<String>;
+
+/// Takes out of a copy what no decision needs.
+pub type Slim = fn(&mut DynamicObject);
 
 /// Namespace (empty for cluster-wide kinds) and name.
 type Place = (String, String);
@@ -24,23 +36,49 @@ fn place(object: &DynamicObject) -> Place {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
-/// A copy of an object, which does not change.
+/// A copy of an object, which does not change; read from its text in the form in which it is looked at.
 pub struct Snapshot {
-    object: DynamicObject,
+    text: Arc<[u8]>,
+    object: OnceLock<DynamicObject>,
     whole: OnceLock<Value>,
 }
 
 impl Snapshot {
-    /// The object as the API server wrote it; put together once, however often it is looked at.
+    fn of(text: &Arc<[u8]>) -> Self {
+        Self { text: text.clone(), object: OnceLock::new(), whole: OnceLock::new() }
+    }
+
+    /// The object as the API server wrote it.
     pub fn value(&self) -> &Value {
-        // Metadata and data of a dynamic object always serialise; if not, nothing in it is believed.
-        self.whole.get_or_init(|| serde_json::to_value(&self.object).unwrap_or_default())
+        // The text is our own, so it can be read; if not, nothing in it is believed.
+        self.whole.get_or_init(|| serde_json::from_slice(&self.text).unwrap_or_default())
+    }
+
+    /// The same, to be kept.
+    pub fn into_value(self) -> Value {
+        self.value();
+        self.whole.into_inner().unwrap_or_default()
+    }
+
+    /// The object itself, to be changed.
+    pub fn into_object(self) -> DynamicObject {
+        match self.object.into_inner() {
+            Some(object) => object,
+            None => dynamic(self.whole.into_inner().unwrap_or_else(|| serde_json::from_slice(&self.text).unwrap_or_default())),
+        }
+    }
+
+    /// It is being deleted.
+    pub fn is_going(&self) -> bool {
+        self.value().pointer("/metadata/deletionTimestamp").is_some()
     }
 }
 
 impl From<DynamicObject> for Snapshot {
     fn from(object: DynamicObject) -> Self {
-        Self { object, whole: OnceLock::new() }
+        // Metadata and data of a dynamic object always serialise.
+        let text = serde_json::to_vec(&object).unwrap_or_default();
+        Self { text: text.into(), object: object.into(), whole: OnceLock::new() }
     }
 }
 
@@ -48,71 +86,184 @@ impl Deref for Snapshot {
     type Target = DynamicObject;
 
     fn deref(&self) -> &DynamicObject {
-        &self.object
+        self.object.get_or_init(|| dynamic(serde_json::from_slice(&self.text).unwrap_or_default()))
     }
+}
+
+/// Taken apart by hand: serde reads a dynamic object through a copy of its own.
+fn dynamic(mut whole: Value) -> DynamicObject {
+    let types = TypeMeta::deserialize(&whole).ok();
+    let Value::Object(fields) = &mut whole else { return DynamicObject { types, metadata: ObjectMeta::default(), data: whole } };
+    fields.remove("apiVersion");
+    fields.remove("kind");
+    let metadata = fields.remove("metadata").and_then(|metadata| serde_json::from_value(metadata).ok()).unwrap_or_default();
+    DynamicObject { types, metadata, data: whole }
+}
+
+/// An object as it is kept.
+struct Kept {
+    version: u64,
+    /// Digest of its keys: most changes leave them as they are.
+    keys: u64,
+    /// It came as the answer to a write of ours that nothing has to follow.
+    final_answer: bool,
+    text: Arc<[u8]>,
+}
+
+/// Objects of one namespace.
+#[derive(Default)]
+struct Drawer {
+    objects: BTreeMap<Box<str>, Kept>,
+    /// Names by what they are about, in order.
+    by_key: HashMap<Box<str>, Vec<Box<str>>>,
+    /// Number of the last change in it, final answers aside.
+    changed: u64,
+}
+
+impl Drawer {
+    fn file(&mut self, keys: &[String], name: &str) {
+        for key in keys {
+            let names = self.by_key.entry(key.as_str().into()).or_default();
+            if let Err(at) = names.binary_search_by(|known| (**known).cmp(name)) {
+                names.insert(at, name.into());
+            }
+        }
+    }
+
+    fn unfile(&mut self, keys: &[String], name: &str) {
+        for key in keys {
+            let Some(names) = self.by_key.get_mut(key.as_str()) else { continue };
+            names.retain(|known| **known != *name);
+            if names.is_empty() {
+                self.by_key.remove(key.as_str());
+            }
+        }
+    }
+}
+
+fn digest(keys: &[String]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    keys.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Objects of one kind.
 pub struct Shelf {
     keys: Keys,
-    objects: HashMap<Place, Arc<Snapshot>>,
-    by_key: HashMap<Place, BTreeSet<String>>,
+    slim: Slim,
+    drawers: BTreeMap<Box<str>, Drawer>,
     /// While a list is coming in: what it has named so far, and what writes of ours have returned since it was asked for.
     listing: Option<HashSet<Place>>,
     /// The newest version that the watch has told of; it tells of all changes of a kind in order.
     newest: u64,
+    /// Changes so far, final answers aside.
+    changes: u64,
 }
 
 impl Shelf {
     /// An empty one.
-    pub fn new(keys: Keys) -> Self {
-        Self { keys, objects: HashMap::new(), by_key: HashMap::new(), listing: None, newest: 0 }
+    pub fn new(keys: Keys, slim: Slim) -> Self {
+        Self { keys, slim, drawers: BTreeMap::new(), listing: None, newest: 0, changes: 0 }
+    }
+
+    fn kept(&self, namespace: &str, name: &str) -> Option<&Kept> {
+        self.drawers.get(namespace)?.objects.get(name)
     }
 
     /// The object of this name.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<Snapshot>> {
-        self.objects.get(&(namespace.to_owned(), name.to_owned())).cloned()
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Snapshot> {
+        self.kept(namespace, name).map(|kept| Snapshot::of(&kept.text))
+    }
+
+    /// Version of the object of this name.
+    pub fn version(&self, namespace: &str, name: &str) -> Option<u64> {
+        self.kept(namespace, name).map(|kept| kept.version)
+    }
+
+    /// Names of the objects of a namespace that are about `key`, in order.
+    pub fn names_about(&self, namespace: &str, key: &str) -> Vec<String> {
+        let names = self.drawers.get(namespace).and_then(|drawer| drawer.by_key.get(key));
+        names.into_iter().flatten().map(ToString::to_string).collect()
     }
 
     /// Objects of a namespace that are about `key`, by name.
-    pub fn about(&self, namespace: &str, key: &str) -> Vec<Arc<Snapshot>> {
-        let names = self.by_key.get(&(namespace.to_owned(), key.to_owned()));
-        names.into_iter().flatten().filter_map(|name| self.get(namespace, name)).collect()
+    pub fn about(&self, namespace: &str, key: &str) -> Vec<Snapshot> {
+        let Some(drawer) = self.drawers.get(namespace) else { return Vec::new() };
+        let names = drawer.by_key.get(key).into_iter().flatten();
+        names.filter_map(|name| drawer.objects.get(name)).map(|kept| Snapshot::of(&kept.text)).collect()
     }
 
-    /// Every object, by namespace and name.
-    pub fn all(&self) -> Vec<Arc<Snapshot>> {
-        let mut all: Vec<_> = self.objects.iter().collect();
-        all.sort_by_key(|(place, _)| *place);
-        all.into_iter().map(|(_, object)| object.clone()).collect()
+    /// Namespaces and names of the objects that have a key like this.
+    pub fn everywhere(&self, like: impl Fn(&str) -> bool) -> HashSet<(String, String)> {
+        let found = self.drawers.iter().flat_map(|(namespace, drawer)| {
+            let keys = drawer.by_key.iter().filter(|(key, _)| like(key));
+            keys.flat_map(move |(_, names)| names.iter().map(move |name| (namespace.to_string(), name.to_string())))
+        });
+        found.collect()
     }
 
-    /// Puts a copy in place of an older one. One that went with the last write of its finalizers is gone.
-    pub fn put(&mut self, object: DynamicObject) {
+    /// Namespaces and names of all objects, in order.
+    pub fn places(&self) -> Vec<(String, String)> {
+        let all = self.drawers.iter().flat_map(|(namespace, drawer)| drawer.objects.keys().map(move |name| (namespace.to_string(), name.to_string())));
+        all.collect()
+    }
+
+    /// Puts a copy in place of an older one, and returns it as it is kept. One that went with the last write of its finalizers is gone.
+    pub fn put(&mut self, object: DynamicObject, final_answer: bool) -> Snapshot {
+        let mut object = object;
+        (self.slim)(&mut object);
         let place = place(&object);
-        if object.metadata.deletion_timestamp.is_some() && object.finalizers().is_empty() && object.metadata.deletion_grace_period_seconds.unwrap_or(0) == 0 {
+        let copy = Snapshot::from(object);
+        if copy.metadata.deletion_timestamp.is_some() && copy.finalizers().is_empty() && copy.metadata.deletion_grace_period_seconds.unwrap_or(0) == 0 {
             // The watch may have said so already, and says it only once.
             self.remove(&place);
-            return;
+            return copy;
         }
-        if let Some(old) = self.objects.get(&place) {
-            if version(old) > version(&object) {
-                return;
-            }
+        let keys = (self.keys)(&copy);
+        let mut kept = Kept { version: version(&copy), keys: digest(&keys), final_answer, text: copy.text.clone() };
+        let old = self.kept(&place.0, &place.1);
+        if old.is_some_and(|old| old.version > kept.version) {
+            return copy;
+        }
+        if old.is_none_or(|old| old.keys != kept.keys) {
+            // Others may be concerned by what it is about now.
+            kept.final_answer = false;
             self.remove(&place);
+            self.drawers.entry(place.0.as_str().into()).or_default().file(&keys, &place.1);
         }
-        for key in (self.keys)(&object) {
-            self.by_key.entry((place.0.clone(), key)).or_default().insert(place.1.clone());
+        let is_news = !kept.final_answer;
+        if let Some(drawer) = self.drawers.get_mut(place.0.as_str()) {
+            drawer.objects.insert(place.1.into(), kept);
         }
-        self.objects.insert(place, Arc::new(Snapshot::from(object)));
+        if is_news {
+            self.count_change(&place.0);
+        }
+        copy
+    }
+
+    fn count_change(&mut self, namespace: &str) {
+        self.changes += 1;
+        if let Some(drawer) = self.drawers.get_mut(namespace) {
+            drawer.changed = self.changes;
+        }
+    }
+
+    /// Differs from what it was before if anything of the namespace has changed, final answers of ours aside.
+    pub fn stamp(&self, namespace: &str) -> u64 {
+        self.drawers.get(namespace).map_or(0, |drawer| drawer.changed)
+    }
+
+    /// The same over all namespaces.
+    pub fn stamp_of_all(&self) -> u64 {
+        self.changes
     }
 
     /// Puts in what a write returned, unless the watch is past it: an answer that comes after the watch
-    /// has told of the object's deletion would stay for ever.
-    pub fn wrote(&mut self, object: DynamicObject) {
+    /// has told of the object's deletion would stay for ever. What the watch tells of a final answer later is no news.
+    pub fn wrote(&mut self, object: DynamicObject, final_answer: bool) {
         if version(&object) > self.newest {
             self.spare(&object);
-            self.put(object);
+            self.put(object, final_answer);
         }
     }
 
@@ -125,27 +276,25 @@ impl Shelf {
 
     /// Puts a copy in place of one that is there. What is not there is new, and comes, or is gone: its deletion must not be undone.
     pub fn freshen(&mut self, object: DynamicObject) {
-        if self.objects.contains_key(&place(&object)) {
-            self.put(object);
+        let (namespace, name) = place(&object);
+        if self.kept(&namespace, &name).is_some() {
+            self.put(object, false);
         }
     }
 
-    fn remove(&mut self, place: &Place) -> Option<Arc<Snapshot>> {
-        let old = self.objects.remove(place)?;
-        for key in (self.keys)(&old) {
-            let key = (place.0.clone(), key);
-            if let Some(names) = self.by_key.get_mut(&key) {
-                names.remove(&place.1);
-                if names.is_empty() {
-                    self.by_key.remove(&key);
-                }
-            }
+    fn remove(&mut self, place: &Place) -> Option<Snapshot> {
+        let drawer = self.drawers.get_mut(place.0.as_str())?;
+        let old = Snapshot::of(&drawer.objects.remove(place.1.as_str())?.text);
+        drawer.unfile(&(self.keys)(&old), &place.1);
+        if drawer.objects.is_empty() && drawer.by_key.is_empty() {
+            self.drawers.remove(place.0.as_str());
         }
+        self.count_change(&place.0);
         Some(old)
     }
 
     /// Takes in what a watch tells. Returns the objects that it concerns; those that went unseen while the watch was broken, too.
-    pub fn follow(&mut self, event: Event<DynamicObject>) -> Vec<Arc<Snapshot>> {
+    pub fn follow(&mut self, event: Event<DynamicObject>) -> Vec<Snapshot> {
         if let Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) = &event {
             self.newest = self.newest.max(version(object));
         }
@@ -156,103 +305,32 @@ impl Shelf {
             }
             Event::InitApply(object) => {
                 self.spare(&object);
-                self.put(object.clone());
-                vec![Arc::new(Snapshot::from(object))]
+                vec![self.put(object, false)]
             }
             Event::InitDone => {
                 // What was there before and is not in the list went while the watch was broken.
                 let there = self.listing.take().unwrap_or_default();
-                let gone: Vec<Place> = self.objects.keys().filter(|place| !there.contains(*place)).cloned().collect();
+                let gone: Vec<Place> = self.places().into_iter().filter(|place| !there.contains(place)).collect();
                 gone.iter().filter_map(|place| self.remove(place)).collect()
             }
             Event::Apply(object) => {
-                self.put(object.clone());
-                vec![Arc::new(Snapshot::from(object))]
+                let (namespace, name) = place(&object);
+                if self.kept(&namespace, &name).is_some_and(|kept| kept.final_answer && kept.version == version(&object)) {
+                    return Vec::new();
+                }
+                vec![self.put(object, false)]
             }
             Event::Delete(object) => {
                 let place = place(&object);
-                if self.objects.get(&place).is_some_and(|kept| version(kept) <= version(&object) || kept.uid() == object.uid()) {
+                let newer = self.kept(&place.0, &place.1).is_some_and(|kept| kept.version > version(&object));
+                if !newer || self.get(&place.0, &place.1).is_some_and(|kept| kept.uid() == object.uid()) {
                     self.remove(&place);
                 }
-                vec![Arc::new(Snapshot::from(object))]
+                vec![Snapshot::from(object)]
             }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use kube::api::ApiResource;
-    use serde_json::json;
-
-    use super::*;
-
-    fn object(name: &str, version: u64, about: &str) -> DynamicObject {
-        let resource = ApiResource::erase::<k8s_openapi::api::core::v1::ConfigMap>(&());
-        let mut object = DynamicObject::new(name, &resource).within("shop");
-        object.metadata.resource_version = Some(version.to_string());
-        object.metadata.uid = Some(format!("{name}-1"));
-        object.data = json!({"about": about});
-        object
-    }
-
-    fn shelf() -> Shelf {
-        Shelf::new(|object| object.data["about"].as_str().map(str::to_owned).into_iter().collect())
-    }
-
-    fn about(shelf: &Shelf, key: &str) -> Vec<String> {
-        shelf.about("shop", key).iter().map(|object| object.name_any()).collect()
-    }
-
-    #[test]
-    fn an_older_copy_never_takes_the_place_of_a_newer_one() {
-        let mut shelf = shelf();
-        shelf.put(object("a", 5, "new"));
-        shelf.follow(Event::Apply(object("a", 4, "old")));
-        assert_eq!((about(&shelf, "new"), about(&shelf, "old")), (vec!["a".to_owned()], vec![]));
-        shelf.follow(Event::Apply(object("a", 6, "old")));
-        assert_eq!((about(&shelf, "new"), about(&shelf, "old")), (vec![], vec!["a".to_owned()]));
-    }
-
-    #[test]
-    fn an_object_that_goes_with_our_write_leaves_no_copy() {
-        let mut shelf = shelf();
-        let going = |version: u64, finalizers: &[&str]| {
-            let metadata = json!({"name": "a", "namespace": "shop", "resourceVersion": version.to_string(), "finalizers": finalizers, "deletionTimestamp": "2026-01-01T00:00:00Z"});
-            serde_json::from_value::<DynamicObject>(json!({"metadata": metadata, "about": "x"})).unwrap()
-        };
-        shelf.put(going(5, &["x"]));
-        assert_eq!(about(&shelf, "x"), ["a"], "somebody's finalizer still holds it");
-        shelf.put(going(6, &[]));
-        assert!(about(&shelf, "x").is_empty() && shelf.all().is_empty());
-    }
-
-    #[test]
-    fn an_answer_that_comes_after_the_deletion_was_told_is_dropped() {
-        let mut shelf = shelf();
-        shelf.follow(Event::Apply(object("a", 3, "x")));
-        shelf.follow(Event::Delete(object("a", 5, "x")));
-        shelf.wrote(object("a", 4, "x"));
-        assert!(about(&shelf, "x").is_empty());
-        shelf.wrote(object("b", 6, "x"));
-        assert_eq!(about(&shelf, "x"), ["b"], "the watch has not told of it yet");
-    }
-
-    #[test]
-    fn what_went_while_the_watch_was_broken_is_told() {
-        let mut shelf = shelf();
-        for name in ["a", "b"] {
-            shelf.follow(Event::Apply(object(name, 3, "x")));
-        }
-        shelf.wrote(object("written-before", 9, "x"));
-        shelf.follow(Event::Init);
-        shelf.wrote(object("ours", 10, "x"));
-        shelf.follow(Event::InitApply(object("b", 7, "x")));
-        let gone: Vec<_> = shelf.follow(Event::InitDone).iter().map(|object| object.name_any()).collect();
-        assert_eq!(gone.into_iter().collect::<BTreeSet<_>>(), ["a", "written-before"].map(str::to_owned).into());
-        assert_eq!(about(&shelf, "x"), ["b", "ours"]);
-        shelf.follow(Event::Delete(object("b", 8, "x")));
-        assert_eq!(about(&shelf, "x"), ["ours"]);
-        assert_eq!(shelf.all().len(), 1);
-    }
-}
+mod tests;

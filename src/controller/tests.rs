@@ -45,8 +45,9 @@ fn caches(rollouts: Vec<DynamicObject>) -> Caches {
     }
     for cache in caches.all() {
         cache.follow(watcher::Event::Init);
-        for object in cache.all() {
-            cache.follow(watcher::Event::InitApply((*object).clone()));
+        for (namespace, name) in cache.places() {
+            let known = cache.get(Some(&namespace), &name).map(|object| DynamicObject::clone(&object));
+            cache.follow(watcher::Event::InitApply(known.unwrap()));
         }
         cache.follow(watcher::Event::InitDone);
     }

@@ -20,7 +20,8 @@ use tokio_util::task::TaskTracker;
 use super::{
     caches::{Cache, Caches, Kinds},
     keys::{self, named_routes, spec_text},
-    shelf::Keys,
+    shelf::{Keys, Slim},
+    slim,
 };
 use crate::{
     api::{ROLLOUT_LABEL, traffic::RouteKind},
@@ -44,17 +45,13 @@ type Events = BoxStream<'static, Result<Event<DynamicObject>, watcher::Error>>;
 
 /// Whole objects.
 fn watch(client: &Client, resource: &ApiResource) -> Events {
-    watcher(Api::all_with(client.clone(), resource), watcher::Config::default()).default_backoff().modify(slim).boxed()
+    watcher(Api::all_with(client.clone(), resource), watcher::Config::default()).default_backoff().boxed()
 }
 
 /// Metadata only, for kinds of which there are many and whose contents are seldom needed.
 fn watch_metadata(client: &Client, resource: &ApiResource) -> Events {
     let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client.clone(), resource);
-    let whole = |object: PartialObjectMeta<DynamicObject>| {
-        let mut whole = DynamicObject { types: object.types, metadata: object.metadata, data: serde_json::Value::Null };
-        slim(&mut whole);
-        whole
-    };
+    let whole = |object: PartialObjectMeta<DynamicObject>| DynamicObject { types: object.types, metadata: object.metadata, data: serde_json::Value::Null };
     let events = watcher(api, watcher::Config::default()).default_backoff();
     let events = events.map_ok(move |event| match event {
         Event::Init => Event::Init,
@@ -66,8 +63,8 @@ fn watch_metadata(client: &Client, resource: &ApiResource) -> Events {
     events.boxed()
 }
 
-fn prepare(mut events: Events, tasks: &TaskTracker, resource: ApiResource, pick: Pick, keys: Keys, concerns: Concerns) -> (Cache, Start) {
-    let cache = Cache::new(resource.clone(), keys);
+fn prepare(mut events: Events, tasks: &TaskTracker, resource: ApiResource, pick: Pick, keys: Keys, slim: Slim, concerns: Concerns) -> (Cache, Start) {
+    let cache = Cache::new(resource.clone(), keys, slim);
     let tasks = tasks.clone();
     let start = move |caches: Arc<Caches>, requests: Requests| {
         let follow = async move {
@@ -90,34 +87,30 @@ fn prepare(mut events: Events, tasks: &TaskTracker, resource: ApiResource, pick:
     (cache, Box::new(start))
 }
 
-/// Drops what no decision needs from the copies in memory.
-fn slim(object: &mut DynamicObject) {
-    if let Some(annotations) = &mut object.metadata.annotations {
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-    }
-}
-
 /// Opens the watches of all kinds that the cluster has; `installed` tells which of the Gateway API it has.
 pub fn open(client: &Client, tasks: &TaskTracker, installed: &BTreeSet<String>) -> (Arc<Caches>, Queue, Requests, Absent) {
     let nothing: Keys = |_| Vec::new();
     let of_this_service: Concerns = |caches, object| of_service(caches, &object.namespace().unwrap_or_default(), &object.name_any());
-    let start = |resource, pick, keys, concerns| prepare(watch(client, &resource), tasks, resource, pick, keys, concerns);
-    let (rollouts, rollouts_start) = start(Kinds::rollout(), |caches| &caches.rollouts, keys::rollout, of_rollout);
-    let (actions, actions_start) = start(Kinds::action(), |caches| &caches.actions, keys::action, of_action);
-    let (sources, sources_start) = start(Kinds::source(), |caches| &caches.sources, nothing, of_source);
-    let (deployments, deployments_start) = start(Kinds::deployment(), |caches| &caches.deployments, keys::of_deployment, of_deployment);
-    let (replica_sets, replica_sets_start) = start(Kinds::replica_set(), |caches| &caches.replica_sets, keys::replica_set, of_replica_set);
-    let (services, services_start) = start(Kinds::service(), |caches| &caches.services, keys::namespace, of_this_service);
-    let (endpoint_slices, endpoint_slices_start) = start(Kinds::endpoint_slice(), |caches| &caches.endpoint_slices, keys::endpoint_slice, of_endpoint_slice);
-    let (autoscalers, autoscalers_start) = start(Kinds::autoscaler(), |caches| &caches.autoscalers, keys::autoscaler, of_autoscaler);
+    let start = |resource, pick, keys, slim, concerns| prepare(watch(client, &resource), tasks, resource, pick, keys, slim, concerns);
+    let nobody: Concerns = |_, _| Vec::new();
+    let (rollouts, rollouts_start) = start(Kinds::rollout(), |caches| &caches.rollouts, keys::rollout, slim::own, of_rollout);
+    let (actions, actions_start) = start(Kinds::action(), |caches| &caches.actions, keys::action, slim::shared, of_action);
+    let (sources, sources_start) = start(Kinds::source(), |caches| &caches.sources, nothing, slim::own, of_source);
+    let (deployments, deployments_start) = start(Kinds::deployment(), |caches| &caches.deployments, keys::of_deployment, slim::deployment, of_deployment);
+    let (replica_sets, replica_sets_start) = start(Kinds::replica_set(), |caches| &caches.replica_sets, keys::replica_set, slim::replica_set, of_replica_set);
+    let (services, services_start) = start(Kinds::service(), |caches| &caches.services, keys::namespace, slim::service, of_this_service);
+    let (endpoint_slices, endpoint_slices_start) =
+        start(Kinds::endpoint_slice(), |caches| &caches.endpoint_slices, keys::endpoint_slice, slim::endpoint_slice, of_endpoint_slice);
+    let (autoscalers, autoscalers_start) = start(Kinds::autoscaler(), |caches| &caches.autoscalers, keys::autoscaler, slim::autoscaler, of_autoscaler);
     let of_name = watch_metadata(client, &Kinds::config_map());
-    let (config_maps, config_maps_start) = prepare(of_name, tasks, Kinds::config_map(), |caches| &caches.config_maps, nothing, of_config_map);
+    let (config_maps, config_maps_start) =
+        prepare(of_name, tasks, Kinds::config_map(), |caches| &caches.config_maps, nothing, slim::version_only, of_config_map);
     let of_http_route: Concerns = |caches, route| of_route(caches, RouteKind::Http, route);
     let of_grpc_route: Concerns = |caches, route| of_route(caches, RouteKind::Grpc, route);
-    let (http_routes, http_routes_start) = start(Kinds::http_route(), |caches| &caches.http_routes, nothing, of_http_route);
-    let (grpc_routes, grpc_routes_start) = start(Kinds::grpc_route(), |caches| &caches.grpc_routes, nothing, of_grpc_route);
-    let (gateways, gateways_start) = start(Kinds::gateway(), |caches| &caches.gateways, nothing, |_, _| Vec::new());
-    let (gateway_classes, gateway_classes_start) = start(Kinds::gateway_class(), |caches| &caches.gateway_classes, nothing, |_, _| Vec::new());
+    let (http_routes, http_routes_start) = start(Kinds::http_route(), |caches| &caches.http_routes, nothing, slim::shared, of_http_route);
+    let (grpc_routes, grpc_routes_start) = start(Kinds::grpc_route(), |caches| &caches.grpc_routes, nothing, slim::shared, of_grpc_route);
+    let (gateways, gateways_start) = start(Kinds::gateway(), |caches| &caches.gateways, nothing, slim::gateway, nobody);
+    let (gateway_classes, gateway_classes_start) = start(Kinds::gateway_class(), |caches| &caches.gateway_classes, nothing, slim::gateway, nobody);
     let caches = Arc::new(Caches {
         rollouts,
         actions,
@@ -216,22 +209,26 @@ impl Absent {
     }
 }
 
-fn rollout_ref(namespace: Option<String>, name: impl Into<String>) -> ObjectRef<DynamicObject> {
+/// The rollout of this name, for the queue.
+pub(super) fn rollout_ref(namespace: Option<String>, name: impl Into<String>) -> ObjectRef<DynamicObject> {
     let mut reference = ObjectRef::new_with(&name.into(), Kinds::rollout());
     reference.namespace = namespace;
     reference
 }
 
 fn rollouts_about(caches: &Caches, namespace: Option<&str>, key: &str) -> Vec<ObjectRef<DynamicObject>> {
-    let about = caches.rollouts.about(namespace.unwrap_or_default(), key);
-    about.iter().map(|rollout| rollout_ref(rollout.namespace(), rollout.name_any())).collect()
+    let namespace = namespace.unwrap_or_default();
+    caches.rollouts.names_about(namespace, key).into_iter().map(|name| rollout_ref(Some(namespace.to_owned()), name)).collect()
 }
 
 /// Rollouts that name a route of one of these kinds.
 fn naming(caches: &Caches, kinds: &[&str]) -> Vec<ObjectRef<DynamicObject>> {
-    let named = |rollout: &DynamicObject| named_routes(rollout).any(|key| key.split_once('/').is_some_and(|(kind, _)| kinds.contains(&kind)));
-    let all = caches.rollouts.all();
-    all.iter().filter(|rollout| named(rollout)).map(|rollout| rollout_ref(rollout.namespace(), rollout.name_any())).collect()
+    let is_of = |key: &str| key.split_once('/').is_some_and(|(kind, _)| kinds.contains(&kind));
+    // Those that only named one before have its key, too.
+    let found = caches.rollouts.everywhere(|key| key.strip_prefix(keys::ROUTE).is_some_and(is_of));
+    let names =
+        |(namespace, name): &(String, String)| caches.rollouts.get(Some(namespace), name).is_some_and(|rollout| named_routes(&rollout).any(|key| is_of(&key)));
+    found.into_iter().filter(names).map(|(namespace, name)| rollout_ref(Some(namespace), name)).collect()
 }
 
 /// Itself, and those that share a Deployment or a route with it or wait for another one to go: they may take over.
@@ -253,10 +250,8 @@ fn of_action(_: &Caches, action: &DynamicObject) -> Vec<ObjectRef<DynamicObject>
 }
 
 fn of_source(caches: &Caches, source: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
-    let name = source.name_any();
-    let all = caches.rollouts.all();
-    let named = all.iter().filter(|rollout| spec_text(rollout, "/metrics/source").unwrap_or("default") == name);
-    named.map(|rollout| rollout_ref(rollout.namespace(), rollout.name_any())).collect()
+    let wanted = keys::source(&source.name_any());
+    caches.rollouts.everywhere(|key| key == wanted).into_iter().map(|(namespace, name)| rollout_ref(Some(namespace), name)).collect()
 }
 
 fn of_deployment(caches: &Caches, deployment: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {

@@ -5,41 +5,51 @@
 
 use jiff::SignedDuration;
 
-use crate::api::{
-    CanaryRolloutStatus,
-    status::{Figures, JudgeMemory, Phase},
-};
+use crate::api::{CanaryRolloutStatus, status::Phase};
 
 /// While a step is judged, what `kubectl get` shows is at most this old.
-pub const FRESH_FOR: SignedDuration = SignedDuration::from_secs(30);
+const FRESH_FOR: SignedDuration = SignedDuration::from_secs(30);
 
-/// Whether `next` says more than newer figures: a transition, which must not be lost. While no step is
-/// judged nothing changes with every tick, and what keeps pods or a route waiting is shown at once.
-pub fn must_be_stored(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
+/// The same for what pods or a route are waited for. Most of these waits are over before.
+const WAITS_SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(2);
+
+/// How long after the last time `next` may wait to be stored: not at all, if it says more than newer figures and sentences.
+pub fn may_wait(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> SignedDuration {
+    if says_more(stored, next) {
+        return SignedDuration::ZERO;
+    }
     let waiting = next.run.as_ref().is_none_or(|run| run.intent.is_some() || run.growing.is_some());
     let judged = matches!(next.phase, Phase::Shifting | Phase::Baking) && !waiting;
-    !judged || lasting(stored) != lasting(next)
+    if judged { FRESH_FOR } else { WAITS_SHOWN_AFTER }
 }
 
-/// The status without what every tick changes. That a check says something else, or has its first figure, is news.
-fn lasting(status: &CanaryRolloutStatus) -> CanaryRolloutStatus {
-    let mut lasting = status.clone();
-    lasting.message.clear();
-    lasting.figures = Figures::default();
-    for check in &mut lasting.checks {
-        check.value = check.value.take().map(|_| String::new());
-        check.baseline = None;
-        check.evidence.clear();
-        check.message.clear();
-        check.at = None;
+/// Whether `next` is a transition, which must not be lost. That a check says something else, or has its first figure, is news.
+pub fn says_more(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
+    if stored.announced != next.announced || stored.checks.len() != next.checks.len() || stored.conditions.len() != next.conditions.len() {
+        return true;
     }
-    for condition in &mut lasting.conditions {
-        condition.message.clear();
+    // What every tick changes is made equal; what differs then is lasting.
+    let mut same = next.clone();
+    same.message.clone_from(&stored.message);
+    same.figures.clone_from(&stored.figures);
+    for (check, known) in same.checks.iter_mut().zip(&stored.checks) {
+        if check.value.is_some() == known.value.is_some() {
+            check.value.clone_from(&known.value);
+        }
+        check.baseline.clone_from(&known.baseline);
+        check.evidence.clone_from(&known.evidence);
+        check.message.clone_from(&known.message);
+        check.at = known.at;
     }
-    if let Some(run) = &mut lasting.run {
-        run.judge = JudgeMemory::default();
+    for (condition, known) in same.conditions.iter_mut().zip(&stored.conditions) {
+        condition.message.clone_from(&known.message);
     }
-    lasting
+    if let (Some(run), Some(known)) = (&mut same.run, &stored.run) {
+        run.judge.clone_from(&known.judge);
+        // Seen again at the next look.
+        run.narrowed = known.narrowed;
+    }
+    same != *stored
 }
 
 #[cfg(test)]
@@ -74,21 +84,29 @@ mod tests {
     #[test]
     fn figures_may_be_lost_and_news_may_not() {
         let stored = judged(check(Verdict::Wait, Some("0.1%")));
-        let differs = |change: fn(&mut CanaryRolloutStatus)| {
+        let wait = |change: fn(&mut CanaryRolloutStatus)| {
             let mut next = stored.clone();
             change(&mut next);
-            must_be_stored(&stored, &next)
+            may_wait(&stored, &next)
         };
-        assert!(!differs(|next| next.checks[0] = check(Verdict::Wait, Some("0.2%"))));
-        assert!(!differs(|next| next.message = "holding still".to_owned()));
-        assert!(!differs(|next| next.run.as_mut().unwrap().judge.last_tick = Some(jiff::Timestamp::UNIX_EPOCH)));
-        assert!(differs(|next| next.checks[0] = check(Verdict::Pass, Some("0.1%"))));
-        assert!(differs(|next| next.checks[0] = check(Verdict::Wait, None)));
-        assert!(differs(|next| next.run.as_mut().unwrap().step = 2));
-        assert!(differs(|next| next.announced += 1));
-        // Nothing is judged while pods are waited for: what is missing is shown at once.
-        let mut waiting = stored.clone();
-        waiting.phase = Phase::Preparing;
-        assert!(must_be_stored(&waiting, &CanaryRolloutStatus { message: "1/2 pods".to_owned(), ..waiting.clone() }));
+        assert_eq!(wait(|next| next.checks[0] = check(Verdict::Wait, Some("0.2%"))), FRESH_FOR);
+        assert_eq!(wait(|next| next.message = "holding still".to_owned()), FRESH_FOR);
+        assert_eq!(wait(|next| next.run.as_mut().unwrap().judge.last_tick = Some(jiff::Timestamp::UNIX_EPOCH)), FRESH_FOR);
+        assert_eq!(wait(|next| next.checks[0] = check(Verdict::Pass, Some("0.1%"))), SignedDuration::ZERO);
+        assert_eq!(wait(|next| next.checks[0] = check(Verdict::Wait, None)), SignedDuration::ZERO);
+        assert_eq!(wait(|next| next.run.as_mut().unwrap().step = 2), SignedDuration::ZERO);
+        assert_eq!(wait(|next| next.announced += 1), SignedDuration::ZERO);
+    }
+
+    #[test]
+    fn what_is_waited_for_is_shown_soon() {
+        let waiting = CanaryRolloutStatus { phase: Phase::Preparing, ..judged(check(Verdict::Wait, None)) };
+        let next = CanaryRolloutStatus { message: "1/2 pods".to_owned(), ..waiting.clone() };
+        assert_eq!(may_wait(&waiting, &next), WAITS_SHOWN_AFTER);
+        let mut written = judged(check(Verdict::Wait, None));
+        written.run.as_mut().unwrap().intent =
+            Some(crate::api::status::Intent::new(crate::api::Percent::FULL, std::collections::BTreeMap::default(), jiff::Timestamp::UNIX_EPOCH));
+        let next = CanaryRolloutStatus { message: "waiting for the gateway".to_owned(), ..written.clone() };
+        assert_eq!(may_wait(&written, &next), WAITS_SHOWN_AFTER);
     }
 }

@@ -6,7 +6,7 @@ use super::{Draft, facts::Facts, figures, verdict};
 use crate::{
     api::{
         CanaryRolloutStatus, Duration,
-        plan::{CheckKind, Plan},
+        plan::{CheckKind, Plan, PlannedCheck},
         status::{CheckMemory, CheckStatus, Phase, Run, Verdict, Worst},
     },
     provider::{Quantity, Question, Reading, Side, Subject},
@@ -51,10 +51,19 @@ fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timesta
     let asked = run.judge.last_asked.map_or(start, |last| last.max(start));
     let first_end = grid_end(&facts.id.uid, interval, asked) + interval.signed();
     let earliest = if first_end.duration_since(start) < interval.signed() { first_end + interval.signed() } else { first_end };
-    Some((start, earliest, source.scrape_interval.signed()))
+    let scrape = source.scrape_interval.signed();
+    let is_query = |check: &PlannedCheck| matches!(check.kind, CheckKind::Query { .. });
+    let checks = &facts.plan.checks;
+    // The newest sample is up to a scrape old: that of a query must be of this step, too.
+    let fresh = since + scrape;
+    let stale = earliest < fresh && checks.iter().any(is_query);
+    let earliest = if stale { grid_end(&facts.id.uid, interval, fresh - SignedDuration::from_millis(1)) + interval.signed() } else { earliest };
+    // Counts need all samples up to the end of the tick; a query says what there is.
+    let lag = if checks.iter().all(is_query) { SignedDuration::ZERO } else { scrape };
+    Some((start, earliest, lag))
 }
 
-/// When the next tick can be asked for: samples need up to a scrape to become visible.
+/// When the next tick can be asked for: samples that are counted need up to a scrape to become visible.
 pub(super) fn due_at(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp> {
     next_tick(facts, status).map(|(_, end, lag)| end + lag)
 }

@@ -46,7 +46,7 @@ use crate::{
 };
 pub use action::Action;
 pub use call::{Call, Reply};
-pub use durable::{FRESH_FOR, must_be_stored};
+pub use durable::{may_wait, says_more};
 use facts::Facts;
 use observed::{Deletion, Observed};
 

@@ -6,6 +6,7 @@ mod pair;
 mod pair_world;
 mod routes;
 mod telling;
+mod ticks;
 mod world;
 
 use jiff::SignedDuration;

@@ -56,6 +56,8 @@ pub struct World {
     pub told: Vec<String>,
     /// Their texts.
     pub notes: String,
+    /// Seconds between two samples of a series.
+    pub scrape: u64,
     /// Another rollout was there first.
     pub route_elder: Option<(String, RouteId)>,
     /// What other systems answer; none do if it is `None`.
@@ -125,6 +127,7 @@ impl World {
             weights: Vec::new(),
             told: Vec::new(),
             notes: String::new(),
+            scrape: 1,
             route_elder: None,
             answer: Some(Ok(200)),
             replies: BTreeMap::new(),
@@ -242,7 +245,7 @@ impl World {
         if let Some(apps) = &self.pair {
             apps.show(&mut seen);
         }
-        seen.source = Some(SourceTiming { scrape_interval: crate::api::Duration::from_secs(1) });
+        seen.source = Some(SourceTiming { scrape_interval: crate::api::Duration::from_secs(self.scrape) });
         seen
     }
 

@@ -48,6 +48,14 @@ impl Parent {
     }
 }
 
+/// Namespaces and names of the Gateways that a route names as parents.
+pub fn gateways(route: &Value) -> Vec<(String, String)> {
+    let namespace = route.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+    let parents = route.pointer("/spec/parentRefs").and_then(Value::as_array).into_iter().flatten();
+    let parents = parents.map(|reference| Parent::read(reference, namespace));
+    parents.filter(|parent| parent.group == GROUP && parent.kind == "Gateway").map(|parent| (parent.namespace, parent.name)).collect()
+}
+
 /// Judges the conditions that every parent reports.
 ///
 /// `gateways` (by `namespace/name`) and `classes` (by name) tell which controller speaks for a parent.

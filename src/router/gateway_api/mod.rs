@@ -13,7 +13,7 @@ mod tests;
 
 use serde_json::{Value, json};
 
-pub use acceptance::acceptance;
+pub use acceptance::{acceptance, gateways};
 pub use ownership::{drop_managed_fields, newest_other_manager, written_at};
 
 use super::{Patch, RouteError, RouteState, Target, Want};

@@ -1,0 +1,91 @@
+//! Which copy of an object counts, and how it is found.
+
+use std::collections::BTreeSet;
+
+use kube::api::ApiResource;
+use serde_json::json;
+
+use super::*;
+
+fn object(name: &str, version: u64, about: &str) -> DynamicObject {
+    let resource = ApiResource::erase::<k8s_openapi::api::core::v1::ConfigMap>(&());
+    let mut object = DynamicObject::new(name, &resource).within("shop");
+    object.metadata.resource_version = Some(version.to_string());
+    object.metadata.uid = Some(format!("{name}-1"));
+    object.data = json!({"about": about});
+    object
+}
+
+fn shelf() -> Shelf {
+    Shelf::new(|object| object.data["about"].as_str().map(str::to_owned).into_iter().collect(), |_| {})
+}
+
+fn about(shelf: &Shelf, key: &str) -> Vec<String> {
+    shelf.about("shop", key).iter().map(|object| object.name_any()).collect()
+}
+
+#[test]
+fn an_older_copy_never_takes_the_place_of_a_newer_one() {
+    let mut shelf = shelf();
+    shelf.put(object("a", 5, "new"), false);
+    shelf.follow(Event::Apply(object("a", 4, "old")));
+    assert_eq!((about(&shelf, "new"), about(&shelf, "old")), (vec!["a".to_owned()], vec![]));
+    shelf.follow(Event::Apply(object("a", 6, "old")));
+    assert_eq!((about(&shelf, "new"), about(&shelf, "old")), (vec![], vec!["a".to_owned()]));
+}
+
+#[test]
+fn an_object_that_goes_with_our_write_leaves_no_copy() {
+    let mut shelf = shelf();
+    let going = |version: u64, finalizers: &[&str]| {
+        let metadata = json!({"name": "a", "namespace": "shop", "resourceVersion": version.to_string(), "finalizers": finalizers, "deletionTimestamp": "2026-01-01T00:00:00Z"});
+        serde_json::from_value::<DynamicObject>(json!({"metadata": metadata, "about": "x"})).unwrap()
+    };
+    shelf.put(going(5, &["x"]), false);
+    assert_eq!(about(&shelf, "x"), ["a"], "somebody's finalizer still holds it");
+    shelf.put(going(6, &[]), false);
+    assert!(about(&shelf, "x").is_empty() && shelf.places().is_empty());
+}
+
+#[test]
+fn an_answer_that_comes_after_the_deletion_was_told_is_dropped() {
+    let mut shelf = shelf();
+    shelf.follow(Event::Apply(object("a", 3, "x")));
+    shelf.follow(Event::Delete(object("a", 5, "x")));
+    shelf.wrote(object("a", 4, "x"), false);
+    assert!(about(&shelf, "x").is_empty());
+    shelf.wrote(object("b", 6, "x"), false);
+    assert_eq!(about(&shelf, "x"), ["b"], "the watch has not told of it yet");
+}
+
+#[test]
+fn what_went_while_the_watch_was_broken_is_told() {
+    let mut shelf = shelf();
+    for name in ["a", "b"] {
+        shelf.follow(Event::Apply(object(name, 3, "x")));
+    }
+    shelf.wrote(object("written-before", 9, "x"), false);
+    shelf.follow(Event::Init);
+    shelf.wrote(object("ours", 10, "x"), false);
+    shelf.follow(Event::InitApply(object("b", 7, "x")));
+    let gone: Vec<_> = shelf.follow(Event::InitDone).iter().map(|object| object.name_any()).collect();
+    assert_eq!(gone.into_iter().collect::<BTreeSet<_>>(), ["a", "written-before"].map(str::to_owned).into());
+    assert_eq!(about(&shelf, "x"), ["b", "ours"]);
+    shelf.follow(Event::Delete(object("b", 8, "x")));
+    assert_eq!(about(&shelf, "x"), ["ours"]);
+    assert_eq!(shelf.places().len(), 1);
+}
+
+#[test]
+fn what_the_watch_tells_of_a_final_answer_is_no_news() {
+    let mut shelf = shelf();
+    shelf.follow(Event::Apply(object("a", 3, "x")));
+    shelf.wrote(object("a", 4, "x"), true);
+    assert!(shelf.follow(Event::Apply(object("a", 4, "x"))).is_empty());
+    assert_eq!(shelf.follow(Event::Apply(object("a", 5, "y"))).len(), 1, "another hand's change");
+    assert_eq!((about(&shelf, "x"), about(&shelf, "y")), (vec![], vec!["a".to_owned()]));
+    shelf.wrote(object("a", 6, "y"), false);
+    assert_eq!(shelf.follow(Event::Apply(object("a", 6, "y"))).len(), 1, "something has to follow");
+    shelf.wrote(object("a", 7, "y"), true);
+    assert_eq!(shelf.follow(Event::Apply(object("a", 8, "y"))).len(), 1, "newer than the answer");
+}
