@@ -47,7 +47,11 @@ async fn s29_an_outage_of_the_metrics_holds_and_never_rolls_back() -> anyhow::Re
     shop.at(1, 25).await?;
     let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
     turn(dead).await?;
-    let down = shop.until("noData", |status| status.checks.iter().all(|check| check.cause == Some(warmfront::api::status::Cause::ProviderDown))).await?;
+    let down = shop
+        .until("noData", |status| {
+            !status.checks.is_empty() && status.checks.iter().all(|check| check.cause == Some(warmfront::api::status::Cause::ProviderDown))
+        })
+        .await?;
     is(&down, "Paused", "False", "NotPaused");
     turn(&url).await?;
     shop.at(1, 50).await?;

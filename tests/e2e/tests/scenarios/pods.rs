@@ -91,7 +91,8 @@ async fn s26_lost_stable_pods_are_not_the_canarys_fault() -> anyhow::Result<()> 
     })
     .await?;
     assert_eq!(weights.after(Duration::from_secs(12)).await?, [0, 25], "no rise and no fall because of it");
-    let still = shop.until("the checks pass", |status| status.checks.iter().all(|check| check.verdict.to_string() == "pass")).await?;
+    let still =
+        shop.until("the checks pass", |status| status.checks.len() == 2 && status.checks.iter().all(|check| check.verdict.to_string() == "pass")).await?;
     is(&still, "Healthy", "False", "StableUnavailable");
     assert_eq!(still.message.split(':').next(), Some("no pod of the stable version is Ready"), "{}", still.message);
     assert_eq!(shop.pods(Some(&canary)).await?, of_canary, "the canary's pods stay");
