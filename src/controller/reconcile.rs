@@ -19,7 +19,7 @@ pub async fn reconcile(seen: Arc<DynamicObject>, context: Arc<Context>) -> Resul
     let Some(slot) = context.slot().await else { return Ok(Requeue::await_change()) };
     let started = std::time::Instant::now();
     // Those that wait for a slot are many at times; only one that has it needs the room of a whole pass.
-    let result = tokio::time::timeout(PASS_TIMEOUT, Box::pin(pass(&seen, &context, slot))).await.unwrap_or(Err(Error::Timeout(PASS_TIMEOUT)));
+    let result = tokio::time::timeout(PASS_TIMEOUT, Box::pin(pass(&seen, &context, slot, true))).await.unwrap_or(Err(Error::Timeout(PASS_TIMEOUT)));
     let outcome = match &result {
         Ok(_) => "ok",
         Err(error) => error.category(),
@@ -41,7 +41,20 @@ pub async fn reconcile(seen: Arc<DynamicObject>, context: Arc<Context>) -> Resul
 /// Transitions that are taken in one pass because nothing is to be done between them.
 const MOST_AT_ONCE: usize = 4;
 
-async fn pass(seen: &DynamicObject, context: &Context, slot: Slot<'_>) -> Result<Requeue, Error> {
+/// How long a metrics store may keep a pass waiting before somebody's request goes first.
+const UNDISTURBED: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Waits until this rollout is edited or deleted, or a RolloutAction comes to its namespace.
+async fn disturbed(context: &Context, namespace: &str, name: &str) {
+    let state = || (context.caches.rollouts.version(namespace, name), context.caches.actions.stamp(namespace));
+    let before = state();
+    while state() == before {
+        tokio::time::sleep(UNDISTURBED).await;
+    }
+}
+
+/// Whoever `may_ask` asks the metrics store, if a tick is due.
+async fn pass(seen: &DynamicObject, context: &Context, slot: Slot<'_>, may_ask: bool) -> Result<Requeue, Error> {
     let namespace = seen.namespace().unwrap_or_default();
     let name = seen.name_any();
     let Some(look) = look(context, &namespace, &name)? else {
@@ -59,11 +72,19 @@ async fn pass(seen: &DynamicObject, context: &Context, slot: Slot<'_>) -> Result
     }
     let needs = engine::needs(&id, spec.as_ref(), &status, &world, context.now());
     let mut slot = Some(slot);
-    if needs.measure.is_some() {
-        // A store that does not answer keeps nobody else waiting.
+    if needs.measure.is_some() && may_ask {
+        // A store that does not answer keeps neither other rollouts waiting nor an abort of this one.
         drop(slot.take());
-        gather::measure(context, &needs, &mut world).await;
+        let answered = tokio::select! {
+            () = gather::measure(context, &needs, &mut world) => true,
+            () = disturbed(context, namespace, &id.name) => false,
+        };
         slot = context.slot().await;
+        if !answered {
+            // The tick is asked for again later.
+            let Some(slot) = slot else { return Ok(Requeue::await_change()) };
+            return Box::pin(pass(seen, context, slot, false)).await;
+        }
     }
     gather::look_closer(context, namespace, &needs, &mut world).await;
 

@@ -19,7 +19,8 @@ pub struct Store(pub Shared);
 impl Provider for Store {
     fn ask<'a>(&'a self, _: &'a MetricSourceSpec, question: &'a Question) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            let hangs = lock(&self.0).settings.metrics == Metrics::Hangs;
+            tokio::time::sleep(if hangs { Duration::from_secs(10) } else { Duration::from_millis(2) }).await;
             let mut cluster = lock(&self.0);
             question.quantities.iter().map(|quantity| answer(&mut cluster, quantity, question)).collect()
         })
@@ -33,7 +34,7 @@ fn moment(start: Instant, at: Timestamp) -> Instant {
 fn answer(cluster: &mut Cluster, quantity: &Quantity, question: &Question) -> Result<Reading, NoData> {
     let none = |cause, message: &str| Err(NoData { cause, message: message.to_owned() });
     match cluster.settings.metrics {
-        Metrics::Down => return none(Cause::ProviderDown, "the metrics store is down"),
+        Metrics::Down | Metrics::Hangs => return none(Cause::ProviderDown, "the metrics store is down"),
         Metrics::Silent => return none(Cause::Empty, "no series"),
         Metrics::Up => {}
     }

@@ -80,6 +80,8 @@ pub enum Metrics {
     Up,
     /// It does not.
     Down,
+    /// It takes questions and does not answer them in time.
+    Hangs,
     /// It answers without any series of the new version.
     Silent,
 }
