@@ -126,3 +126,110 @@ async fn url(client: &Client, namespace: &str, address: &Address) -> Result<Stri
     let value = found.data.unwrap_or_default().remove(&secret.key).ok_or_else(|| format!("Secret {} has no key {}", secret.name, secret.key))?;
     String::from_utf8(value.0).map(|url| url.trim().to_owned()).map_err(|_| format!("key {} of Secret {} is not text", secret.key, secret.name))
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::future::BoxFuture;
+    use kube::client::Body;
+    use serde_json::{Value, json};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::api::{Duration, webhook::SecretKey};
+
+    /// Another system: who was sent something is told; all get the same answer, if any.
+    struct Others(mpsc::UnboundedSender<Post>, Option<u16>);
+
+    impl Webhooks for Others {
+        fn refusal(&self, _: &str, _: &str) -> Option<String> {
+            None
+        }
+        fn post(&self, post: Post) -> BoxFuture<'static, Result<u16, String>> {
+            let (told, answer) = (self.0.send(post), self.1);
+            Box::pin(async move {
+                told.map_err(|error| error.to_string())?;
+                match answer {
+                    Some(status) => Ok(status),
+                    None => std::future::pending().await,
+                }
+            })
+        }
+    }
+
+    /// An API server that answers everything so.
+    fn api_server(status: u16, body: &Value) -> Client {
+        let body = body.to_string();
+        let server = tower::service_fn(move |_: http::Request<Body>| {
+            let answer = http::Response::builder().status(status).body(Body::from(body.clone().into_bytes()));
+            async move { answer }
+        });
+        Client::new(server, "default")
+    }
+
+    fn rollout() -> DynamicObject {
+        let mut rollout = DynamicObject::new("catalog", &Kinds::rollout()).within("shop");
+        rollout.metadata.uid = Some("u".to_owned());
+        rollout
+    }
+
+    fn call(attempt: i32) -> Call {
+        Call { key: "u.1.gate.2".to_owned(), attempt, address: Address::Url("http://gate".to_owned()), timeout: Duration::from_secs(1), body: json!({}) }
+    }
+
+    #[tokio::test]
+    async fn an_attempt_is_made_once_and_its_answer_stays_until_it_is_taken_in() {
+        let client = api_server(404, &json!({}));
+        let (told, mut sent) = mpsc::unbounded_channel();
+        let (requests, mut asked) = mpsc::unbounded_channel();
+        let calls = Calls::new(Arc::new(Others(told, Some(503))), requests);
+        calls.begin(&client, &rollout(), &[call(0)]);
+        calls.begin(&client, &rollout(), &[call(0)]);
+        assert_eq!(asked.recv().await.map(|rollout| rollout.name).as_deref(), Some("catalog"), "an answer asks for the next pass");
+        calls.begin(&client, &rollout(), &[call(0)]);
+        assert_eq!(calls.replies("u")["u.1.gate.2"], Reply { attempt: 0, answer: Ok(503) });
+        assert_eq!((sent.recv().await.map(|post| post.key), sent.try_recv().is_err()), (Some("u.1.gate.2".to_owned()), true));
+        // The status has taken it in and waits before it asks again.
+        calls.begin(&client, &rollout(), &[]);
+        assert!(calls.replies("u").is_empty());
+        calls.begin(&client, &rollout(), &[call(1)]);
+        asked.recv().await;
+        assert_eq!(calls.replies("u")["u.1.gate.2"].attempt, 1);
+        calls.forget("u");
+        assert!(calls.replies("u").is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_that_hangs_keeps_no_other_one_waiting() {
+        let client = api_server(404, &json!({}));
+        let (told, mut sent) = mpsc::unbounded_channel();
+        let (requests, _asked) = mpsc::unbounded_channel();
+        let calls = Calls::new(Arc::new(Others(told, None)), requests);
+        for key in ["a", "b", "c"] {
+            calls.begin(&client, &rollout(), &[Call { key: key.to_owned(), ..call(0) }]);
+            assert_eq!(sent.recv().await.map(|post| post.key).as_deref(), Some(key));
+        }
+        assert!(calls.replies("u").is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_address_in_a_secret_is_found_or_it_is_said_what_is_missing() {
+        let address = Address::Secret(SecretKey { name: "chat".to_owned(), key: "url".to_owned() });
+        let asked = async |status: u16, body: Value| url(&api_server(status, &body), "shop", &address).await;
+        let secret = |data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "chat"}, "data": data});
+        let refusal =
+            |code: u16, reason: &str| json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no", "reason": reason, "code": code});
+        // base64 of "https://hooks.example.com/T0\n".
+        let found = asked(200, secret(json!({"url": "aHR0cHM6Ly9ob29rcy5leGFtcGxlLmNvbS9UMAo="}))).await;
+        assert_eq!(found.as_deref(), Ok("https://hooks.example.com/T0"));
+        for (status, body, why) in [
+            (200, secret(json!({})), "Secret chat has no key url"),
+            (200, secret(json!({"url": "/w=="})), "key url of Secret chat is not text"),
+            (404, refusal(404, "NotFound"), "Secret chat does not exist"),
+            (403, refusal(403, "Forbidden"), "webhooks.readSecrets"),
+            (500, refusal(500, "InternalError"), "could not be read"),
+        ] {
+            let said = asked(status, body).await.unwrap_err();
+            assert!(said.contains(why), "{said}");
+        }
+    }
+}
