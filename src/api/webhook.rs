@@ -59,7 +59,7 @@ pub struct Notifier {
     /// What to tell of. Default: everything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
-    pub on: Vec<Occasion>,
+    pub events: Vec<Occasion>,
 }
 
 /// An address, or where it stands.

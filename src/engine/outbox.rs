@@ -26,13 +26,13 @@ const MOST: usize = 32;
 pub(super) fn put(draft: &mut Draft, occasion: Occasion, note: &str) {
     let frozen = draft.status.run.as_ref().map(|run| &run.plan);
     let notifiers = draft.spec.as_ref().or(frozen).map(|spec| spec.notify.clone()).unwrap_or_default();
-    let wanted = |notifier: &&Notifier| notifier.on.is_empty() || notifier.on.contains(&occasion);
+    let wanted = |notifier: &&Notifier| notifier.events.is_empty() || notifier.events.contains(&occasion);
     for notifier in notifiers.iter().filter(wanted) {
         let run = draft.status.run.as_ref();
         draft.status.outbox.push(Notification {
             sequence: draft.status.announced,
             to: notifier.name.clone(),
-            on: occasion,
+            event: occasion,
             note: note.to_owned(),
             at: draft.now,
             run: run.map_or(0, |run| run.number),
@@ -71,7 +71,7 @@ pub(super) fn ingest(facts: &Facts<'_>, next: &mut Draft) {
             given_up.push(format!(
                 "notifier {} could not be told of {}, tried {}, which is given up: {}",
                 notification.to,
-                notification.on,
+                notification.event,
                 times(notification.attempts),
                 reply.words()
             ));
@@ -91,12 +91,12 @@ pub(super) fn calls(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Call
     due.filter_map(|notification| {
         let notifier = facts.plan.notifiers.iter().find(|notifier| notifier.name == notification.to)?;
         let key = key(facts, notification);
-        let Notification { on, note, at, run, revision, from, step, weight, .. } = notification;
+        let Notification { event, note, at, run, revision, from, step, weight, .. } = notification;
         let (namespace, rollout, deployment) = (&facts.id.namespace, &facts.id.name, &facts.plan.deployment);
         let body = json!({
             // Chat systems show this field.
-            "text": format!("{on}: {namespace}/{rollout}: {note}"),
-            "kind": "Notification", "event": on, "at": at,
+            "text": format!("{event}: {namespace}/{rollout}: {note}"),
+            "kind": "Notification", "event": event, "at": at,
             "namespace": namespace, "rollout": rollout, "deployment": deployment,
             "run": run, "revision": revision, "stableRevision": from, "step": step, "weight": weight,
             "message": note, "attempt": notification.attempts + 1, "idempotencyKey": key,

@@ -27,6 +27,9 @@ use crate::{
 use leadership::Leadership;
 use lease::{Elector, Loss};
 
+/// The API server says nothing on a connection for so long only if something is broken: a quiet watch ends after 290 s.
+const LONGEST_SILENCE: Duration = Duration::from_mins(6);
+
 /// Passes that run when the process is told to stop may take this long; the chart's grace period has room for it and for giving the lease back.
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -39,6 +42,8 @@ pub async fn run(args: args::Run) -> anyhow::Result<()> {
     let mut config = Config::infer().await.context("finding the API server: neither a service account nor a kubeconfig tells")?;
     // Retries are the controller's own: hidden ones would make a rollback wait.
     config.default_retry = false;
+    // Watches have their own limit; without this one a list that is never answered would keep its watch waiting for ever.
+    (config.read_timeout, config.reset_reader_on_write) = (Some(LONGEST_SILENCE), true);
 
     let api_server = addresses_of(&config).await;
     let leadership = if args.election.leader_election { Leadership::by_election() } else { Leadership::without_election() };

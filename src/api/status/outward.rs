@@ -55,7 +55,7 @@ pub struct Notification {
     /// The notifier's name.
     pub to: String,
     /// What it is about.
-    pub on: Occasion,
+    pub event: Occasion,
     /// With the numbers.
     pub note: String,
     /// When it happened.

@@ -176,12 +176,13 @@ fn answers_belong_to_one_run() {
 #[test]
 fn notifiers_are_told_in_order_until_they_take_it_or_an_hour_is_over() {
     let mut spec = spec();
-    spec["notify"] = json!([{"name": "chat", "webhook": {"url": "http://chat"}}, {"name": "pager", "webhook": {"url": "http://pager"}, "on": ["RolledBack"]}]);
+    spec["notify"] =
+        json!([{"name": "chat", "webhook": {"url": "http://chat"}}, {"name": "pager", "webhook": {"url": "http://pager"}, "events": ["RolledBack"]}]);
     let mut world = World::new(&spec).adopted();
     world.answer = Some(Ok(500));
     world.apply_version("v2");
     world.until_phase(Phase::Succeeded);
-    let waiting: Vec<String> = world.status.outbox.iter().map(|one| format!("{}/{}", one.to, one.on)).collect();
+    let waiting: Vec<String> = world.status.outbox.iter().map(|one| format!("{}/{}", one.to, one.event)).collect();
     assert_eq!(waiting, vec!["chat/Started", "chat/Promoted"]);
     world.answer = Some(Ok(204));
     let failed = world.called.len();

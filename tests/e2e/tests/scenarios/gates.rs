@@ -12,7 +12,7 @@ use super::{RATE, is};
 #[ignore = "needs the test cluster: make test"]
 async fn s48_a_gate_that_hangs_holds_no_rollback_up() -> anyhow::Result<()> {
     let gate = json!({"name": "smoke-test", "before": "Step", "webhook": {"url": "http://hooks/ask", "timeout": "2s"}, "deadline": "12s"});
-    let notify = json!([{"name": "chat", "webhook": {"url": "http://hooks.e2e-s48/tell"}, "on": ["Started", "RolledBack", "Promoted"]}]);
+    let notify = json!([{"name": "chat", "webhook": {"url": "http://hooks.e2e-s48/tell"}, "events": ["Started", "RolledBack", "Promoted"]}]);
     let shop = Shop::adopted("s48", json!({"gates": [gate], "notify": notify})).await?;
     let hooks = Hooks::open(&shop).await?;
     let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
