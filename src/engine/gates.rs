@@ -76,6 +76,7 @@ pub(super) fn ingest(facts: &Facts<'_>, next: &mut Draft) {
     if lifted {
         holds::pause(next, None, "");
     }
+    expire(facts, next);
 }
 
 /// What a gate stands before, in words.
@@ -117,27 +118,31 @@ pub(super) fn closed(facts: &Facts<'_>, before: Before, step: i32, next: &mut Dr
             });
         }
     }
-    let mut waiting: Vec<&mut GateStatus> =
-        run.gates.iter_mut().filter(|gate| gate.step == step && gate.state != GateState::Open && planned(facts, gate).is_some()).collect();
-    let mut pause = None;
-    if let Some(late) = waiting.iter().position(|gate| gate.until.is_some_and(|until| until <= facts.now)) {
-        // Nobody answering is not a verdict, so a person is called.
-        for gate in &mut waiting {
-            gate.next_at = None;
-            gate.until = None;
-        }
-        pause = Some((PauseReason::GateDeadline, text(facts, waiting[late])));
-    } else if let Some(gate) = waiting.iter().find(|gate| gate.asked > 0 && gate.next_at.is_some()) {
-        pause = Some((PauseReason::Gate, text(facts, gate)));
-    }
+    let waiting: Vec<&GateStatus> =
+        run.gates.iter().filter(|gate| gate.step == step && gate.state != GateState::Open && planned(facts, gate).is_some()).collect();
+    let unsure = waiting.iter().find(|gate| gate.asked > 0 && gate.next_at.is_some()).map(|gate| text(facts, gate));
     let (held, is_closed) = (run.paused_for, !waiting.is_empty());
     next.status.run = Some(run);
-    if let Some((reason, text)) = pause
-        && (held.is_none() || (held == Some(PauseReason::Gate) && reason == PauseReason::GateDeadline))
-    {
-        holds::pause(next, Some(reason), &text);
+    if let Some(text) = unsure.filter(|_| held.is_none()) {
+        holds::pause(next, Some(PauseReason::Gate), &text);
     }
     is_closed
+}
+
+/// Nobody answering is not a verdict: after its deadline a gate is asked no more, and a person is called.
+fn expire(facts: &Facts<'_>, next: &mut Draft) {
+    let Some(run) = &mut next.status.run else { return };
+    if !matches!(run.paused_for, None | Some(PauseReason::Gate)) {
+        return;
+    }
+    let is_late = |gate: &GateStatus| gate.state == GateState::Asking && gate.until.is_some_and(|until| until <= facts.now) && planned(facts, gate).is_some();
+    let Some(step) = run.gates.iter().find(|gate| is_late(gate)).map(|gate| gate.step) else { return };
+    for gate in run.gates.iter_mut().filter(|gate| gate.step == step && gate.state == GateState::Asking) {
+        (gate.next_at, gate.until) = (None, None);
+    }
+    let late = run.gates.iter().find(|gate| gate.step == step && gate.state == GateState::Asking);
+    let text = late.map(|gate| text(facts, gate)).unwrap_or_default();
+    holds::pause(next, Some(PauseReason::GateDeadline), &text);
 }
 
 /// Held by a gate and nothing else.

@@ -107,6 +107,18 @@ fn without_an_answer_a_person_is_called_who_may_let_it_ask_again() {
 }
 
 #[test]
+fn a_gate_s_deadline_comes_also_while_the_checks_have_no_data() {
+    let mut world = world(&["Step"]);
+    world.spec.no_data_deadline = Some(crate::api::Duration::from_mins(600));
+    world.until("5%", |world| world.share() == 500);
+    world.answer = Some(Ok(503));
+    world.until("the gate", |world| condition(world, "Paused").1 == "Gate");
+    world.answers = false;
+    world.until("the deadline", |world| condition(world, "Paused").1 == "GateDeadline");
+    assert_eq!(world.status.phase, Phase::Shifting);
+}
+
+#[test]
 fn a_breach_and_an_abort_do_not_wait_for_a_gate() {
     for abort in [true, false] {
         let mut world = world(&["Step"]);
