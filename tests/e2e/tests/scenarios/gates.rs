@@ -26,7 +26,7 @@ async fn s48_a_gate_that_hangs_holds_no_rollback_up() -> anyhow::Result<()> {
 
     // It is asked again, hangs again, and a check fails meanwhile: one that no version passes.
     assert_eq!(shop.act(Verb::Resume).await?.0, "Applied");
-    shop.merge(&Kinds::rollout(), "catalog", json!({"spec": {"checks": [{"query": {"promql": "vector(1)", "max": 0.5}}]}})).await?;
+    shop.merge(&Kinds::rollout(), "catalog", json!({"spec": {"checks": [{"name": "never", "query": {"promql": "vector(1)", "max": 0.5}}]}})).await?;
     let broken = Instant::now();
     let status = shop.ended(1, Phase::RolledBack).await?;
     is(&status, "RolledBack", "True", "CheckFailed");
