@@ -40,7 +40,7 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, action: &Action) 
             let object: DynamicObject =
                 serde_json::from_value((**object).clone()).map_err(|source| Error::Apply { action: what.clone(), source: kube::Error::SerdeError(source) })?;
             let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: false };
-            tracing::info!("{what}");
+            tracing::info!(rollout = rollout.name_any(), "{what}");
             match api(context, cache, &namespace).create(&params, &object).await {
                 Ok(created) => cache.wrote(created),
                 Err(kube::Error::Api(status)) if status.is_already_exists() => {}
@@ -56,7 +56,7 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, action: &Action) 
             };
             let mut operations = vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": current.resource_version()})];
             operations.extend(patch.iter().cloned());
-            tracing::info!(patch = %json!(patch), "{what}");
+            tracing::info!(rollout = rollout.name_any(), patch = %json!(patch), "{what}");
             patch_object(context, cache, &namespace, name, operations, what).await
         }
         Action::Delete { kind, name } => {
@@ -64,7 +64,7 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, action: &Action) 
             let what = format!("deleting {kind} {namespace}/{name}");
             let uid = cache.get(Some(&namespace), name).and_then(|object| object.uid());
             let params = DeleteParams { preconditions: Some(Preconditions { uid, resource_version: None }), ..DeleteParams::background() };
-            tracing::info!("{what}");
+            tracing::info!(rollout = rollout.name_any(), "{what}");
             match api(context, cache, &namespace).delete(name, &params).await {
                 Ok(_) => {}
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}

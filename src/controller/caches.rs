@@ -146,6 +146,18 @@ impl Cache {
         lock(&self.shelf).wrote(object, true);
     }
 
+    /// A write of this process to an object begins, of which only what is said about the object is changed.
+    /// What the watch tells before the write's end concerns nobody else, and is decided upon after it.
+    pub fn writing<'a>(&'a self, namespace: &'a str, name: &'a str) -> Writing<'a> {
+        lock(&self.shelf).begin_write(namespace, name);
+        Writing { cache: self, namespace, name, ended: false }
+    }
+
+    /// The watch has yet to tell what a write of ours has made of the object.
+    pub fn is_behind(&self, namespace: &str, name: &str) -> bool {
+        lock(&self.shelf).is_behind(namespace, name)
+    }
+
     /// Takes over what was read from the API server, if the watch lags behind it.
     pub fn freshen(&self, object: DynamicObject) {
         lock(&self.shelf).freshen(object);
@@ -168,6 +180,31 @@ impl Cache {
     pub async fn wait_until_listed(&self) {
         // The sender lives as long as this.
         let _ = self.in_sync.subscribe().wait_for(|in_sync| *in_sync).await;
+    }
+}
+
+/// A write that is under way.
+pub struct Writing<'a> {
+    cache: &'a Cache,
+    namespace: &'a str,
+    name: &'a str,
+    ended: bool,
+}
+
+impl Writing<'_> {
+    /// The write returned this version, and nothing has to follow from it. True if the watch has told of a later change meanwhile.
+    pub fn ended(mut self, version: u64) -> bool {
+        self.ended = true;
+        lock(&self.cache.shelf).end_write(self.namespace, self.name, Some(version))
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            // Whoever failed comes again.
+            lock(&self.cache.shelf).end_write(self.namespace, self.name, None);
+        }
     }
 }
 
@@ -260,7 +297,14 @@ impl Caches {
     pub fn stamp(&self, namespace: &str) -> [u64; 13] {
         self.all().map(|cache| {
             let everywhere = [&self.sources, &self.gateways, &self.gateway_classes].iter().any(|wide| std::ptr::eq(*wide, cache));
-            let stamp = if everywhere { lock(&cache.shelf).stamp_of_all() } else { cache.stamp(namespace) };
+            let stamp = if everywhere {
+                lock(&cache.shelf).stamp_of_all()
+            } else if std::ptr::eq(cache, &raw const self.rollouts) {
+                // Of other rollouts nobody reads the status; its own version is compared besides.
+                lock(&cache.shelf).stamp_of_specs(namespace)
+            } else {
+                cache.stamp(namespace)
+            };
             stamp << 1 | u64::from(cache.is_installed())
         })
     }

@@ -184,7 +184,7 @@ impl Obstacles {
 struct Unstored {
     /// Version of the object on which it rests.
     base: Option<String>,
-    status: Option<Box<CanaryRolloutStatus>>,
+    status: Option<Arc<CanaryRolloutStatus>>,
     /// When the status was last stored, or first seen.
     stored: Timestamp,
 }
@@ -195,19 +195,19 @@ pub struct Drafts(Mutex<HashMap<String, Unstored>>);
 
 impl Drafts {
     /// The newest status that rests on this version of the object, if it is newer than the stored one.
-    pub fn newest(&self, object: &DynamicObject) -> Option<CanaryRolloutStatus> {
+    pub fn newest(&self, object: &DynamicObject) -> Option<Arc<CanaryRolloutStatus>> {
         let drafts = lock(&self.0);
         let unstored = drafts.get(&uid(object)).filter(|unstored| unstored.base == object.metadata.resource_version)?;
-        unstored.status.as_deref().cloned()
+        unstored.status.clone()
     }
     /// When the status was last stored; `now` if this process has not seen that.
     pub fn stored_at(&self, object: &DynamicObject, now: Timestamp) -> Timestamp {
         lock(&self.0).entry(uid(object)).or_insert(Unstored { base: None, status: None, stored: now }).stored
     }
     /// Keeps a status that rests on this version of the object.
-    pub fn keep(&self, object: &DynamicObject, status: CanaryRolloutStatus, now: Timestamp) {
+    pub fn keep(&self, object: &DynamicObject, status: Arc<CanaryRolloutStatus>, now: Timestamp) {
         let stored = self.stored_at(object, now);
-        lock(&self.0).insert(uid(object), Unstored { base: object.metadata.resource_version.clone(), status: Some(Box::new(status)), stored });
+        lock(&self.0).insert(uid(object), Unstored { base: object.metadata.resource_version.clone(), status: Some(status), stored });
     }
     /// Nothing is newer than what is stored.
     pub fn settled(&self, object: &DynamicObject) {

@@ -30,9 +30,10 @@ use crate::{
     router::{RouteId, Target, gateway_api},
     workload::{
         autoscaler::Autoscaler,
-        deployment::{Deployment, config_maps},
-        replica_set::{ReplicaSet, revision_of},
+        deployment::Deployment,
+        replica_set::ReplicaSet,
         service::Service,
+        template::revision_of,
     },
 };
 
@@ -40,20 +41,20 @@ use crate::{
 const LOOK_UP: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Everything that the watches know about one rollout.
-pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Observed {
+pub fn observe(context: &Context, rollout: &DynamicObject, plan: Option<&Plan>, status: &CanaryRolloutStatus) -> Observed {
     let mut seen = Observed {
         deletion: deletion(rollout),
         finalizer: rollout.finalizers().iter().any(|name| name == FINALIZER),
         actions: actions(context, rollout),
         ..Observed::default()
     };
-    let Some(plan) = engine::plan(spec, status) else { return seen };
+    let Some(plan) = plan else { return seen };
     let caches = &context.caches;
     let namespace = rollout.namespace().unwrap_or_default();
     let in_namespace = Some(namespace.as_str());
-    seen.forbidden_address = forbidden_address(context, &namespace, &plan);
-    seen.elder = elder(context, rollout, &plan);
-    seen.route_elder = route_elder(context, rollout, &plan);
+    seen.forbidden_address = forbidden_address(context, &namespace, plan);
+    seen.elder = elder(context, rollout, plan);
+    seen.route_elder = route_elder(context, rollout, plan);
     let deployment =
         |name: &String| caches.deployments.get(in_namespace, name).filter(|object| !object.is_going()).map(|object| Deployment::read(object.value()));
     seen.deployment = deployment(&plan.deployment);
@@ -68,7 +69,7 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
         let scalers = caches.autoscalers.about(&namespace, &keys::deployment(&plan.deployment));
         seen.autoscalers = scalers.iter().filter_map(|scaler| Autoscaler::read(scaler.value())).collect();
     }
-    let configs: BTreeSet<String> = seen.deployment.iter().chain(&seen.baseline).flat_map(|deployment| config_maps(&deployment.template)).collect();
+    let configs: BTreeSet<String> = seen.deployment.iter().chain(&seen.baseline).flat_map(|deployment| deployment.template.config_maps()).collect();
     let version = |name: &String| caches.config_maps.get(in_namespace, name).and_then(|config| config.resource_version());
     seen.configs = configs.iter().filter_map(|name| Some((name.clone(), version(name)?))).collect();
     let names = [&plan.service, &plan.canary_service].into_iter().chain(&plan.also_narrow);
@@ -83,13 +84,13 @@ pub fn observe(context: &Context, rollout: &DynamicObject, spec: Option<&CanaryR
     let routes: BTreeSet<RouteId> = plan.routes.iter().map(RouteId::from).chain(left).collect();
     for id in routes {
         let ports_of = |service: &str| seen.services.get(service).map(Service::port_numbers).unwrap_or_default();
-        let target = Target::of(&plan, &id, status.originals.routes.get(&id.key()), ports_of);
+        let target = Target::of(plan, &id, status.originals.routes.get(&id.key()), ports_of);
         let route = look_at_route(context, &namespace, target, &id);
         seen.routes.insert(id, route);
     }
     if !engine::is_active(status) && plan.baseline.is_none() {
         // Told when a release begins.
-        seen.other_services = other_services(context, &namespace, &plan, seen.deployment.as_ref());
+        seen.other_services = other_services(context, &namespace, plan, seen.deployment.as_ref());
     }
     seen.source = source(context, &plan.source).map(|source| SourceTiming { scrape_interval: source.scrape_interval });
     seen
@@ -211,8 +212,8 @@ fn endpoints(context: &Context, namespace: &str, service: &str) -> Vec<Endpoint>
 
 /// Services besides the plan's own that select the Deployment's pods.
 fn other_services(context: &Context, namespace: &str, plan: &Plan, deployment: Option<&Deployment>) -> Vec<String> {
-    let Some(labels) = deployment.and_then(|deployment| deployment.template.pointer("/metadata/labels")) else { return Vec::new() };
-    let selects = |service: &Service| !service.selector.is_empty() && service.selector.iter().all(|(key, value)| labels[key] == **value);
+    let Some(labels) = deployment.map(|deployment| deployment.template.labels()) else { return Vec::new() };
+    let selects = |service: &Service| !service.selector.is_empty() && service.selector.iter().all(|(key, value)| labels.get(key) == Some(value));
     let known = |name: &str| name == plan.service || name == plan.canary_service || plan.also_narrow.iter().any(|other| other == name);
     let services = context.caches.services.about(namespace, keys::ANY);
     let services = services.iter().filter(|service| !known(&service.name_any())).map(|service| Service::read(service.value()));
@@ -240,9 +241,13 @@ fn look_at_route(context: &Context, namespace: &str, target: Target, id: &RouteI
         }
         gateways.insert(format!("{namespace}/{name}"), gateway);
     }
+    let acceptance = gateway_api::acceptance(&live, &gateways, &classes);
+    // Read above; kept it would only take room.
+    let mut live = live;
+    live.as_object_mut().and_then(|object| object.remove("status"));
     RouteSeen::Found(Box::new(Route {
         generation: live.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default(),
-        acceptance: gateway_api::acceptance(&live, &gateways, &classes),
+        acceptance,
         written_at: gateway_api::written_at(&live, FIELD_MANAGER),
         other_manager: gateway_api::newest_other_manager(&live, FIELD_MANAGER),
         target,
@@ -278,7 +283,7 @@ async fn config_digest(context: &Context, namespace: &str, name: &str) -> Option
     let configs: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, context.caches.config_maps.resource());
     let config = configs.get_opt(name).await.ok()??;
     let held = serde_json::json!([config.data["data"], config.data["binaryData"]]);
-    Some(revision_of(&held, 0))
+    Some(revision_of(&held.to_string(), 0))
 }
 
 /// What the API server tells about pods that do not become ready; a failed look-up only leaves the text out.

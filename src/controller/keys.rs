@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::caches::controller_uid;
 use crate::{
     api::{ROLLOUT_LABEL, condition::Refusal, traffic::RouteKind},
-    workload::deployment::config_maps,
+    workload::template::config_maps,
 };
 
 /// Label of an EndpointSlice: its Service.

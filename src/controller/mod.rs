@@ -9,6 +9,7 @@ pub mod error;
 pub mod events;
 pub mod gather;
 pub mod keys;
+mod persist;
 pub mod recent;
 pub mod reconcile;
 pub mod shelf;
@@ -45,7 +46,7 @@ const SPREAD: Duration = Duration::from_millis(5);
 const LONGEST_SPREAD: Duration = Duration::from_secs(2);
 
 /// Rollouts that are read with one request.
-const PAGE: u32 = 500;
+const PAGE: u32 = 100;
 
 /// Stands by until this process leads, and works until `stop` is cancelled and the passes that run then have ended.
 pub async fn run(context: Arc<Context>, mut queue: watches::Queue, stop: CancellationToken) {

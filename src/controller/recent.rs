@@ -4,29 +4,27 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use kube::{
-    ResourceExt,
-    api::{DynamicObject, ObjectMeta},
-};
+use kube::{ResourceExt, api::DynamicObject};
 
 use super::shelf::version;
 use crate::{
     api::{CanaryRolloutSpec, CanaryRolloutStatus},
-    engine::observed::Observed,
+    engine::{InForce, observed::Observed},
 };
 
 /// What was read of a rollout, and of the world around it.
-#[derive(Clone)]
 pub struct Look {
     /// The rollout's metadata, nothing else of it.
     pub rollout: DynamicObject,
     /// The spec, if it can be read.
     pub spec: Option<CanaryRolloutSpec>,
+    /// What follows from spec and status for every decision until one of them says something else.
+    pub in_force: InForce,
     /// The status as it is stored, if one is.
-    pub stored: Option<CanaryRolloutStatus>,
+    pub stored: Option<Arc<CanaryRolloutStatus>>,
     /// The world as the caches have it.
     pub seen: Observed,
     /// State of the caches.
@@ -50,10 +48,11 @@ impl Recent {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The last look, if it was at this version of the rollout and the caches are in the same state.
-    pub fn get(&self, namespace: &str, name: &str, newest: u64, stamp: &[u64; 13]) -> Option<Look> {
-        let is_same = |look: &Look| version(&look.rollout) == newest && look.stamp == *stamp;
-        self.with(|looks| looks.get(&(namespace.to_owned(), name.to_owned())).filter(|look| is_same(look)).map(|look| (**look).clone()))
+    /// Takes the last look, if it was at this version of the rollout, or at what a write of ours has made of it, and the caches
+    /// are in the same state.
+    pub fn take(&self, namespace: &str, name: &str, newest: u64, stamp: &[u64; 13]) -> Option<Look> {
+        let look = self.with(|looks| looks.remove(&(namespace.to_owned(), name.to_owned())))?;
+        (version(&look.rollout) >= newest && look.stamp == *stamp).then_some(*look)
     }
 
     /// Remembers a look.
@@ -61,16 +60,7 @@ impl Recent {
         self.with(|looks| looks.insert(place(&look.rollout), Box::new(look)));
     }
 
-    /// Newer figures were stored, so that the rollout has this metadata now; nothing else differs.
-    pub fn restored(&self, before: &DynamicObject, now: ObjectMeta, stored: CanaryRolloutStatus) {
-        self.with(|looks| {
-            if let Some(look) = looks.get_mut(&place(before)).filter(|look| version(&look.rollout) == version(before)) {
-                (look.rollout.metadata, look.stored) = (ObjectMeta { managed_fields: None, ..now }, Some(stored));
-            }
-        });
-    }
-
-    /// The rollout is at rest, or gone.
+    /// The rollout is gone.
     pub fn forget(&self, rollout: &DynamicObject) {
         self.with(|looks| looks.remove(&place(rollout)));
     }
@@ -87,6 +77,7 @@ mod tests {
     fn rollout(name: &str, version: &str) -> DynamicObject {
         let mut rollout = DynamicObject::new(name, &Kinds::rollout()).within("shop");
         rollout.metadata.resource_version = Some(version.to_owned());
+        rollout.metadata.generation = Some(1);
         rollout.data = json!({"spec": {"workload": {"deployment": {"name": name}}}});
         rollout
     }
@@ -94,37 +85,47 @@ mod tests {
     #[test]
     fn a_look_is_taken_again_only_while_nothing_has_changed() {
         let caches = Caches::empty();
-        caches.rollouts.follow(Event::Apply(rollout("a", "1")));
+        caches.rollouts.follow(Event::Apply(rollout("a", "2")));
         let recent = Recent::default();
-        let look = |stamp| Look { rollout: rollout("a", "1"), spec: None, stored: None, seen: Observed::default(), stamp };
-        let known = |version: u64| recent.get("shop", "a", version, &caches.stamp("shop")).is_some();
-        let keep = || recent.keep(look(caches.stamp("shop")));
+        let keep = || recent.keep(Look { rollout: rollout("a", "2"), spec: None, in_force: InForce::new(None, &CanaryRolloutStatus::default()), stored: None, seen: Observed::default(), stamp: caches.stamp("shop") });
+        let known = |version: u64| recent.take("shop", "a", version, &caches.stamp("shop")).is_some();
         keep();
-        assert!(known(1) && !known(2), "another version of the rollout");
-        caches.rollouts.follow(Event::Apply(rollout("b", "2")));
-        assert!(!known(1), "another rollout of the namespace");
+        assert!(known(2));
+        assert!(!known(2), "two passes never have the same look");
         keep();
-        let mut elsewhere = rollout("c", "3");
+        assert!(!known(3), "the watch is past it");
+        keep();
+        assert!(known(1), "the watch has yet to tell what we have written");
+        keep();
+        caches.rollouts.follow(Event::Apply(rollout("b", "3")));
+        assert!(!known(2), "another rollout of the namespace came");
+        keep();
+        let mut elsewhere = rollout("c", "4");
         elsewhere.metadata.namespace = Some("other".to_owned());
         caches.rollouts.follow(Event::Apply(elsewhere.clone()));
-        assert!(known(1), "nothing of this namespace");
+        assert!(known(2), "nothing of this namespace");
+        keep();
         caches.gateways.follow(Event::Apply(elsewhere));
-        assert!(!known(1), "a Gateway of any namespace");
+        assert!(!known(2), "a Gateway of any namespace");
         keep();
-        caches.rollouts.wrote_finally(rollout("b", "4"));
-        assert!(known(1), "another rollout's figures");
-        caches.services.follow(Event::Apply(rollout("s", "5")));
-        assert!(!known(1), "a Service came");
+        caches.rollouts.follow(Event::Apply(rollout("b", "5")));
+        assert!(known(2), "another rollout's status");
         keep();
-        caches.services.follow(Event::Delete(rollout("s", "6")));
-        assert!(!known(1), "a Service went");
+        let mut edited = rollout("b", "6");
+        edited.metadata.generation = Some(2);
+        caches.rollouts.follow(Event::Apply(edited));
+        assert!(!known(2), "another rollout's spec");
+        keep();
+        caches.services.follow(Event::Apply(rollout("s", "7")));
+        assert!(!known(2), "a Service came");
+        keep();
+        caches.services.follow(Event::Apply(rollout("s", "8")));
+        assert!(!known(2), "what is said about a Service");
+        keep();
+        caches.services.follow(Event::Delete(rollout("s", "9")));
+        assert!(!known(2), "a Service went");
         keep();
         caches.grpc_routes.set_installed(false);
-        assert!(!known(1), "a kind is missing");
-        keep();
-        recent.restored(&rollout("a", "1"), rollout("a", "7").metadata, CanaryRolloutStatus::default());
-        assert!(known(7) && !known(1), "newer figures");
-        recent.forget(&rollout("a", "1"));
-        assert!(!known(7));
+        assert!(!known(2), "a kind is missing");
     }
 }

@@ -1,16 +1,19 @@
 //! One pass over one rollout: look, decide, store, act, tell — in this order.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use kube::{Api, ResourceExt, api::DynamicObject, runtime::controller::Action as Requeue};
+use kube::{ResourceExt, api::DynamicObject, runtime::controller::Action as Requeue};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Context, PASS_TIMEOUT, REQUEST_TIMEOUT, apply, context::Slot, error::Error, events, gather, recent::Look, shelf::Snapshot};
+use super::{Context, PASS_TIMEOUT, REQUEST_TIMEOUT, apply, context::Slot, error::Error, events, gather, persist::persist, recent::Look};
 use crate::{
-    api::{CanaryRolloutSpec, CanaryRolloutStatus, FIELD_MANAGER},
-    engine::{self, Action, Decision, Identity, observed::Deletion},
+    api::{CanaryRolloutSpec, CanaryRolloutStatus},
+    engine::{
+        self, Action, Decision, Identity, InForce,
+        observed::{Deletion, Observed},
+    },
 };
 
 /// Looks at a rollout and does what follows.
@@ -57,26 +60,26 @@ async fn disturbed(context: &Context, namespace: &str, name: &str) {
 async fn pass(seen: &DynamicObject, context: &Context, slot: Slot<'_>, may_ask: bool) -> Result<Requeue, Error> {
     let namespace = seen.namespace().unwrap_or_default();
     let name = seen.name_any();
-    let Some(look) = look(context, &namespace, &name)? else {
+    let Some(mut look) = look(context, &namespace, &name)? else {
         return Ok(Requeue::await_change());
     };
-    let Look { rollout, spec, stored, seen: mut world, .. } = look;
+    let Look { rollout, spec, in_force, stored, seen: world, .. } = &mut look;
     let id = Identity { namespace, name, uid: rollout.uid().unwrap_or_default(), generation: rollout.metadata.generation.unwrap_or_default() };
     let namespace = &id.namespace;
-    let status = context.drafts.newest(&rollout).or_else(|| stored.clone()).unwrap_or_default();
-    world.obstacle = context.obstacles.get(&rollout);
+    let status = context.drafts.newest(rollout).or_else(|| stored.clone()).unwrap_or_default();
+    world.obstacle = context.obstacles.get(rollout);
     world.not_stored = context.not_stored();
     world.replies = context.calls.replies(&id.uid);
     if world.deletion == Deletion::Asked && gather::namespace_is_going(context, namespace).await {
         world.deletion = Deletion::AtOnce;
     }
-    let needs = engine::needs(&id, spec.as_ref(), &status, &world, context.now());
+    let needs = engine::needs(&id, in_force, &status, world, context.now());
     let mut slot = Some(slot);
     if needs.measure.is_some() && may_ask {
         // A store that does not answer keeps neither other rollouts waiting nor an abort of this one.
         drop(slot.take());
         let answered = tokio::select! {
-            () = gather::measure(context, &needs, &mut world) => true,
+            () = gather::measure(context, &needs, world) => true,
             () = disturbed(context, namespace, &id.name) => false,
         };
         slot = context.slot().await;
@@ -86,32 +89,27 @@ async fn pass(seen: &DynamicObject, context: &Context, slot: Slot<'_>, may_ask: 
             return Box::pin(pass(seen, context, slot, false)).await;
         }
     }
-    gather::look_closer(context, namespace, &needs, &mut world).await;
+    gather::look_closer(context, namespace, &needs, world).await;
 
     let now = context.now();
-    let mut decision = engine::decide(&id, spec.as_ref(), &status, &world, now);
-    // What follows from the new status alone need not wait until that is stored.
-    for _ in 1..MOST_AT_ONCE {
-        if !decision.actions.is_empty() || !engine::says_more(&status, &decision.status) {
-            break;
-        }
-        world.measured = None;
-        let next = engine::decide(&id, spec.as_ref(), &decision.status, &world, now);
-        let settled = next.status == decision.status;
-        let wake = decision.wake.into_iter().chain(next.wake).min();
-        decision = Decision { wake, ..next };
-        if settled {
-            break;
-        }
+    let mut decision = engine::decide(&id, in_force, &status, world, now);
+    // What was asked for this pass alone is not known in the next one.
+    let answers = (world.measured.take(), world.trouble.take(), std::mem::take(&mut world.config_digests));
+    if decision.actions.is_empty() && engine::says_more(&status, &decision.status) {
+        // The tick was taken in; the rest is still so.
+        (_, world.trouble, world.config_digests) = answers;
+        decision = settle(&id, spec.as_ref(), world, decision, now);
+        (world.trouble, world.config_digests) = (None, BTreeMap::new());
     }
-    let persisted = in_time(persist(context, &rollout, stored.as_ref(), &decision)).await;
-    let actions: Vec<&Action> = match &persisted {
-        Ok(_) => decision.actions.iter().collect(),
-        // An intent that could not be stored moves nothing; only a fall to 0 goes ahead.
-        Err(_) => decision.actions.iter().filter(|action| matches!(action, Action::Patch { to_zero: true, .. })).collect(),
-    };
+    let Decision { status: next, actions, calls, wake } = decision;
+    let next = Arc::new(next);
+    let persisted = in_time(persist(context, rollout, stored, &next, wake)).await;
     for action in &actions {
-        let done = in_time(apply::apply(context, &rollout, action)).await;
+        // An intent that could not be stored moves nothing; only a fall to 0 goes ahead.
+        if persisted.is_err() && !matches!(action, Action::Patch { to_zero: true, .. }) {
+            continue;
+        }
+        let done = in_time(apply::apply(context, rollout, action)).await;
         if let Some(obstacle) = done.as_ref().err().and_then(Error::obstacle) {
             context.obstacles.set(seen, Some(obstacle));
         }
@@ -119,87 +117,63 @@ async fn pass(seen: &DynamicObject, context: &Context, slot: Slot<'_>, may_ask: 
     }
     context.obstacles.set(seen, None);
     let stale = persisted?;
-    context.calls.begin(&context.client, &rollout, &decision.calls);
-    events::announce(context, &rollout, &decision.status).await;
+    context.calls.begin(&context.client, rollout, &calls);
+    events::announce(context, rollout, &next).await;
     drop(slot);
+    tracing::debug!(rollout = id.name, namespace, asked = needs.measure.is_some(), actions = actions.len(), %now, wake = ?wake, stale = ?stale, "pass");
+    if engine::is_active(&next) {
+        context.recent.keep(look);
+    }
     let now = context.now();
-    Ok(match decision.wake.into_iter().chain(stale).min() {
+    Ok(match wake.into_iter().chain(stale).min() {
         Some(at) => Requeue::requeue(at.duration_since(now).try_into().unwrap_or_default()),
         None => Requeue::await_change(),
     })
+}
+
+/// What follows from a new status alone need not wait until that is stored.
+fn settle(id: &Identity, spec: Option<&CanaryRolloutSpec>, world: &Observed, first: Decision, now: Timestamp) -> Decision {
+    let mut decision = first;
+    for _ in 1..MOST_AT_ONCE {
+        let in_force = InForce::new(spec, &decision.status);
+        let next = engine::decide(id, &in_force, &decision.status, world, now);
+        let settled = next.status == decision.status;
+        let says_more = engine::says_more(&decision.status, &next.status);
+        let wake = decision.wake.into_iter().chain(next.wake).min();
+        decision = Decision { wake, ..next };
+        if settled || !decision.actions.is_empty() || !says_more {
+            break;
+        }
+    }
+    decision
 }
 
 /// What is known of the rollout and the world; nothing if the rollout is gone.
 fn look(context: &Context, namespace: &str, name: &str) -> Result<Option<Look>, Error> {
     let rollouts = &context.caches.rollouts;
     let stamp = context.caches.stamp(namespace);
-    // The watch may lag behind what the last pass stored; the cache has that.
+    // The watch may lag behind what the last pass stored; the look has that.
     let Some(newest) = rollouts.version(namespace, name) else { return Ok(None) };
-    if let Some(look) = context.recent.get(namespace, name, newest, &stamp) {
+    if let Some(look) = context.recent.take(namespace, name, newest, &stamp) {
         return Ok(Some(look));
+    }
+    if rollouts.is_behind(namespace, name) {
+        // The watch tells of it in a moment.
+        return Err(Error::Conflict { action: format!("looking at {namespace}/{name}") });
     }
     let Some(rollout) = rollouts.get(Some(namespace), name) else { return Ok(None) };
     let spec = rollout.data.get("spec").and_then(|spec| CanaryRolloutSpec::deserialize(spec).ok());
     let stored = rollout.data.get("status").map(CanaryRolloutStatus::deserialize).transpose();
     let stored = stored.map_err(|source| Error::Status { object: format!("{namespace}/{name}"), source })?;
     let none = CanaryRolloutStatus::default();
-    let seen = gather::observe(context, &rollout, spec.as_ref(), stored.as_ref().unwrap_or(&none));
+    let status = stored.as_ref().unwrap_or(&none);
+    let in_force = InForce::new(spec.as_ref(), status);
+    let seen = gather::observe(context, &rollout, in_force.plan(), status);
     let metadata = DynamicObject { types: rollout.types.clone(), metadata: rollout.metadata.clone(), data: Value::Null };
-    let look = Look { rollout: metadata, spec, stored, seen, stamp };
-    if look.stored.as_ref().is_some_and(engine::is_active) {
-        context.recent.keep(look.clone());
-    } else {
-        context.recent.forget(&rollout);
-    }
-    Ok(Some(look))
+    Ok(Some(Look { rollout: metadata, spec, in_force, stored: stored.map(Arc::new), seen, stamp }))
 }
 
 /// One request that hangs must not hold a rollback for as long as a whole pass may take.
 async fn in_time<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::time::timeout(REQUEST_TIMEOUT, request).await.unwrap_or(Err(Error::Timeout(REQUEST_TIMEOUT)))
-}
-
-/// Stores the status if it says something new, guarded by the version that was read. Newer figures alone
-/// wait until the stored ones are old: returns when that is.
-async fn persist(context: &Context, rollout: &DynamicObject, before: Option<&CanaryRolloutStatus>, decision: &Decision) -> Result<Option<Timestamp>, Error> {
-    let now = context.now();
-    if let Some(before) = before {
-        if *before == decision.status {
-            context.drafts.settled(rollout);
-            return Ok(None);
-        }
-        let wait = engine::may_wait(before, &decision.status);
-        let due = context.drafts.stored_at(rollout, now) + wait;
-        // A tick that comes just before stores what it found: no pass is needed for that alone.
-        if now < due - wait / 20 {
-            context.drafts.keep(rollout, decision.status.clone(), now);
-            return Ok(Some(due));
-        }
-    }
-    let conflict = || Error::Conflict { action: "storing the status".to_owned() };
-    let (namespace, name) = (rollout.namespace().unwrap_or_default(), rollout.name_any());
-    let cache = &context.caches.rollouts;
-    let mut next = cache.get(Some(&namespace), &name).map(Snapshot::into_object).ok_or_else(conflict)?;
-    if next.metadata.resource_version != rollout.metadata.resource_version {
-        return Err(conflict());
-    }
-    next.data["status"] = json!(decision.status);
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, cache.resource());
-    let params = kube::api::PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: false };
-    match api.replace_status(&name, &params, &next).await {
-        Ok(stored) => {
-            context.compare_stored(&next.data["status"], &stored.data["status"]);
-            let only_figures = before.is_some_and(|before| !engine::says_more(before, &decision.status));
-            if let Some(status) = CanaryRolloutStatus::deserialize(&stored.data["status"]).ok().filter(|_| only_figures) {
-                context.recent.restored(rollout, stored.metadata.clone(), status);
-            }
-            // What follows from it was decided above, or follows from the actions.
-            cache.wrote_finally(stored);
-            context.drafts.stored(rollout, now);
-            Ok(None)
-        }
-        Err(error) if super::error::is_stale(&error) => Err(conflict()),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Err(conflict()),
-        Err(error) => Err(Error::Persist(error)),
-    }
 }

@@ -105,8 +105,10 @@ struct Kept {
     version: u64,
     /// Digest of its keys: most changes leave them as they are.
     keys: u64,
-    /// It came as the answer to a write of ours that nothing has to follow.
-    final_answer: bool,
+    /// Generation of its spec.
+    generation: Option<i64>,
+    /// Version that a write of ours returned, after which nothing has to follow; what is kept may be older.
+    answered: u64,
     text: Arc<[u8]>,
 }
 
@@ -118,6 +120,8 @@ struct Drawer {
     by_key: HashMap<Box<str>, Vec<Box<str>>>,
     /// Number of the last change in it, final answers aside.
     changed: u64,
+    /// Number of the last change of what an object asks for, rather than of what is said about it.
+    respecified: u64,
 }
 
 impl Drawer {
@@ -158,12 +162,14 @@ pub struct Shelf {
     newest: u64,
     /// Changes so far, final answers aside.
     changes: u64,
+    /// Objects that a write of ours is under way to; true when the watch has told of a change meanwhile.
+    writing: HashMap<Place, bool>,
 }
 
 impl Shelf {
     /// An empty one.
     pub fn new(keys: Keys, slim: Slim) -> Self {
-        Self { keys, slim, drawers: BTreeMap::new(), listing: None, newest: 0, changes: 0 }
+        Self { keys, slim, drawers: BTreeMap::new(), listing: None, newest: 0, changes: 0, writing: HashMap::new() }
     }
 
     fn kept(&self, namespace: &str, name: &str) -> Option<&Kept> {
@@ -178,6 +184,11 @@ impl Shelf {
     /// Version of the object of this name.
     pub fn version(&self, namespace: &str, name: &str) -> Option<u64> {
         self.kept(namespace, name).map(|kept| kept.version)
+    }
+
+    /// What is kept is older than what a write of ours has returned.
+    pub fn is_behind(&self, namespace: &str, name: &str) -> bool {
+        self.kept(namespace, name).is_some_and(|kept| kept.answered > kept.version)
     }
 
     /// Names of the objects of a namespace that are about `key`, in order.
@@ -220,37 +231,50 @@ impl Shelf {
             return copy;
         }
         let keys = (self.keys)(&copy);
-        let mut kept = Kept { version: version(&copy), keys: digest(&keys), final_answer, text: copy.text.clone() };
+        let version = version(&copy);
+        let mut kept = Kept { version, keys: digest(&keys), generation: copy.metadata.generation, answered: 0, text: copy.text.clone() };
         let old = self.kept(&place.0, &place.1);
         if old.is_some_and(|old| old.version > kept.version) {
             return copy;
         }
-        if old.is_none_or(|old| old.keys != kept.keys) {
-            // Others may be concerned by what it is about now.
-            kept.final_answer = false;
+        let same_keys = old.is_some_and(|old| old.keys == kept.keys);
+        let same_spec = same_keys && old.is_some_and(|old| old.generation.is_some() && old.generation == kept.generation);
+        // Others may be concerned by what it is about now.
+        if final_answer && same_keys {
+            kept.answered = version;
+        }
+        if !same_keys {
             self.remove(&place);
             self.drawers.entry(place.0.as_str().into()).or_default().file(&keys, &place.1);
         }
-        let is_news = !kept.final_answer;
+        let is_news = kept.answered == 0;
         if let Some(drawer) = self.drawers.get_mut(place.0.as_str()) {
             drawer.objects.insert(place.1.into(), kept);
         }
         if is_news {
-            self.count_change(&place.0);
+            self.count_change(&place.0, same_spec);
         }
         copy
     }
 
-    fn count_change(&mut self, namespace: &str) {
+    fn count_change(&mut self, namespace: &str, same_spec: bool) {
         self.changes += 1;
         if let Some(drawer) = self.drawers.get_mut(namespace) {
             drawer.changed = self.changes;
+            if !same_spec {
+                drawer.respecified = self.changes;
+            }
         }
     }
 
     /// Differs from what it was before if anything of the namespace has changed, final answers of ours aside.
     pub fn stamp(&self, namespace: &str) -> u64 {
         self.drawers.get(namespace).map_or(0, |drawer| drawer.changed)
+    }
+
+    /// The same for what objects ask for and are about; what is said about them does not count.
+    pub fn stamp_of_specs(&self, namespace: &str) -> u64 {
+        self.drawers.get(namespace).map_or(0, |drawer| drawer.respecified)
     }
 
     /// The same over all namespaces.
@@ -265,6 +289,23 @@ impl Shelf {
             self.spare(&object);
             self.put(object, final_answer);
         }
+    }
+
+    /// A write to this object begins. The watch may tell of it before its answer is here, which is no news then.
+    pub fn begin_write(&mut self, namespace: &str, name: &str) {
+        self.writing.insert((namespace.to_owned(), name.to_owned()), false);
+    }
+
+    /// The write has ended. True if the watch has told of a later change than `answer`, the version that the write returned.
+    pub fn end_write(&mut self, namespace: &str, name: &str, answer: Option<u64>) -> bool {
+        let place = (namespace.to_owned(), name.to_owned());
+        let told = self.writing.remove(&place).unwrap_or_default();
+        let kept = self.drawers.get_mut(namespace).and_then(|drawer| drawer.objects.get_mut(name));
+        if let (Some(kept), Some(answer)) = (kept, answer) {
+            kept.answered = kept.answered.max(answer);
+            return told && kept.version > answer;
+        }
+        told
     }
 
     /// A list that is coming in does not remove this one.
@@ -289,7 +330,7 @@ impl Shelf {
         if drawer.objects.is_empty() && drawer.by_key.is_empty() {
             self.drawers.remove(place.0.as_str());
         }
-        self.count_change(&place.0);
+        self.count_change(&place.0, false);
         Some(old)
     }
 
@@ -314,11 +355,24 @@ impl Shelf {
                 gone.iter().filter_map(|place| self.remove(place)).collect()
             }
             Event::Apply(object) => {
-                let (namespace, name) = place(&object);
-                if self.kept(&namespace, &name).is_some_and(|kept| kept.final_answer && kept.version == version(&object)) {
+                let place = place(&object);
+                let old = self.kept(&place.0, &place.1).map(|kept| (kept.version, kept.answered, kept.keys, kept.generation));
+                let answered = old.is_some_and(|(_, answered, ..)| answered == version(&object));
+                if answered && old.is_some_and(|(known, ..)| known == version(&object)) {
                     return Vec::new();
                 }
-                vec![self.put(object, false)]
+                let copy = self.put(object, answered);
+                let now = self.kept(&place.0, &place.1).map(|kept| (kept.keys, kept.generation));
+                // Whose change it is shows when our write has ended; others are not concerned by what is said about an object.
+                let said_only = now.is_some() && old.map(|(.., keys, generation)| (keys, generation)) == now;
+                match self.writing.get_mut(&place) {
+                    Some(told) if said_only => {
+                        *told = true;
+                        Vec::new()
+                    }
+                    _ if answered && said_only => Vec::new(),
+                    _ => vec![copy],
+                }
             }
             Event::Delete(object) => {
                 let place = place(&object);

@@ -43,16 +43,19 @@ type Start = Box<dyn FnOnce(Arc<Caches>, Requests) + Send>;
 
 type Events = BoxStream<'static, Result<Event<DynamicObject>, watcher::Error>>;
 
+/// Objects that are listed with one request: what a page takes in memory is kept by the process for long.
+const PAGE: u32 = 100;
+
 /// Whole objects.
 fn watch(client: &Client, resource: &ApiResource) -> Events {
-    watcher(Api::all_with(client.clone(), resource), watcher::Config::default()).default_backoff().boxed()
+    watcher(Api::all_with(client.clone(), resource), watcher::Config::default().page_size(PAGE)).default_backoff().boxed()
 }
 
 /// Metadata only, for kinds of which there are many and whose contents are seldom needed.
 fn watch_metadata(client: &Client, resource: &ApiResource) -> Events {
     let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client.clone(), resource);
     let whole = |object: PartialObjectMeta<DynamicObject>| DynamicObject { types: object.types, metadata: object.metadata, data: serde_json::Value::Null };
-    let events = watcher(api, watcher::Config::default()).default_backoff();
+    let events = watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff();
     let events = events.map_ok(move |event| match event {
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,

@@ -5,10 +5,19 @@
 
 use jiff::SignedDuration;
 
-use crate::api::{CanaryRolloutStatus, status::Phase};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::api::{
+    CanaryRolloutStatus,
+    status::{CheckStatus, Phase, Run, Verdict},
+};
 
 /// While a step is judged, what `kubectl get` shows is at most this old.
 const FRESH_FOR: SignedDuration = SignedDuration::from_secs(30);
+
+/// The same for a check that has enough samples now, or too few again. A step that is over before needs no write for it:
+/// the ticks tell it again.
+const VERDICTS_SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(5);
 
 /// The same for what pods or a route are waited for. Most of these waits are over before.
 const WAITS_SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(2);
@@ -16,7 +25,7 @@ const WAITS_SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(2);
 /// How long after the last time `next` may wait to be stored: not at all, if it says more than newer figures and sentences.
 pub fn may_wait(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> SignedDuration {
     if says_more(stored, next) {
-        return SignedDuration::ZERO;
+        return if says_more_of_checks_only(stored, next) { VERDICTS_SHOWN_AFTER } else { SignedDuration::ZERO };
     }
     let waiting = next.run.as_ref().is_none_or(|run| run.intent.is_some() || run.growing.is_some());
     let judged = matches!(next.phase, Phase::Shifting | Phase::Baking) && !waiting;
@@ -25,37 +34,65 @@ pub fn may_wait(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> Sig
 
 /// Whether `next` is a transition, which must not be lost. That a check says something else, or has its first figure, is news.
 pub fn says_more(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
-    if stored.announced != next.announced || stored.checks.len() != next.checks.len() || stored.conditions.len() != next.conditions.len() {
-        return true;
+    !says_the_same(stored, next)
+}
+
+/// Compares fields of two values of one type; those that are not compared have to be named, so that a new field is not forgotten.
+macro_rules! equal {
+    ($type:ident, $one:expr, $other:expr; $($field:ident),+; besides $($left_out:ident),*) => {{
+        let $type { $($field,)+ $($left_out: _,)* } = $one;
+        $(*$field == $other.$field)&&+
+    }};
+}
+
+/// Only checks say something else, and none of them anything that a person or a release has to act upon.
+fn says_more_of_checks_only(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
+    let calm = |checks: &[CheckStatus]| checks.iter().all(|check| matches!(check.verdict, Verdict::Wait | Verdict::Pass));
+    calm(&stored.checks) && calm(&next.checks) && says_the_same_besides_checks(stored, next)
+}
+
+fn says_the_same(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
+    all(&stored.checks, &next.checks, same_check) && says_the_same_besides_checks(stored, next)
+}
+
+/// What every tick changes is left out; what differs besides is lasting.
+fn says_the_same_besides_checks(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
+    let alike = equal!(CanaryRolloutStatus, next, stored;
+        announced, phase, observed_generation, stable_revision, rejected, actions, kept, originals, configs, target_missing_since,
+        telling, untold, outbox, drift, history;
+        besides message, figures, run, checks, conditions);
+    alike && all(&stored.conditions, &next.conditions, same_condition) && same_run(stored, next)
+}
+
+fn all<T>(stored: &[T], next: &[T], same: fn(&T, &T) -> bool) -> bool {
+    stored.len() == next.len() && stored.iter().zip(next).all(|(stored, next)| same(stored, next))
+}
+
+fn same_check(stored: &CheckStatus, next: &CheckStatus) -> bool {
+    stored.value.is_some() == next.value.is_some()
+        && equal!(CheckStatus, next, stored; name, verdict, cause, threshold; besides value, baseline, evidence, at, message)
+}
+
+fn same_condition(stored: &Condition, next: &Condition) -> bool {
+    equal!(Condition, next, stored; type_, status, reason, observed_generation, last_transition_time; besides message)
+}
+
+fn same_run(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
+    match (&stored.run, &next.run) {
+        // Whether Services were found narrowed is seen again at the next look.
+        (Some(stored), Some(next)) => equal!(Run, next, stored;
+            number, revision, replica_set, from, started_at, step, of, weight, entered_at, weight_confirmed_at, step_started_at, intent,
+            growing, paused_for, paused_at, reminders, paused_total, user_pause, approved, hold_waived, fully, gates, no_data_since,
+            capacity_lost, carriers, recovery, undo, abort, verdict, outcome, reason, ended_at, plan;
+            besides narrowed, judge),
+        (stored, next) => stored.is_none() && next.is_none(),
     }
-    // What every tick changes is made equal; what differs then is lasting.
-    let mut same = next.clone();
-    same.message.clone_from(&stored.message);
-    same.figures.clone_from(&stored.figures);
-    for (check, known) in same.checks.iter_mut().zip(&stored.checks) {
-        if check.value.is_some() == known.value.is_some() {
-            check.value.clone_from(&known.value);
-        }
-        check.baseline.clone_from(&known.baseline);
-        check.evidence.clone_from(&known.evidence);
-        check.message.clone_from(&known.message);
-        check.at = known.at;
-    }
-    for (condition, known) in same.conditions.iter_mut().zip(&stored.conditions) {
-        condition.message.clone_from(&known.message);
-    }
-    if let (Some(run), Some(known)) = (&mut same.run, &stored.run) {
-        run.judge.clone_from(&known.judge);
-        // Seen again at the next look.
-        run.narrowed = known.narrowed;
-    }
-    same != *stored
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::status::{Cause, CheckStatus, Verdict};
+    use crate::api::status::Cause;
 
     fn judged(check: CheckStatus) -> CanaryRolloutStatus {
         CanaryRolloutStatus { phase: Phase::Shifting, run: Some(run()), checks: vec![check], message: "holding".to_owned(), ..CanaryRolloutStatus::default() }
@@ -92,8 +129,11 @@ mod tests {
         assert_eq!(wait(|next| next.checks[0] = check(Verdict::Wait, Some("0.2%"))), FRESH_FOR);
         assert_eq!(wait(|next| next.message = "holding still".to_owned()), FRESH_FOR);
         assert_eq!(wait(|next| next.run.as_mut().unwrap().judge.last_tick = Some(jiff::Timestamp::UNIX_EPOCH)), FRESH_FOR);
-        assert_eq!(wait(|next| next.checks[0] = check(Verdict::Pass, Some("0.1%"))), SignedDuration::ZERO);
-        assert_eq!(wait(|next| next.checks[0] = check(Verdict::Wait, None)), SignedDuration::ZERO);
+        assert_eq!(wait(|next| next.checks[0] = check(Verdict::Pass, Some("0.1%"))), VERDICTS_SHOWN_AFTER);
+        assert_eq!(wait(|next| next.checks[0] = check(Verdict::Wait, None)), VERDICTS_SHOWN_AFTER);
+        assert_eq!(wait(|next| next.checks.clear()), VERDICTS_SHOWN_AFTER);
+        assert_eq!(wait(|next| next.checks[0] = check(Verdict::Fail, Some("3%"))), SignedDuration::ZERO);
+        assert_eq!(wait(|next| next.checks[0] = check(Verdict::NoData, None)), SignedDuration::ZERO);
         assert_eq!(wait(|next| next.run.as_mut().unwrap().step = 2), SignedDuration::ZERO);
         assert_eq!(wait(|next| next.announced += 1), SignedDuration::ZERO);
     }

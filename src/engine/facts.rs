@@ -222,8 +222,7 @@ impl<'a> Facts<'a> {
         let Some(service) = self.seen.services.get(name) else {
             return Some((Refusal::ServiceNotFound, format!("Service {name} does not exist")));
         };
-        let labels = deployment.template.pointer("/metadata/labels");
-        let answers = |key: &String, value: &String| labels.and_then(|labels| labels.get(key)).and_then(|label| label.as_str()) == Some(value);
+        let answers = |key: &String, value: &String| deployment.template.labels().get(key) == Some(value);
         let selector = service.selector.iter().filter(|(key, _)| key.as_str() != crate::api::HASH_LABEL);
         if service.external || service.selector.is_empty() {
             let why = format!("Service {name} has no selector, so nothing tells which version's pods it has");

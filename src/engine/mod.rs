@@ -18,6 +18,7 @@ mod figures;
 mod floor;
 mod gates;
 mod holds;
+mod in_force;
 mod interrupts;
 mod measure;
 mod mode;
@@ -38,16 +39,19 @@ mod wake;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::{
-    api::{CanaryRolloutSpec, CanaryRolloutStatus, Plan, status::Phase},
+    api::{CanaryRolloutSpec, CanaryRolloutStatus, status::Phase},
     provider::Question,
 };
 pub use action::Action;
 pub use call::{Call, Reply};
 pub use durable::{may_wait, says_more};
 use facts::Facts;
+pub use in_force::InForce;
 use observed::{Deletion, Observed};
 
 /// Identity of a rollout.
@@ -87,62 +91,33 @@ pub struct Decision {
     pub wake: Option<Timestamp>,
 }
 
-/// The spec as it applies now: the workload and the Services of a running release stay what they were when it began.
-fn spec_in_force(spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Option<CanaryRolloutSpec> {
-    let mut spec = spec?.clone();
-    if let Some(run) = status.run.as_ref().filter(|_| is_active(status)) {
-        spec.workload = run.plan.workload.clone();
-        spec.traffic.service.clone_from(&run.plan.traffic.service);
-        spec.traffic.canary_service.clone_from(&run.plan.traffic.canary_service);
-        spec.traffic.also_narrow.clone_from(&run.plan.traffic.also_narrow);
-    }
-    Some(spec)
-}
-
-/// The plan by which the rollout's objects are found, if there ever was a valid one.
-pub fn plan(spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Option<Plan> {
-    plan_in_force(spec_in_force(spec, status).as_ref(), status).0
-}
-
 /// A release is in progress.
 pub fn is_active(status: &CanaryRolloutStatus) -> bool {
     matches!(status.phase, Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::Promoting | Phase::RollingBack) && status.run.is_some()
 }
 
-/// The plan that is in force: a running release keeps its last valid one.
-fn plan_in_force(spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> (Option<Plan>, Option<String>) {
-    let (valid, invalid) = match spec.map(Plan::try_from) {
-        Some(Ok(plan)) => (Some(plan), None),
-        Some(Err(why)) => (None, Some(why.to_string())),
-        None => (None, Some("the spec cannot be read".to_owned())),
-    };
-    let frozen = || status.run.as_ref().and_then(|run| Plan::try_from(&run.plan).ok());
-    (valid.or_else(frozen), invalid)
-}
-
 /// What must be looked at before deciding.
-pub fn needs(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus, seen: &Observed, now: Timestamp) -> Needs {
-    let Some(plan) = plan(spec, status) else {
+pub fn needs(id: &Identity, in_force: &InForce, status: &CanaryRolloutStatus, seen: &Observed, now: Timestamp) -> Needs {
+    let Some(plan) = in_force.plan() else {
         return Needs::default();
     };
-    let facts = Facts { id, plan: &plan, seen, now };
+    let facts = Facts { id, plan, seen, now };
     Needs { measure: measure::due(&facts, status), trouble_of: preparing::late_replica_set(&facts, status), configs: config::unread(&facts, status) }
 }
 
 /// The whole policy. Total: any status, even one edited by hand, and any observation give a decision.
-pub fn decide(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus, seen: &Observed, now: Timestamp) -> Decision {
-    let in_force = spec_in_force(spec, status);
-    let (plan, invalid) = plan_in_force(in_force.as_ref(), status);
-    let mut next = Draft::new(status, in_force, now);
-    let Some(plan) = plan else {
+pub fn decide(id: &Identity, in_force: &InForce, status: &CanaryRolloutStatus, seen: &Observed, now: Timestamp) -> Decision {
+    let mut next = Draft::new(status, in_force.spec.clone(), now);
+    let invalid = in_force.invalid.as_deref();
+    let Some(plan) = in_force.plan() else {
         // Nothing was ever valid, so nothing was ever touched.
-        report::refuse(&mut next.status, id, invalid.as_deref().unwrap_or("the spec cannot be read"), now);
+        report::refuse(&mut next.status, id, invalid.unwrap_or("the spec cannot be read"), now);
         let actions = if seen.deletion == Deletion::No { Vec::new() } else { action::drop_finalizer(seen) };
         return Decision { status: next.status, actions, calls: Vec::new(), wake: None };
     };
-    let facts = Facts { id, plan: &plan, seen, now };
-    let refusal = match (&invalid, facts.refusal(&next.status)) {
-        (Some(why), _) => Some((crate::api::condition::Refusal::InvalidSpec, why.clone())),
+    let facts = Facts { id, plan, seen, now };
+    let refusal = match (invalid, facts.refusal(&next.status)) {
+        (Some(why), _) => Some((crate::api::condition::Refusal::InvalidSpec, why.to_owned())),
         (None, refusal) => refusal,
     };
 
@@ -199,13 +174,13 @@ const KEPT_EVENTS: usize = 10;
 /// The status as it is being rewritten, with what is to be told about it.
 struct Draft {
     status: CanaryRolloutStatus,
-    spec: Option<CanaryRolloutSpec>,
+    spec: Option<Arc<CanaryRolloutSpec>>,
     before: i64,
     now: Timestamp,
 }
 
 impl Draft {
-    fn new(status: &CanaryRolloutStatus, spec: Option<CanaryRolloutSpec>, now: Timestamp) -> Self {
+    fn new(status: &CanaryRolloutStatus, spec: Option<Arc<CanaryRolloutSpec>>, now: Timestamp) -> Self {
         Self { status: status.clone(), spec, before: status.announced, now }
     }
 

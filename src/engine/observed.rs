@@ -112,7 +112,7 @@ pub enum RouteSeen {
 pub struct Route {
     /// What is split in it.
     pub target: Target,
-    /// The object as it stands.
+    /// The object as it stands, its status aside.
     pub live: Value,
     /// Its generation.
     pub generation: i64,

@@ -16,7 +16,7 @@ use crate::{
         condition::Refusal,
         status::{NO_FIGURE, Outcome, Phase, Rejected, Run},
     },
-    workload::{deployment::Deployment, replica_set},
+    workload::deployment::Deployment,
 };
 
 pub(super) struct OneDeployment;
@@ -81,7 +81,7 @@ impl Mode for OneDeployment {
         status.rejected.iter().find(|rejected| match facts.replica_set(&rejected.revision) {
             Some(set) => set.template == *template,
             // Its ReplicaSet is gone; a revision of ours still tells the template.
-            None => replica_set::revision_of(template, 0) == rejected.revision,
+            None => template.revision(0) == rejected.revision,
         })
     }
 
@@ -222,5 +222,5 @@ fn several_active(facts: &Facts<'_>, deployment: &Deployment, status: &CanaryRol
 fn is_template_of(deployment: &Deployment, revision: &str) -> bool {
     /// Names taken by other templates are rare; each makes one more attempt.
     const ATTEMPTS: u32 = 8;
-    (0..ATTEMPTS).any(|attempt| replica_set::revision_of(&deployment.template, attempt) == revision)
+    (0..ATTEMPTS).any(|attempt| deployment.template.revision(attempt) == revision)
 }

@@ -13,7 +13,7 @@ use crate::{
         status::{CanaryRolloutStatus as Status, Figures, Growing, Kept, Outcome, Phase, Rejected, Run},
     },
     router::RouteId,
-    workload::{deployment::Deployment, pod, replica_set, replica_set::ReplicaSet},
+    workload::{deployment::Deployment, pod, replica_set::ReplicaSet},
 };
 
 pub(super) fn rest(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
@@ -143,7 +143,7 @@ pub(super) fn start(facts: &Facts<'_>, next: &mut Draft, beginning: Beginning) {
     let status = &mut next.status;
     let number = status.run.as_ref().map_or(0, |run| run.number) + 1;
     let weight = facts.plan.steps[0].weight;
-    let Some(plan) = next.spec.clone() else { return };
+    let Some(plan) = next.spec.as_deref().cloned() else { return };
     status.kept.retain(|kept| !kept.standby && kept.revision != revision);
     status.run = Some(Run {
         number,
@@ -199,7 +199,7 @@ pub(super) fn start(facts: &Facts<'_>, next: &mut Draft, beginning: Beginning) {
 fn free_revision(facts: &Facts<'_>, deployment: &Deployment) -> (String, String) {
     let mut attempt = 0;
     loop {
-        let revision = replica_set::revision_of(&deployment.template, attempt);
+        let revision = deployment.template.revision(attempt);
         let name = format!("{}-{revision}", deployment.name);
         if attempt == u32::MAX || !facts.seen.replica_sets.iter().any(|set| pod::prefix(&set.name) == pod::prefix(&name)) {
             return (revision, name);

@@ -30,12 +30,16 @@ use lease::{Elector, Loss};
 /// The API server says nothing on a connection for so long only if something is broken: a quiet watch ends after 290 s.
 const LONGEST_SILENCE: Duration = Duration::from_mins(6);
 
+/// kube opens a span for every pass, which costs more than some passes. Our own messages name what they are about.
+const QUIET: &str = "kube_runtime::controller=warn";
+
 /// Passes that run when the process is told to stop may take this long; the chart's grace period has room for it and for giving the lease back.
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// Runs the controller until SIGTERM or SIGINT.
 pub async fn run(args: args::Run) -> anyhow::Result<()> {
-    tracing_subscriber::fmt().json().with_env_filter(tracing_subscriber::EnvFilter::new(&args.log)).init();
+    let filter = tracing_subscriber::EnvFilter::new(format!("{QUIET},{}", args.log));
+    tracing_subscriber::fmt().json().with_env_filter(filter).init();
     // First of all: a process that ends without having heard of it keeps the lease until it expires.
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;

@@ -1,12 +1,12 @@
 //! The user's Deployment, of which only `spec.paused` is ever changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{count, string_map, text};
+use super::{count, string_map, template::Template, text};
 use crate::{
-    api::{FIELD_MANAGER, HASH_LABEL},
+    api::FIELD_MANAGER,
     router::gateway_api::newest_other_manager,
 };
 
@@ -38,7 +38,7 @@ pub struct Deployment {
     /// Pods count as Available after so many seconds.
     pub min_ready_seconds: u32,
     /// The template as the API server stores it, `pod-template-hash` aside.
-    pub template: Value,
+    pub template: Template,
     /// Pods of any template.
     pub total: u32,
     /// Pods of the newest template.
@@ -63,7 +63,7 @@ impl Deployment {
             selector: string_map(object, "/spec/selector/matchLabels"),
             selector_expressions: object.pointer("/spec/selector/matchExpressions").and_then(Value::as_array).is_some_and(|list| !list.is_empty()),
             min_ready_seconds: count(object, "/spec/minReadySeconds", 0),
-            template: normal_template(object.pointer("/spec/template")),
+            template: Template::read(object.pointer("/spec/template")),
             total: count(object, "/status/replicas", 0),
             updated: count(object, "/status/updatedReplicas", 0),
             available: count(object, "/status/availableReplicas", 0),
@@ -81,28 +81,6 @@ impl Deployment {
     }
 }
 
-/// Names of the ConfigMaps that a pod template mounts or reads variables from.
-pub fn config_maps(template: &Value) -> BTreeSet<String> {
-    let list = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut names = BTreeSet::new();
-    let mut name_at = |value: &Value, pointer: &str| names.extend(value.pointer(pointer).and_then(Value::as_str).map(str::to_owned));
-    for volume in list(template, "/spec/volumes") {
-        name_at(&volume, "/configMap/name");
-        for source in list(&volume, "/projected/sources") {
-            name_at(&source, "/configMap/name");
-        }
-    }
-    for container in list(template, "/spec/containers").iter().chain(&list(template, "/spec/initContainers")) {
-        for source in list(container, "/envFrom") {
-            name_at(&source, "/configMapRef/name");
-        }
-        for variable in list(container, "/env") {
-            name_at(&variable, "/valueFrom/configMapKeyRef/name");
-        }
-    }
-    names
-}
-
 /// The manager, other than us, that applies a manifest in which `spec.paused` stands as false.
 fn unpaused_by(object: &Value) -> Option<String> {
     if object.pointer("/spec/paused").and_then(Value::as_bool) == Some(true) {
@@ -115,23 +93,6 @@ fn unpaused_by(object: &Value) -> Option<String> {
     Some(text(entry, "/manager"))
 }
 
-/// A pod template in the form in which two are compared: without the hash and without nulls.
-pub fn normal_template(template: Option<&Value>) -> Value {
-    let mut template = without_nulls(template.unwrap_or(&Value::Null));
-    if let Some(Value::Object(labels)) = template.pointer_mut("/metadata/labels") {
-        labels.remove(HASH_LABEL);
-    }
-    template
-}
-
-fn without_nulls(value: &Value) -> Value {
-    match value {
-        Value::Object(map) => map.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), without_nulls(value))).collect(),
-        Value::Array(list) => list.iter().map(without_nulls).collect(),
-        other => other.clone(),
-    }
-}
-
 /// Sets `spec.paused`; `false` removes the field, as a manifest that never named it has it.
 pub fn pause(paused: bool) -> Vec<Value> {
     if paused { vec![json!({"op": "add", "path": "/spec/paused", "value": true})] } else { vec![json!({"op": "remove", "path": "/spec/paused"})] }
@@ -140,16 +101,6 @@ pub fn pause(paused: bool) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_way_to_name_a_config_map_is_known() {
-        let template = json!({"spec": {
-            "volumes": [{"configMap": {"name": "a"}}, {"projected": {"sources": [{"secret": {"name": "s"}}, {"configMap": {"name": "b"}}]}}, {"emptyDir": {}}],
-            "containers": [{"envFrom": [{"configMapRef": {"name": "c"}}], "env": [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "d", "key": "k"}}}]}],
-            "initContainers": [{"envFrom": [{"configMapRef": {"name": "e"}}, {"secretRef": {"name": "s"}}]}],
-        }});
-        assert_eq!(config_maps(&template).into_iter().collect::<String>(), "abcde");
-    }
 
     #[test]
     fn a_manifest_that_says_unpaused_is_told_from_a_person_who_did_it() {

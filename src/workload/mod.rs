@@ -8,6 +8,7 @@ pub mod deployment;
 pub mod pod;
 pub mod replica_set;
 pub mod service;
+pub mod template;
 
 use std::collections::BTreeMap;
 

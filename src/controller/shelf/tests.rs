@@ -89,3 +89,41 @@ fn what_the_watch_tells_of_a_final_answer_is_no_news() {
     shelf.wrote(object("a", 7, "y"), true);
     assert_eq!(shelf.follow(Event::Apply(object("a", 8, "y"))).len(), 1, "newer than the answer");
 }
+
+/// A rollout of which something is asked and something is said.
+fn rollout(version: u64, generation: i64, about: &str) -> DynamicObject {
+    let mut object = object("a", version, about);
+    object.metadata.generation = Some(generation);
+    object
+}
+
+#[test]
+fn what_the_watch_tells_while_we_write_waits_for_the_answer() {
+    let mut shelf = shelf();
+    shelf.follow(Event::Apply(rollout(3, 1, "x")));
+    shelf.begin_write("shop", "a");
+    assert!(shelf.follow(Event::Apply(rollout(4, 1, "x"))).is_empty(), "ours, it seems");
+    assert!(!shelf.end_write("shop", "a", Some(4)), "it was ours");
+    shelf.begin_write("shop", "a");
+    assert!(shelf.follow(Event::Apply(rollout(5, 1, "x"))).is_empty());
+    assert!(shelf.follow(Event::Apply(rollout(6, 1, "x"))).is_empty());
+    assert!(shelf.end_write("shop", "a", Some(5)), "another hand's came after ours");
+    shelf.begin_write("shop", "a");
+    assert_eq!(shelf.follow(Event::Apply(rollout(7, 2, "x"))).len(), 1, "another spec concerns others, too");
+    assert_eq!(shelf.follow(Event::Apply(rollout(8, 2, "y"))).len(), 1, "and so does what it is about");
+    assert!(!shelf.end_write("shop", "a", None));
+    assert_eq!(shelf.follow(Event::Apply(rollout(9, 2, "y"))).len(), 1, "nothing is under way");
+}
+
+#[test]
+fn an_answer_of_which_only_the_version_was_read_is_waited_for() {
+    let mut shelf = shelf();
+    shelf.follow(Event::Apply(rollout(3, 1, "x")));
+    shelf.begin_write("shop", "a");
+    assert!(!shelf.end_write("shop", "a", Some(4)));
+    assert!(shelf.is_behind("shop", "a"));
+    assert!(shelf.follow(Event::Apply(rollout(4, 1, "x"))).is_empty(), "no news");
+    assert!(!shelf.is_behind("shop", "a"));
+    assert_eq!(shelf.version("shop", "a"), Some(4));
+    assert_eq!(shelf.follow(Event::Apply(rollout(5, 1, "x"))).len(), 1, "another hand's");
+}

@@ -301,7 +301,8 @@ proptest! {
         run.step_started_at = confirmed.then_some(world.now);
         let seen = crate::engine::observed::Observed::default();
         let id = crate::engine::Identity { namespace: "shop".into(), name: "catalog".into(), uid: "u".into(), generation: 1 };
-        let _ = crate::engine::decide(&id, Some(&world.spec), &world.status, &seen, world.now);
+        let in_force = crate::engine::InForce::new(Some(&world.spec), &world.status);
+        let _ = crate::engine::decide(&id, &in_force, &world.status, &seen, world.now);
         let _ = world.pass_unchecked();
     }
 }

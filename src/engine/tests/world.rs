@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    super::{Action, Decision, Identity, Reply, action::Kind, decide, needs, observed::*},
+    super::{Action, Decision, Identity, InForce, Reply, action::Kind, decide, needs, observed::*},
     pair_world::Apps,
 };
 use crate::{
@@ -208,7 +208,7 @@ impl World {
     }
 
     fn look(&self) -> Observed {
-        let plan = super::super::plan(Some(&self.spec), &self.status).unwrap();
+        let plan = self.plan();
         let mut seen = Observed { deletion: self.deletion, finalizer: self.finalizer, actions: self.actions.clone(), ..Observed::default() };
         seen.route_elder.clone_from(&self.route_elder);
         seen.replies.clone_from(&self.replies);
@@ -266,7 +266,8 @@ impl World {
         let id = Identity { namespace: "shop".to_owned(), name: "catalog".to_owned(), uid: "u".to_owned(), generation: 1 };
         let mut seen = self.look();
         seen.configs = self.config.iter().map(|held| ("settings".to_owned(), format!("version of {held}"))).collect();
-        let needs = needs(&id, Some(&self.spec), &self.status, &seen, self.now);
+        let in_force = InForce::new(Some(&self.spec), &self.status);
+        let needs = needs(&id, &in_force, &self.status, &seen, self.now);
         if let Some((_, question)) = needs.measure {
             let seconds = question.end.duration_since(question.start).as_secs_f64();
             assert!(seconds > 0.0, "a tick has a length");
@@ -281,7 +282,7 @@ impl World {
             seen.measured = Some(Measured { start: question.start, end: question.end, readings: question.quantities.iter().map(reading).collect() });
         }
         seen.config_digests = needs.configs.iter().filter_map(|name| Some((name.clone(), self.config?.to_owned()))).collect();
-        let decision = decide(&id, Some(&self.spec), &self.status, &seen, self.now);
+        let decision = decide(&id, &in_force, &self.status, &seen, self.now);
         let mut changed = decision.status != self.status;
         for notice in decision.status.telling.iter().filter(|notice| notice.sequence > self.status.announced) {
             self.told.push(notice.reason.clone());
@@ -407,7 +408,7 @@ impl World {
 
     /// The plan in force.
     pub fn plan(&self) -> crate::api::Plan {
-        super::super::plan(Some(&self.spec), &self.status).unwrap()
+        InForce::new(Some(&self.spec), &self.status).plan().unwrap().clone()
     }
 
     /// Passes until nothing changes any more.

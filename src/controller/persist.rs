@@ -1,0 +1,103 @@
+//! Stores a status, guarded by the version of the rollout on which it rests.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::{
+    Resource, ResourceExt,
+    api::{DynamicObject, PostParams},
+    core::{Request, request},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::json;
+
+use super::{Context, error::Error};
+use crate::{
+    api::{CanaryRolloutStatus, FIELD_MANAGER},
+    engine,
+};
+
+/// What of an answer is read when everything else in it is known.
+#[derive(Deserialize)]
+struct Stored {
+    metadata: Version,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Version {
+    resource_version: String,
+}
+
+/// Of the answer only the metadata is wanted.
+const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+/// Stores the status if it says something new. Newer figures alone wait until the stored ones are old. Returns when to come again for
+/// that, if `wake`, the next pass there will be anyway, is much later.
+///
+/// After newer figures `rollout` and `stored` are what the API server has now. After a transition they stay as they were read,
+/// and everything has to be looked at anew.
+pub async fn persist(
+    context: &Context,
+    rollout: &mut DynamicObject,
+    stored: &mut Option<Arc<CanaryRolloutStatus>>,
+    next: &Arc<CanaryRolloutStatus>,
+    wake: Option<Timestamp>,
+) -> Result<Option<Timestamp>, Error> {
+    let now = context.now();
+    let mut only_figures = false;
+    if let Some(before) = stored {
+        if *before == *next {
+            context.drafts.settled(rollout);
+            return Ok(None);
+        }
+        let wait = engine::may_wait(before, next);
+        only_figures = !wait.is_zero();
+        let due = context.drafts.stored_at(rollout, now) + wait;
+        // A tick that comes just before or after stores what it found: no pass is needed for that alone.
+        if now < due - wait / 20 {
+            context.drafts.keep(rollout, next.clone(), now);
+            return Ok(Some(due).filter(|due| wake.is_none_or(|wake| wake > *due + wait / 3)));
+        }
+    }
+    let (namespace, name) = (rollout.namespace().unwrap_or_default(), rollout.name_any());
+    let cache = &context.caches.rollouts;
+    let writing = cache.writing(&namespace, &name);
+    let version = if only_figures {
+        let answer: Stored = replace(context, rollout, next, Some(METADATA_ONLY)).await?;
+        let version = answer.metadata.resource_version;
+        (rollout.metadata.resource_version, *stored) = (Some(version.clone()), Some(next.clone()));
+        version
+    } else {
+        let answer: DynamicObject = replace(context, rollout, next, None).await?;
+        context.compare_stored(&json!(**next), &answer.data["status"]);
+        let version = answer.resource_version().unwrap_or_default();
+        // What follows from it was decided already, or follows from the actions.
+        cache.wrote_finally(answer);
+        version
+    };
+    context.drafts.stored(rollout, now);
+    Ok(writing.ended(version.parse().unwrap_or_default()).then_some(now))
+}
+
+/// Replaces the status: a merge patch cannot take fields away. The API server keeps the rest of the object as it is.
+async fn replace<T: DeserializeOwned>(context: &Context, rollout: &DynamicObject, status: &CanaryRolloutStatus, accept: Option<&'static str>) -> Result<T, Error> {
+    let resource = context.caches.rollouts.resource();
+    let (name, metadata) = (rollout.name_any(), &rollout.metadata);
+    let identity = json!({"name": name, "namespace": metadata.namespace, "uid": metadata.uid, "resourceVersion": metadata.resource_version});
+    let object = json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": identity, "status": status});
+    let body = serde_json::to_vec(&object).map_err(|error| Error::Persist(kube::Error::SerdeError(error)))?;
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: false };
+    let path = DynamicObject::url_path(resource, metadata.namespace.as_deref());
+    let built = Request::new(path).replace_subresource("status", &name, &params, body);
+    let mut request = built.map_err(|error: request::Error| Error::Persist(kube::Error::BuildRequest(error)))?;
+    if let Some(accept) = accept {
+        request.headers_mut().insert(http::header::ACCEPT, http::HeaderValue::from_static(accept));
+    }
+    let conflict = || Error::Conflict { action: "storing the status".to_owned() };
+    context.client.request(request).await.map_err(|error| match error {
+        error if super::error::is_stale(&error) => conflict(),
+        kube::Error::Api(status) if status.is_not_found() => conflict(),
+        error => Error::Persist(error),
+    })
+}
