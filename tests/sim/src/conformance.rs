@@ -289,7 +289,7 @@ impl Stage {
             }
             Hold(_, size) => {
                 let deployment = self.deployment().await?;
-                let revision = replica_set::revision_of(&deployment.template, 0);
+                let revision = deployment.template.revision(0);
                 let object = replica_set::canary(&deployment, &self.namespace, APP, &format!("{APP}-{revision}"), &revision, *size);
                 self.api(&sets).create(&PostParams::default(), &serde_json::from_value(object)?).await?;
                 Ok(())
