@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Requests in flight and proxies that lag are given this long after weight 0 before pods go.
-const DRAIN: Duration = Duration::from_secs(30);
+pub(super) const DRAIN: Duration = Duration::from_secs(30);
 
 /// Rejected revisions of a pair's candidate that are remembered.
 const REJECTED: usize = 20;

@@ -156,6 +156,7 @@ pub fn decide(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRo
     outbox::ingest(&facts, &mut next);
     requests::answer(&facts, &mut next);
     transition(&facts, refusal.is_none(), &mut next);
+    capacity::tell_of_stable(&facts, &mut next);
     holds::remind(&facts, &mut next);
     interrupts::tell_of_orphans(&facts, &mut next);
     floor::note(&facts, &mut next);

@@ -1,7 +1,7 @@
 //! Between releases: adopting the Deployment, keeping and dropping old pods, seeing when a release is due.
 
 use super::{
-    Draft, exchange,
+    Draft, ending, exchange,
     facts::Facts,
     notice::{self, Reason},
     observed::{Deletion, RouteSeen},
@@ -20,7 +20,7 @@ pub(super) fn rest(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     drop_kept(facts, next);
     forget_outlived(facts, &mut next.status);
     if facts.seen.deletion != Deletion::No {
-        super::ending::let_go(facts, next);
+        ending::let_go(facts, next);
         return;
     }
     facts.mode().rest(facts, accepted, next);
@@ -49,6 +49,20 @@ pub(super) fn one_deployment(facts: &Facts<'_>, accepted: bool, next: &mut Draft
 
 /// Pods that were kept for a while go once it is over.
 fn drop_kept(facts: &Facts<'_>, next: &mut Draft) {
+    let unpaused = facts.seen.deployment.as_ref().filter(|deployment| !deployment.paused && facts.mode().scales() && facts.seen.deletion == Deletion::No);
+    if let Some(deployment) = unpaused {
+        // Kubernetes rolls it out by itself: users' Services reach all pods, those that are kept too.
+        if !deployment.complete() {
+            return;
+        }
+        // With the end of that the Services are narrowed, and who was reached until then is drained. Once: from here
+        // on the Deployment is paused, or what serves is known already.
+        let unknown = facts.active_of(deployment).iter().all(|set| Some(&set.hash) != next.status.stable_revision.as_ref());
+        if unknown || deployment.unpaused_by.is_none() {
+            let drained = facts.now + ending::DRAIN.signed();
+            next.status.kept.iter_mut().for_each(|kept| kept.until = kept.until.max(drained));
+        }
+    }
     let (over, kept) = std::mem::take(&mut next.status.kept).into_iter().partition(|kept: &Kept| kept.until <= facts.now);
     next.status.kept = kept;
     for gone in over.into_iter().filter(|_| facts.mode().scales()) {

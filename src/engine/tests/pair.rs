@@ -146,6 +146,18 @@ fn a_changed_baseline_holds_until_it_is_whole_and_the_step_begins_anew() {
     assert_eq!(world.status.run.as_ref().unwrap().step_started_at, Some(world.now), "its hold and evidence begin anew");
     assert_eq!(world.status.stable_revision.as_deref(), Some("plainv2"));
     assert_eq!(world.told.iter().filter(|reason| *reason == "BaselineChanged").count(), 1, "{:?}", world.told);
+    // Changed and changed back: its pods are of two versions, although the template is the one that was known.
+    apps(&mut world).baseline.change("v3");
+    apps(&mut world).baseline.roll(1);
+    world.settle();
+    apps(&mut world).baseline.change("v2");
+    apps(&mut world).baseline.roll(3);
+    for _ in 0..30 {
+        world.settle();
+        world.now += SignedDuration::from_secs(10);
+    }
+    assert_eq!(world.share(), 2_500, "no rise and no fall");
+    apps(&mut world).baseline.roll(4);
     world.until_phase(Phase::Succeeded);
     world.ask(Verb::Abort);
     world.until_phase(Phase::RolledBack);

@@ -89,3 +89,34 @@ fn history_keeps_the_worst_figures_of_a_run() {
     world.until_phase(Phase::Succeeded);
     assert_eq!(json!(world.status.history[0].worst), json!({"error-rate": "0.80%"}));
 }
+
+#[test]
+fn a_lost_old_version_is_told_once_whatever_is_waited_for() {
+    let told = |world: &World| world.told.iter().filter(|reason| *reason == "StableUnavailable").count();
+    let lose = |world: &mut World| {
+        world.stable_ready = false;
+        world.settle_unchecked();
+    };
+    // While pods of the new version are waited for, and it is back before they come.
+    let mut world = world();
+    world.ready = false;
+    world.apply_version("v2");
+    world.settle();
+    lose(&mut world);
+    assert_eq!((world.status.phase, condition(&world, "Healthy").1, told(&world)), (Phase::Preparing, "StableUnavailable", 1));
+    world.now += SignedDuration::from_secs(5);
+    world.settle();
+    world.stable_ready = true;
+    world.settle_unchecked();
+    world.ready = true;
+    world.until("5%", |world| world.share() == 500);
+    assert_eq!(told(&world), 1);
+    // While the gateway is waited for, a while later.
+    world.now += SignedDuration::from_mins(2);
+    world.until("25%", |world| world.share() == 2_500);
+    world.until("its confirmation", |world| world.status.run.as_ref().is_some_and(|run| run.intent.is_none()));
+    world.accepts = false;
+    world.until("100%", |world| world.status.run.as_ref().is_some_and(|run| run.intent.is_some()));
+    lose(&mut world);
+    assert_eq!((condition(&world, "Healthy").1, told(&world)), ("StableUnavailable", 2));
+}
