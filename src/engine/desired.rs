@@ -211,8 +211,14 @@ fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Deploym
     let leaving = facts.seen.deletion != Deletion::No;
     let route = Some(at_rest_route(facts, status));
     let canary_service = facts.entry_gone().then_some(None);
-    if !deployment.paused && !deployment.complete() && !leaving {
+    if facts.native_rollout(status) {
         return Desired { selector: Some(None), route, canary_service, ..Desired::default() };
+    }
+    if !deployment.paused && !deployment.complete() {
+        // It does not come to an end, and the rollout is to go: only what the Deployment does not have is put in order.
+        let held = facts.seen.replica_sets.iter().filter(|set| set.held_by.is_some());
+        let sets = held.map(|set| (set.name.clone(), resting_set(status, set, deployment, true, leaving))).collect();
+        return Desired { selector: Some(None), route, canary_service, sets, ..Desired::default() };
     }
     let Some(serving) = facts.serving(status) else {
         return Desired { route, ..Desired::default() };
