@@ -103,12 +103,14 @@ fn aside(status: &CanaryRolloutStatus, set: &ReplicaSet, deployment: &Deployment
     SetWant { hands: Some(Hands::Ours), replicas, ..SetWant::default() }
 }
 
-/// Everything besides the serving version and the one that is to follow it is in our hands.
+/// The serving version is the Deployment's, also after an exchange that was called off half-way; everything besides it
+/// and the one that is to follow it is in our hands.
 fn others_held(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deployment: &Deployment) -> BTreeMap<String, SetWant> {
     let serving = status.stable_revision.as_deref();
     let successor = exchange::successor(run);
     let others = facts.seen.replica_sets.iter().filter(|set| Some(set.hash.as_str()) != serving && set.hash != successor);
-    others.map(|set| (set.name.clone(), aside(status, set, deployment))).collect()
+    let given_back = facts.serving(status).map(|set| (set.name.clone(), SetWant { hands: Some(Hands::Deployments), ..SetWant::default() }));
+    others.map(|set| (set.name.clone(), aside(status, set, deployment))).chain(given_back).collect()
 }
 
 fn releasing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deployment: &Deployment) -> Desired {
