@@ -67,6 +67,7 @@ async fn pass(seen: &DynamicObject, context: &Context, slot: Slot<'_>, may_ask: 
     world.obstacle = context.obstacles.get(&rollout);
     world.not_stored = context.not_stored();
     world.replies = context.calls.replies(&id.uid);
+    world.told = context.told.last(&id.uid);
     if world.deletion == Deletion::Asked && gather::namespace_is_going(context, namespace).await {
         world.deletion = Deletion::AtOnce;
     }
@@ -120,10 +121,10 @@ async fn pass(seen: &DynamicObject, context: &Context, slot: Slot<'_>, may_ask: 
     context.obstacles.set(seen, None);
     let stale = persisted?;
     context.calls.begin(&context.client, &rollout, &decision.calls);
-    events::announce(context, &rollout, &decision.status).await;
+    let untold = events::announce(context, &rollout, &decision.status).await;
     drop(slot);
     let now = context.now();
-    Ok(match decision.wake.into_iter().chain(stale).min() {
+    Ok(match decision.wake.into_iter().chain(stale).chain(untold).min() {
         Some(at) => Requeue::requeue(at.duration_since(now).try_into().unwrap_or_default()),
         None => Requeue::await_change(),
     })

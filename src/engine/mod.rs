@@ -48,6 +48,7 @@ pub use action::Action;
 pub use call::{Call, Reply};
 pub use durable::{may_wait, says_more};
 use facts::Facts;
+pub use notice::reports_an_end;
 use observed::{Deletion, Observed};
 
 /// Identity of a rollout.
@@ -159,6 +160,7 @@ pub fn decide(id: &Identity, spec: Option<&CanaryRolloutSpec>, status: &CanaryRo
     capacity::tell_of_stable(&facts, &mut next);
     holds::remind(&facts, &mut next);
     interrupts::tell_of_orphans(&facts, &mut next);
+    notice::note_told(&facts, &mut next);
     floor::note(&facts, &mut next);
     config::note(&facts, &mut next);
 

@@ -44,6 +44,8 @@ pub struct Observed {
     pub measured: Option<Measured>,
     /// What came of calls, by key.
     pub replies: BTreeMap<String, Reply>,
+    /// Number of the last Event that this process has told of this rollout.
+    pub told: i64,
     /// An address in the spec that the controller may not talk to, and why.
     pub forbidden_address: Option<String>,
     /// RolloutActions for this rollout, oldest first.

@@ -120,3 +120,23 @@ fn a_lost_old_version_is_told_once_whatever_is_waited_for() {
     lose(&mut world);
     assert_eq!((condition(&world, "Healthy").1, told(&world)), ("StableUnavailable", 2));
 }
+
+#[test]
+fn that_the_end_of_a_release_was_told_is_remembered_and_nothing_is_before() {
+    let mut world = world();
+    world.events_reach = 0;
+    world.apply_version("v2");
+    world.until_phase(Phase::Succeeded);
+    assert_eq!(world.status.told, 0, "nothing has reached anybody");
+    let end = world.status.telling.iter().find(|notice| notice.reason == "Promoted").unwrap().sequence;
+    world.events_reach = end - 1;
+    world.settle();
+    assert_eq!(world.status.told, 0, "only ends are worth a write");
+    world.events_reach = end;
+    world.settle();
+    assert_eq!(world.status.told, end);
+    world.until("the old version to go", |world| world.status.announced > end);
+    world.events_reach = world.status.announced;
+    world.settle();
+    assert_eq!(world.status.told, end);
+}

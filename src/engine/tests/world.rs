@@ -56,6 +56,8 @@ pub struct World {
     pub told: Vec<String>,
     /// Their texts.
     pub notes: String,
+    /// Number of the last Event that reaches people.
+    pub events_reach: i64,
     /// Seconds between two samples of a series.
     pub scrape: u64,
     /// Another rollout was there first.
@@ -127,6 +129,7 @@ impl World {
             weights: Vec::new(),
             told: Vec::new(),
             notes: String::new(),
+            events_reach: i64::MAX,
             scrape: 1,
             route_elder: None,
             answer: Some(Ok(200)),
@@ -212,6 +215,7 @@ impl World {
         let mut seen = Observed { deletion: self.deletion, finalizer: self.finalizer, actions: self.actions.clone(), ..Observed::default() };
         seen.route_elder.clone_from(&self.route_elder);
         seen.replies.clone_from(&self.replies);
+        seen.told = self.events_reach;
         seen.deployment = self.deployment();
         seen.replica_sets = self.sets();
         for ((kind, name), object) in &self.objects {
