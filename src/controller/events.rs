@@ -88,25 +88,17 @@ mod tests {
 
     use kube::{Client, client::Body};
     use serde_json::{Value, json};
-    use tokio::sync::mpsc;
 
     use super::*;
-    use crate::{
-        controller::{
-            caches::{Caches, Kinds},
-            calls::Calls,
-        },
-        provider::shell::Shell,
-        runtime::leadership::Leadership,
-        webhook,
+    use crate::controller::{
+        caches::{Caches, Kinds},
+        tests::context_of,
     };
 
     type Told = Arc<Mutex<Vec<String>>>;
 
     /// A controller that has just started, at this time, and the reasons of the Events that it tells.
     fn started(now: Timestamp, status: u16) -> (Context, Told) {
-        // A second test of the same process finds it installed.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let told = Told::default();
         let seen = told.clone();
         let server = tower::service_fn(move |request: http::Request<Body>| {
@@ -121,10 +113,9 @@ mod tests {
                 Ok::<_, Infallible>(answer.unwrap())
             }
         });
-        let webhooks = webhook::shell::Shell::new(webhook::address::Policy::default()).unwrap();
-        let calls = Calls::new(Arc::new(webhooks), mpsc::unbounded_channel().0);
-        let (caches, provider) = (Arc::new(Caches::empty()), Box::new(Shell::new().unwrap()));
-        (Context::new(Client::new(server, "default"), Leadership::by_election(), caches, provider, calls, Box::new(move || now)), told)
+        let mut context = context_of(Client::new(server, "default"), Arc::new(Caches::empty()));
+        context.clock = Box::new(move || now);
+        (context, told)
     }
 
     async fn announced(after: SignedDuration, known: i64, answer: u16) -> (Vec<String>, bool) {

@@ -112,7 +112,7 @@ async fn pass(seen: &DynamicObject, context: &Context, slot: Slot<'_>, may_ask: 
         Err(_) => decision.actions.iter().filter(|action| matches!(action, Action::Patch { to_zero: true, .. })).collect(),
     };
     for action in &actions {
-        let done = in_time(apply::apply(context, &rollout, action)).await;
+        let done = in_time(apply::apply(context, &rollout, &world.versions, action)).await;
         if let Some(obstacle) = done.as_ref().err().and_then(Error::obstacle) {
             context.obstacles.set(seen, Some(obstacle));
         }

@@ -25,6 +25,10 @@ pub(super) fn lost(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
         next.change(|run| run.carriers = run.carriers.max(more));
         return false;
     }
+    if available > 0 && stable_lost(facts, &next.status) {
+        // Some overloaded pods are better than those of the other version, of which there are none.
+        return false;
+    }
     let lost = run.capacity_lost + 1;
     let steps = &facts.plan.steps;
     let carried = steps.iter().rposition(|step| available > 0 && step.weight < weight && facts.size_for(step.weight) <= available);

@@ -9,7 +9,7 @@
 use super::{
     Draft,
     desired::{self, Desired},
-    ending,
+    drift, ending,
     facts::{Facts, name_too_long},
     mode::{Mode, Side},
     notice::Reason,
@@ -20,7 +20,7 @@ use crate::{
     api::{
         CanaryRolloutStatus, Percent,
         condition::Refusal,
-        status::{DriftSeen, NO_FIGURE, Outcome, Phase, Rejected, Run},
+        status::{NO_FIGURE, Outcome, Phase, Rejected, Run},
     },
     router::{RouteId, Want},
     workload::{deployment::Deployment, replica_set::ReplicaSet},
@@ -326,7 +326,7 @@ fn watch_promoted(facts: &Facts<'_>, next: &mut Draft) {
         );
     }
     let Some((id, route)) = departed(facts) else { return };
-    let edit = DriftSeen { object: id.key(), at: facts.now, generation: route.generation, by: route.other_manager.clone() };
+    let edit = drift::of_route(facts, id, route);
     let told = next.status.drift.last.as_ref().is_some_and(|last| last.object == edit.object && last.generation >= edit.generation);
     if let Some(what) = Pair.departure(facts, &next.status).filter(|_| !told) {
         next.tell(Reason::RouteDrift, what);

@@ -206,6 +206,9 @@ impl Traffic {
         let each = requests / named.len() as f64;
         for name in named {
             match pods.iter().find(|pod| text(pod, "/metadata/name") == name) {
+                Some(pod) if replica_set::is_cut_off(pod) => {
+                    *self.failing.entry(format!("the node of a pod behind Service {service} is lost")).or_default() += each;
+                }
                 Some(pod) => {
                     let set = owner(pod);
                     let version = settings.version(replica_set::tag(&pod["spec"]));
