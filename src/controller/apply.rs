@@ -1,5 +1,7 @@
 //! Carries out what the engine asks for, each change guarded by the version of the object that it saw.
 
+use std::collections::BTreeMap;
+
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions},
@@ -13,11 +15,14 @@ use super::{
 };
 use crate::{
     api::{FIELD_MANAGER, FINALIZER},
-    engine::Action,
+    engine::{Action, action::Kind},
 };
 
+/// Versions of the objects that the decision rests on.
+type Versions = BTreeMap<(Kind, String), u64>;
+
 /// Carries out one action.
-pub async fn apply(context: &Context, rollout: &DynamicObject, action: &Action) -> Result<(), Error> {
+pub async fn apply(context: &Context, rollout: &DynamicObject, seen: &Versions, action: &Action) -> Result<(), Error> {
     let namespace = rollout.namespace().unwrap_or_default();
     let caches = &context.caches;
     match action {
@@ -51,10 +56,11 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, action: &Action) 
         Action::Patch { kind, name, patch, .. } => {
             let cache = caches.of(*kind);
             let what = format!("changing {kind} {namespace}/{name}");
-            let Some(current) = cache.get(Some(&namespace), name) else {
+            // The caches may know a newer one by now, of which nobody has decided anything.
+            let Some(version) = seen.get(&(*kind, name.clone())) else {
                 return Err(Error::Conflict { action: what });
             };
-            let mut operations = vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": current.resource_version()})];
+            let mut operations = vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": version.to_string()})];
             operations.extend(patch.iter().cloned());
             tracing::info!(rollout = rollout.name_any(), patch = %json!(patch), "{what}");
             patch_object(context, cache, &namespace, name, operations, what).await
@@ -126,4 +132,72 @@ async fn finalizer(context: &Context, rollout: &DynamicObject, finalizers: Vec<S
         json!({"op": "add", "path": "/metadata/finalizers", "value": finalizers}),
     ];
     patch_object(context, cache, &namespace, &name, operations, format!("{what} of CanaryRollout {namespace}/{name}")).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{Arc, Mutex},
+    };
+
+    use kube::client::Body;
+
+    use super::*;
+    use crate::controller::{caches::Caches, tests::context_of};
+
+    fn service(version: &str, team: &str) -> DynamicObject {
+        let metadata = json!({"name": "catalog", "namespace": "shop", "resourceVersion": version, "labels": {"team": team}});
+        serde_json::from_value(json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"selector": {"app": "catalog"}}})).unwrap()
+    }
+
+    /// An API server that has this Service and carries out JSON Patches as a real one does.
+    fn api_server(held: &DynamicObject) -> (kube::Client, Arc<Mutex<Value>>) {
+        let object = Arc::new(Mutex::new(json!(held)));
+        let holds = object.clone();
+        let server = tower::service_fn(move |request: http::Request<Body>| {
+            let object = holds.clone();
+            async move {
+                let body = request.into_body().collect_bytes().await.unwrap_or_default();
+                let patch: json_patch::Patch = serde_json::from_slice(&body).unwrap();
+                let mut object = object.lock().unwrap();
+                let mut changed = object.clone();
+                let (status, answer) = match json_patch::patch(&mut changed, &patch) {
+                    Ok(()) => {
+                        changed["metadata"]["resourceVersion"] = json!("20");
+                        *object = changed.clone();
+                        (200, changed)
+                    }
+                    Err(error) => (
+                        422,
+                        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": error.to_string(), "reason": "Invalid", "code": 422}),
+                    ),
+                };
+                Ok::<_, Infallible>(http::Response::builder().status(status).body(Body::from(answer.to_string().into_bytes())).unwrap())
+            }
+        });
+        (kube::Client::new(server, "default"), object)
+    }
+
+    #[tokio::test]
+    async fn an_object_that_was_changed_since_it_was_seen_is_not_patched() {
+        let rollout = DynamicObject::new("catalog", &crate::controller::caches::Kinds::rollout()).within("shop");
+        let change = json!({"op": "add", "path": "/spec/selector/pod-template-hash", "value": "abc"});
+        let action = Action::Patch { kind: Kind::Service, name: "catalog".to_owned(), patch: vec![change], to_zero: false };
+        for (what, seen, known, held, done) in [
+            ("nobody has changed it", Some(7), "7", "7", true),
+            ("the watch has not told yet", Some(7), "7", "8", false),
+            ("the watch has told since", Some(7), "8", "8", false),
+            ("it was not there", None, "8", "8", false),
+        ] {
+            let caches = Caches::empty();
+            caches.services.wrote(service(known, "a"));
+            let (client, object) = api_server(&service(held, "b"));
+            let context = context_of(client, Arc::new(caches));
+            let versions = seen.map(|version| ((Kind::Service, "catalog".to_owned()), version)).into_iter().collect();
+            let result = apply(&context, &rollout, &versions, &action).await;
+            assert_eq!((matches!(result, Err(Error::Conflict { .. })), result.is_ok()), (!done, done), "{what}: {result:?}");
+            assert_eq!(object.lock().unwrap()["spec"]["selector"].get("pod-template-hash").is_some(), done, "{what}");
+        }
+    }
 }

@@ -206,7 +206,8 @@ mod tests {
         let calls = Calls::new(Arc::new(Others(told, None)), requests);
         for key in ["a", "b", "c"] {
             calls.begin(&client, &rollout(), &[Call { key: key.to_owned(), ..call(0) }]);
-            assert_eq!(sent.recv().await.map(|post| post.key).as_deref(), Some(key));
+            let next = tokio::time::timeout(std::time::Duration::from_secs(10), sent.recv()).await;
+            assert_eq!(next.ok().flatten().map(|post| post.key).as_deref(), Some(key), "no wait for the ones before");
         }
         assert!(calls.replies("u").is_empty());
     }

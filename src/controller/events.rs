@@ -1,6 +1,6 @@
 //! Tells Events: their names are made from the rollout and a number in its status, so none is told twice.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::core::v1::{Event, EventSource, ObjectReference},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
@@ -11,19 +11,28 @@ use kube::{
 };
 
 use super::Context;
-use crate::api::{CanaryRolloutStatus, FIELD_MANAGER, GROUP, VERSION};
+use crate::{
+    api::{CanaryRolloutStatus, FIELD_MANAGER, GROUP, VERSION},
+    engine,
+};
 
-/// After a restart Events of this age are told again; older ones were.
+/// After a restart Events of this age are told again: the API server keeps them for longer, and so knows those that were
+/// told. Older ones it has forgotten, so they would come a second time; only the end of a release is told whenever it is
+/// not known to have been.
 const TOLD_AGAIN: SignedDuration = SignedDuration::from_mins(10);
+/// Until what could not be told is tried again, and until it is remembered that the end of a release was told.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
-/// Tells what was not told yet. A failure is logged and tried again at the next pass.
-pub async fn announce(context: &Context, rollout: &DynamicObject, status: &CanaryRolloutStatus) {
+/// Tells what was not told yet; returns when to look again for its sake. A failure is logged and tried again then.
+pub async fn announce(context: &Context, rollout: &DynamicObject, status: &CanaryRolloutStatus) -> Option<Timestamp> {
     let uid = rollout.uid().unwrap_or_default();
     let namespace = rollout.namespace().unwrap_or_default();
     let events: Api<Event> = Api::namespaced(context.client.clone(), &namespace);
-    let last = context.told.last(&uid);
+    let last = context.told.last(&uid).max(status.told);
+    let mut again = None;
     for notice in status.telling.iter().filter(|notice| notice.sequence > last) {
-        if context.now().duration_since(notice.at) > TOLD_AGAIN {
+        let is_end = engine::reports_an_end(notice);
+        if !is_end && context.now().duration_since(notice.at) > TOLD_AGAIN {
             continue;
         }
         let name = rollout.name_any();
@@ -59,9 +68,78 @@ pub async fn announce(context: &Context, rollout: &DynamicObject, status: &Canar
             Err(kube::Error::Api(status)) if status.is_forbidden() || status.is_not_found() => {}
             Err(error) => {
                 tracing::warn!(%error, reason = notice.reason, "an Event could not be told; it is tried again");
-                return;
+                return Some(context.now() + LOOK_AGAIN);
             }
         }
         context.told.advance(&uid, notice.sequence);
+        if is_end {
+            again = Some(context.now() + LOOK_AGAIN);
+        }
+    }
+    again
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{Arc, Mutex},
+    };
+
+    use kube::{Client, client::Body};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::controller::{
+        caches::{Caches, Kinds},
+        tests::context_of,
+    };
+
+    type Told = Arc<Mutex<Vec<String>>>;
+
+    /// A controller that has just started, at this time, and the reasons of the Events that it tells.
+    fn started(now: Timestamp, status: u16) -> (Context, Told) {
+        let told = Told::default();
+        let seen = told.clone();
+        let server = tower::service_fn(move |request: http::Request<Body>| {
+            let seen = seen.clone();
+            async move {
+                let body = request.into_body().collect_bytes().await.unwrap_or_default();
+                let event: Value = serde_json::from_slice(&body).unwrap_or_default();
+                seen.lock().unwrap().push(event["reason"].as_str().unwrap_or_default().to_owned());
+                let refusal = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no", "reason": "no", "code": status});
+                let body = if status < 300 { event } else { refusal };
+                let answer = http::Response::builder().status(status).body(Body::from(body.to_string().into_bytes()));
+                Ok::<_, Infallible>(answer.unwrap())
+            }
+        });
+        let mut context = context_of(Client::new(server, "default"), Arc::new(Caches::empty()));
+        context.clock = Box::new(move || now);
+        (context, told)
+    }
+
+    async fn announced(after: SignedDuration, known: i64, answer: u16) -> (Vec<String>, bool) {
+        let at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let notice = |sequence: i64, reason: &str| json!({"sequence": sequence, "reason": reason, "warning": false, "note": "", "at": at});
+        let telling = json!([notice(3, "WeightConfirmed"), notice(4, "Promoted"), notice(5, "ScaledDown")]);
+        let status: CanaryRolloutStatus = serde_json::from_value(json!({"announced": 5, "told": known, "telling": telling})).unwrap();
+        let mut rollout = DynamicObject::new("catalog", &Kinds::rollout()).within("shop");
+        rollout.metadata.uid = Some("0123456789".to_owned());
+        let (context, told) = started(at + after, answer);
+        let again = announce(&context, &rollout, &status).await.is_some();
+        let told = told.lock().unwrap().clone();
+        (told, again)
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_release_is_told_however_long_nobody_was_there_to_tell_it() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let (soon, later) = (SignedDuration::from_mins(9), SignedDuration::from_hours(30));
+        assert_eq!(announced(soon, 0, 201).await, (names(&["WeightConfirmed", "Promoted", "ScaledDown"]), true));
+        assert_eq!(announced(later, 0, 201).await, (names(&["Promoted"]), true), "and it is looked again, to remember that");
+        assert_eq!(announced(later, 0, 409).await, (names(&["Promoted"]), true), "it had been told");
+        assert_eq!(announced(later, 4, 201).await, (names(&[]), false), "a start alone writes nothing");
+        assert_eq!(announced(soon, 4, 201).await, (names(&["ScaledDown"]), false));
+        assert_eq!(announced(later, 0, 500).await, (names(&["Promoted"]), true), "what fails is tried again");
     }
 }

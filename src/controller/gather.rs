@@ -25,6 +25,7 @@ use crate::{
     },
     engine::{
         self, Needs,
+        action::Kind,
         observed::{ActionSeen, Deletion, Endpoint, Measured, Observed, Route, RouteSeen, SourceTiming},
     },
     router::{RouteId, Target, gateway_api},
@@ -93,7 +94,19 @@ pub fn observe(context: &Context, rollout: &DynamicObject, plan: Option<&Plan>, 
         seen.other_services = other_services(context, &namespace, plan, seen.deployment.as_ref());
     }
     seen.source = source(context, &plan.source).map(|source| SourceTiming { scrape_interval: source.scrape_interval });
+    seen.versions = versions(context, &namespace, &seen);
     seen
+}
+
+/// Of which versions the objects are that a decision may change.
+fn versions(context: &Context, namespace: &str, seen: &Observed) -> BTreeMap<(Kind, String), u64> {
+    let deployments = seen.deployment.iter().map(|deployment| (Kind::Deployment, &deployment.name));
+    let sets = seen.replica_sets.iter().map(|set| (Kind::ReplicaSet, &set.name));
+    let services = seen.services.keys().map(|name| (Kind::Service, name));
+    let scalers = seen.autoscalers.iter().map(|scaler| (Kind::HorizontalPodAutoscaler, &scaler.name));
+    let routes = seen.routes.keys().map(|id| (id.kind.into(), &id.name));
+    let all = deployments.chain(sets).chain(services).chain(scalers).chain(routes);
+    all.filter_map(|(kind, name)| Some(((kind, name.clone()), context.caches.of(kind).version(namespace, name)?))).collect()
 }
 
 /// Asks the tick that is due, if one is. That may take as long as the store does not answer.

@@ -70,6 +70,7 @@ async fn pass(seen: &DynamicObject, context: &Context, slot: Slot<'_>, may_ask: 
     world.obstacle = context.obstacles.get(rollout);
     world.not_stored = context.not_stored();
     world.replies = context.calls.replies(&id.uid);
+    world.told = context.told.last(&id.uid);
     if world.deletion == Deletion::Asked && gather::namespace_is_going(context, namespace).await {
         world.deletion = Deletion::AtOnce;
     }
@@ -109,7 +110,7 @@ async fn pass(seen: &DynamicObject, context: &Context, slot: Slot<'_>, may_ask: 
         if persisted.is_err() && !matches!(action, Action::Patch { to_zero: true, .. }) {
             continue;
         }
-        let done = in_time(apply::apply(context, rollout, action)).await;
+        let done = in_time(apply::apply(context, rollout, &world.versions, action)).await;
         if let Some(obstacle) = done.as_ref().err().and_then(Error::obstacle) {
             context.obstacles.set(seen, Some(obstacle));
         }
@@ -118,14 +119,14 @@ async fn pass(seen: &DynamicObject, context: &Context, slot: Slot<'_>, may_ask: 
     context.obstacles.set(seen, None);
     let stale = persisted?;
     context.calls.begin(&context.client, rollout, &calls);
-    events::announce(context, rollout, &next).await;
+    let untold = events::announce(context, rollout, &next).await;
     drop(slot);
     tracing::debug!(rollout = id.name, namespace, asked = needs.measure.is_some(), actions = actions.len(), %now, wake = ?wake, stale = ?stale, "pass");
     if engine::is_active(&next) {
         context.recent.keep(look);
     }
     let now = context.now();
-    Ok(match wake.into_iter().chain(stale).min() {
+    Ok(match wake.into_iter().chain(stale).chain(untold).min() {
         Some(at) => Requeue::requeue(at.duration_since(now).try_into().unwrap_or_default()),
         None => Requeue::await_change(),
     })

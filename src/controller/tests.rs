@@ -1,4 +1,4 @@
-//! When passes begin and end: not before this process leads, and not after it was told to stop.
+//! When passes begin and end: not before this process leads, not after it was told to stop, none held up by others.
 
 use std::{
     convert::Infallible,
@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use kube::{
     Client,
     api::DynamicObject,
@@ -24,8 +25,14 @@ use super::{
     Context,
     caches::{Cache, Caches, Kinds, Readiness},
     calls::Calls,
+    reconcile::reconcile,
 };
-use crate::{provider::shell::Shell, runtime::leadership::Leadership, webhook};
+use crate::{
+    api::MetricSourceSpec,
+    provider::{Answer, Provider, Question, shell::Shell},
+    runtime::leadership::Leadership,
+    webhook,
+};
 
 /// Long enough for whatever was going to happen.
 const A_WHILE: Duration = Duration::from_secs(30);
@@ -54,12 +61,57 @@ fn caches(rollouts: Vec<DynamicObject>) -> Caches {
     caches
 }
 
+/// Requests to an API server: what was asked, and the body.
+type Requests = Arc<Mutex<Vec<(String, Value)>>>;
+
+/// An API server that has one rollout, in version 2, and answers every write with what was sent, after so long.
+fn api_server(slow: Duration) -> (Client, Requests) {
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let seen = requests.clone();
+    let server = tower::service_fn(move |request: http::Request<Body>| {
+        let seen = seen.clone();
+        async move {
+            let what = format!("{} {}", request.method(), request.uri().path().rsplit('/').next().unwrap_or_default());
+            let read = request.method().is_safe();
+            let body = request.into_body().collect_bytes().await.unwrap_or_default();
+            let sent: Value = serde_json::from_slice(&body).unwrap_or_default();
+            seen.lock().unwrap().push((what, sent.clone()));
+            let answer =
+                if read { json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "CanaryRolloutList", "metadata": {}, "items": [rollout("2")]}) } else { sent };
+            if !read {
+                sleep(slow).await;
+            }
+            Ok::<_, Infallible>(http::Response::new(Body::from(answer.to_string().into_bytes())))
+        }
+    });
+    (Client::new(server, "default"), requests)
+}
+
+fn context(
+    client: Client,
+    leadership: Leadership,
+    caches: Arc<Caches>,
+    provider: Box<dyn Provider>,
+    queue: mpsc::UnboundedSender<ObjectRef<DynamicObject>>,
+) -> Context {
+    // A second test of the same process finds it installed.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let webhooks = webhook::shell::Shell::new(webhook::address::Policy::default()).unwrap();
+    let calls = Calls::new(Arc::new(webhooks), queue);
+    Context::new(client, leadership, caches, provider, calls, Box::new(jiff::Timestamp::now))
+}
+
+/// What a pass shares, of a controller that asks no metrics store.
+pub fn context_of(client: Client, caches: Arc<Caches>) -> Context {
+    context(client, Leadership::by_election(), caches, Box::new(Shell::new().unwrap()), mpsc::unbounded_channel().0)
+}
+
 /// A controller whose watches know one rollout, in version 1, and an API server that has it in version 2.
 struct Running {
     leadership: Leadership,
     readiness: Readiness,
     queue: mpsc::UnboundedSender<ObjectRef<DynamicObject>>,
-    requests: Arc<Mutex<Vec<(String, Value)>>>,
+    requests: Requests,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -67,36 +119,11 @@ struct Running {
 impl Running {
     /// Every write takes the API server that long.
     fn start(slow: Duration) -> Self {
-        // A second test of the same process finds it installed.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = requests.clone();
-        let server = tower::service_fn(move |request: http::Request<Body>| {
-            let seen = seen.clone();
-            async move {
-                let what = format!("{} {}", request.method(), request.uri().path().rsplit('/').next().unwrap_or_default());
-                let read = request.method().is_safe();
-                let body = request.into_body().collect_bytes().await.unwrap_or_default();
-                let sent: Value = serde_json::from_slice(&body).unwrap_or_default();
-                seen.lock().unwrap().push((what, sent.clone()));
-                let answer = if read {
-                    json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "CanaryRolloutList", "metadata": {}, "items": [rollout("2")]})
-                } else {
-                    sent
-                };
-                if !read {
-                    sleep(slow).await;
-                }
-                Ok::<_, Infallible>(http::Response::new(Body::from(answer.to_string().into_bytes())))
-            }
-        });
+        let (client, requests) = api_server(slow);
         let (leadership, stop) = (Leadership::by_election(), CancellationToken::new());
         let caches = Arc::new(caches(vec![rollout("1")]));
         let (queue, receiver) = mpsc::unbounded_channel();
-        let webhooks = webhook::shell::Shell::new(webhook::address::Policy::default()).unwrap();
-        let calls = Calls::new(Arc::new(webhooks), queue.clone());
-        let (provider, clock) = (Box::new(Shell::new().unwrap()), Box::new(jiff::Timestamp::now));
-        let context = Arc::new(Context::new(Client::new(server, "default"), leadership.clone(), caches, provider, calls, clock));
+        let context = Arc::new(context(client, leadership.clone(), caches, Box::new(Shell::new().unwrap()), queue.clone()));
         let readiness = context.readiness.clone();
         let requested =
             futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|object| (Ok(ReconcileRequest::from(object)), receiver)) });
@@ -180,4 +207,51 @@ fn what_was_read_is_taken_over_only_where_the_watch_lags() {
     cache.wrote(rollout("12"));
     cache.freshen(rollout("10"));
     assert_eq!(version(&cache).as_deref(), Some("12"), "our own write is newer");
+}
+
+/// A metrics store that takes every question and answers none.
+struct Silent(mpsc::UnboundedSender<()>);
+
+impl Provider for Silent {
+    fn ask<'a>(&'a self, _: &'a MetricSourceSpec, _: &'a Question) -> BoxFuture<'a, Answer> {
+        self.0.send(()).unwrap();
+        Box::pin(std::future::pending())
+    }
+}
+
+/// A rollout in the middle of a step whose next tick is due.
+fn judged(name: &str) -> DynamicObject {
+    let mut rollout = rollout("1");
+    (rollout.metadata.name, rollout.metadata.uid) = (Some(name.to_owned()), Some(name.to_owned()));
+    rollout.data["spec"]["checks"] = json!([{"errorRate": {"max": "1%"}}]);
+    let run = json!({"number": 1, "revision": "w", "replicaSet": "catalog-w", "from": "s", "step": 1, "of": 1, "weight": "5%",
+        "startedAt": "2026-01-01T00:00:00Z", "stepStartedAt": "2026-01-01T00:01:00Z", "plan": rollout.data["spec"]});
+    rollout.data["status"] = json!({"phase": "Shifting", "stableRevision": "s", "run": run});
+    rollout
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_never_answers_takes_no_slot_and_without_slots_no_pass_begins() {
+    // More than there are slots.
+    let hanging: Vec<DynamicObject> = (0..100).map(|number| judged(&format!("judged-{number}"))).collect();
+    let idle = rollout("1");
+    let caches = caches(hanging.iter().cloned().chain([idle.clone()]).collect());
+    let source = json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "MetricSource", "metadata": {"name": "default", "resourceVersion": "1"},
+        "spec": {"prometheus": {"url": "http://prometheus"}, "scrapeInterval": "1s"}});
+    caches.sources.wrote(serde_json::from_value(source).unwrap());
+    let (told, mut asked) = mpsc::unbounded_channel();
+    let (client, requests) = api_server(Duration::ZERO);
+    let context = Arc::new(context(client, Leadership::by_election(), Arc::new(caches), Box::new(Silent(told)), mpsc::unbounded_channel().0));
+    let mut passes: Vec<_> = hanging.into_iter().map(|rollout| tokio::spawn(reconcile(Arc::new(rollout), context.clone()))).collect();
+    for number in 0..passes.len() {
+        let came = timeout(Duration::from_secs(1), asked.recv()).await.is_ok();
+        assert!(came, "only {number} have come so far; the first one: {:?}", timeout(Duration::ZERO, passes.remove(0)).await);
+    }
+    let writes = || requests.lock().unwrap().iter().filter(|(what, _)| what == "PUT status").count();
+    timeout(Duration::from_secs(1), reconcile(Arc::new(idle.clone()), context.clone())).await.expect("another rollout's pass runs meanwhile").unwrap();
+    assert_eq!((writes(), passes.iter().filter(|pass| pass.is_finished()).count()), (1, 0));
+
+    context.begin_no_more();
+    reconcile(Arc::new(idle), context).await.unwrap();
+    assert_eq!(writes(), 1, "no pass begins after the end");
 }

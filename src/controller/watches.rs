@@ -173,7 +173,7 @@ pub struct Absent {
 }
 
 impl Absent {
-    /// Whether some rollout names a route of such a kind.
+    /// Whether some rollout names a route that is of such a kind or needs it.
     pub fn is_wanted(&self) -> bool {
         let kinds: Vec<&str> = self.kinds.iter().map(|(pick, _)| pick(&self.caches).resource().kind.as_str()).collect();
         !naming(&self.caches, &kinds).is_empty()
@@ -224,9 +224,12 @@ fn rollouts_about(caches: &Caches, namespace: Option<&str>, key: &str) -> Vec<Ob
     caches.rollouts.names_about(namespace, key).into_iter().map(|name| rollout_ref(Some(namespace.to_owned()), name)).collect()
 }
 
-/// Rollouts that name a route of one of these kinds.
+/// Rollouts that name a route of one of these kinds, or any route if one of them is what routes hang on.
 fn naming(caches: &Caches, kinds: &[&str]) -> Vec<ObjectRef<DynamicObject>> {
-    let is_of = |key: &str| key.split_once('/').is_some_and(|(kind, _)| kinds.contains(&kind));
+    // Which Gateway a route has as its parent, and which class that is of, stands in other objects.
+    let parents = [Kinds::gateway().kind, Kinds::gateway_class().kind];
+    let of_all = parents.iter().any(|parent| kinds.contains(&parent.as_str()));
+    let is_of = |key: &str| key.split_once('/').is_some_and(|(kind, _)| of_all || kinds.contains(&kind));
     // Those that only named one before have its key, too.
     let found = caches.rollouts.everywhere(|key| key.strip_prefix(keys::ROUTE).is_some_and(is_of));
     let names =
@@ -367,29 +370,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_kind_is_looked_for_only_while_it_is_named_and_then_opened() {
+    async fn a_missing_kind_is_looked_for_only_while_it_is_named_or_needed_and_then_opened() {
         let all = [
             rollout("grpc", "b", &json!([{"kind": "GRPCRoute", "name": "catalog"}]), "RouteNotFound"),
             rollout("http", "a", &json!([{"name": "a"}]), "Accepted"),
         ];
-        let absent = |rollouts: &[DynamicObject]| {
-            let (requests, asked) = mpsc::unbounded_channel();
-            let caches = Arc::new(caches(rollouts));
-            caches.grpc_routes.set_installed(false);
-            let start: Start = Box::new(|caches, _| {
-                caches.grpc_routes.follow(Event::Init);
-                caches.grpc_routes.follow(Event::InitDone);
-            });
-            (Absent { caches, requests, kinds: vec![(|caches| &caches.grpc_routes, start)] }, asked)
-        };
-        assert!(!absent(&all[1..]).0.is_wanted(), "nobody names it");
-        let (mut kinds, mut asked) = absent(&all);
-        assert!(kinds.is_wanted());
-        kinds.open(&set(&["HTTPRoute"])).await;
-        assert!(!kinds.is_empty() && !kinds.caches().grpc_routes.is_installed() && asked.try_recv().is_err());
-        kinds.open(&set(&["GRPCRoute"])).await;
-        assert!(kinds.is_empty() && kinds.caches().grpc_routes.is_installed());
-        assert_eq!(asked.try_recv().map(|rollout| rollout.name), Ok("grpc".to_owned()));
-        assert!(asked.try_recv().is_err(), "only those that name it");
+        let cases: [(Pick, &[&str]); 3] =
+            [(|caches| &caches.grpc_routes, &["grpc"]), (|caches| &caches.gateways, &["grpc", "http"]), (|caches| &caches.gateway_classes, &["grpc", "http"])];
+        for (pick, by) in cases {
+            let absent = |rollouts: &[DynamicObject]| {
+                let (requests, asked) = mpsc::unbounded_channel();
+                let caches = Arc::new(caches(rollouts));
+                pick(&caches).set_installed(false);
+                let start: Start = Box::new(move |caches, _| [Event::Init, Event::InitDone].into_iter().for_each(|event| drop(pick(&caches).follow(event))));
+                (Absent { caches, requests, kinds: vec![(pick, start)] }, asked)
+            };
+            assert!(!absent(&all[by.len()..]).0.is_wanted(), "nobody needs it");
+            let (mut kinds, mut asked) = absent(&all);
+            assert!(kinds.is_wanted());
+            let kind = pick(kinds.caches()).resource().kind.clone();
+            kinds.open(&set(&["HTTPRoute"])).await;
+            assert!(!kinds.is_empty() && !pick(kinds.caches()).is_installed() && asked.try_recv().is_err());
+            kinds.open(&set(&[&kind])).await;
+            assert!(kinds.is_empty() && pick(kinds.caches()).is_installed());
+            let told = std::iter::from_fn(|| asked.try_recv().ok()).map(|rollout| rollout.name).collect::<BTreeSet<_>>();
+            assert_eq!(told, set(by), "only those that need {kind}");
+        }
     }
 }

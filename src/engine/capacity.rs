@@ -25,6 +25,10 @@ pub(super) fn lost(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
         next.change(|run| run.carriers = run.carriers.max(more));
         return false;
     }
+    if available > 0 && stable_lost(facts, &next.status) {
+        // Some overloaded pods are better than those of the other version, of which there are none.
+        return false;
+    }
     let lost = run.capacity_lost + 1;
     let steps = &facts.plan.steps;
     let carried = steps.iter().rposition(|step| available > 0 && step.weight < weight && facts.size_for(step.weight) <= available);
@@ -62,13 +66,18 @@ pub(super) fn stable_lost(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> bo
 }
 
 /// Nothing rises onto a guess: the old version is being changed, or has no pod Ready although it had some when the release began.
-pub(super) fn stable_holds(facts: &Facts<'_>, next: &mut Draft) -> bool {
+pub(super) fn stable_holds(facts: &Facts<'_>, next: &Draft) -> bool {
     let recovery = next.status.run.as_ref().is_some_and(|run| run.recovery);
-    let gone = stable_lost(facts, &next.status);
+    (stable_lost(facts, &next.status) && !recovery) || facts.mode().unsettled(facts, &next.status).is_some()
+}
+
+/// Tells once that the old version has no pod Ready, whatever the release waits for meanwhile: the condition that says
+/// so stands from the same pass on.
+pub(super) fn tell_of_stable(facts: &Facts<'_>, next: &mut Draft) {
+    let recovery = next.status.run.as_ref().is_some_and(|run| run.recovery);
     let told = next.status.conditions.iter().any(|condition| condition.type_ == "Healthy" && condition.reason == "StableUnavailable");
-    if gone && !recovery && !told {
+    if stable_lost(facts, &next.status) && !recovery && !told {
         let stable = next.status.stable_revision.clone().unwrap_or_default();
         next.tell(Reason::StableUnavailable, format!("no pod of stable revision {stable} is Ready: the weight does not rise, and nothing is scaled down"));
     }
-    (gone && !recovery) || facts.mode().unsettled(facts, &next.status).is_some()
 }

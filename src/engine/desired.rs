@@ -103,12 +103,14 @@ fn aside(status: &CanaryRolloutStatus, set: &ReplicaSet, deployment: &Deployment
     SetWant { hands: Some(Hands::Ours), replicas, ..SetWant::default() }
 }
 
-/// Everything besides the serving version and the one that is to follow it is in our hands.
+/// The serving version is the Deployment's, also after an exchange that was called off half-way; everything besides it
+/// and the one that is to follow it is in our hands.
 fn others_held(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deployment: &Deployment) -> BTreeMap<String, SetWant> {
     let serving = status.stable_revision.as_deref();
     let successor = exchange::successor(run);
     let others = facts.seen.replica_sets.iter().filter(|set| Some(set.hash.as_str()) != serving && set.hash != successor);
-    others.map(|set| (set.name.clone(), aside(status, set, deployment))).collect()
+    let given_back = facts.serving(status).map(|set| (set.name.clone(), SetWant { hands: Some(Hands::Deployments), ..SetWant::default() }));
+    others.map(|set| (set.name.clone(), aside(status, set, deployment))).chain(given_back).collect()
 }
 
 fn releasing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deployment: &Deployment) -> Desired {
@@ -211,8 +213,14 @@ fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Deploym
     let leaving = facts.seen.deletion != Deletion::No;
     let route = Some(at_rest_route(facts, status));
     let canary_service = facts.entry_gone().then_some(None);
-    if !deployment.paused && !deployment.complete() && !leaving {
+    if facts.native_rollout(status) {
         return Desired { selector: Some(None), route, canary_service, ..Desired::default() };
+    }
+    if !deployment.paused && !deployment.complete() {
+        // It does not come to an end, and the rollout is to go: only what the Deployment does not have is put in order.
+        let held = facts.seen.replica_sets.iter().filter(|set| set.held_by.is_some());
+        let sets = held.map(|set| (set.name.clone(), resting_set(status, set, deployment, true, leaving))).collect();
+        return Desired { selector: Some(None), route, canary_service, sets, ..Desired::default() };
     }
     let Some(serving) = facts.serving(status) else {
         return Desired { route, ..Desired::default() };

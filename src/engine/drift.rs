@@ -2,11 +2,14 @@
 
 use jiff::SignedDuration;
 
-use super::{Draft, facts::Facts, holds, notice::Reason};
-use crate::api::{
-    Percent,
-    plan::step_number,
-    status::{DriftSeen, Growing, Intent, PauseReason, Phase},
+use super::{Draft, facts::Facts, holds, notice::Reason, observed::Route};
+use crate::{
+    api::{
+        Percent,
+        plan::step_number,
+        status::{DriftSeen, Growing, Intent, PauseReason, Phase},
+    },
+    router::RouteId,
 };
 
 /// One hand that undoes ours so often …
@@ -25,7 +28,7 @@ pub(super) fn seen(facts: &Facts<'_>, next: &mut Draft) -> bool {
     let drifted = facts.found_routes().find(|(_, route)| !route.state.carries(weight));
     let Some((id, route)) = drifted else { return false };
     let live = route.state.away_from(weight);
-    let edit = DriftSeen { object: id.key(), at: facts.now, generation: route.generation, by: route.other_manager.clone() };
+    let edit = of_route(facts, id, route);
     let told = next.status.drift.last.as_ref().is_some_and(|last| last.object == edit.object && last.generation >= route.generation);
     let manager = by(&edit);
     if live > weight {
@@ -65,7 +68,7 @@ pub(super) fn seen(facts: &Facts<'_>, next: &mut Draft) -> bool {
 pub(super) fn entry_removed(facts: &Facts<'_>, next: &mut Draft) -> bool {
     let removed = facts.found_routes().find(|(_, route)| !route.state.entry_stands());
     let Some((id, route)) = removed else { return false };
-    let edit = DriftSeen { object: id.key(), at: facts.now, generation: route.generation, by: route.other_manager.clone() };
+    let edit = of_route(facts, id, route);
     next.tell(Reason::RouteDrift, format!("{id}: the canary's entry at 0% was removed{}; it is put in again", by(&edit)));
     let contested = remember(next, edit.clone());
     if contested {
@@ -85,7 +88,7 @@ pub(super) fn undone(facts: &Facts<'_>, intent: &Intent, next: &mut Draft) -> bo
         !stands && route.generation >= since + writes
     });
     let Some((id, route)) = fought else { return false };
-    let edit = DriftSeen { object: id.key(), at: facts.now, generation: route.generation, by: route.other_manager.clone() };
+    let edit = of_route(facts, id, route);
     remember(next, edit.clone());
     contest_route(facts, &edit, next);
     true
@@ -112,6 +115,11 @@ pub(super) fn services(facts: &Facts<'_>, next: &mut Draft) {
         );
         holds::pause(next, Some(PauseReason::ServiceContested), &detail);
     }
+}
+
+/// What the newest other hand has made of a route.
+pub(super) fn of_route(facts: &Facts<'_>, id: &RouteId, route: &Route) -> DriftSeen {
+    DriftSeen { object: id.key(), at: facts.now, generation: route.generation, by: route.other_manager.clone() }
 }
 
 fn by(edit: &DriftSeen) -> String {

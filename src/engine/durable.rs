@@ -59,7 +59,7 @@ fn says_the_same(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bo
 fn says_the_same_besides_checks(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
     let alike = equal!(CanaryRolloutStatus, next, stored;
         announced, phase, observed_generation, stable_revision, rejected, actions, kept, originals, configs, target_missing_since,
-        telling, untold, outbox, drift, history;
+        told, telling, untold, outbox, drift, history;
         besides message, figures, run, checks, conditions);
     alike && all(&stored.conditions, &next.conditions, same_condition) && same_run(stored, next)
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Requests in flight and proxies that lag are given this long after weight 0 before pods go.
-const DRAIN: Duration = Duration::from_secs(30);
+pub(super) const DRAIN: Duration = Duration::from_secs(30);
 
 /// Rejected revisions of a pair's candidate that are remembered.
 const REJECTED: usize = 20;
@@ -101,10 +101,12 @@ pub(super) fn abort_path(facts: &Facts<'_>, next: &Draft) -> AbortPath {
 pub(super) fn let_go(facts: &Facts<'_>, next: &mut Draft) {
     let ended = next.status.run.as_ref().and_then(|run| run.ended_at).unwrap_or(facts.now);
     let drained = ended + DRAIN.signed();
-    for kept in &mut next.status.kept {
+    for kept in next.status.kept.iter_mut().filter(|_| !next.status.originals.released) {
         kept.until = if facts.mode().scales() { kept.until.min(drained) } else { facts.now };
     }
-    next.status.kept.retain(|kept| kept.until > facts.now);
+    if !facts.mode().scales() || !facts.native_rollout(&next.status) {
+        next.status.kept.retain(|kept| kept.until > facts.now);
+    }
     if next.status.originals.released || !next.status.taken_over() {
         return;
     }

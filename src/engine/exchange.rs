@@ -2,7 +2,7 @@
 //!
 //! While the old version's pods still stand, a promotion is undone by the same exchange. How far the exchange has come is read off the objects, so it can be taken up after any interruption.
 
-use super::{Draft, ending, facts::Facts, notice::Reason};
+use super::{Draft, capacity, ending, facts::Facts, notice::Reason};
 use crate::{
     api::{
         CanaryRolloutStatus, Percent,
@@ -86,8 +86,24 @@ pub(super) fn can_be_called_off(facts: &Facts<'_>, run: &Run) -> bool {
     facts.narrowed_services().all(|service| service.hash() != Some(&run.revision))
 }
 
+/// The new version is not in the Deployment's hands yet: the old one has all its pods and gets everything back by one
+/// change of the route and one of the Services.
+fn is_reversible(facts: &Facts<'_>, run: &Run) -> bool {
+    !facts.mode().scales() || facts.canary(run).is_none_or(|new| new.held_by.is_some())
+}
+
 pub(super) fn promoting(facts: &Facts<'_>, next: &mut Draft) {
     let Some(run) = next.status.run.clone() else { return };
+    // A few lost pods come again while the rest carry the traffic; without any, users have nothing.
+    if facts.candidate(&run).available() == 0 && is_reversible(facts, &run) {
+        match &run.abort {
+            Some(why) => ending::go_back(next, Outcome::RolledBack, "Aborted", &format!("aborted by request: {why}")),
+            None if !capacity::lost(facts, &run, next) => {}
+            // The Services are narrowed to the old version again: that is no other hand's doing.
+            None => next.change(|run| run.narrowed = false),
+        }
+        return;
+    }
     let Some(how) = facts.mode().taken_over(facts, &next.status, &run) else { return };
     let old = next.status.stable_revision.replace(run.revision.clone()).filter(|old| *old != run.revision);
     if let Some(old) = &old {

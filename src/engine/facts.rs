@@ -93,12 +93,27 @@ impl<'a> Facts<'a> {
         status.target_missing_since.is_some_and(|since| self.now >= since + self.plan.progress_deadline.signed())
     }
 
+    /// Kubernetes rolls the Deployment out by itself, and its end is waited for: where the rollout is deleted, not without end.
+    pub fn native_rollout(&self, status: &CanaryRolloutStatus) -> bool {
+        let under_way = self.seen.deployment.as_ref().is_some_and(|deployment| !deployment.paused && !deployment.complete());
+        under_way && (self.seen.deletion == Deletion::No || self.native_rollout_given_up_at(status).is_some_and(|at| self.now < at))
+    }
+
+    /// Until when a deleted rollout waits for Kubernetes' own.
+    pub fn native_rollout_given_up_at(&self, status: &CanaryRolloutStatus) -> Option<Timestamp> {
+        let ended = status.run.as_ref().and_then(|run| run.ended_at).filter(|_| self.seen.deletion != Deletion::No);
+        ended.map(|ended| ended + self.plan.progress_deadline.signed())
+    }
+
     /// Pods may go: the version that serves is whole, or cannot become so and has some left.
     pub fn may_scale_down(&self, status: &CanaryRolloutStatus) -> bool {
         let Some(serving) = self.serving(status) else { return true };
         let wanted = self.seen.deployment.as_ref().map_or(0, |deployment| deployment.replicas);
         let stuck = serving.failure.is_some() || self.seen.deletion != Deletion::No;
-        serving.available >= wanted || (stuck && serving.available > 0)
+        // Kubernetes' own rollout replaces its pods.
+        let unpaused = self.seen.deployment.as_ref().filter(|deployment| !deployment.paused);
+        let available = unpaused.map_or(serving.available, |deployment| deployment.available);
+        available >= wanted || (stuck && available > 0)
     }
 
     /// The user's Services that are narrowed during a release, as far as they exist.

@@ -118,7 +118,7 @@ pub(super) fn pause(next: &mut Draft, reason: Option<PauseReason>, detail: &str)
 
 /// Whether this pause is looked at anew whenever the release could go on, and so hinders nothing by itself.
 pub(super) fn is_looked_at_anew(held: Option<PauseReason>) -> bool {
-    matches!(held, None | Some(PauseReason::Window | PauseReason::Gate | PauseReason::GateDeadline))
+    matches!(held, None | Some(PauseReason::Window)) || gates::is_ours(held)
 }
 
 /// Whether the next weight has to wait for a window.

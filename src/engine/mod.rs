@@ -52,6 +52,7 @@ pub use call::{Call, Reply};
 pub use durable::{may_wait, says_more};
 use facts::Facts;
 pub use in_force::InForce;
+pub use notice::reports_an_end;
 use observed::{Deletion, Observed};
 
 /// Identity of a rollout.
@@ -131,8 +132,10 @@ pub fn decide(id: &Identity, in_force: &InForce, status: &CanaryRolloutStatus, s
     outbox::ingest(&facts, &mut next);
     requests::answer(&facts, &mut next);
     transition(&facts, refusal.is_none(), &mut next);
+    capacity::tell_of_stable(&facts, &mut next);
     holds::remind(&facts, &mut next);
     interrupts::tell_of_orphans(&facts, &mut next);
+    notice::note_told(&facts, &mut next);
     floor::note(&facts, &mut next);
     config::note(&facts, &mut next);
 

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Draft, outbox};
+use super::{Draft, facts::Facts, outbox};
 use crate::api::{Plan, status::Notice, webhook::Occasion};
 
 /// Reasons of Events.
@@ -128,6 +128,18 @@ const REPEATED_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
 /// Longest text of an Event that the API takes.
 const MAX_NOTE: usize = 1_024;
+
+/// Whether it reports how a release ended: that must reach people, however long nobody was there to tell it.
+pub fn reports_an_end(notice: &Notice) -> bool {
+    [Reason::Promoted, Reason::RolledBack, Reason::Superseded].iter().any(|reason| notice.reason == reason.to_string())
+}
+
+/// Remembers that the end of a release was told, so that the next process need not. Other Events are worth no write.
+pub(super) fn note_told(facts: &Facts<'_>, next: &mut Draft) {
+    let known = next.status.told;
+    let ends = next.status.telling.iter().filter(|notice| reports_an_end(notice) && notice.sequence <= facts.seen.told);
+    next.status.told = ends.map(|notice| notice.sequence).fold(known, i64::max);
+}
 
 impl Draft {
     /// Tells people about a transition.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::call::Reply;
+use super::{action::Kind, call::Reply};
 use crate::{
     api::{Duration, action::RolloutActionSpec, status::Cause},
     provider::Reading,
@@ -44,6 +44,10 @@ pub struct Observed {
     pub measured: Option<Measured>,
     /// What came of calls, by key.
     pub replies: BTreeMap<String, Reply>,
+    /// Versions of the objects that may be changed: who has changed one since then is not overwritten.
+    pub versions: BTreeMap<(Kind, String), u64>,
+    /// Number of the last Event that this process has told of this rollout.
+    pub told: i64,
     /// An address in the spec that the controller may not talk to, and why.
     pub forbidden_address: Option<String>,
     /// RolloutActions for this rollout, oldest first.

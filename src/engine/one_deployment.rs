@@ -134,7 +134,8 @@ impl Mode for OneDeployment {
     fn tell_release(&self, facts: &Facts<'_>, next: &mut Draft) {
         let name = &facts.plan.deployment;
         next.tell(Reason::Released, format!("Deployment {name}, its ReplicaSets, Services and routes are given back"));
-        if facts.serving(&next.status).is_some_and(|set| !facts.wants(set)) {
+        let paused = facts.seen.deployment.as_ref().is_some_and(|deployment| deployment.paused);
+        if paused && facts.serving(&next.status).is_some_and(|set| !facts.wants(set)) {
             next.tell(
                 Reason::LeftPaused,
                 format!("Deployment {name} stays paused: its template is not the version that serves, and unpausing would ship it to everyone. Change the template back, or run: kubectl rollout resume deployment/{name}"),

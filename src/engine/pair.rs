@@ -9,7 +9,7 @@
 use super::{
     Draft,
     desired::{self, Desired},
-    ending,
+    drift, ending,
     facts::{Facts, name_too_long},
     mode::{Mode, Side},
     notice::Reason,
@@ -20,7 +20,7 @@ use crate::{
     api::{
         CanaryRolloutStatus, Percent,
         condition::Refusal,
-        status::{DriftSeen, NO_FIGURE, Outcome, Phase, Rejected, Run},
+        status::{NO_FIGURE, Outcome, Phase, Rejected, Run},
     },
     router::{RouteId, Want},
     workload::{deployment::Deployment, replica_set::ReplicaSet},
@@ -116,7 +116,9 @@ impl Mode for Pair {
     fn unsettled(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<String> {
         let baseline = facts.seen.baseline.as_ref()?;
         let same = current(facts, baseline).is_some_and(|set| Some(&set.hash) == status.stable_revision.as_ref());
-        (!same).then(|| format!("Deployment {} to be whole after its change ({})", baseline.name, progress(baseline)))
+        // One that was changed to and fro still has pods of both templates.
+        let mixed = !baseline.settled() || baseline.total > baseline.updated;
+        (!same || mixed).then(|| format!("Deployment {} to be whole after its change ({})", baseline.name, progress(baseline)))
     }
 
     fn rest(&self, facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
@@ -298,7 +300,10 @@ fn follow_baseline(facts: &Facts<'_>, next: &mut Draft) {
     }
 }
 
-/// A baseline that was changed while a release runs, and is whole again: what was compared with the old one is void.
+/// A baseline that was changed while a release runs, and is whole again: the release goes on.
+///
+/// Void is only what was compared with the old baseline. Every check so far has a limit of its own, so its evidence
+/// would stand; that the whole step begins anew costs one hold and stays right when checks compare the two.
 fn follow_changed_baseline(facts: &Facts<'_>, next: &mut Draft) {
     let Some(baseline) = facts.seen.baseline.as_ref().filter(|baseline| baseline.complete()) else { return };
     let Some(set) = current(facts, baseline).filter(|set| Some(&set.hash) != next.status.stable_revision.as_ref()) else { return };
@@ -321,7 +326,7 @@ fn watch_promoted(facts: &Facts<'_>, next: &mut Draft) {
         );
     }
     let Some((id, route)) = departed(facts) else { return };
-    let edit = DriftSeen { object: id.key(), at: facts.now, generation: route.generation, by: route.other_manager.clone() };
+    let edit = drift::of_route(facts, id, route);
     let told = next.status.drift.last.as_ref().is_some_and(|last| last.object == edit.object && last.generation >= edit.generation);
     if let Some(what) = Pair.departure(facts, &next.status).filter(|_| !told) {
         next.tell(Reason::RouteDrift, what);

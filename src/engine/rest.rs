@@ -1,7 +1,7 @@
 //! Between releases: adopting the Deployment, keeping and dropping old pods, seeing when a release is due.
 
 use super::{
-    Draft, exchange,
+    Draft, ending, exchange,
     facts::Facts,
     notice::{self, Reason},
     observed::{Deletion, RouteSeen},
@@ -20,7 +20,10 @@ pub(super) fn rest(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     drop_kept(facts, next);
     forget_outlived(facts, &mut next.status);
     if facts.seen.deletion != Deletion::No {
-        super::ending::let_go(facts, next);
+        if let Some(deployment) = facts.seen.deployment.as_ref().filter(|_| facts.mode().scales() && next.status.taken_over()) {
+            follow_hands(facts, deployment, &mut next.status);
+        }
+        ending::let_go(facts, next);
         return;
     }
     facts.mode().rest(facts, accepted, next);
@@ -49,9 +52,24 @@ pub(super) fn one_deployment(facts: &Facts<'_>, accepted: bool, next: &mut Draft
 
 /// Pods that were kept for a while go once it is over.
 fn drop_kept(facts: &Facts<'_>, next: &mut Draft) {
+    let scaled = facts.mode().scales();
+    if scaled && facts.native_rollout(&next.status) {
+        // Users' Services reach all pods, those that are kept too.
+        return;
+    }
+    if let Some(deployment) = facts.seen.deployment.as_ref().filter(|deployment| scaled && !deployment.paused && deployment.complete()) {
+        // With its end the Services are narrowed, and who was reached until then is drained. Once: from here on the
+        // Deployment is paused, or what serves is known already.
+        let unknown = facts.active_of(deployment).iter().all(|set| Some(&set.hash) != next.status.stable_revision.as_ref());
+        let is_paused_now = facts.seen.deletion == Deletion::No && deployment.unpaused_by.is_none();
+        if unknown || is_paused_now {
+            let drained = facts.now + ending::DRAIN.signed();
+            next.status.kept.iter_mut().for_each(|kept| kept.until = kept.until.max(drained));
+        }
+    }
     let (over, kept) = std::mem::take(&mut next.status.kept).into_iter().partition(|kept: &Kept| kept.until <= facts.now);
     next.status.kept = kept;
-    for gone in over.into_iter().filter(|_| facts.mode().scales()) {
+    for gone in over.into_iter().filter(|_| scaled) {
         let pods = facts.replica_set(&gone.revision).map_or(0, |set| set.total);
         let why = if gone.standby { "the old version is no longer kept" } else { "it was kept to be looked at, and that time is over" };
         if pods > 0 {

@@ -27,6 +27,7 @@ pub(super) fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Ti
         moments.extend(holds::hold_ends(facts, run, status.phase));
         moments.extend(holds::patience_ends(facts, run, status.phase));
     }
+    moments.extend(facts.native_rollout_given_up_at(status));
     moments.extend(status.outbox.iter().map(|notification| notification.next_at));
     moments.extend(status.target_missing_since.map(|since| since + plan.progress_deadline.signed()));
     if let Some(due) = measure::due_at(facts, status) {

@@ -55,6 +55,9 @@ pub struct CanaryRolloutStatus {
     pub target_missing_since: Option<Timestamp>,
     /// Number of Events told so far; their names are made from it.
     pub announced: i64,
+    /// Number of the last Event about the end of a release that is known to have been told.
+    #[serde(skip_serializing_if = "is_none_yet")]
+    pub told: i64,
     /// The newest Events, told again after a crash.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub telling: Vec<Notice>,
@@ -238,6 +241,11 @@ pub struct DriftSeen {
     /// The other hand's field manager, if the object tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_none_yet(number: &i64) -> bool {
+    *number == 0
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

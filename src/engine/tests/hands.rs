@@ -61,6 +61,72 @@ fn an_abort_while_the_deployment_takes_over_is_carried_out_after_that() {
 }
 
 #[test]
+fn pods_that_are_lost_while_the_deployment_takes_over_give_everything_back_as_long_as_they_are_apart() {
+    let mut called_off = 0;
+    for moment in 0.. {
+        let mut world = world();
+        world.apply_version("v2");
+        world.until("the last step", |world| world.status.phase == Phase::Baking);
+        while world.status.phase != Phase::Promoting {
+            let (changed, decision) = world.pass();
+            if !changed {
+                world.now = decision.wake.unwrap();
+            }
+        }
+        for _ in 0..moment {
+            world.pass();
+        }
+        if world.status.phase != Phase::Promoting {
+            break;
+        }
+        let revision = world.status.run.as_ref().unwrap().revision.clone();
+        let apart = world.sets().iter().any(|set| set.hash == revision && set.held_by.is_some());
+        world.lost = 4;
+        world.pass_unchecked();
+        if apart {
+            called_off += 1;
+            assert_eq!((world.status.phase, world.share()), (Phase::Preparing, 0), "after {moment} passes");
+            assert_eq!(world.get(Kind::Service, "catalog")["spec"]["selector"]["pod-template-hash"], STABLE, "after {moment} passes");
+            let owned: Vec<_> = world.sets().into_iter().filter(|set| set.owned_by("d")).map(|set| (set.hash, set.replicas)).collect();
+            assert_eq!(owned, [(STABLE.to_owned(), 4)], "after {moment} passes");
+            assert_eq!(world.status.run.as_ref().unwrap().capacity_lost, 1);
+            // As if the Service could not be changed at once.
+            world.objects.get_mut(&(Kind::Service, "catalog".to_owned())).unwrap()["spec"]["selector"]["pod-template-hash"] = json!(revision);
+            world.settle_unchecked();
+            assert!(!world.told.iter().any(|reason| reason == "RouteDrift"), "nobody else has touched anything: {:?}", world.told);
+        } else {
+            assert!(matches!(world.status.phase, Phase::Promoting | Phase::Succeeded), "what the Deployment has been given it keeps");
+        }
+        world.lost = 0;
+        world.until_phase(Phase::Succeeded);
+        assert_eq!(world.status.stable_revision, Some(revision));
+    }
+    assert!(called_off > 1, "{called_off}");
+}
+
+#[test]
+fn an_abort_that_waits_for_an_exchange_is_not_lost_with_its_pods() {
+    let mut world = world();
+    world.apply_version("v2");
+    world.until("the last step", |world| world.status.phase == Phase::Baking);
+    while world.get(Kind::Service, "catalog")["spec"]["selector"]["pod-template-hash"] == STABLE {
+        let (changed, decision) = world.pass();
+        if !changed {
+            world.now = decision.wake.unwrap();
+        }
+    }
+    world.accepts = false;
+    world.ask(Verb::Abort);
+    world.pass();
+    assert_eq!(world.status.phase, Phase::Promoting);
+    world.lost = 4;
+    world.accepts = true;
+    world.settle_unchecked();
+    assert_eq!((world.status.phase, condition(&world, "RolledBack").1), (Phase::RolledBack, "Aborted"));
+    assert_eq!(world.status.history.len(), 1);
+}
+
+#[test]
 fn promote_fully_drops_the_steps_but_not_the_evidence() {
     let mut world = world();
     world.apply_version("v2");
@@ -172,6 +238,28 @@ fn lost_pods_lower_the_weight_to_what_the_others_carry_and_the_third_time_end_it
     world.settle_unchecked();
     world.until_phase(Phase::RolledBack);
     assert_eq!(condition(&world, "RolledBack").1, "CapacityLost");
+}
+
+#[test]
+fn what_is_left_of_the_new_version_keeps_its_traffic_while_the_old_one_has_nobody() {
+    let mut spec = spec();
+    spec["steps"] = json!([{"weight": 25, "hold": "10s"}, {"weight": 50, "hold": "10m"}, {"weight": 100}]);
+    let mut world = World::new(&spec).adopted();
+    world.apply_version("v2");
+    world.until("50%", |world| at(world, 5_000));
+    (world.lost, world.stable_ready) = (1, false);
+    world.settle_unchecked();
+    assert_eq!((world.share(), condition(&world, "Healthy")), (5_000, ("False", "StableUnavailable")));
+    world.stable_ready = true;
+    world.settle_unchecked();
+    assert_eq!(world.share(), 2_500, "now somebody can take the rest");
+    (world.lost, world.stable_ready) = (0, false);
+    world.settle_unchecked();
+    world.stable_ready = true;
+    world.until("50% again", |world| at(world, 5_000));
+    (world.lost, world.stable_ready) = (2, false);
+    world.settle_unchecked();
+    assert_eq!(world.share(), 0, "of two that have nobody the old one is the safer");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod hands;
 mod pair;
 mod pair_world;
 mod routes;
+mod seen;
 mod telling;
 mod ticks;
 mod world;
@@ -262,23 +263,7 @@ proptest! {
     fn nothing_that_happens_breaks_an_invariant(events in proptest::collection::vec((0..9_u8, 1..30_i64), 1..25)) {
         let mut world = world();
         world.apply_version("v2");
-        for (event, seconds) in events {
-            match event {
-                0 => world.bad = 0.3,
-                1 => world.bad = 0.0,
-                2 => world.answers = !world.answers,
-                3 => world.accepts = !world.accepts,
-                4 => world.apply_version("v1"),
-                5 => world.apply_version("v3"),
-                6 => world.ask(Verb::Promote),
-                7 => world.ask(Verb::Pause),
-                _ => world.ask(Verb::Resume),
-            }
-            for _ in 0..seconds {
-                world.settle();
-                world.now += SignedDuration::from_secs(1);
-            }
-        }
+        world.live_through(events, |world, own| world.apply_version(if own == 0 { "v1" } else { "v3" }));
         world.accepts = true;
         world.ask(Verb::Abort);
         world.until("the end", |world| matches!(world.status.phase, Phase::Idle | Phase::RolledBack | Phase::Succeeded | Phase::Preparing | Phase::Shifting));

@@ -89,3 +89,54 @@ fn history_keeps_the_worst_figures_of_a_run() {
     world.until_phase(Phase::Succeeded);
     assert_eq!(json!(world.status.history[0].worst), json!({"error-rate": "0.80%"}));
 }
+
+#[test]
+fn a_lost_old_version_is_told_once_whatever_is_waited_for() {
+    let told = |world: &World| world.told.iter().filter(|reason| *reason == "StableUnavailable").count();
+    let lose = |world: &mut World| {
+        world.stable_ready = false;
+        world.settle_unchecked();
+    };
+    // While pods of the new version are waited for, and it is back before they come.
+    let mut world = world();
+    world.ready = false;
+    world.apply_version("v2");
+    world.settle();
+    lose(&mut world);
+    assert_eq!((world.status.phase, condition(&world, "Healthy").1, told(&world)), (Phase::Preparing, "StableUnavailable", 1));
+    world.now += SignedDuration::from_secs(5);
+    world.settle();
+    world.stable_ready = true;
+    world.settle_unchecked();
+    world.ready = true;
+    world.until("5%", |world| world.share() == 500);
+    assert_eq!(told(&world), 1);
+    // While the gateway is waited for, a while later.
+    world.now += SignedDuration::from_mins(2);
+    world.until("25%", |world| world.share() == 2_500);
+    world.until("its confirmation", |world| world.status.run.as_ref().is_some_and(|run| run.intent.is_none()));
+    world.accepts = false;
+    world.until("100%", |world| world.status.run.as_ref().is_some_and(|run| run.intent.is_some()));
+    lose(&mut world);
+    assert_eq!((condition(&world, "Healthy").1, told(&world)), ("StableUnavailable", 2));
+}
+
+#[test]
+fn that_the_end_of_a_release_was_told_is_remembered_and_nothing_is_before() {
+    let mut world = world();
+    world.events_reach = 0;
+    world.apply_version("v2");
+    world.until_phase(Phase::Succeeded);
+    assert_eq!(world.status.told, 0, "nothing has reached anybody");
+    let end = world.status.telling.iter().find(|notice| notice.reason == "Promoted").unwrap().sequence;
+    world.events_reach = end - 1;
+    world.settle();
+    assert_eq!(world.status.told, 0, "only ends are worth a write");
+    world.events_reach = end;
+    world.settle();
+    assert_eq!(world.status.told, end);
+    world.until("the old version to go", |world| world.status.announced > end);
+    world.events_reach = world.status.announced;
+    world.settle();
+    assert_eq!(world.status.told, end);
+}

@@ -14,11 +14,10 @@ use crate::{
         CanaryRolloutSpec, CanaryRolloutStatus, Percent,
         action::{RolloutActionSpec, Verb},
         status::Phase,
-        traffic::RouteKind,
     },
     provider::{Counts, Quantity, Reading},
-    router::{Acceptance, RouteId, Target, gateway_api},
-    workload::{autoscaler::Autoscaler, deployment::Deployment, replica_set::ReplicaSet, service::Service},
+    router::{RouteId, Target, gateway_api},
+    workload::service::Service,
 };
 
 #[allow(clippy::struct_excessive_bools, reason = "each is one thing that may go wrong by itself")]
@@ -56,6 +55,8 @@ pub struct World {
     pub told: Vec<String>,
     /// Their texts.
     pub notes: String,
+    /// Number of the last Event that reaches people.
+    pub events_reach: i64,
     /// Seconds between two samples of a series.
     pub scrape: u64,
     /// Another rollout was there first.
@@ -83,11 +84,6 @@ fn set_owned(hash: &str, version: &str, revision: &str, replicas: u32) -> Value 
         "metadata": {"name": format!("catalog-{hash}"), "labels": {"app": "catalog", "pod-template-hash": hash}, "annotations": {"deployment.kubernetes.io/revision": revision}},
         "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "catalog", "pod-template-hash": hash}}, "template": template},
     })
-}
-
-fn route_id(kind: Kind, name: &str) -> RouteId {
-    let kind = if kind == Kind::GrpcRoute { RouteKind::Grpc } else { RouteKind::Http };
-    RouteId { kind, name: name.to_owned() }
 }
 
 /// Whatever has the Service, wherever it stands.
@@ -127,6 +123,7 @@ impl World {
             weights: Vec::new(),
             told: Vec::new(),
             notes: String::new(),
+            events_reach: i64::MAX,
             scrape: 1,
             route_elder: None,
             answer: Some(Ok(200)),
@@ -157,96 +154,6 @@ impl World {
         route["metadata"]["generation"] = json!(route["metadata"]["generation"].as_i64().unwrap() + 1);
         route["metadata"]["managedFields"] = json!([{"manager": manager, "operation": "Update", "time": self.now.to_string()}]);
         self.weights.push(0);
-    }
-
-    fn deployment(&self) -> Option<Deployment> {
-        let mut deployment = Deployment::read(self.objects.get(&(Kind::Deployment, "catalog".to_owned()))?);
-        deployment.observed_generation = deployment.generation;
-        let owned: Vec<ReplicaSet> = self.sets().into_iter().filter(|set| set.owned_by("d")).collect();
-        deployment.total = owned.iter().map(|set| set.total).sum();
-        deployment.available = owned.iter().map(|set| set.available).sum();
-        deployment.updated = owned.iter().filter(|set| set.template == deployment.template).map(|set| set.total).sum();
-        Some(deployment)
-    }
-
-    pub fn sets(&self) -> Vec<ReplicaSet> {
-        let sets = self.objects.iter().filter(|((kind, _), _)| *kind == Kind::ReplicaSet);
-        sets.map(|(_, object)| {
-            let mut set = ReplicaSet::read(object);
-            // The Deployment controller takes what answers its selector and lets go of the rest.
-            set.owner = set.labels.contains_key("app").then(|| "d".to_owned());
-            set.total = set.replicas;
-            set.ready = if self.ready || set.revision.is_some() { set.replicas } else { 0 };
-            let of = |hash: Option<&String>| hash == Some(&set.hash);
-            if !self.stable_ready && of(self.status.stable_revision.as_ref()) {
-                set.ready = 0;
-            }
-            if of(self.status.run.as_ref().map(|run| &run.revision)) {
-                set.ready = set.ready.saturating_sub(self.lost);
-            }
-            set.available = set.ready;
-            set
-        })
-        .collect()
-    }
-
-    fn look_at_route(&self, object: &Value, target: Target) -> RouteSeen {
-        let acceptance = match (self.accepts, self.reports_generations) {
-            (true, true) => Acceptance::Accepted,
-            (true, false) => Acceptance::Unknown,
-            (false, _) => Acceptance::Waiting("Gateway edge".to_owned()),
-        };
-        RouteSeen::Found(Box::new(Route {
-            state: gateway_api::read(object, &target).unwrap(),
-            generation: object["metadata"]["generation"].as_i64().unwrap(),
-            written_at: gateway_api::written_at(object, "warmfront"),
-            live: object.clone(),
-            target,
-            acceptance,
-            other_manager: gateway_api::newest_other_manager(object, "warmfront"),
-        }))
-    }
-
-    fn look(&self) -> Observed {
-        let plan = self.plan();
-        let mut seen = Observed { deletion: self.deletion, finalizer: self.finalizer, actions: self.actions.clone(), ..Observed::default() };
-        seen.route_elder.clone_from(&self.route_elder);
-        seen.replies.clone_from(&self.replies);
-        seen.deployment = self.deployment();
-        seen.replica_sets = self.sets();
-        for ((kind, name), object) in &self.objects {
-            match kind {
-                Kind::Service => {
-                    let service = Service::read(object);
-                    let pods = seen
-                        .replica_sets
-                        .iter()
-                        .filter(|set| service.hash().is_none_or(|hash| hash == set.hash))
-                        .flat_map(|set| (0..set.ready).map(|n| Endpoint { pod: format!("{}-p{n}", set.name), ready: true }));
-                    seen.endpoints.insert(name.clone(), pods.collect());
-                    seen.services.insert(name.clone(), service);
-                }
-                Kind::HttpRoute | Kind::GrpcRoute => {
-                    let id = route_id(*kind, name);
-                    let known = plan.routes.iter().any(|named| RouteId::from(named) == id) || self.status.originals.routes.contains_key(&id.key());
-                    if known {
-                        let found = self.look_at_route(object, Target::of(&plan, &id, self.status.originals.routes.get(&id.key()), |_| vec![80]));
-                        seen.routes.insert(id, found);
-                    }
-                }
-                Kind::HorizontalPodAutoscaler => seen.autoscalers.extend(Autoscaler::read(object)),
-                Kind::Deployment | Kind::ReplicaSet => {}
-            }
-        }
-        for named in &plan.routes {
-            let missing = if self.kinds_missing { RouteSeen::NotInstalled } else { RouteSeen::Missing };
-            seen.routes.entry(RouteId::from(named)).or_insert(missing);
-        }
-        if let Some(apps) = &self.pair {
-            apps.show(&mut seen);
-        }
-        seen.source = Some(SourceTiming { scrape_interval: crate::api::Duration::from_secs(self.scrape) });
-        seen
     }
 
     /// One pass, after which everything that must hold is checked; whether it changed anything.
@@ -432,6 +339,27 @@ impl World {
             }
             self.now = decision.wake.unwrap_or_else(|| panic!("{what}: nothing is waited for in {:?}: {}", self.status.phase, self.status.message));
             assert!(self.now < end, "{what} does not come: {:?}: {}", self.status.phase, self.status.message);
+        }
+    }
+
+    /// Lets things happen one after the other, each for so many seconds: what metrics, gateway and people do, or
+    /// from number 7 on, counted from 0, what the world's `own` apps do.
+    pub fn live_through(&mut self, events: Vec<(u8, i64)>, own: impl Fn(&mut Self, u8)) {
+        for (event, seconds) in events {
+            match event {
+                0 => self.bad = 0.3,
+                1 => self.bad = 0.0,
+                2 => self.answers = !self.answers,
+                3 => self.accepts = !self.accepts,
+                4 => self.ask(Verb::Promote),
+                5 => self.ask(Verb::Pause),
+                6 => self.ask(Verb::Resume),
+                more => own(self, more - 7),
+            }
+            for _ in 0..seconds {
+                self.settle();
+                self.now += SignedDuration::from_secs(1);
+            }
         }
     }
 

@@ -19,11 +19,11 @@ use warmfront_e2e::{Controllers, PATIENCE, Shop, controllers::asked, until};
 
 /// Each over a Deployment of its own. One node has no room for so many pods, so the Deployments have none:
 /// what is watched and decided at rest is the same.
-const ROLLOUTS: usize = 200;
+const ROLLOUTS: usize = 100;
 /// Requests of the test under way at once.
 const CONCURRENCY: usize = 16;
-/// For how long nothing may be asked, ten ticks of the other scenarios.
-const QUIET: Duration = Duration::from_secs(20);
+/// For how long nothing may be asked: twenty ticks of the other scenarios, as five minutes are of ordinary ones.
+const QUIET: Duration = Duration::from_secs(40);
 
 async fn bring_up(shop: &Shop, name: &str) -> anyhow::Result<()> {
     let labels = json!({"app": name});
@@ -74,7 +74,7 @@ async fn changed(shop: &Shop, before: &BTreeSet<(String, Option<String>)>) -> an
 
 #[tokio::test]
 #[ignore = "needs the test cluster: make test"]
-async fn s05_s45_hundreds_of_rollouts_at_rest_and_a_restart() -> anyhow::Result<()> {
+async fn s05_s45_a_hundred_rollouts_at_rest_and_a_restart() -> anyhow::Result<()> {
     let shop = Shop::open("s45").await?;
     let began = Instant::now();
     let names: Vec<String> = (0..ROLLOUTS).map(|number| format!("app-{number}")).collect();

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
 use warmfront::api::status::{Cause, Phase};
 use warmfront_e2e::{Controllers, Frozen, Partition, Shop, condition};
 
@@ -14,6 +15,13 @@ use super::release::Release;
 const HOLD: u32 = 4;
 /// Longer than the hold, the settling and some ticks.
 const LONG: Duration = Duration::from_secs(8);
+
+/// The part goes on, and so does the release; how many requests failed, and which.
+async fn thaw(release: Release, part: Frozen) -> anyhow::Result<(u64, Value)> {
+    drop(part);
+    release.second_step().await?;
+    release.stop().await
+}
 
 #[tokio::test]
 #[ignore = "needs the test cluster: make test"]
@@ -45,9 +53,7 @@ async fn a_kubelet_that_stands_still() -> anyhow::Result<()> {
     let waiting = release.shop.until("the pods for the next weight are missing", |status| status.message.contains("1/2 pods Available for 50%")).await?;
     assert_eq!(waiting.phase, Phase::Shifting);
     assert_eq!(release.weights.after(LONG).await?, [0, 25], "no weight before the pods that carry it");
-    drop(kubelet);
-    release.second_step().await?;
-    let (failed, failures) = release.stop().await?;
+    let (failed, failures) = thaw(release, kubelet).await?;
     assert_eq!(failed, 0, "{failures}");
     Ok(())
 }
@@ -83,9 +89,7 @@ async fn a_gateway_whose_proxy_stands_still() -> anyhow::Result<()> {
     let paused = release.shop.until("the pause", |status| condition(status, "Paused") == ("True", "NoData")).await?;
     assert_eq!(paused.phase, Phase::Shifting, "no reason to go back");
     assert_eq!(release.weights.so_far().await?, [0, 25]);
-    drop(envoy);
-    release.second_step().await?;
-    let (failed, failures) = release.stop().await?;
+    let (failed, failures) = thaw(release, envoy).await?;
     assert!(failed > 0, "users saw that: {failures}");
     Ok(())
 }
@@ -100,9 +104,7 @@ async fn a_metrics_store_that_stands_still() -> anyhow::Result<()> {
     assert!(down.checks.iter().all(|check| check.message.contains("did not answer in time")), "{:?}", down.checks);
     // Each pass waits for an answer as long as it may; the pods for the next weight would come after two of them.
     assert_eq!(release.weights.after(3 * LONG).await?, [0, 25], "no rise and no rollback");
-    drop(prometheus);
-    release.second_step().await?;
-    let (failed, failures) = release.stop().await?;
+    let (failed, failures) = thaw(release, prometheus).await?;
     assert_eq!(failed, 0, "{failures}");
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     access::Fault,
     apiserver::{kinds::Kind, lock, store::by},
-    world::{controller, text},
+    world::{controller, replica_set, text},
 };
 
 /// One thing that happens.
@@ -47,6 +47,9 @@ pub enum Deed {
     Reapply(What),
     /// Pods are lost at once, as with their node.
     LosePods(Side),
+    /// A node on which these pods ran is lost: they are not ready from now on, and others come in their place after
+    /// `nodeReplacedAfter`.
+    LoseNode(Vec<Side>),
     /// The world behaves differently: laid over the scenario's `world`.
     World(Value),
     /// The ConfigMap that the app reads says something else.
@@ -105,6 +108,8 @@ pub enum Side {
     OneCanary,
     /// The serving version's.
     Stable,
+    /// One of the serving version's.
+    OneStable,
 }
 
 impl What {
@@ -150,6 +155,12 @@ impl Run {
             Deed::Reapply(what) => self.reapply(*what),
             Deed::LosePods(side) => {
                 self.lose_pods(*side);
+                Ok(())
+            }
+            Deed::LoseNode(sides) => {
+                for side in sides {
+                    self.lose_node(*side)?;
+                }
                 Ok(())
             }
             Deed::World(change) => {
@@ -250,21 +261,37 @@ impl Run {
         applied.map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
     }
 
-    fn lose_pods(&mut self, side: Side) {
-        let Some(status) = self.status() else { return };
+    /// Names of pods.
+    fn pods_of(&self, side: Side) -> Vec<String> {
+        let Some(status) = self.status() else { return Vec::new() };
         let stable = status.stable_revision.clone().unwrap_or_default();
         let canary = status.run.as_ref().map(|run| run.revision.clone()).unwrap_or_default();
-        let hash = if side == Side::Stable { stable } else { canary };
+        let hash = if matches!(side, Side::Stable | Side::OneStable) { stable } else { canary };
+        let pods = lock(&self.cluster).store.list(Kind::Pod, Some(NAMESPACE));
+        let of = pods.iter().filter(|pod| text(pod, "/metadata/labels/pod-template-hash") == hash && controller(pod).is_some());
+        let number = if matches!(side, Side::OneCanary | Side::OneStable) { 1 } else { pods.len() };
+        of.take(number).map(|pod| text(pod, "/metadata/name").to_owned()).collect()
+    }
+
+    fn lose_pods(&mut self, side: Side) {
+        let lost = self.pods_of(side);
         let mut cluster = lock(&self.cluster);
-        let lost: Vec<_> =
-            cluster.store.list(Kind::Pod, Some(NAMESPACE)).into_iter().filter(|pod| text(pod, "/metadata/labels/pod-template-hash") == hash).collect();
-        let number = if side == Side::OneCanary { 1 } else { lost.len() };
-        for pod in lost.iter().take(number) {
-            debug_assert!(controller(pod).is_some(), "a pod of a ReplicaSet");
-            cluster.store.remove(&(Kind::Pod, NAMESPACE.to_owned(), text(pod, "/metadata/name").to_owned()), by("node"));
+        for pod in lost {
+            cluster.store.remove(&(Kind::Pod, NAMESPACE.to_owned(), pod), by("node"));
         }
         cluster.see_traffic(Instant::now());
         self.losses.push(Instant::now());
+    }
+
+    fn lose_node(&mut self, side: Side) -> anyhow::Result<()> {
+        let lost = self.pods_of(side);
+        let mut cluster = lock(&self.cluster);
+        for pod in lost {
+            replica_set::lose_node(&mut cluster, NAMESPACE, &pod).map_err(|refusal| anyhow::anyhow!(refusal.message))?;
+        }
+        cluster.see_traffic(Instant::now());
+        self.losses.push(Instant::now());
+        Ok(())
     }
 
     fn set_weight(&mut self, percent: i64) -> anyhow::Result<()> {

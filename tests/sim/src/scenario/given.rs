@@ -34,6 +34,8 @@ pub struct Given {
     pub pair: bool,
     /// The rollout's spec, laid over one with short times.
     pub rollout: Value,
+    /// The spec of the second rollout, laid over that of the first.
+    pub second: Value,
     /// The route's rules; by default one, with the app as its only backend.
     pub rules: Option<Value>,
     /// The app runs and was adopted before the script begins.
@@ -66,6 +68,7 @@ impl Default for Given {
             replicas: 4,
             pair: false,
             rollout: json!({}),
+            second: json!({}),
             rules: None,
             adopted: true,
             running: true,
@@ -126,7 +129,10 @@ impl Given {
     /// The spec of another rollout of the same app.
     pub fn second_spec(&self) -> Value {
         let mut spec = self.spec();
-        merge(&mut spec["traffic"], &json!({"service": NAME, "canaryService": "second-canary"}));
+        if !self.pair {
+            merge(&mut spec["traffic"], &json!({"service": NAME, "canaryService": "second-canary"}));
+        }
+        merge(&mut spec, &self.second);
         spec
     }
 

@@ -14,6 +14,10 @@ use crate::{
 /// Another hand's change of a Service or a Deployment is answered within this time.
 const ANSWERED: Duration = Duration::from_secs(2);
 
+/// So long after the last request pods of a version that never served go at the earliest: 30 s from the confirmation,
+/// which the last proxy follows.
+const DRAINED: Duration = Duration::from_secs(25);
+
 impl Witness {
     fn sets(&self) -> impl Iterator<Item = &Object> {
         self.objects.iter().filter(|(key, _)| key.0 == Kind::ReplicaSet).map(|(_, set)| set)
@@ -24,10 +28,10 @@ impl Witness {
         if change.key.0 == Kind::Deployment && change.by != "warmfront" && change.by != deployment::NAME {
             self.meddled = Some(at);
         }
-        // Kubernetes' own rollout has just ended, and what it left is put in order now.
+        // Kubernetes' own rollout has just ended, and what it left is narrowed now.
         let paused = |object: &Option<Object>| object.as_ref().is_some_and(|object| object["spec"]["paused"] == true);
         if change.key.0 == Kind::Deployment && paused(&change.new) && !paused(&change.old) {
-            self.meddled = Some(at);
+            self.rolled_out = Some(at);
         }
         if change.key.0 == Kind::ReplicaSet {
             self.see_set(change, traffic);
@@ -38,7 +42,7 @@ impl Witness {
             let active = self.sets().filter(|set| controller(set) == Some(uid) && deployment::replicas(set) > 0);
             let active: Vec<&str> = active.map(|set| text(set, "/metadata/name")).collect();
             let under_way = self.statuses.values().any(|status| status.originals.paused.is_some());
-            if active.len() > 1 && owner["spec"]["paused"] == true && under_way && self.calm(at) {
+            if active.len() > 1 && owner["spec"]["paused"] == true && under_way && self.calm(at) && self.narrowed(at) {
                 wrong.push(format!("the paused Deployment owns {}", active.join(" and ")));
             }
         }
@@ -63,6 +67,12 @@ impl Witness {
         let native = change.by == deployment::NAME && !(serving && self.paused());
         if new == 0 && old > 0 && rate > 0.0 && !native && self.calm(at) {
             self.violation(at, format!("ReplicaSet {name} goes to 0 pods under {rate:.0} requests a second"));
+        }
+        // How long one that served stands by is its owner's choice.
+        let served = self.stable.iter().any(|hash| name.ends_with(hash.as_str()));
+        let since = traffic.last(&name).map(|last| at.duration_since(last)).filter(|since| *since < DRAINED);
+        if let (true, Some(since)) = (new == 0 && old > 0 && change.by == "warmfront" && !served && self.calm(at), since) {
+            self.violation(at, format!("ReplicaSet {name} goes to 0 pods {since:?} after its last request"));
         }
     }
 
@@ -91,10 +101,15 @@ impl Witness {
         self.meddled.is_none_or(|meddled| at.duration_since(meddled) > ANSWERED)
     }
 
+    /// No native rollout has ended just now.
+    fn narrowed(&self, at: Instant) -> bool {
+        self.rolled_out.is_none_or(|ended| at.duration_since(ended) > ANSWERED)
+    }
+
     /// Who calls a user's Service directly meets one version only.
     pub(super) fn mixed(&mut self, traffic: &Traffic) {
         let now = Instant::now();
-        if !self.paused() || !self.calm(now) || !self.statuses.values().any(|status| status.originals.paused.is_some()) {
+        if !self.paused() || !self.calm(now) || !self.narrowed(now) || !self.statuses.values().any(|status| status.originals.paused.is_some()) {
             return;
         }
         let mixed = traffic.direct.iter().find(|(_, versions)| versions.len() > 1);

@@ -9,7 +9,7 @@ mod run;
 
 pub use route::{percent, share};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 use warmfront::api::{CanaryRolloutSpec, CanaryRolloutStatus, Percent};
@@ -67,6 +67,10 @@ pub struct Witness {
     route: route::Seen,
     /// Times at which another hand changed something that only we should change.
     pub meddled: Option<Instant>,
+    /// When the last native rollout ended: the Deployment was paused again.
+    rolled_out: Option<Instant>,
+    /// Revisions that ever were the stable one.
+    stable: BTreeSet<String>,
     /// Users changed the plan or asked for something that shortens a step.
     pub plan_changes: usize,
     /// Pods that were ever created.
@@ -91,6 +95,8 @@ impl Witness {
             told: BTreeMap::new(),
             route: route::Seen::default(),
             meddled: None,
+            rolled_out: None,
+            stable: BTreeSet::new(),
             plan_changes: 0,
             pods_made: 0,
         }

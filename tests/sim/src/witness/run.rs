@@ -27,6 +27,7 @@ impl Witness {
             Ok(status) => status,
             Err(error) => return self.violation(change.at, format!("the status of {name} cannot be read: {error}")),
         };
+        self.stable.extend(status.stable_revision.clone());
         let before = self.statuses.insert(name.clone(), status.clone()).unwrap_or_default();
         // As Events are named: one that is created again under the same name is another one.
         let uid = text(new, "/metadata/uid");

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{Cluster, Object, Part, Settings, controller, deployment::replicas, number, settings, text};
 use crate::apiserver::{
     kinds::Kind,
+    refusal::Refusal,
     store::{Key, by, status_by},
 };
 
@@ -50,6 +51,22 @@ pub fn serves(pod: &Value) -> bool {
     is_ready(pod) && pod.pointer("/metadata/deletionTimestamp").is_none()
 }
 
+/// Whether a pod's node is lost: whoever is sent there gets no answer.
+pub fn is_cut_off(pod: &Value) -> bool {
+    pod.pointer("/status/lostSince").is_some()
+}
+
+/// A pod's node is lost.
+pub fn lose_node(cluster: &mut Cluster, namespace: &str, pod: &str) -> Result<(), Refusal> {
+    let since = moment(Instant::now(), cluster.traffic.start);
+    let lost = json!({"phase": "Running", "startedAt": 0, "lostSince": since, "conditions": [{"type": "Ready", "status": "False"}]});
+    let change = |pod: &mut Value| {
+        pod["status"] = lost.clone();
+        Ok(())
+    };
+    cluster.store.update(Kind::Pod, namespace, pod, status_by("node"), change).map(|_| ())
+}
+
 /// Moments inside the simulation, kept with the pod as milliseconds.
 fn moment(now: Instant, start: Instant) -> i64 {
     i64::try_from(now.duration_since(start).as_millis()).unwrap_or(i64::MAX)
@@ -77,6 +94,16 @@ fn run_pods(cluster: &mut Cluster, now: Instant) -> Option<Instant> {
             if due <= now {
                 let key: Key = (Kind::Pod, namespace, name);
                 cluster.store.remove(&key, by("kubelet"));
+            } else {
+                look_again(due);
+            }
+            continue;
+        }
+        if is_cut_off(&pod) {
+            let lost = u64::try_from(number(&pod, "/status/lostSince", 0)).unwrap_or_default();
+            let due = start + Duration::from_millis(lost) + settings::seconds(cluster.settings.node_replaced_after);
+            if due <= now {
+                cluster.store.remove(&(Kind::Pod, namespace, name), by("node"));
             } else {
                 look_again(due);
             }

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// Seconds until a pod is ready.
     pub pods_ready_after: f64,
+    /// Seconds until pods whose node is lost are replaced.
+    pub node_replaced_after: f64,
     /// How versions behave, by the tag of their image.
     pub versions: BTreeMap<String, Version>,
     /// The gateway.
@@ -106,6 +108,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             pods_ready_after: 2.0,
+            // As Kubernetes' own default.
+            node_replaced_after: 300.0,
             versions: BTreeMap::new(),
             gateway: GatewaySettings::default(),
             quota: None,

@@ -81,6 +81,7 @@ pub struct Traffic {
     /// Pods behind each Service, as the proxies see them.
     endpoints: BTreeMap<String, Vec<String>>,
     rates: Counts,
+    last: BTreeMap<String, Instant>,
     failing: BTreeMap<String, f64>,
     counted: Counts,
     history: Vec<(Instant, Counts)>,
@@ -102,6 +103,7 @@ impl Traffic {
             clusters: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             rates: Counts::new(),
+            last: BTreeMap::new(),
             failing: BTreeMap::new(),
             counted: Counts::new(),
             history: vec![(start, Counts::new())],
@@ -133,6 +135,11 @@ impl Traffic {
         self.rates.get(replica_set).map_or(0.0, |rate| rate.total)
     }
 
+    /// When a ReplicaSet got its last request, if it ever got one.
+    pub fn last(&self, replica_set: &str) -> Option<Instant> {
+        self.last.get(replica_set).copied()
+    }
+
     /// Percent of the gateway's requests that each ReplicaSet gets.
     pub fn shares(&self) -> Vec<(String, f64)> {
         let all: f64 = self.rates.values().map(|rate| rate.total).sum();
@@ -148,6 +155,7 @@ impl Traffic {
         for (set, rate) in &self.rates {
             self.counted.entry(set.clone()).or_default().add(*rate, length);
             self.served += rate.total * length;
+            self.last.insert(set.clone(), now);
         }
         for (why, rate) in &self.failing {
             let last = self.failures.iter_mut().rev().find(|failure| failure.why == *why && failure.to == self.at);
@@ -198,6 +206,9 @@ impl Traffic {
         let each = requests / named.len() as f64;
         for name in named {
             match pods.iter().find(|pod| text(pod, "/metadata/name") == name) {
+                Some(pod) if replica_set::is_cut_off(pod) => {
+                    *self.failing.entry(format!("the node of a pod behind Service {service} is lost")).or_default() += each;
+                }
                 Some(pod) => {
                     let set = owner(pod);
                     let version = settings.version(replica_set::tag(&pod["spec"]));
