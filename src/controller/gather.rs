@@ -29,7 +29,7 @@ use crate::{
     },
     router::{RouteId, Target, gateway_api},
     workload::{
-        autoscaler::Autoscaler,
+        autoscaler::{Autoscaler, AutoscalerKind},
         deployment::Deployment,
         replica_set::ReplicaSet,
         service::Service,
@@ -66,8 +66,10 @@ pub fn observe(context: &Context, rollout: &DynamicObject, plan: Option<&Plan>, 
         seen.replica_sets = owned.map(|set| ReplicaSet::read(set.value())).collect();
     } else {
         seen.replica_sets = replica_sets(context, rollout, seen.deployment.as_ref());
-        let scalers = caches.autoscalers.about(&namespace, &keys::deployment(&plan.deployment));
-        seen.autoscalers = scalers.iter().filter_map(|scaler| Autoscaler::read(scaler.value())).collect();
+        for kind in [AutoscalerKind::HorizontalPodAutoscaler, AutoscalerKind::ScaledObject] {
+            let scalers = caches.of(kind.into()).about(&namespace, &keys::deployment(&plan.deployment));
+            seen.autoscalers.extend(scalers.iter().filter_map(|scaler| Autoscaler::read(kind, scaler.value())));
+        }
     }
     let configs: BTreeSet<String> = seen.deployment.iter().chain(&seen.baseline).flat_map(|deployment| deployment.template.config_maps()).collect();
     let version = |name: &String| caches.config_maps.get(in_namespace, name).and_then(|config| config.resource_version());

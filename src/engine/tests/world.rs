@@ -18,7 +18,12 @@ use crate::{
     },
     provider::{Counts, Quantity, Reading},
     router::{Acceptance, RouteId, Target, gateway_api},
-    workload::{autoscaler::Autoscaler, deployment::Deployment, replica_set::ReplicaSet, service::Service},
+    workload::{
+        autoscaler::{Autoscaler, AutoscalerKind},
+        deployment::Deployment,
+        replica_set::ReplicaSet,
+        service::Service,
+    },
 };
 
 #[allow(clippy::struct_excessive_bools, reason = "each is one thing that may go wrong by itself")]
@@ -234,7 +239,8 @@ impl World {
                         seen.routes.insert(id, found);
                     }
                 }
-                Kind::HorizontalPodAutoscaler => seen.autoscalers.extend(Autoscaler::read(object)),
+                Kind::HorizontalPodAutoscaler => seen.autoscalers.extend(Autoscaler::read(AutoscalerKind::HorizontalPodAutoscaler, object)),
+                Kind::ScaledObject => seen.autoscalers.extend(Autoscaler::read(AutoscalerKind::ScaledObject, object)),
                 Kind::Deployment | Kind::ReplicaSet => {}
             }
         }
