@@ -182,4 +182,14 @@ pub(super) mod tests {
         assert_eq!(of(RouteKind::Grpc, &Kinds::grpc_route(), "left"), set(&["http", "grpc"]));
         assert_eq!(of(RouteKind::Http, &Kinds::http_route(), "left"), set(&[]));
     }
+
+    #[test]
+    fn an_autoscaler_concerns_the_rollouts_of_its_deployment() {
+        let caches = caches(&[rollout("one", "catalog", &json!([]), "Accepted"), rollout("other", "search", &json!([]), "Accepted")]);
+        let plain = object(&Kinds::autoscaler(), "a", &json!({"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "catalog"}}}));
+        assert_eq!(names(of_autoscaler(&caches, &plain)), set(&["one"]));
+        let of_keda = |target: Value| names(of_scaled_object(&caches, &object(&Kinds::scaled_object(), "a", &json!({"spec": {"scaleTargetRef": target}}))));
+        assert_eq!(of_keda(json!({"name": "catalog"})), set(&["one"]));
+        assert_eq!(of_keda(json!({"name": "catalog", "kind": "StatefulSet"})), set(&[]));
+    }
 }

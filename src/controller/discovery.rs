@@ -189,6 +189,13 @@ mod tests {
         assert!(asked(StatusCode::SERVICE_UNAVAILABLE, status(503, "ServiceUnavailable")).await.is_err(), "no answer is not a no");
     }
 
+    #[test]
+    fn a_kind_of_another_group_or_version_is_another_kind() {
+        let kind = Kinds::scaled_object();
+        let other = |version: &str| installed(&ApiResource { api_version: version.to_owned(), ..kind.clone() }).has(&kind);
+        assert!(installed(&kind).has(&kind) && !other("keda.sh/v2") && !other("example.dev/v1alpha1"));
+    }
+
     fn installed(resource: &ApiResource) -> Installed {
         Installed(BTreeSet::from([(resource.api_version.clone(), resource.kind.clone())]))
     }
