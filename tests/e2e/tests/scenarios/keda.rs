@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::{
-    Api, Client, ResourceExt,
+    Api, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, PostParams},
 };
 use serde_json::{Value, json};
@@ -23,9 +23,9 @@ const FOUND: Duration = Duration::from_secs(30);
 const DEFINITION: &str = include_str!("../../keda.yaml");
 
 /// Makes the kind, unless an earlier run did, and waits until it can be used.
-async fn install(client: &Client) -> anyhow::Result<()> {
+async fn install(shop: &Shop) -> anyhow::Result<()> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"));
-    let definitions = Api::<DynamicObject>::all_with(client.clone(), &resource);
+    let definitions = Api::<DynamicObject>::all_with(shop.client.clone(), &resource);
     let definition: DynamicObject = serde_yaml::from_str(DEFINITION)?;
     let name = definition.name_any();
     if definitions.get_opt(&name).await?.is_none() {
@@ -42,7 +42,7 @@ async fn install(client: &Client) -> anyhow::Result<()> {
 #[ignore = "needs the test cluster: make test"]
 async fn s27_a_scaled_object_finds_its_minimum_as_it_was() -> anyhow::Result<()> {
     let shop = Shop::adopted("s27-keda", stays_at(25)).await?;
-    install(&shop.client).await?;
+    install(&shop).await?;
     let (scaled, scalers) = (Kinds::scaled_object(), Kinds::autoscaler());
     let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "catalog"});
     let pause = json!({"autoscaling.keda.sh/paused": "false"});
