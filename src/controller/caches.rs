@@ -51,6 +51,7 @@ kinds! {
     service: "", "v1", "Service", "services";
     endpoint_slice: "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices";
     autoscaler: "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers";
+    scaled_object: "keda.sh", "v1alpha1", "ScaledObject", "scaledobjects";
     config_map: "", "v1", "ConfigMap", "configmaps";
     http_route: "gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes";
     grpc_route: "gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes";
@@ -228,6 +229,9 @@ fn name_only(event: &Event<DynamicObject>) -> Event<DynamicObject> {
     }
 }
 
+/// Number of the kinds that are watched.
+pub const KINDS: usize = 14;
+
 /// All kinds.
 pub struct Caches {
     /// CanaryRollouts.
@@ -246,6 +250,8 @@ pub struct Caches {
     pub endpoint_slices: Cache,
     /// HorizontalPodAutoscalers.
     pub autoscalers: Cache,
+    /// KEDA's ScaledObjects.
+    pub scaled_objects: Cache,
     /// ConfigMaps, without their contents.
     pub config_maps: Cache,
     /// HTTPRoutes.
@@ -260,7 +266,7 @@ pub struct Caches {
 
 impl Caches {
     /// Every cache.
-    pub fn all(&self) -> [&Cache; 13] {
+    pub fn all(&self) -> [&Cache; KINDS] {
         let Self {
             rollouts,
             actions,
@@ -270,6 +276,7 @@ impl Caches {
             services,
             endpoint_slices,
             autoscalers,
+            scaled_objects,
             config_maps,
             http_routes,
             grpc_routes,
@@ -285,6 +292,7 @@ impl Caches {
             services,
             endpoint_slices,
             autoscalers,
+            scaled_objects,
             config_maps,
             http_routes,
             grpc_routes,
@@ -294,7 +302,7 @@ impl Caches {
     }
 
     /// Differs from what it was before if anything has changed that a rollout of this namespace can be about, final answers of ours aside.
-    pub fn stamp(&self, namespace: &str) -> [u64; 13] {
+    pub fn stamp(&self, namespace: &str) -> [u64; KINDS] {
         self.all().map(|cache| {
             let everywhere = [&self.sources, &self.gateways, &self.gateway_classes].iter().any(|wide| std::ptr::eq(*wide, cache));
             let stamp = if everywhere {
@@ -323,6 +331,7 @@ impl Caches {
             Kind::ReplicaSet => &self.replica_sets,
             Kind::Service => &self.services,
             Kind::HorizontalPodAutoscaler => &self.autoscalers,
+            Kind::ScaledObject => &self.scaled_objects,
             Kind::HttpRoute => &self.http_routes,
             Kind::GrpcRoute => &self.grpc_routes,
         }
@@ -342,7 +351,8 @@ impl Caches {
             replica_sets: nothing(Kinds::replica_set()),
             services: nothing(Kinds::service()),
             endpoint_slices: nothing(Kinds::endpoint_slice()),
-            autoscalers: nothing(Kinds::autoscaler()),
+            autoscalers: Cache::new(Kinds::autoscaler(), super::keys::autoscaler, |_| {}),
+            scaled_objects: nothing(Kinds::scaled_object()),
             config_maps: nothing(Kinds::config_map()),
             http_routes: nothing(Kinds::http_route()),
             grpc_routes: nothing(Kinds::grpc_route()),

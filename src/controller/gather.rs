@@ -30,7 +30,7 @@ use crate::{
     },
     router::{RouteId, Target, gateway_api},
     workload::{
-        autoscaler::Autoscaler,
+        autoscaler::{Autoscaler, AutoscalerKind},
         deployment::Deployment,
         replica_set::ReplicaSet,
         service::Service,
@@ -67,8 +67,10 @@ pub fn observe(context: &Context, rollout: &DynamicObject, plan: Option<&Plan>, 
         seen.replica_sets = owned.map(|set| ReplicaSet::read(set.value())).collect();
     } else {
         seen.replica_sets = replica_sets(context, rollout, seen.deployment.as_ref());
-        let scalers = caches.autoscalers.about(&namespace, &keys::deployment(&plan.deployment));
-        seen.autoscalers = scalers.iter().filter_map(|scaler| Autoscaler::read(scaler.value())).collect();
+        for kind in [AutoscalerKind::HorizontalPodAutoscaler, AutoscalerKind::ScaledObject] {
+            let scalers = caches.of(kind.into()).about(&namespace, &keys::deployment(&plan.deployment));
+            seen.autoscalers.extend(scalers.iter().filter_map(|scaler| Autoscaler::read(kind, scaler.value())));
+        }
     }
     let configs: BTreeSet<String> = seen.deployment.iter().chain(&seen.baseline).flat_map(|deployment| deployment.template.config_maps()).collect();
     let version = |name: &String| caches.config_maps.get(in_namespace, name).and_then(|config| config.resource_version());
@@ -103,7 +105,7 @@ fn versions(context: &Context, namespace: &str, seen: &Observed) -> BTreeMap<(Ki
     let deployments = seen.deployment.iter().map(|deployment| (Kind::Deployment, &deployment.name));
     let sets = seen.replica_sets.iter().map(|set| (Kind::ReplicaSet, &set.name));
     let services = seen.services.keys().map(|name| (Kind::Service, name));
-    let scalers = seen.autoscalers.iter().map(|scaler| (Kind::HorizontalPodAutoscaler, &scaler.name));
+    let scalers = seen.autoscalers.iter().map(|scaler| (scaler.kind.into(), &scaler.name));
     let routes = seen.routes.keys().map(|id| (id.kind.into(), &id.name));
     let all = deployments.chain(sets).chain(services).chain(scalers).chain(routes);
     all.filter_map(|(kind, name)| Some(((kind, name.clone()), context.caches.of(kind).version(namespace, name)?))).collect()

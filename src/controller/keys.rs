@@ -6,7 +6,10 @@ use serde_json::Value;
 use super::caches::controller_uid;
 use crate::{
     api::{ROLLOUT_LABEL, condition::Refusal, traffic::RouteKind},
-    workload::template::config_maps,
+    workload::{
+        autoscaler::{AutoscalerKind, is_scaled_object},
+        template::config_maps,
+    },
 };
 
 /// Label of an EndpointSlice: its Service.
@@ -17,6 +20,8 @@ pub const ORPHAN: &str = "orphan";
 pub const WAITING: &str = "waiting";
 /// What the keys of routes begin with.
 pub const ROUTE: &str = "route/";
+/// HorizontalPodAutoscalers that a ScaledObject owns.
+pub const OF_SCALED_OBJECT: &str = "of-scaled-object";
 /// Every object of a namespace.
 pub const ANY: &str = "any";
 
@@ -116,8 +121,14 @@ pub(super) fn of_deployment(object: &DynamicObject) -> Vec<String> {
 
 /// An autoscaler is about the Deployment that it scales.
 pub(super) fn autoscaler(object: &DynamicObject) -> Vec<String> {
-    let target = spec_text(object, "/scaleTargetRef/name").filter(|_| spec_text(object, "/scaleTargetRef/kind") == Some("Deployment"));
-    target.map(deployment).into_iter().collect()
+    let target = AutoscalerKind::HorizontalPodAutoscaler.target(&object.data).map(|name| deployment(&name));
+    let owned = object.owner_references().iter().any(|owner| is_scaled_object(&owner.api_version, &owner.kind));
+    target.into_iter().chain(owned.then(|| OF_SCALED_OBJECT.to_owned())).collect()
+}
+
+/// So is a ScaledObject.
+pub(super) fn scaled_object(object: &DynamicObject) -> Vec<String> {
+    AutoscalerKind::ScaledObject.target(&object.data).map(|name| deployment(&name)).into_iter().collect()
 }
 
 pub(super) fn endpoint_slice(object: &DynamicObject) -> Vec<String> {

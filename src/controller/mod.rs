@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod caches;
 pub mod calls;
+mod concerns;
 pub mod context;
 pub mod discovery;
 pub mod error;
@@ -127,7 +128,7 @@ fn first(context: &Context) -> impl Stream<Item = Result<ReconcileRequest<Dynami
     let spread = SPREAD.saturating_mul(u32::try_from(rollouts.len()).unwrap_or(u32::MAX)).min(LONGEST_SPREAD);
     let request = |(namespace, name): (String, String)| async move {
         sleep(spread.mul_f64(fastrand::f64())).await;
-        Ok(ReconcileRequest::from(watches::rollout_ref(Some(namespace), name)))
+        Ok(ReconcileRequest::from(concerns::rollout_ref(Some(namespace), name)))
     };
     rollouts.into_iter().map(request).collect::<FuturesUnordered<_>>()
 }

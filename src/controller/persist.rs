@@ -81,7 +81,12 @@ pub async fn persist(
 }
 
 /// Replaces the status: a merge patch cannot take fields away. The API server keeps the rest of the object as it is.
-async fn replace<T: DeserializeOwned>(context: &Context, rollout: &DynamicObject, status: &CanaryRolloutStatus, accept: Option<&'static str>) -> Result<T, Error> {
+async fn replace<T: DeserializeOwned>(
+    context: &Context,
+    rollout: &DynamicObject,
+    status: &CanaryRolloutStatus,
+    accept: Option<&'static str>,
+) -> Result<T, Error> {
     let resource = context.caches.rollouts.resource();
     let (name, metadata) = (rollout.name_any(), &rollout.metadata);
     let identity = json!({"name": name, "namespace": metadata.namespace, "uid": metadata.uid, "resourceVersion": metadata.resource_version});

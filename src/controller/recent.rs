@@ -9,7 +9,7 @@ use std::{
 
 use kube::{ResourceExt, api::DynamicObject};
 
-use super::shelf::version;
+use super::{caches::KINDS, shelf::version};
 use crate::{
     api::{CanaryRolloutSpec, CanaryRolloutStatus},
     engine::{InForce, observed::Observed},
@@ -28,7 +28,7 @@ pub struct Look {
     /// The world as the caches have it.
     pub seen: Observed,
     /// State of the caches.
-    pub stamp: [u64; 13],
+    pub stamp: [u64; KINDS],
 }
 
 /// Namespace and name.
@@ -50,7 +50,7 @@ impl Recent {
 
     /// Takes the last look, if it was at this version of the rollout, or at what a write of ours has made of it, and the caches
     /// are in the same state.
-    pub fn take(&self, namespace: &str, name: &str, newest: u64, stamp: &[u64; 13]) -> Option<Look> {
+    pub fn take(&self, namespace: &str, name: &str, newest: u64, stamp: &[u64; KINDS]) -> Option<Look> {
         let look = self.with(|looks| looks.remove(&(namespace.to_owned(), name.to_owned())))?;
         (version(&look.rollout) >= newest && look.stamp == *stamp).then_some(*look)
     }
@@ -87,7 +87,16 @@ mod tests {
         let caches = Caches::empty();
         caches.rollouts.follow(Event::Apply(rollout("a", "2")));
         let recent = Recent::default();
-        let keep = || recent.keep(Look { rollout: rollout("a", "2"), spec: None, in_force: InForce::new(None, &CanaryRolloutStatus::default()), stored: None, seen: Observed::default(), stamp: caches.stamp("shop") });
+        let keep = || {
+            recent.keep(Look {
+                rollout: rollout("a", "2"),
+                spec: None,
+                in_force: InForce::new(None, &CanaryRolloutStatus::default()),
+                stored: None,
+                seen: Observed::default(),
+                stamp: caches.stamp("shop"),
+            })
+        };
         let known = |version: u64| recent.take("shop", "a", version, &caches.stamp("shop")).is_some();
         keep();
         assert!(known(2));

@@ -40,6 +40,7 @@ pub(super) fn service(object: &mut DynamicObject) {
     retain(&mut object.data, &[("spec", &["selector", "ports", "type"]), ("status", &[])]);
 }
 
+/// Both kinds: what they tell of their metrics changes all the time.
 pub(super) fn autoscaler(object: &mut DynamicObject) {
     shared(object);
     retain(&mut object.data, &[("status", &[])]);
@@ -120,7 +121,12 @@ mod tests {
     use crate::{
         api::FIELD_MANAGER,
         router::gateway_api::{newest_other_manager, written_at},
-        workload::{autoscaler::Autoscaler, deployment::Deployment, replica_set::ReplicaSet, service::Service},
+        workload::{
+            autoscaler::{Autoscaler, AutoscalerKind},
+            deployment::Deployment,
+            replica_set::ReplicaSet,
+            service::Service,
+        },
     };
 
     fn metadata() -> Value {
@@ -161,8 +167,11 @@ mod tests {
         let (whole, short) = both(&object(&ports, &status), service, Service::read);
         assert_eq!((whole.other_manager.as_deref(), &whole), (Some("flux"), &short));
         let scaled = json!({"scaleTargetRef": {"kind": "Deployment", "name": "catalog"}, "minReplicas": 2, "maxReplicas": 9, "metrics": [{"type": "Object"}]});
-        let (whole, short) = both(&object(&scaled, &status), autoscaler, Autoscaler::read);
+        let (whole, short) = both(&object(&scaled, &status), autoscaler, |object| Autoscaler::read(AutoscalerKind::HorizontalPodAutoscaler, object));
         assert_eq!(whole, short);
+        let scaled = json!({"scaleTargetRef": {"name": "catalog"}, "minReplicaCount": 2, "triggers": [{"type": "prometheus", "metricType": "Value"}]});
+        let (whole, short) = both(&object(&scaled, &status), autoscaler, |object| Autoscaler::read(AutoscalerKind::ScaledObject, object));
+        assert_eq!((whole.as_ref().and_then(|scaler| scaler.other_manager.as_deref()), &whole), (Some("flux"), &short));
         let owned =
             |object: &Value| (written_at(object, FIELD_MANAGER), newest_other_manager(object, FIELD_MANAGER), object["spec"].clone(), object["status"].clone());
         let (whole, short) = both(&object(&spec, &status), shared, owned);

@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::observed::Observed;
-use crate::api::{action::ActionPhase, traffic::RouteKind};
+use crate::{
+    api::{action::ActionPhase, traffic::RouteKind},
+    workload::autoscaler::AutoscalerKind,
+};
 
 /// Kinds of objects that are changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display)]
@@ -16,6 +19,8 @@ pub enum Kind {
     Service,
     /// `autoscaling/v2`.
     HorizontalPodAutoscaler,
+    /// `keda.sh/v1alpha1`.
+    ScaledObject,
     /// `gateway.networking.k8s.io/v1`.
     #[strum(serialize = "HTTPRoute")]
     HttpRoute,
@@ -29,6 +34,15 @@ impl From<RouteKind> for Kind {
         match kind {
             RouteKind::Http => Self::HttpRoute,
             RouteKind::Grpc => Self::GrpcRoute,
+        }
+    }
+}
+
+impl From<AutoscalerKind> for Kind {
+    fn from(kind: AutoscalerKind) -> Self {
+        match kind {
+            AutoscalerKind::HorizontalPodAutoscaler => Self::HorizontalPodAutoscaler,
+            AutoscalerKind::ScaledObject => Self::ScaledObject,
         }
     }
 }

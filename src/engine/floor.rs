@@ -1,10 +1,7 @@
 //! The autoscaler's minimum: raised while a release runs, as found at its end.
 
-use super::{Action, Draft, action::Kind, facts::Facts, is_active, notice::Reason};
-use crate::{
-    api::{CanaryRolloutStatus, status::Floor},
-    workload::autoscaler,
-};
+use super::{Action, Draft, facts::Facts, is_active, notice::Reason};
+use crate::api::{CanaryRolloutStatus, status::Floor};
 
 /// A minimum that is lowered by another hand is raised again so often; then the release goes on without.
 const RESTORED: i32 = 3;
@@ -14,11 +11,14 @@ pub(super) fn note(facts: &Facts<'_>, next: &mut Draft) {
     let active = is_active(&next.status);
     let replicas = facts.seen.deployment.as_ref().map(|deployment| i64::from(deployment.replicas));
     for scaler in &facts.seen.autoscalers {
-        let known = next.status.originals.floors.get_mut(&scaler.name);
+        let key = scaler.key();
+        let known = next.status.originals.floors.get_mut(&key);
         match (known, replicas) {
             (None, Some(replicas)) if active && scaler.min < replicas.min(scaler.max) => {
-                let floor = Floor { found: scaler.min, raised: replicas.min(scaler.max), stands: false, restored: 0 };
-                next.status.originals.floors.insert(scaler.name.clone(), floor);
+                // No minimum may be above its maximum.
+                let raised = replicas.min(scaler.max);
+                let floor = Floor { found: scaler.min, left_out: scaler.min_left_out, raised, stands: false, restored: 0 };
+                next.status.originals.floors.insert(key, floor);
             }
             (Some(floor), _) if active => {
                 let lowered = floor.stands && scaler.min < floor.raised;
@@ -27,34 +27,34 @@ pub(super) fn note(facts: &Facts<'_>, next: &mut Draft) {
                     floor.restored += 1;
                     let by = scaler.other_manager.as_deref().map(|manager| format!(" (manager {manager})")).unwrap_or_default();
                     let then = if floor.restored > RESTORED { "it is left so, and the release goes on" } else { "raised again" };
-                    let text = format!("HorizontalPodAutoscaler {}: minReplicas {} → {}{by}; {then}", scaler.name, floor.raised, scaler.min);
+                    let text = format!("{} {}: {} {} → {}{by}; {then}", scaler.kind, scaler.name, scaler.kind.minimum(), floor.raised, scaler.min);
                     next.tell(Reason::ScaleFloorDrift, text);
                 }
             }
             // As found again, or changed by another hand since: either way it is not ours any more.
             (Some(floor), _) if scaler.min != floor.raised || floor.restored > RESTORED => {
-                next.status.originals.floors.remove(&scaler.name);
+                next.status.originals.floors.remove(&key);
             }
             (None | Some(_), _) => {}
         }
     }
     if !active {
-        next.status.originals.floors.retain(|name, _| facts.seen.autoscalers.iter().any(|scaler| scaler.name == *name));
+        next.status.originals.floors.retain(|key, _| facts.seen.autoscalers.iter().any(|scaler| scaler.key() == *key));
     }
 }
 
 /// Raises minima, or puts them back.
 pub(super) fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Action> {
     let active = is_active(status);
-    let due = |(name, floor): (&String, &Floor)| {
-        let scaler = facts.seen.autoscalers.iter().find(|scaler| scaler.name == *name)?;
+    let due = |(key, floor): (&String, &Floor)| {
+        let scaler = facts.seen.autoscalers.iter().find(|scaler| scaler.key() == *key)?;
         let raise = active && floor.restored <= RESTORED && scaler.min < floor.raised;
         let put_back = !active && scaler.min == floor.raised;
-        let wanted = if raise { floor.raised } else { floor.found };
         if !raise && !put_back {
             return None;
         }
-        Some(Action::Patch { kind: Kind::HorizontalPodAutoscaler, name: name.clone(), patch: autoscaler::floor(wanted), to_zero: false })
+        let wanted = if raise { Some(floor.raised) } else { (!floor.left_out).then_some(floor.found) };
+        Some(Action::Patch { kind: scaler.kind.into(), name: scaler.name.clone(), patch: scaler.with_minimum(wanted), to_zero: false })
     };
     status.originals.floors.iter().filter_map(due).collect()
 }

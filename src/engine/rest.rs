@@ -91,11 +91,12 @@ fn adopt(facts: &Facts<'_>, accepted: bool, deployment: &Deployment, next: &mut 
     next.status.phase = Phase::Idle;
     let routes: Vec<String> = facts.plan.routes.iter().map(|route| RouteId::from(route).to_string()).collect();
     let routes = routes.join(", ");
-    let double: Vec<&str> = facts.seen.autoscalers.iter().filter(|scaler| scaler.counts_double).map(|scaler| scaler.name.as_str()).collect();
+    let doubling = facts.seen.autoscalers.iter().filter(|scaler| scaler.counts_double);
+    let double: Vec<String> = doubling.map(|scaler| format!("{} {}", scaler.kind, scaler.name)).collect();
     let double = match double.as_slice() {
         [] => String::new(),
         names => {
-            format!(". HorizontalPodAutoscaler {} has Object or Value metrics: during a release they count the new version's pods double", names.join(", "))
+            format!(". {} has Object or Value metrics: during a release they count the new version's pods double", names.join(", "))
         }
     };
     next.tell(

@@ -22,7 +22,7 @@ struct Rule {
     verbs: &'static [&'static str],
 }
 
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 16] = [
     Rule {
         why: "the rollouts themselves; patch puts on and takes off the finalizer",
         group: "warmfront.dev",
@@ -61,6 +61,12 @@ const RULES: [Rule; 15] = [
         why: "an autoscaler's minimum is raised while a release runs, and put back",
         group: "autoscaling",
         resources: &["horizontalpodautoscalers"],
+        verbs: &["get", "list", "watch", "patch"],
+    },
+    Rule {
+        why: "the same for KEDA's, where the cluster has them: KEDA undoes changes of the HorizontalPodAutoscalers that it makes",
+        group: "keda.sh",
+        resources: &["scaledobjects"],
         verbs: &["get", "list", "watch", "patch"],
     },
     Rule {

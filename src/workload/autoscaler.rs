@@ -7,66 +7,220 @@ use serde_json::{Value, json};
 use super::text;
 use crate::{api::FIELD_MANAGER, router::gateway_api::newest_other_manager};
 
-/// What matters of a HorizontalPodAutoscaler.
+/// Whose objects KEDA's are.
+const KEDA: &str = "keda.sh/";
+
+/// Kinds of autoscalers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+pub enum AutoscalerKind {
+    /// Kubernetes' own.
+    HorizontalPodAutoscaler,
+    /// KEDA's, which makes a HorizontalPodAutoscaler of its own and puts that one's minimum back whenever it differs.
+    ScaledObject,
+}
+
+impl AutoscalerKind {
+    /// Field of the spec that has the minimum.
+    pub fn minimum(self) -> &'static str {
+        match self {
+            Self::HorizontalPodAutoscaler => "minReplicas",
+            Self::ScaledObject => "minReplicaCount",
+        }
+    }
+
+    fn maximum(self) -> &'static str {
+        match self {
+            Self::HorizontalPodAutoscaler => "maxReplicas",
+            Self::ScaledObject => "maxReplicaCount",
+        }
+    }
+
+    /// What minimum and maximum are where they are left out.
+    fn defaults(self) -> (i64, i64) {
+        match self {
+            Self::HorizontalPodAutoscaler => (1, i64::MAX),
+            Self::ScaledObject => (0, 100),
+        }
+    }
+
+    /// The Deployment that such an object scales; `None` if it scales something else. Only its spec is looked at.
+    pub fn target(self, object: &Value) -> Option<String> {
+        let (kind, version) = (text(object, "/spec/scaleTargetRef/kind"), text(object, "/spec/scaleTargetRef/apiVersion"));
+        let deployment = match self {
+            Self::HorizontalPodAutoscaler => kind == "Deployment",
+            // KEDA takes a target whose kind is left out for one.
+            Self::ScaledObject => (kind.is_empty() || kind == "Deployment") && (version.is_empty() || version.starts_with("apps/")),
+        };
+        let name = text(object, "/spec/scaleTargetRef/name");
+        (deployment && !name.is_empty()).then_some(name)
+    }
+
+    /// Metrics of Objects and absolute Values are divided by all pods' number, so the new version's pods count double.
+    fn counts_double(self, object: &Value) -> bool {
+        let list = |pointer: &str| object.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+        match self {
+            Self::HorizontalPodAutoscaler => list("/spec/metrics").any(|metric| {
+                let kind = text(metric, "/type");
+                kind == "Object" || (kind == "External" && text(metric, "/external/target/type") == "Value")
+            }),
+            // A formula takes the place of what the triggers say.
+            Self::ScaledObject if !text(object, "/spec/advanced/scalingModifiers/formula").is_empty() => {
+                text(object, "/spec/advanced/scalingModifiers/metricType") == "Value"
+            }
+            Self::ScaledObject => list("/spec/triggers").any(|trigger| text(trigger, "/metricType") == "Value"),
+        }
+    }
+}
+
+/// What matters of an autoscaler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Autoscaler {
+    /// What it is.
+    pub kind: AutoscalerKind,
     /// Its name.
     pub name: String,
     /// Deployment that it scales.
     pub target: String,
-    /// `spec.minReplicas`, 1 where it is left out.
+    /// Its minimum; where that is left out, what this means.
     pub min: i64,
-    /// `spec.maxReplicas`.
+    /// The minimum is left out.
+    pub min_left_out: bool,
+    /// Its maximum.
     pub max: i64,
-    /// Metrics of Objects and absolute Values count the new version's pods double.
+    /// Some of its metrics count the new version's pods double.
     pub counts_double: bool,
     /// The manager besides us that changed it last, as far as the object tells.
     pub other_manager: Option<String>,
 }
 
+/// Whether an owner of this version and kind is a ScaledObject: what it owns has the minimum that it says, whatever is written there.
+pub fn is_scaled_object(api_version: &str, kind: &str) -> bool {
+    api_version.starts_with(KEDA) && kind == "ScaledObject"
+}
+
 impl Autoscaler {
-    /// Reads what matters; `None` if it scales something else than a Deployment.
-    pub fn read(object: &Value) -> Option<Self> {
-        if text(object, "/spec/scaleTargetRef/kind") != "Deployment" {
+    /// Reads what matters; `None` if it scales something else than a Deployment, or is itself kept by a ScaledObject.
+    pub fn read(kind: AutoscalerKind, object: &Value) -> Option<Self> {
+        let mut owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
+        if owners.any(|owner| is_scaled_object(&text(owner, "/apiVersion"), &text(owner, "/kind"))) {
             return None;
         }
-        let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64);
-        let metrics = object.pointer("/spec/metrics").and_then(Value::as_array);
-        let counts_double = metrics.into_iter().flatten().any(|metric| {
-            let kind = text(metric, "/type");
-            kind == "Object" || (kind == "External" && metric.pointer("/external/target/type").and_then(Value::as_str) == Some("Value"))
-        });
+        let number = |field: &str| object.pointer("/spec")?.get(field)?.as_i64();
+        let (found, (least, most)) = (number(kind.minimum()), kind.defaults());
         Some(Self {
+            kind,
             name: text(object, "/metadata/name"),
-            target: text(object, "/spec/scaleTargetRef/name"),
-            min: number("/spec/minReplicas").unwrap_or(1),
-            max: number("/spec/maxReplicas").unwrap_or(i64::MAX),
-            counts_double,
+            target: kind.target(object)?,
+            min: found.unwrap_or(least),
+            min_left_out: found.is_none(),
+            max: number(kind.maximum()).unwrap_or(most),
+            counts_double: kind.counts_double(object),
             other_manager: newest_other_manager(object, FIELD_MANAGER),
         })
     }
-}
 
-/// Sets the least number of pods.
-pub fn floor(min: i64) -> Vec<Value> {
-    vec![json!({"op": "add", "path": "/spec/minReplicas", "value": min})]
+    /// Under what it is remembered in the status: a HorizontalPodAutoscaler's name alone, and what no such name can be for others.
+    pub fn key(&self) -> String {
+        match self.kind {
+            AutoscalerKind::HorizontalPodAutoscaler => self.name.clone(),
+            AutoscalerKind::ScaledObject => format!("{}/{}", self.kind, self.name),
+        }
+    }
+
+    /// Sets the least number of pods, or leaves it out.
+    pub fn with_minimum(&self, min: Option<i64>) -> Vec<Value> {
+        let path = format!("/spec/{}", self.kind.minimum());
+        match min {
+            Some(min) => vec![json!({"op": "add", "path": path, "value": min})],
+            None => vec![json!({"op": "remove", "path": path})],
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use AutoscalerKind::{HorizontalPodAutoscaler, ScaledObject};
+
     use super::*;
+
+    fn read(kind: AutoscalerKind, spec: &Value) -> Option<Autoscaler> {
+        Autoscaler::read(kind, &json!({"metadata": {"name": "a"}, "spec": spec}))
+    }
 
     #[test]
     fn only_autoscalers_of_deployments_are_read() {
         let with = |kind: &str, metric: Value| {
-            Autoscaler::read(
-                &json!({"metadata": {"name": "a"}, "spec": {"scaleTargetRef": {"kind": kind, "name": "catalog"}, "maxReplicas": 9, "metrics": [metric]}}),
-            )
+            read(HorizontalPodAutoscaler, &json!({"scaleTargetRef": {"kind": kind, "name": "catalog"}, "maxReplicas": 9, "metrics": [metric]}))
         };
         assert_eq!(with("StatefulSet", json!({"type": "Resource"})), None);
         let found = with("Deployment", json!({"type": "Resource"})).unwrap();
-        assert_eq!((found.min, found.max, found.counts_double), (1, 9, false));
+        assert_eq!((found.min, found.min_left_out, found.max, found.counts_double), (1, true, 9, false));
         assert!(with("Deployment", json!({"type": "Object"})).unwrap().counts_double);
         assert!(with("Deployment", json!({"type": "External", "external": {"target": {"type": "Value"}}})).unwrap().counts_double);
+        let scaled = |target: Value| read(ScaledObject, &json!({"scaleTargetRef": target})).map(|scaler| scaler.target);
+        let catalog = Some("catalog".to_owned());
+        assert_eq!(scaled(json!({"name": "catalog"})), catalog);
+        assert_eq!(scaled(json!({"name": "catalog", "kind": "Deployment"})), catalog);
+        assert_eq!(scaled(json!({"name": "catalog", "kind": "Deployment", "apiVersion": "apps/v1"})), catalog);
+        assert_eq!(scaled(json!({"name": "catalog", "kind": "StatefulSet"})), None);
+        assert_eq!(scaled(json!({"name": "catalog", "kind": "Deployment", "apiVersion": "example.dev/v1"})), None);
+    }
+
+    #[test]
+    fn bounds_that_are_left_out_are_what_kubernetes_and_keda_take_them_for() {
+        // Spec, minimum, whether it is left out, maximum.
+        let table = [
+            (HorizontalPodAutoscaler, json!({"minReplicas": 2, "maxReplicas": 9}), (2, false, 9)),
+            (HorizontalPodAutoscaler, json!({"maxReplicas": 9}), (1, true, 9)),
+            (HorizontalPodAutoscaler, json!({"minReplicas": 0, "maxReplicas": 9}), (0, false, 9)),
+            (ScaledObject, json!({}), (0, true, 100)),
+            (ScaledObject, json!({"minReplicaCount": 0}), (0, false, 100)),
+            (ScaledObject, json!({"minReplicaCount": 3, "maxReplicaCount": 9}), (3, false, 9)),
+            (ScaledObject, json!({"minReplicaCount": 2, "idleReplicaCount": 0, "maxReplicaCount": 9}), (2, false, 9)),
+            // Each kind has its own names of the fields.
+            (ScaledObject, json!({"minReplicas": 3, "maxReplicas": 9}), (0, true, 100)),
+        ];
+        for (kind, mut spec, wanted) in table {
+            spec["scaleTargetRef"] = json!({"kind": "Deployment", "name": "catalog"});
+            let found = read(kind, &spec).unwrap();
+            assert_eq!((found.min, found.min_left_out, found.max), wanted, "{kind} {spec}");
+        }
+    }
+
+    #[test]
+    fn what_a_scaled_object_keeps_is_left_to_it() {
+        let owned = |version: &str, kind: &str| {
+            let owner = json!({"apiVersion": version, "kind": kind, "name": "catalog", "uid": "u", "controller": true});
+            let spec = json!({"scaleTargetRef": {"kind": "Deployment", "name": "catalog"}, "maxReplicas": 9});
+            Autoscaler::read(HorizontalPodAutoscaler, &json!({"metadata": {"name": "keda-hpa-catalog", "ownerReferences": [owner]}, "spec": spec}))
+        };
+        assert_eq!(owned("keda.sh/v1alpha1", "ScaledObject"), None);
+        assert!(owned("keda.sh/v1alpha1", "Other").is_some() && owned("example.dev/v1", "ScaledObject").is_some());
+    }
+
+    #[test]
+    fn values_are_divided_by_all_pods_and_averages_are_not() {
+        let with = |more: Value| {
+            let mut spec = json!({"scaleTargetRef": {"name": "catalog"}});
+            json_patch::merge(&mut spec, &more);
+            read(ScaledObject, &spec).unwrap().counts_double
+        };
+        let trigger = |kind: &str| json!({"type": "prometheus", "metricType": kind, "metadata": {}});
+        let modifiers = |kind: &str| json!({"scalingModifiers": {"formula": "a + b", "metricType": kind}});
+        assert!(!with(json!({"triggers": [{"type": "cpu", "metricType": "Utilization"}, {"type": "prometheus"}]})));
+        assert!(!with(json!({"triggers": [trigger("AverageValue")]})));
+        assert!(with(json!({"triggers": [trigger("AverageValue"), trigger("Value")]})));
+        assert!(with(json!({"triggers": [trigger("AverageValue")], "advanced": modifiers("Value")})));
+        assert!(!with(json!({"triggers": [trigger("Value")], "advanced": modifiers("AverageValue")})));
+    }
+
+    #[test]
+    fn each_kind_has_its_key_and_its_field() {
+        let spec = json!({"scaleTargetRef": {"kind": "Deployment", "name": "catalog"}});
+        let (plain, keda) = (read(HorizontalPodAutoscaler, &spec).unwrap(), read(ScaledObject, &spec).unwrap());
+        assert_eq!((plain.key(), keda.key()), ("a".to_owned(), "ScaledObject/a".to_owned()));
+        assert_eq!(plain.with_minimum(Some(4)), [json!({"op": "add", "path": "/spec/minReplicas", "value": 4})]);
+        assert_eq!(keda.with_minimum(Some(4)), [json!({"op": "add", "path": "/spec/minReplicaCount", "value": 4})]);
+        assert_eq!(keda.with_minimum(None), [json!({"op": "remove", "path": "/spec/minReplicaCount"})]);
     }
 }

@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{count, string_map, template::Template, text};
-use crate::{
-    api::FIELD_MANAGER,
-    router::gateway_api::newest_other_manager,
-};
+use crate::{api::FIELD_MANAGER, router::gateway_api::newest_other_manager};
 
 /// What matters of a Deployment.
 #[derive(Clone, Debug, PartialEq)]

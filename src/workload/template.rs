@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn neither_order_nor_nulls_nor_the_hash_make_another_template() {
         let read = |text: &str| Template::read(Some(&serde_json::from_str(text).unwrap()));
-        let one = read(r#"{"metadata": {"labels": {"app": "a", "pod-template-hash": "x"}, "creationTimestamp": null}, "spec": {"a": 1, "b": [{"c": 2, "d": 3}]}}"#);
+        let one =
+            read(r#"{"metadata": {"labels": {"app": "a", "pod-template-hash": "x"}, "creationTimestamp": null}, "spec": {"a": 1, "b": [{"c": 2, "d": 3}]}}"#);
         let other = read(r#"{"spec": {"b": [{"d": 3, "c": 2}], "a": 1}, "metadata": {"labels": {"app": "a"}}}"#);
         assert_eq!(one, other);
         assert_ne!(one, read(r#"{"spec": {"b": [{"d": 3, "c": 2}], "a": 2}, "metadata": {"labels": {"app": "a"}}}"#));

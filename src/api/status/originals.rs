@@ -20,7 +20,7 @@ pub struct Originals {
     /// After a deletion: it was said what is left behind.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub released: bool,
-    /// Minima of autoscalers by name, while they are raised.
+    /// Minima of autoscalers while they are raised, by a HorizontalPodAutoscaler's name or, such as `ScaledObject/catalog`, by kind and name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub floors: BTreeMap<String, Floor>,
     /// Weights by route, such as `HTTPRoute/catalog`.
@@ -42,8 +42,11 @@ pub struct ConfigSeen {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Floor {
-    /// As it was found.
+    /// As it was found; where it was left out, what this means.
     pub found: i64,
+    /// It was left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_out: bool,
     /// What it is raised to: the Deployment's size when the release began.
     pub raised: i64,
     /// It was seen raised.

@@ -1,4 +1,4 @@
-//! What people, Git tools, nodes and autoscalers do to a release, and how it goes on or back.
+//! What people, Git tools and nodes do to a release, and how it goes on or back.
 
 use super::*;
 
@@ -329,52 +329,6 @@ fn a_deployment_that_does_not_come_back_takes_what_was_held_for_it_along() {
     world.objects.remove(&(Kind::Deployment, "catalog".to_owned()));
     world.until("the end", |world| world.status.phase == Phase::Idle && world.sets().iter().all(|set| set.replicas == 0 || set.labels.contains_key("app")));
     assert!(world.told.iter().any(|reason| reason == "ScaledDown"), "{:?}", world.told);
-}
-
-fn with_autoscaler() -> World {
-    let mut world = world();
-    let scaler =
-        json!({"metadata": {"name": "catalog"}, "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "catalog"}, "minReplicas": 2, "maxReplicas": 10}});
-    world.objects.insert((Kind::HorizontalPodAutoscaler, "catalog".to_owned()), scaler);
-    world.settle();
-    world
-}
-
-fn floor(world: &World) -> i64 {
-    world.get(Kind::HorizontalPodAutoscaler, "catalog")["spec"]["minReplicas"].as_i64().unwrap()
-}
-
-#[test]
-fn an_autoscaler_cannot_shrink_the_old_version_while_a_release_runs() {
-    for end in [Phase::Succeeded, Phase::RolledBack, Phase::Idle] {
-        let mut world = with_autoscaler();
-        assert_eq!(floor(&world), 2, "nothing is touched at rest");
-        world.apply_version("v2");
-        world.until("5%", |world| at(world, 500));
-        assert_eq!(floor(&world), 4);
-        match end {
-            Phase::RolledBack => world.ask(Verb::Abort),
-            Phase::Idle => world.deletion = Deletion::Asked,
-            _ => {}
-        }
-        world.until("the end", |world| if end == Phase::Idle { !world.finalizer } else { world.status.phase == end });
-        world.settle();
-        assert_eq!((floor(&world), world.status.originals.floors.len()), (2, 0), "as found after {end}");
-    }
-}
-
-#[test]
-fn a_minimum_that_is_lowered_again_and_again_is_left_so() {
-    let mut world = with_autoscaler();
-    world.apply_version("v2");
-    world.until("5%", |world| at(world, 500));
-    for time in 1..=4 {
-        world.objects.get_mut(&(Kind::HorizontalPodAutoscaler, "catalog".to_owned())).unwrap()["spec"]["minReplicas"] = json!(1);
-        world.settle();
-        assert_eq!(floor(&world), if time <= 3 { 4 } else { 1 }, "time {time}");
-    }
-    world.until_phase(Phase::Succeeded);
-    assert_eq!(floor(&world), 1, "what another hand has set stays");
 }
 
 #[test]

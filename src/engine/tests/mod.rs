@@ -5,6 +5,7 @@ mod hands;
 mod pair;
 mod pair_world;
 mod routes;
+mod scalers;
 mod seen;
 mod telling;
 mod ticks;

@@ -9,7 +9,12 @@ use super::{
 use crate::{
     api::traffic::RouteKind,
     router::{Acceptance, RouteId, Target, gateway_api},
-    workload::{autoscaler::Autoscaler, deployment::Deployment, replica_set::ReplicaSet, service::Service},
+    workload::{
+        autoscaler::{Autoscaler, AutoscalerKind},
+        deployment::Deployment,
+        replica_set::ReplicaSet,
+        service::Service,
+    },
 };
 
 fn route_id(kind: Kind, name: &str) -> RouteId {
@@ -94,7 +99,8 @@ impl World {
                         seen.routes.insert(id, found);
                     }
                 }
-                Kind::HorizontalPodAutoscaler => seen.autoscalers.extend(Autoscaler::read(object)),
+                Kind::HorizontalPodAutoscaler => seen.autoscalers.extend(Autoscaler::read(AutoscalerKind::HorizontalPodAutoscaler, object)),
+                Kind::ScaledObject => seen.autoscalers.extend(Autoscaler::read(AutoscalerKind::ScaledObject, object)),
                 Kind::Deployment | Kind::ReplicaSet => {}
             }
         }

@@ -24,7 +24,7 @@ use crate::apiserver::{
     answer::answer,
     lock,
     refusal::Refusal,
-    request::{Asked, Verb},
+    request::{Asked, Request as Wanted, Verb, kinds},
     watch::follow,
 };
 
@@ -149,11 +149,11 @@ impl Life {
         Duration::from_millis(self.lag.load(Ordering::SeqCst))
     }
 
-    fn note(&self, asked: &Asked) -> Option<Fault> {
+    fn note(&self, wanted: &Wanted) -> Option<Fault> {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let number = u64::try_from(calls.len()).unwrap_or(u64::MAX);
-        calls.push(asked.text());
-        if !matches!(asked.verb, Verb::Watch | Verb::List) {
+        calls.push(wanted.text());
+        if !wanted.watches() {
             *self.quiet_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::time::Instant::now());
         }
         if number >= self.lag_until_call.load(Ordering::SeqCst) {
@@ -191,8 +191,8 @@ impl Access {
         if self.life.is_dead() {
             return std::future::pending().await;
         }
-        let asked = match Asked::read(&head) {
-            Ok(asked) => asked,
+        let wanted = match Wanted::read(&head) {
+            Ok(wanted) => wanted,
             Err(refusal) => {
                 lock(&self.cluster).complaints.push(refusal.message.clone());
                 return refused(&refusal);
@@ -203,7 +203,7 @@ impl Access {
             lock(&self.cluster).complaints.push(format!("the controller made {MOST_CALLS} calls, the last of them {}", last.join(", ")));
             return std::future::pending().await;
         }
-        let fault = self.life.note(&asked);
+        let fault = self.life.note(&wanted);
         match fault {
             Some(Fault::DiesBefore) => {
                 self.life.kill();
@@ -230,7 +230,12 @@ impl Access {
             tokio::time::sleep(self.way()).await;
             return refused(&Refusal::trouble(code));
         }
-        let reply = self.carry_out(&asked, &body);
+        let answer = match &wanted {
+            Wanted::Kinds(group, version) => {
+                kinds(&lock(&self.cluster).store, group, version).map_or_else(|refusal| refused(&refusal), |list| reply(200, &list))
+            }
+            Wanted::Objects(asked) => self.carry_out(asked, &body),
+        };
         match fault {
             Some(Fault::DiesAfter) => {
                 self.life.kill();
@@ -243,7 +248,7 @@ impl Access {
         if self.life.is_dead() {
             return std::future::pending().await;
         }
-        reply
+        answer
     }
 
     fn way(&self) -> Duration {
@@ -251,6 +256,9 @@ impl Access {
     }
 
     fn carry_out(&self, asked: &Asked, body: &[u8]) -> Answer {
+        if lock(&self.cluster).store.lacks(asked.kind) {
+            return refused(&Refusal::not_found(&format!("the server could not find the requested resource {}", asked.kind.traits().plural)));
+        }
         if asked.verb == Verb::Watch {
             let version = asked.query.get("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or_default();
             let stream = follow(self.cluster.clone(), self.life.clone(), asked, version);

@@ -9,7 +9,7 @@ use std::{
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warmfront::{
-    controller::{self, Context, calls::Calls, watches},
+    controller::{self, Context, calls::Calls, discovery, watches},
     runtime::leadership::Leadership,
 };
 
@@ -34,15 +34,20 @@ struct Process {
 fn start(cluster: &Shared, faults: Faults) -> Process {
     let life = Life::new(faults);
     let client = Access { cluster: cluster.clone(), life: life.clone() }.client();
-    // The whole Gateway API is there.
-    let installed = ["HTTPRoute", "GRPCRoute", "Gateway", "GatewayClass"].map(str::to_owned).into();
-    let (caches, queue, requests, _) = watches::open(&client, &TaskTracker::new(), &installed);
-    let begin = lock(cluster).traffic.start;
+    let main = tokio::spawn(run(cluster.clone(), client));
+    Process { life, main }
+}
+
+/// What the process does from its start on.
+async fn run(cluster: Shared, client: kube::Client) {
+    let installed = discovery::installed(&client).await;
+    let (caches, queue, requests, absent) = watches::open(&client, &TaskTracker::new(), &installed);
+    let begin = lock(&cluster).traffic.start;
     let clock = Box::new(move || wall(begin, tokio::time::Instant::now()));
     let calls = Calls::new(Arc::new(hooks::Hooks(cluster.clone())), requests);
-    let context = Context::new(client, Leadership::without_election(), caches, Box::new(metrics::Store(cluster.clone())), calls, clock);
-    let main = tokio::spawn(controller::run(Arc::new(context), queue, CancellationToken::new()));
-    Process { life, main }
+    let context = Context::new(client.clone(), Leadership::without_election(), caches, Box::new(metrics::Store(cluster)), calls, clock);
+    // Both end with the process.
+    tokio::join!(controller::run(Arc::new(context), queue, CancellationToken::new()), discovery::follow(client, absent));
 }
 
 /// A controller that is started again whenever it dies.

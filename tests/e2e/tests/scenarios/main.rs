@@ -9,6 +9,7 @@ mod admission;
 mod conformance;
 mod gates;
 mod idle;
+mod keda;
 mod metrics;
 mod outages;
 mod owner;

@@ -13,6 +13,7 @@ pub enum Kind {
     ReplicaSet,
     ConfigMap,
     HorizontalPodAutoscaler,
+    ScaledObject,
     HttpRoute,
     GrpcRoute,
     Gateway,
@@ -44,7 +45,7 @@ const GATEWAY: &str = "gateway.networking.k8s.io";
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Namespace,
         Self::Pod,
         Self::Service,
@@ -54,6 +55,7 @@ impl Kind {
         Self::ReplicaSet,
         Self::ConfigMap,
         Self::HorizontalPodAutoscaler,
+        Self::ScaledObject,
         Self::HttpRoute,
         Self::GrpcRoute,
         Self::Gateway,
@@ -76,6 +78,7 @@ impl Kind {
             Self::ReplicaSet => kind("apps", "v1", "replicasets", "ReplicaSet"),
             Self::ConfigMap => Traits { status: false, generation: false, ..kind("", "v1", "configmaps", "ConfigMap") },
             Self::HorizontalPodAutoscaler => kind("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"),
+            Self::ScaledObject => kind("keda.sh", "v1alpha1", "scaledobjects", "ScaledObject"),
             Self::GrpcRoute => kind(GATEWAY, "v1", "grpcroutes", "GRPCRoute"),
             Self::HttpRoute => kind(GATEWAY, "v1", "httproutes", "HTTPRoute"),
             Self::Gateway => kind(GATEWAY, "v1", "gateways", "Gateway"),

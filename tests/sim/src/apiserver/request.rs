@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 
 use http::Method;
+use serde_json::{Value, json};
 
-use super::{kinds::Kind, refusal::Refusal};
+use super::{
+    kinds::{Kind, Traits},
+    refusal::Refusal,
+    store::Store,
+};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +26,51 @@ pub enum Verb {
 }
 
 /// One request.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Which kinds there are, of this group in this version.
+    Kinds(String, String),
+    /// Something with objects.
+    Objects(Asked),
+}
+
+impl Request {
+    /// For people.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Kinds(group, version) => format!("Kinds {group}/{version}"),
+            Self::Objects(asked) => asked.text(),
+        }
+    }
+
+    /// Whether it is part of a watch.
+    pub fn watches(&self) -> bool {
+        matches!(self, Self::Objects(Asked { verb: Verb::Watch | Verb::List, .. }))
+    }
+
+    /// Reads a request's head.
+    pub fn read(head: &http::request::Parts) -> Result<Self, Refusal> {
+        let parts: Vec<&str> = head.uri.path().split('/').filter(|part| !part.is_empty()).collect();
+        match (&head.method, parts.as_slice()) {
+            (&Method::GET, ["apis", group, version]) => Ok(Self::Kinds((*group).to_owned(), (*version).to_owned())),
+            _ => Asked::read(head).map(Self::Objects),
+        }
+    }
+}
+
+/// The kinds of a group in a version.
+pub fn kinds(store: &Store, group: &str, version: &str) -> Result<Value, Refusal> {
+    let known = Kind::ALL.into_iter().filter(|kind| !store.lacks(*kind)).map(Kind::traits);
+    let found = known.filter(|traits| traits.group == group && traits.version == version);
+    let resource = |traits: Traits| json!({"name": traits.plural, "singularName": "", "namespaced": traits.namespaced, "kind": traits.kind, "verbs": ["get", "list", "watch", "patch"]});
+    let resources: Vec<Value> = found.map(resource).collect();
+    if resources.is_empty() {
+        return Err(Refusal::not_found(&format!("{group}/{version}")));
+    }
+    Ok(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": format!("{group}/{version}"), "resources": resources}))
+}
+
+/// One request about objects.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// What is to be done.

@@ -1,6 +1,9 @@
 //! Objects with versions, and the log of all changes that watches and the world follow.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -52,6 +55,7 @@ pub struct Change {
 /// All objects.
 pub struct Store {
     objects: BTreeMap<Key, Arc<Value>>,
+    missing: BTreeSet<Kind>,
     log: Vec<Change>,
     version: u64,
     compacted: u64,
@@ -79,9 +83,20 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
 }
 
 impl Store {
-    /// An empty one.
+    /// An empty one, without KEDA, which is no part of Kubernetes.
     pub fn new(start: Instant) -> Self {
-        Self { objects: BTreeMap::new(), log: Vec::new(), version: 1, compacted: 0, names: 0, changed: watch::channel(1).0, start }
+        let missing = BTreeSet::from([Kind::ScaledObject]);
+        Self { objects: BTreeMap::new(), missing, log: Vec::new(), version: 1, compacted: 0, names: 0, changed: watch::channel(1).0, start }
+    }
+
+    /// Whether the cluster has no such kind.
+    pub fn lacks(&self, kind: Kind) -> bool {
+        self.missing.contains(&kind)
+    }
+
+    /// The cluster has the kind from now on.
+    pub fn install(&mut self, kind: Kind) {
+        self.missing.remove(&kind);
     }
 
     /// Number of the newest change.

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     access::Fault,
     apiserver::{kinds::Kind, lock, store::by},
-    world::{controller, replica_set, text},
+    world::{controller, keda, replica_set, text},
 };
 
 /// One thing that happens.
@@ -56,8 +56,10 @@ pub enum Deed {
     Configure(String),
     /// The ConfigMap is written again with this label, and says the same.
     LabelConfig(String),
-    /// Another hand sets the autoscaler's minimum.
+    /// Another hand sets the minimum of the HorizontalPodAutoscaler, be it the app's own or the one that KEDA keeps.
     SetMinimum(i64),
+    /// Another hand sets the minimum of the ScaledObject; null leaves it out.
+    SetMinReplicaCount(Option<i64>),
     /// Another hand writes the new version's share into the route.
     SetWeight(i64),
     /// The controller dies.
@@ -95,6 +97,8 @@ pub enum What {
     Service,
     Route,
     Source,
+    /// The ScaledObject, and KEDA with it if the cluster has none.
+    ScaledObject,
     Namespace,
 }
 
@@ -121,6 +125,7 @@ impl What {
             Self::Candidate => (Kind::Deployment, NAMESPACE, CANDIDATE),
             Self::Service => (Kind::Service, NAMESPACE, NAME),
             Self::Route => (Kind::HttpRoute, NAMESPACE, NAME),
+            Self::ScaledObject => (Kind::ScaledObject, NAMESPACE, NAME),
             Self::Source => (Kind::MetricSource, "", "default"),
             Self::Namespace => (Kind::Namespace, "", NAMESPACE),
         }
@@ -176,7 +181,11 @@ impl Run {
             }
             Deed::Configure(says) => self.merge(Kind::ConfigMap, NAME, &config(says), false),
             Deed::LabelConfig(label) => self.merge(Kind::ConfigMap, NAME, &json!({"metadata": {"labels": {"label": label}}}), false),
-            Deed::SetMinimum(least) => self.merge(Kind::HorizontalPodAutoscaler, NAME, &json!({"spec": {"minReplicas": least}}), false),
+            Deed::SetMinimum(least) => {
+                let name = if self.given.scaled_object.is_some() { keda::kept_for(NAME) } else { NAME.to_owned() };
+                self.merge(Kind::HorizontalPodAutoscaler, &name, &json!({"spec": {"minReplicas": least}}), false)
+            }
+            Deed::SetMinReplicaCount(least) => self.merge(Kind::ScaledObject, NAME, &json!({"spec": {"minReplicaCount": least}}), false),
             Deed::SetWeight(percent) => self.set_weight(*percent),
             Deed::Crash => {
                 self.controller.current().kill();
@@ -235,9 +244,12 @@ impl Run {
             What::Service => Given::service(),
             What::Route => self.given.route(),
             What::Source => Given::source(),
+            What::ScaledObject => self.given.scaled_object(),
             What::Namespace => json!({"metadata": {"name": NAMESPACE}}),
         };
-        create(&mut lock(&self.cluster).store, kind, namespace, object).map(|_| ()).ok_or_else(|| anyhow::anyhow!("it stands already"))
+        let store = &mut lock(&self.cluster).store;
+        store.install(kind);
+        create(store, kind, namespace, object).map(|_| ()).ok_or_else(|| anyhow::anyhow!("it stands already"))
     }
 
     /// A forced apply: every field of the manifest is as in Git, lists and selectors whole.
@@ -247,7 +259,7 @@ impl Run {
             What::Deployment => self.manifest.clone(),
             What::Service => Given::service(),
             What::Route => self.given.route(),
-            What::Rollout | What::SecondRollout | What::Candidate | What::Source | What::Namespace => {
+            What::Rollout | What::SecondRollout | What::Candidate | What::Source | What::ScaledObject | What::Namespace => {
                 anyhow::bail!("only Deployment, Service and route are applied again")
             }
         };

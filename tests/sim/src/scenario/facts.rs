@@ -12,7 +12,7 @@ use super::{
 use crate::{
     apiserver::{kinds::Kind, lock},
     witness,
-    world::{deployment, number, replica_set::serves, text},
+    world::{deployment, keda, number, replica_set::serves, text},
 };
 
 /// What is true at a moment; what is left out may be anything.
@@ -94,9 +94,12 @@ pub struct Facts {
     /// `Accepted` of the second rollout, such as `False/TargetConflict`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub second: Option<String>,
-    /// The autoscaler's minimum.
+    /// The minimum of the HorizontalPodAutoscaler, be it the app's own or the one that KEDA keeps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimum: Option<i64>,
+    /// The minimum of the ScaledObject, −1 where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_replica_count: Option<i64>,
     /// At most so many requests failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<f64>,
@@ -174,8 +177,11 @@ impl Run {
             let is = accepted.map(|accepted| format!("{}/{}", text(accepted, "/status"), text(accepted, "/reason"))).unwrap_or_default();
             found.same("second", Some(wanted), &is);
         }
-        let scaler = store.get(Kind::HorizontalPodAutoscaler, NAMESPACE, NAME).unwrap_or_default();
+        let scaler = |name: &str| store.get(Kind::HorizontalPodAutoscaler, NAMESPACE, name);
+        let scaler = scaler(NAME).or_else(|| scaler(&keda::kept_for(NAME))).unwrap_or_default();
         found.same("minimum", facts.minimum.as_ref(), &number(&scaler, "/spec/minReplicas", 0));
+        let scaled = store.get(Kind::ScaledObject, NAMESPACE, NAME).unwrap_or_default();
+        found.same("minReplicaCount", facts.min_replica_count.as_ref(), &number(&scaled, "/spec/minReplicaCount", -1));
         let route = store.get(Kind::HttpRoute, NAMESPACE, NAME).unwrap_or_default();
         found.same("route", facts.route.as_ref(), &(f64::from(witness::share(&route)) / 100.0));
         if let Some(wanted) = &facts.serves {

@@ -44,9 +44,11 @@ pub struct Given {
     pub running: bool,
     /// Bounds of an autoscaler of the app, if it has one.
     pub autoscaler: Option<Bounds>,
+    /// Spec of a KEDA ScaledObject of the app, its target aside, if it has one; without one the cluster has no KEDA.
+    pub scaled_object: Option<Value>,
     /// The app reads a ConfigMap, which says this at the beginning.
     pub config: Option<String>,
-    /// Objects that are missing at the beginning: `route`, `service`, `source`.
+    /// Objects that are missing at the beginning: `route`, `service`, `source`, `keda`.
     pub missing: Vec<String>,
     /// How the world behaves.
     pub world: Settings,
@@ -73,6 +75,7 @@ impl Default for Given {
             adopted: true,
             running: true,
             autoscaler: None,
+            scaled_object: None,
             config: None,
             missing: Vec::new(),
             world: Settings::default(),
@@ -156,6 +159,13 @@ impl Given {
         json!({"metadata": {"name": app, "labels": {"app": app}}, "spec": {"type": "ClusterIP", "selector": {"app": app}, "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]}})
     }
 
+    /// The ScaledObject, as its owner has it; the annotation tells KEDA to go on.
+    pub fn scaled_object(&self) -> Value {
+        let mut spec = json!({"scaleTargetRef": {"name": NAME}, "triggers": [{"type": "cpu", "metricType": "Utilization", "metadata": {"value": "60"}}]});
+        merge(&mut spec, self.scaled_object.as_ref().unwrap_or(&Value::Null));
+        json!({"metadata": {"name": NAME, "annotations": {"autoscaling.keda.sh/paused": "false"}}, "spec": spec})
+    }
+
     /// The Deployment, as its owner has it.
     pub fn deployment(&self, version: &str) -> Value {
         self.deployment_of(NAME, version)
@@ -207,6 +217,10 @@ impl Given {
             let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME});
             let spec = json!({"scaleTargetRef": target, "minReplicas": min, "maxReplicas": max});
             create(store, Kind::HorizontalPodAutoscaler, NAMESPACE, json!({"metadata": {"name": NAME}, "spec": spec}));
+        }
+        if self.scaled_object.is_some() && self.has("keda") {
+            store.install(Kind::ScaledObject);
+            create(store, Kind::ScaledObject, NAMESPACE, self.scaled_object());
         }
     }
 }

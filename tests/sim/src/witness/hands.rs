@@ -1,4 +1,4 @@
-//! Who holds which pods: the Deployment one active ReplicaSet, users' Services one version, nobody an owner of ours.
+//! Who holds which pods: the Deployment one active ReplicaSet, users' Services one version, nobody an owner of ours; of autoscalers we touch the minimum alone.
 
 use std::time::Duration;
 
@@ -89,6 +89,38 @@ impl Witness {
         self.note(change.at, format!("Service {}: {} → {} (by {})", change.key.2, hash(old), hash(new), change.by));
         if change.by != "warmfront" {
             self.meddled = Some(change.at);
+        }
+    }
+
+    /// Of autoscalers we change nothing but the minimum, and nothing at all of those that KEDA keeps.
+    pub(super) fn see_autoscaler(&mut self, change: &Change) {
+        let (at, kind, name) = (change.at, change.key.0.traits().kind, &change.key.2);
+        let (least, most) = if change.key.0 == Kind::ScaledObject { ("minReplicaCount", "maxReplicaCount") } else { ("minReplicas", "maxReplicas") };
+        let (Some(old), Some(new)) = (&change.old, &change.new) else { return };
+        let [before, after] = [old, new].map(|object| object["spec"][least].as_i64());
+        if before != after {
+            let text = |min: Option<i64>| min.map_or_else(|| "left out".to_owned(), |min| min.to_string());
+            self.note(at, format!("{kind} {name}: {least} {} → {} (by {})", text(before), text(after), change.by));
+        }
+        if change.by != "warmfront" {
+            return;
+        }
+        if new.pointer("/metadata/ownerReferences/0/kind").is_some_and(|owner| owner == "ScaledObject") {
+            self.violation(at, format!("{kind} {name} was written, and a ScaledObject keeps it"));
+        }
+        let rest = |object: &Object| {
+            let (mut spec, metadata) = (object["spec"].clone(), &object["metadata"]);
+            spec.as_object_mut().map(|spec| spec.remove(least));
+            json!([spec, metadata["annotations"], metadata["labels"], metadata["finalizers"]])
+        };
+        if rest(old) != rest(new) {
+            self.violation(at, format!("more of {kind} {name} was written than its minimum"));
+        }
+        let bound = |field: &str| new["spec"][field].as_i64();
+        // KEDA refuses a ScaledObject whose bounds are not in order.
+        let (idle, min, max) = (bound("idleReplicaCount").unwrap_or(-1), after.unwrap_or_default(), bound(most).unwrap_or(100));
+        if idle >= min.max(0) && idle >= 0 || min > max {
+            self.violation(at, format!("{kind} {name} has the bounds {idle} < {min} ≤ {max}"));
         }
     }
 

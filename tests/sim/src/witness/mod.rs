@@ -142,11 +142,11 @@ impl Witness {
             Kind::Event => self.see_event(change),
             Kind::ReplicaSet | Kind::Deployment => self.see_hands(change, traffic),
             Kind::Service => self.see_service(change),
+            Kind::HorizontalPodAutoscaler | Kind::ScaledObject => self.see_autoscaler(change),
             Kind::Pod => self.pods_made += usize::from(change.old.is_none()),
             Kind::Namespace
             | Kind::EndpointSlice
             | Kind::ConfigMap
-            | Kind::HorizontalPodAutoscaler
             | Kind::GrpcRoute
             | Kind::Gateway
             | Kind::GatewayClass

@@ -18,7 +18,7 @@ pub struct GarbageCollector;
 
 impl Part for GarbageCollector {
     fn follows(&self, kind: Kind) -> bool {
-        matches!(kind, Kind::Namespace | Kind::Deployment | Kind::ReplicaSet | Kind::Service | Kind::CanaryRollout)
+        matches!(kind, Kind::Namespace | Kind::Deployment | Kind::ReplicaSet | Kind::Service | Kind::ScaledObject | Kind::CanaryRollout)
     }
     fn delay(&self, _: &Settings) -> Duration {
         Duration::from_millis(80)

@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod hash;
 pub mod history;
 pub mod hooks;
+pub mod keda;
 pub mod metrics;
 pub mod replica_set;
 pub mod settings;
@@ -82,6 +83,7 @@ pub async fn run(cluster: Shared) {
         Box::new(traffic::DataPlane),
         Box::new(garbage::GarbageCollector),
         Box::new(autoscaler::Autoscaler),
+        Box::new(keda::Keda),
     ];
     let start = Instant::now();
     let mut due: Vec<Option<Instant>> = parts.iter().map(|_| Some(start)).collect();

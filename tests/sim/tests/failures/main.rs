@@ -14,7 +14,7 @@ use std::io::Write as _;
 use warmfront_sim::{scenario::Scenario, sweep::Report};
 
 /// The releases that are played again for every call.
-const RELEASES: [&str; 14] = [
+const RELEASES: [&str; 15] = [
     "04-promoted",
     "34-errors",
     "09-superseded",
@@ -29,6 +29,7 @@ const RELEASES: [&str; 14] = [
     "pair-candidate-changed",
     "pair-undone",
     "27-autoscaler-rolled-back",
+    "27-keda-rolled-back",
 ];
 
 fn releases() -> Vec<(String, Scenario)> {
