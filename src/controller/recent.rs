@@ -95,7 +95,7 @@ mod tests {
                 stored: None,
                 seen: Observed::default(),
                 stamp: caches.stamp("shop"),
-            })
+            });
         };
         let known = |version: u64| recent.take("shop", "a", version, &caches.stamp("shop")).is_some();
         keep();
