@@ -112,11 +112,9 @@ fn versions(context: &Context, namespace: &str, seen: &Observed) -> BTreeMap<(Ki
 }
 
 /// Asks the tick that is due, if one is. That may take as long as the store does not answer.
-pub async fn measure(context: &Context, needs: &Needs, seen: &mut Observed) {
-    if let Some((name, question)) = &needs.measure
-        && let Some(source) = source(context, name)
-    {
-        let answer = context.provider.ask(&source, question).await;
+pub async fn measure(context: &Context, source: Option<&MetricSourceSpec>, needs: &Needs, seen: &mut Observed) {
+    if let (Some(question), Some(source)) = (&needs.measure, source) {
+        let answer = context.provider.ask(source, question).await;
         let readings = answer.into_iter().map(|reading| reading.map_err(|error| (error.cause, error.message))).collect();
         seen.measured = Some(Measured { start: question.start, end: question.end, readings });
     }
@@ -271,7 +269,8 @@ fn look_at_route(context: &Context, namespace: &str, target: Target, id: &RouteI
     }))
 }
 
-fn source(context: &Context, name: &str) -> Option<MetricSourceSpec> {
+/// The MetricSource of this name, if it is there and can be read.
+pub fn source(context: &Context, name: &str) -> Option<MetricSourceSpec> {
     let object = context.caches.sources.get(None, name)?;
     MetricSourceSpec::deserialize(object.data.get("spec")?).ok()
 }

@@ -11,7 +11,7 @@ use kube::{ResourceExt, api::DynamicObject};
 
 use super::{caches::KINDS, shelf::version};
 use crate::{
-    api::{CanaryRolloutSpec, CanaryRolloutStatus},
+    api::{CanaryRolloutSpec, CanaryRolloutStatus, metric_source::MetricSourceSpec},
     engine::{InForce, observed::Observed},
 };
 
@@ -23,6 +23,8 @@ pub struct Look {
     pub spec: Option<CanaryRolloutSpec>,
     /// What follows from spec and status for every decision until one of them says something else.
     pub in_force: InForce,
+    /// Where metrics are asked for.
+    pub source: Option<MetricSourceSpec>,
     /// The status as it is stored, if one is.
     pub stored: Option<Arc<CanaryRolloutStatus>>,
     /// The world as the caches have it.
@@ -92,6 +94,7 @@ mod tests {
                 rollout: rollout("a", "2"),
                 spec: None,
                 in_force: InForce::new(None, &CanaryRolloutStatus::default()),
+                source: None,
                 stored: None,
                 seen: Observed::default(),
                 stamp: caches.stamp("shop"),

@@ -63,7 +63,7 @@ async fn pass(seen: &DynamicObject, context: &Context, slot: Slot<'_>, may_ask: 
     let Some(mut look) = look(context, &namespace, &name)? else {
         return Ok(Requeue::await_change());
     };
-    let Look { rollout, spec, in_force, stored, seen: world, .. } = &mut look;
+    let Look { rollout, spec, in_force, source, stored, seen: world, .. } = &mut look;
     let id = Identity { namespace, name, uid: rollout.uid().unwrap_or_default(), generation: rollout.metadata.generation.unwrap_or_default() };
     let namespace = &id.namespace;
     let status = context.drafts.newest(rollout).or_else(|| stored.clone()).unwrap_or_default();
@@ -80,7 +80,7 @@ async fn pass(seen: &DynamicObject, context: &Context, slot: Slot<'_>, may_ask: 
         // A store that does not answer keeps neither other rollouts waiting nor an abort of this one.
         drop(slot.take());
         let answered = tokio::select! {
-            () = gather::measure(context, &needs, world) => true,
+            () = gather::measure(context, source.as_ref(), &needs, world) => true,
             () = disturbed(context, namespace, &id.name) => false,
         };
         slot = context.slot().await;
@@ -170,8 +170,9 @@ fn look(context: &Context, namespace: &str, name: &str) -> Result<Option<Look>, 
     let status = stored.as_ref().unwrap_or(&none);
     let in_force = InForce::new(spec.as_ref(), status);
     let seen = gather::observe(context, &rollout, in_force.plan(), status);
+    let source = in_force.plan().and_then(|plan| gather::source(context, &plan.source));
     let metadata = DynamicObject { types: rollout.types.clone(), metadata: rollout.metadata.clone(), data: Value::Null };
-    Ok(Some(Look { rollout: metadata, spec, in_force, stored: stored.map(Arc::new), seen, stamp }))
+    Ok(Some(Look { rollout: metadata, spec, in_force, source, stored: stored.map(Arc::new), seen, stamp }))
 }
 
 /// One request that hangs must not hold a rollback for as long as a whole pass may take.

@@ -23,7 +23,7 @@ impl InForce {
             Some(Err(why)) => (None, Some(why.to_string())),
             None => (None, Some("the spec cannot be read".to_owned())),
         };
-        let frozen = || status.run.as_ref().and_then(|run| Plan::try_from(&run.plan).ok());
+        let frozen = || status.run.as_ref().and_then(|run| Plan::try_from(&*run.plan).ok());
         Self { spec: spec.map(Arc::new), plan: valid.or_else(frozen).map(Arc::new), invalid: invalid.map(Into::into) }
     }
 

@@ -69,7 +69,7 @@ pub(super) fn due_at(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<
 }
 
 /// The tick that is due, if one is.
-pub(super) fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(String, Question)> {
+pub(super) fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Question> {
     let (start, earliest, lag) = next_tick(facts, status)?;
     let (run, since) = judged_step(status)?;
     if facts.now < earliest + lag {
@@ -83,7 +83,7 @@ pub(super) fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(St
     let stable = facts.stable(status);
     let port = facts.found_routes().find_map(|(_, route)| route.state.port);
     let canary_port = facts.found_routes().find_map(|(_, route)| route.state.canary_port).or(port);
-    let question = Question {
+    Some(Question {
         subject: Subject {
             namespace: facts.id.namespace.clone(),
             candidate: Side {
@@ -106,8 +106,7 @@ pub(super) fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(St
         figures_since: since.max(end - FIGURES_WINDOW),
         run_started: run.started_at,
         quantities: facts.plan.checks.iter().map(|check| quantity(&check.kind)).collect(),
-    };
-    Some((facts.plan.source.clone(), question))
+    })
 }
 
 fn quantity(kind: &CheckKind) -> Quantity {

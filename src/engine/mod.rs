@@ -71,8 +71,8 @@ pub struct Identity {
 /// What has to be looked at before [`decide`], beyond the objects that are watched anyway.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Needs {
-    /// A tick is due: what to ask of which MetricSource.
-    pub measure: Option<(String, Question)>,
+    /// A tick is due: what to ask of the plan's MetricSource.
+    pub measure: Option<Question>,
     /// Pods of this ReplicaSet are late: find out why.
     pub trouble_of: Option<String>,
     /// ConfigMaps whose contents must be compared.

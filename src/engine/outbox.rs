@@ -24,7 +24,7 @@ const MOST: usize = 32;
 
 /// Something happened that notifiers are told of.
 pub(super) fn put(draft: &mut Draft, occasion: Occasion, note: &str) {
-    let frozen = draft.status.run.as_ref().map(|run| &run.plan);
+    let frozen = draft.status.run.as_ref().map(|run| &*run.plan);
     let notifiers = draft.spec.as_deref().or(frozen).map(|spec| spec.notify.clone()).unwrap_or_default();
     let wanted = |notifier: &&Notifier| notifier.events.is_empty() || notifier.events.contains(&occasion);
     for notifier in notifiers.iter().filter(wanted) {

@@ -162,7 +162,7 @@ pub(super) fn start(facts: &Facts<'_>, next: &mut Draft, beginning: Beginning) {
     let status = &mut next.status;
     let number = status.run.as_ref().map_or(0, |run| run.number) + 1;
     let weight = facts.plan.steps[0].weight;
-    let Some(plan) = next.spec.as_deref().cloned() else { return };
+    let Some(plan) = next.spec.clone() else { return };
     status.kept.retain(|kept| !kept.standby && kept.revision != revision);
     status.run = Some(Run {
         number,

@@ -1,7 +1,5 @@
 //! Traffic moves: the weight is confirmed, held and judged, then the next one is asked for.
 
-use std::sync::Arc;
-
 use super::{Draft, capacity, drift, ending, exchange, facts::Facts, figures, gates, holds, measure, notice::Reason, preparing};
 use crate::api::{
     Duration, Percent, Plan,
@@ -168,8 +166,8 @@ fn after_the_last_step(facts: &Facts<'_>, next: &mut Draft) {
 pub(super) fn adopt_plan(facts: &Facts<'_>, next: &mut Draft) {
     let Some(spec) = next.spec.clone() else { return };
     let moving = matches!(next.status.phase, Phase::Preparing | Phase::Shifting | Phase::Baking);
-    let Some(run) = next.status.run.as_ref().filter(|run| moving && run.plan != *spec) else { return };
-    let old = Plan::try_from(&run.plan).ok();
+    let Some(run) = next.status.run.as_ref().filter(|run| moving && run.plan != spec) else { return };
+    let old = Plan::try_from(&*run.plan).ok();
     let weight = run.weight;
     let steps = &facts.plan.steps;
     let changed = old.as_ref().is_none_or(|old| old.steps != *steps || old.checks != facts.plan.checks);
@@ -177,7 +175,7 @@ pub(super) fn adopt_plan(facts: &Facts<'_>, next: &mut Draft) {
     let at = steps.iter().rposition(|step| step.weight <= weight);
     next.change(|run| {
         run.of = i32::try_from(steps.len()).unwrap_or(i32::MAX);
-        run.plan = Arc::unwrap_or_clone(spec);
+        run.plan = spec;
         if weight > Percent::ZERO {
             run.step = step_number(at);
             run.growing = None;

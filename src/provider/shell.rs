@@ -1,9 +1,13 @@
 //! The only place where metrics stores are talked to: timeouts, limits, one retry, and errors as `noData`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures::future::{BoxFuture, join_all};
-use reqwest::{Client, redirect::Policy};
+use reqwest::{Client, Url, redirect::Policy};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -25,13 +29,15 @@ const RETRY_AFTER: Duration = Duration::from_millis(250);
 pub struct Shell {
     client: Client,
     permits: Semaphore,
+    /// The address that was asked last, parsed: mostly it is the only one.
+    last: Mutex<Option<(String, Url)>>,
 }
 
 impl Shell {
     /// Fails only if TLS cannot be set up.
     pub fn new() -> Result<Self, reqwest::Error> {
         let client = Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(TIMEOUT).redirect(Policy::none()).no_proxy().user_agent("warmfront").build()?;
-        Ok(Self { client, permits: Semaphore::new(CONCURRENCY) })
+        Ok(Self { client, permits: Semaphore::new(CONCURRENCY), last: Mutex::default() })
     }
 
     async fn answer(&self, spec: &MetricSourceSpec, question: &Question) -> Answer {
@@ -79,7 +85,20 @@ impl Shell {
         prometheus::parse(code, &body).map_err(|error| NoData { message: format!("{}: {}", ask.purpose, error.message), ..error })
     }
 
+    /// Where a source answers queries.
+    fn address(&self, source: &str) -> Result<Url, String> {
+        // Only ever replaced as a whole.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, url)) = last.as_ref().filter(|(known, _)| known == source) {
+            return Ok(url.clone());
+        }
+        let url = Url::parse(&format!("{}/api/v1/query", source.trim_end_matches('/'))).map_err(|error| error.to_string())?;
+        *last = Some((source.to_owned(), url.clone()));
+        Ok(url)
+    }
+
     async fn post(&self, spec: &MetricSourceSpec, ask: &Ask) -> Result<(u16, Vec<u8>), NoData> {
+        let down = |what: &str| NoData { cause: Cause::ProviderDown, message: format!("{}: Prometheus {what}", ask.purpose) };
         let failed = |error: &reqwest::Error| {
             let what = if error.is_timeout() {
                 "did not answer in time"
@@ -90,7 +109,7 @@ impl Shell {
             };
             NoData { cause: Cause::ProviderDown, message: format!("{}: Prometheus at {} {what}", ask.purpose, spec.prometheus.url) }
         };
-        let url = format!("{}/api/v1/query", spec.prometheus.url.trim_end_matches('/'));
+        let url = self.address(&spec.prometheus.url).map_err(|error| down(&format!("has the address {}, which is none: {error}", spec.prometheus.url)))?;
         let form = [("query", ask.promql.as_str()), ("time", &format!("{:.3}", ask.time))];
         let mut response = self.client.post(url).form(&form).send().await.map_err(|error| failed(&error))?;
         let code = response.status().as_u16();

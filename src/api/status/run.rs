@@ -1,6 +1,6 @@
 //! The release in progress or the last one: where it is, what it waits for, how it ends.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -109,7 +109,7 @@ pub struct Run {
     pub ended_at: Option<Timestamp>,
     /// The last valid plan, so that an invalid edit cannot stop a rollback.
     #[schemars(schema_with = "any_object")]
-    pub plan: CanaryRolloutSpec,
+    pub plan: Arc<CanaryRolloutSpec>,
     /// What the judge has counted in this step.
     #[serde(default)]
     pub judge: JudgeMemory,

@@ -175,7 +175,7 @@ impl World {
         seen.configs = self.config.iter().map(|held| ("settings".to_owned(), format!("version of {held}"))).collect();
         let in_force = InForce::new(Some(&self.spec), &self.status);
         let needs = needs(&id, &in_force, &self.status, &seen, self.now);
-        if let Some((_, question)) = needs.measure {
+        if let Some(question) = needs.measure {
             let seconds = question.end.duration_since(question.start).as_secs_f64();
             assert!(seconds > 0.0, "a tick has a length");
             let reading = |quantity: &Quantity| match quantity {
@@ -305,7 +305,7 @@ impl World {
             assert!(!behind("catalog-canary").is_empty(), "traffic goes to a Service without pods");
             let run = self.status.run.as_ref().unwrap();
             let step = usize::try_from(run.step).unwrap();
-            let bound = crate::api::Plan::try_from(&run.plan).unwrap().steps.get(step.max(1) - 1).unwrap().weight;
+            let bound = crate::api::Plan::try_from(&*run.plan).unwrap().steps.get(step.max(1) - 1).unwrap().weight;
             assert!(self.canary_share().unwrap() <= bound.max(run.weight), "weight above its step");
         }
         // A paused Deployment that owns no active ReplicaSet would scale up an old one.

@@ -70,7 +70,10 @@ impl Witness {
         }
         // How long one that served stands by is its owner's choice.
         let served = self.stable.iter().any(|hash| name.ends_with(hash.as_str()));
-        let since = traffic.last(&name).map(|last| at.duration_since(last)).filter(|since| *since < DRAINED);
+        // Direct callers met its pods for a moment when another hand widened the Service.
+        let by_others = |last: &Instant| self.widened.iter().any(|widened| *last >= *widened && last.duration_since(*widened) < ANSWERED);
+        let last = traffic.last(&name).filter(|last| !by_others(last));
+        let since = last.map(|last| at.duration_since(last)).filter(|since| *since < DRAINED);
         if let (true, Some(since)) = (new == 0 && old > 0 && change.by == "warmfront" && !served && self.calm(at), since) {
             self.violation(at, format!("ReplicaSet {name} goes to 0 pods {since:?} after its last request"));
         }
@@ -89,6 +92,7 @@ impl Witness {
         self.note(change.at, format!("Service {}: {} → {} (by {})", change.key.2, hash(old), hash(new), change.by));
         if change.by != "warmfront" {
             self.meddled = Some(change.at);
+            self.widened.push(change.at);
         }
     }
 

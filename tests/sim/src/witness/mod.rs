@@ -67,6 +67,8 @@ pub struct Witness {
     route: route::Seen,
     /// Times at which another hand changed something that only we should change.
     pub meddled: Option<Instant>,
+    /// Times at which another hand changed a Service.
+    widened: Vec<Instant>,
     /// When the last native rollout ended: the Deployment was paused again.
     rolled_out: Option<Instant>,
     /// Revisions that ever were the stable one.
@@ -95,6 +97,7 @@ impl Witness {
             told: BTreeMap::new(),
             route: route::Seen::default(),
             meddled: None,
+            widened: Vec::new(),
             rolled_out: None,
             stable: BTreeSet::new(),
             plan_changes: 0,

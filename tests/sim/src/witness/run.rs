@@ -80,7 +80,7 @@ impl Witness {
         if run.step != old.step + 1 && !run.fully {
             self.violation(at, format!("step {} follows step {}", run.step, old.step));
         }
-        let Ok(plan) = Plan::try_from(&run.plan) else { return };
+        let Ok(plan) = Plan::try_from(&*run.plan) else { return };
         let Some(step) = usize::try_from(run.step - 1).ok().and_then(|index| plan.steps.get(index)) else {
             return self.violation(at, format!("there is no step {}", run.step));
         };
