@@ -16,8 +16,9 @@ impl Bench {
     pub(super) async fn outage(&mut self, length: Duration) -> anyhow::Result<Outage> {
         let apps: Vec<App> = (0..TRIES).map(|n| App::single(&format!("outage-{n}"))).collect();
         for (n, app) in apps.iter().enumerate() {
-            // All are held for the time that two ticks may take, and for a part of the outage that differs.
-            let hold = Duration::from_secs(30) + length.mul_f64((0.5 + f64::from(u32::try_from(n)?)) / 5.0);
+            // Until all are held, and the first tick of the outage has had no answer, a minute may pass: whose hold ends before that
+            // may rise by the answers it has. The holds end in different parts of the outage.
+            let hold = Duration::from_mins(1) + length.mul_f64((0.5 + f64::from(u32::try_from(n)?)) / 6.0);
             let steps = vec![(5, format!("{}s", hold.as_secs())), (50, "6h".to_owned()), (100, "0s".to_owned())];
             self.adopt(app, &Plan { steps, interval: "10s", settle: None, one_bad_answer: false }).await?;
         }
