@@ -26,11 +26,16 @@ pub(super) fn interval(plan: &Plan, scrape_interval: Duration) -> Duration {
     plan.interval.unwrap_or_else(|| scrape_interval.max(DEFAULT_INTERVAL))
 }
 
+/// Groups into which an interval spreads the ticks of many rollouts. One wake for several of them costs a good part less
+/// than one for each: code, connections and the processor are warm after the first.
+const GROUPS: i64 = 20;
+
 /// Ticks end on a fixed grid; its offset spreads many rollouts over the interval.
 fn grid_end(uid: &str, interval: Duration, latest: Timestamp) -> Timestamp {
     let length = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
     let seed = uid.bytes().fold(0_i64, |sum, byte| (sum * 31 + i64::from(byte)) % 1_000_003);
-    let offset = seed % length;
+    let apart = (length / GROUPS).max(1);
+    let offset = seed % length / apart * apart;
     let end = (latest.as_millisecond() - offset).div_euclid(length) * length + offset;
     Timestamp::from_millisecond(end).unwrap_or(latest)
 }
@@ -192,5 +197,25 @@ pub(super) fn total(reading: &Reading) -> Option<f64> {
     match reading {
         Reading::Counts { candidate, .. } => Some(candidate.total),
         Reading::Scalar(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn ticks_of_many_rollouts_come_in_groups_that_are_spread_over_the_interval() {
+        let now: Timestamp = "2026-01-01T00:00:07.5Z".parse().unwrap();
+        for interval in [Duration::from_secs(10), Duration::from_secs(1)] {
+            let ends = (0..400).map(|n| grid_end(&format!("{n:08}-uid"), interval, now));
+            let mut groups = BTreeMap::<_, usize>::new();
+            ends.for_each(|end| *groups.entry(now.duration_since(end)).or_default() += 1);
+            let apart = interval.signed() / 20;
+            assert!(groups.keys().all(|since| *since < interval.signed() && since.as_millis() % apart.as_millis() == 0), "{groups:?}");
+            assert!(groups.len() == 20 && groups.values().all(|members| *members < 60), "{groups:?}");
+        }
     }
 }
