@@ -24,6 +24,10 @@ impl Refusal {
     pub fn not_found(what: &str) -> Self {
         refusal(404, "NotFound", format!("{what} not found"))
     }
+    /// The API server knows no such group: it says so without a `Status`.
+    pub fn no_page() -> Self {
+        refusal(404, "", "404 page not found")
+    }
     /// The object was changed meanwhile.
     pub fn conflict(what: &str) -> Self {
         refusal(
@@ -70,6 +74,9 @@ impl Refusal {
 
     /// As the API server writes it.
     pub fn body(&self) -> Value {
+        if self.reason.is_empty() {
+            return self.message.clone().into();
+        }
         let causes: Vec<Value> = self.causes.iter().map(|field| json!({"reason": "FieldValueInvalid", "field": field, "message": self.message})).collect();
         let mut body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message, "reason": self.reason, "code": self.code});
         if !causes.is_empty() {

@@ -65,7 +65,7 @@ pub fn kinds(store: &Store, group: &str, version: &str) -> Result<Value, Refusal
     let resource = |traits: Traits| json!({"name": traits.plural, "singularName": "", "namespaced": traits.namespaced, "kind": traits.kind, "verbs": ["get", "list", "watch", "patch"]});
     let resources: Vec<Value> = found.map(resource).collect();
     if resources.is_empty() {
-        return Err(Refusal::not_found(&format!("{group}/{version}")));
+        return Err(Refusal::no_page());
     }
     Ok(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": format!("{group}/{version}"), "resources": resources}))
 }
