@@ -167,8 +167,8 @@ mod tests {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Router::new()
-            .route("/apis/gateway.networking.k8s.io/v1", get(move || async move { (status, [(header::CONTENT_TYPE, "application/json")], body) }));
+        let server =
+            Router::new().route("/apis/gateway.networking.k8s.io/v1", get(move || async move { (status, [(header::CONTENT_TYPE, "application/json")], body) }));
         let server = tokio::spawn(async move { axum::serve(listener, server).await });
         let mut config = kube::Config::new(format!("http://{address}").parse().unwrap());
         config.default_retry = false;
