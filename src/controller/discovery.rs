@@ -149,7 +149,7 @@ mod tests {
     };
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
     use kube::runtime::watcher::Event;
-    use serde_json::{Value, json};
+    use serde_json::json;
     use tokio::sync::mpsc;
 
     use super::{
