@@ -110,10 +110,7 @@ impl<'a> Facts<'a> {
         let Some(serving) = self.serving(status) else { return true };
         let wanted = self.seen.deployment.as_ref().map_or(0, |deployment| deployment.replicas);
         let stuck = serving.failure.is_some() || self.seen.deletion != Deletion::No;
-        // Kubernetes' own rollout replaces its pods.
-        let unpaused = self.seen.deployment.as_ref().filter(|deployment| !deployment.paused);
-        let available = unpaused.map_or(serving.available, |deployment| deployment.available);
-        available >= wanted || (stuck && available > 0)
+        serving.available >= wanted || (stuck && serving.available > 0)
     }
 
     /// The user's Services that are narrowed during a release, as far as they exist.
@@ -169,6 +166,11 @@ impl<'a> Facts<'a> {
         if !route.state.carries(weight) {
             return Err(format!("{id} to carry {weight} (now {})", route.state.away_from(weight)));
         }
+        self.served(id, route)
+    }
+
+    /// The data plane serves the route as it stands; else what is waited for.
+    pub fn served(&self, id: &RouteId, route: &Route) -> Result<(), String> {
         match &route.acceptance {
             Acceptance::Accepted => Ok(()),
             Acceptance::Waiting(what) => Err(what.clone()),

@@ -68,8 +68,9 @@ fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> 
                 let to_zero = matches!(want, Want::Absent | Want::Drained) && !route.state.entry_gone();
                 actions.push((downward, Action::Patch { kind, name: name.clone(), patch: change, to_zero }));
             }
-            // Let go of the fields once nothing of ours stands in them, so that Git tools see them as theirs again.
-            Ok(None) if matches!(want, Want::Absent | Want::Left) => {
+            // Let go of the fields once nothing of ours stands in them, so that Git tools see them as theirs again. When we
+            // wrote is told by them: before the data plane serves it they are needed.
+            Ok(None) if matches!(want, Want::Absent | Want::Left) && facts.served(id, route).is_ok() => {
                 let release = gateway_api::drop_managed_fields(&route.live, crate::api::FIELD_MANAGER);
                 actions.extend(release.map(|change| (false, patch(kind, name, change))));
             }

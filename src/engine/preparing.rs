@@ -1,11 +1,16 @@
 //! Before the first request: the new version's pods become ready, or their deadline ends the release.
 
+use jiff::SignedDuration;
+
 use super::{Draft, capacity, drift, ending, facts::Facts, gates, holds, notice::Reason, shifting};
 use crate::api::{
     CanaryRolloutStatus, Percent,
     status::{Growing, Intent, Outcome, PauseReason, Phase, Run},
     webhook::Before,
 };
+
+/// Pods that take longer than this to become ready are asked why: most are ready sooner, and asking lists them.
+pub(super) const LATE: SignedDuration = SignedDuration::from_secs(3);
 
 pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     next.remember_routes(facts);
@@ -133,5 +138,6 @@ pub(super) fn waiting_for_pods(facts: &Facts<'_>, status: &CanaryRolloutStatus, 
 pub(super) fn late_replica_set(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<String> {
     let run = status.run.as_ref()?;
     let growing = run.growing.as_ref().filter(|_| matches!(status.phase, Phase::Preparing | Phase::Shifting))?;
-    missing(facts, status.phase, run, growing).then(|| run.replica_set.clone())
+    let late = facts.now >= growing.since + LATE;
+    (late && missing(facts, status.phase, run, growing)).then(|| run.replica_set.clone())
 }

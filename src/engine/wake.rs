@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{facts::Facts, gates, holds, measure};
+use super::{facts::Facts, gates, holds, measure, preparing};
 use crate::api::{CanaryRolloutStatus, status::PauseReason, window::opens_at};
 
 /// The next moment at which time alone changes the decision.
@@ -18,6 +18,7 @@ pub(super) fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Ti
         moments.extend(run.entered_at.map(|entered| entered + settle));
         let deadline = plan.progress_deadline.signed();
         moments.extend(run.growing.as_ref().map(|growing| growing.since + deadline));
+        moments.extend(run.growing.as_ref().map(|growing| growing.since + preparing::LATE));
         moments.extend(run.intent.as_ref().map(|intent| intent.at + deadline));
         moments.extend(run.no_data_since.map(|since| since + plan.no_data_deadline.signed()));
         moments.extend(run.verdict.as_ref().map(|ending| ending.at + deadline));
