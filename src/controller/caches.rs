@@ -14,16 +14,18 @@ use std::{
 
 use kube::{
     Resource,
-    api::{ApiResource, DynamicObject, GroupVersionKind, ObjectMeta},
+    api::{ApiResource, DynamicObject, GroupVersionKind},
     runtime::{
         reflector::{Store, store},
         watcher::Event,
     },
 };
-use serde_json::Value;
 use tokio::sync::watch;
 
-use super::shelf::{Keys, Shelf, Slim, Snapshot};
+use super::{
+    named::{Named, event_of, named},
+    shelf::{Keys, Shelf, Slim, Snapshot},
+};
 use crate::{api, engine::action::Kind};
 
 /// The kinds that are watched.
@@ -64,7 +66,7 @@ pub struct Cache {
     resource: ApiResource,
     shelf: Mutex<Shelf>,
     /// kube's scheduler of passes looks objects up in a store of its own; ours are there by name only.
-    names: Mutex<store::Writer<DynamicObject>>,
+    names: Mutex<store::Writer<Named>>,
     in_sync: watch::Sender<bool>,
     installed: AtomicBool,
 }
@@ -77,7 +79,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Cache {
     /// Empty, of a kind whose objects are found by `keys` and kept without what `slim` takes out.
     pub fn new(resource: ApiResource, keys: Keys, slim: Slim) -> Self {
-        let names = Mutex::new(store::Writer::new(resource.clone()));
+        let names = Mutex::new(store::Writer::default());
         Self { resource, shelf: Mutex::new(Shelf::new(keys, slim)), names, in_sync: watch::channel(false).0, installed: AtomicBool::new(true) }
     }
 
@@ -92,7 +94,7 @@ impl Cache {
     }
 
     /// Names of what is there, for kube's scheduler.
-    pub fn names(&self) -> Store<DynamicObject> {
+    pub fn names(&self) -> Store<Named> {
         lock(&self.names).as_reader()
     }
 
@@ -168,7 +170,7 @@ impl Cache {
     pub fn follow(&self, event: Event<DynamicObject>) -> Vec<Snapshot> {
         let listed = matches!(event, Event::InitDone);
         if self.resource == Kinds::rollout() {
-            lock(&self.names).apply_watcher_event(&name_only(&event));
+            lock(&self.names).apply_watcher_event(&event_of(&event, named));
         }
         let touched = lock(&self.shelf).follow(event);
         if listed {
@@ -209,98 +211,57 @@ impl Drop for Writing<'_> {
     }
 }
 
-fn name_only(event: &Event<DynamicObject>) -> Event<DynamicObject> {
-    let name = |object: &DynamicObject| DynamicObject {
-        types: object.types.clone(),
-        metadata: ObjectMeta {
-            name: object.metadata.name.clone(),
-            namespace: object.metadata.namespace.clone(),
-            uid: object.metadata.uid.clone(),
-            ..ObjectMeta::default()
-        },
-        data: Value::Null,
+macro_rules! caches {
+    ($($(#[$doc:meta])+ $kind:ident,)+) => {
+        /// Number of the kinds that are watched.
+        pub const KINDS: usize = [$(stringify!($kind)),+].len();
+
+        /// All kinds.
+        pub struct Caches {
+            $($(#[$doc])+ pub $kind: Cache,)+
+        }
+
+        impl Caches {
+            /// Every cache.
+            pub fn all(&self) -> [&Cache; KINDS] {
+                [$(&self.$kind),+]
+            }
+        }
     };
-    match event {
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-        Event::InitApply(object) => Event::InitApply(name(object)),
-        Event::Apply(object) => Event::Apply(name(object)),
-        Event::Delete(object) => Event::Delete(name(object)),
-    }
 }
 
-/// Number of the kinds that are watched.
-pub const KINDS: usize = 14;
-
-/// All kinds.
-pub struct Caches {
+caches! {
     /// CanaryRollouts.
-    pub rollouts: Cache,
+    rollouts,
     /// RolloutActions.
-    pub actions: Cache,
+    actions,
     /// MetricSources.
-    pub sources: Cache,
+    sources,
     /// Deployments.
-    pub deployments: Cache,
+    deployments,
     /// ReplicaSets.
-    pub replica_sets: Cache,
+    replica_sets,
     /// Services.
-    pub services: Cache,
+    services,
     /// EndpointSlices.
-    pub endpoint_slices: Cache,
+    endpoint_slices,
     /// HorizontalPodAutoscalers.
-    pub autoscalers: Cache,
+    autoscalers,
     /// KEDA's ScaledObjects.
-    pub scaled_objects: Cache,
+    scaled_objects,
     /// ConfigMaps, without their contents.
-    pub config_maps: Cache,
+    config_maps,
     /// HTTPRoutes.
-    pub http_routes: Cache,
+    http_routes,
     /// GRPCRoutes.
-    pub grpc_routes: Cache,
+    grpc_routes,
     /// Gateways.
-    pub gateways: Cache,
+    gateways,
     /// GatewayClasses.
-    pub gateway_classes: Cache,
+    gateway_classes,
 }
 
 impl Caches {
-    /// Every cache.
-    pub fn all(&self) -> [&Cache; KINDS] {
-        let Self {
-            rollouts,
-            actions,
-            sources,
-            deployments,
-            replica_sets,
-            services,
-            endpoint_slices,
-            autoscalers,
-            scaled_objects,
-            config_maps,
-            http_routes,
-            grpc_routes,
-            gateways,
-            gateway_classes,
-        } = self;
-        [
-            rollouts,
-            actions,
-            sources,
-            deployments,
-            replica_sets,
-            services,
-            endpoint_slices,
-            autoscalers,
-            scaled_objects,
-            config_maps,
-            http_routes,
-            grpc_routes,
-            gateways,
-            gateway_classes,
-        ]
-    }
-
     /// Differs from what it was before if anything has changed that a rollout of this namespace can be about, final answers of ours aside.
     pub fn stamp(&self, namespace: &str) -> [u64; KINDS] {
         self.all().map(|cache| {

@@ -6,10 +6,10 @@ use std::{
 };
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, ResourceExt, api::DynamicObject, runtime::reflector::ObjectRef};
+use kube::{Api, Client, ResourceExt, api::DynamicObject};
 use tokio::task::JoinSet;
 
-use super::{caches::Kinds, watches::Requests};
+use super::{named::rollout_ref, watches::Requests};
 use crate::{
     api::plan::Address,
     engine::{Call, Reply},
@@ -83,7 +83,7 @@ impl Calls {
     fn spawn(&self, client: Client, rollout: &DynamicObject, uid: String, call: Call) {
         let (webhooks, attempts, requests) = (self.webhooks.clone(), self.attempts.clone(), self.requests.clone());
         let namespace = rollout.namespace().unwrap_or_default();
-        let rollout = ObjectRef::from_obj_with(rollout, Kinds::rollout());
+        let rollout = rollout_ref(rollout.namespace(), rollout.name_any());
         let mut tasks = lock(&self.tasks);
         // Those that have ended are of no interest.
         while tasks.try_join_next().is_some() {}
@@ -167,7 +167,7 @@ mod tests {
     }
 
     fn rollout() -> DynamicObject {
-        let mut rollout = DynamicObject::new("catalog", &Kinds::rollout()).within("shop");
+        let mut rollout = DynamicObject::new("catalog", &crate::controller::caches::Kinds::rollout()).within("shop");
         rollout.metadata.uid = Some("u".to_owned());
         rollout
     }

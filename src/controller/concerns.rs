@@ -3,32 +3,25 @@
 use kube::{
     ResourceExt,
     api::{ApiResource, DynamicObject},
-    runtime::reflector::ObjectRef,
 };
 
 use super::{
     caches::{Caches, Kinds},
     keys::{self, named_routes, spec_text},
+    named::{RolloutRef, rollout_ref},
 };
 use crate::{
     api::{ROLLOUT_LABEL, traffic::RouteKind},
     router::RouteId,
 };
 
-/// The rollout of this name, for the queue.
-pub(super) fn rollout_ref(namespace: Option<String>, name: impl Into<String>) -> ObjectRef<DynamicObject> {
-    let mut reference = ObjectRef::new_with(&name.into(), Kinds::rollout());
-    reference.namespace = namespace;
-    reference
-}
-
-fn rollouts_about(caches: &Caches, namespace: Option<&str>, key: &str) -> Vec<ObjectRef<DynamicObject>> {
+fn rollouts_about(caches: &Caches, namespace: Option<&str>, key: &str) -> Vec<RolloutRef> {
     let namespace = namespace.unwrap_or_default();
     caches.rollouts.names_about(namespace, key).into_iter().map(|name| rollout_ref(Some(namespace.to_owned()), name)).collect()
 }
 
 /// Rollouts that name a route of this kind, or any route if this is what routes hang on.
-pub(super) fn naming(caches: &Caches, resource: &ApiResource) -> Vec<ObjectRef<DynamicObject>> {
+pub(super) fn naming(caches: &Caches, resource: &ApiResource) -> Vec<RolloutRef> {
     // Which Gateway a route has as its parent, and which class that is of, stands in other objects.
     let of_all = [Kinds::gateway(), Kinds::gateway_class()].contains(resource);
     let is_of = |key: &str| key.split_once('/').is_some_and(|(kind, _)| of_all || kind == resource.kind);
@@ -40,14 +33,14 @@ pub(super) fn naming(caches: &Caches, resource: &ApiResource) -> Vec<ObjectRef<D
 }
 
 /// Rollouts of Deployments that KEDA scales: it does so through HorizontalPodAutoscalers of its own, so that these tell of it.
-pub(super) fn scaled_by_keda(caches: &Caches, _: &ApiResource) -> Vec<ObjectRef<DynamicObject>> {
+pub(super) fn scaled_by_keda(caches: &Caches, _: &ApiResource) -> Vec<RolloutRef> {
     let owned = caches.autoscalers.everywhere(|key| key == keys::OF_SCALED_OBJECT);
     let scalers = owned.iter().filter_map(|(namespace, name)| caches.autoscalers.get(Some(namespace), name));
     scalers.flat_map(|scaler| of_autoscaler(caches, &scaler)).collect()
 }
 
 /// Itself, and those that share a Deployment or a route with it or wait for another one to go: they may take over.
-pub(super) fn of_rollout(caches: &Caches, rollout: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+pub(super) fn of_rollout(caches: &Caches, rollout: &DynamicObject) -> Vec<RolloutRef> {
     let namespace = rollout.namespace();
     let itself = rollout_ref(rollout.namespace(), rollout.name_any());
     let targets = keys::deployments(rollout).map(keys::deployment);
@@ -60,20 +53,20 @@ pub(super) fn of_rollout(caches: &Caches, rollout: &DynamicObject) -> Vec<Object
     concerned
 }
 
-pub(super) fn of_action(_: &Caches, action: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+pub(super) fn of_action(_: &Caches, action: &DynamicObject) -> Vec<RolloutRef> {
     spec_text(action, "/rollout").map(|name| rollout_ref(action.namespace(), name)).into_iter().collect()
 }
 
-pub(super) fn of_source(caches: &Caches, source: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+pub(super) fn of_source(caches: &Caches, source: &DynamicObject) -> Vec<RolloutRef> {
     let wanted = keys::source(&source.name_any());
     caches.rollouts.everywhere(|key| key == wanted).into_iter().map(|(namespace, name)| rollout_ref(Some(namespace), name)).collect()
 }
 
-pub(super) fn of_deployment(caches: &Caches, deployment: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+pub(super) fn of_deployment(caches: &Caches, deployment: &DynamicObject) -> Vec<RolloutRef> {
     rollouts_about(caches, deployment.namespace().as_deref(), &keys::deployment(&deployment.name_any()))
 }
 
-pub(super) fn of_replica_set(caches: &Caches, set: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+pub(super) fn of_replica_set(caches: &Caches, set: &DynamicObject) -> Vec<RolloutRef> {
     let namespace = set.namespace();
     if let Some(rollout) = set.labels().get(ROLLOUT_LABEL) {
         return vec![rollout_ref(namespace, rollout)];
@@ -89,29 +82,29 @@ pub(super) fn of_replica_set(caches: &Caches, set: &DynamicObject) -> Vec<Object
     prefixes.flat_map(|deployment| rollouts_about(caches, namespace, &keys::deployment(deployment))).collect()
 }
 
-pub(super) fn of_service(caches: &Caches, namespace: &str, name: &str) -> Vec<ObjectRef<DynamicObject>> {
+pub(super) fn of_service(caches: &Caches, namespace: &str, name: &str) -> Vec<RolloutRef> {
     rollouts_about(caches, Some(namespace), &keys::service(name))
 }
 
-pub(super) fn of_endpoint_slice(caches: &Caches, slice: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+pub(super) fn of_endpoint_slice(caches: &Caches, slice: &DynamicObject) -> Vec<RolloutRef> {
     let namespace = slice.namespace().unwrap_or_default();
     slice.labels().get(keys::SERVICE_NAME).map(|service| of_service(caches, &namespace, service)).unwrap_or_default()
 }
 
-pub(super) fn of_autoscaler(caches: &Caches, scaler: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+pub(super) fn of_autoscaler(caches: &Caches, scaler: &DynamicObject) -> Vec<RolloutRef> {
     keys::autoscaler(scaler).iter().flat_map(|key| rollouts_about(caches, scaler.namespace().as_deref(), key)).collect()
 }
 
-pub(super) fn of_scaled_object(caches: &Caches, scaler: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+pub(super) fn of_scaled_object(caches: &Caches, scaler: &DynamicObject) -> Vec<RolloutRef> {
     keys::scaled_object(scaler).iter().flat_map(|key| rollouts_about(caches, scaler.namespace().as_deref(), key)).collect()
 }
 
-pub(super) fn of_config_map(caches: &Caches, config: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+pub(super) fn of_config_map(caches: &Caches, config: &DynamicObject) -> Vec<RolloutRef> {
     let readers = caches.deployments.about(&config.namespace().unwrap_or_default(), &config.name_any());
     readers.iter().flat_map(|deployment| of_deployment(caches, deployment)).collect()
 }
 
-pub(super) fn of_route(caches: &Caches, kind: RouteKind, route: &DynamicObject) -> Vec<ObjectRef<DynamicObject>> {
+pub(super) fn of_route(caches: &Caches, kind: RouteKind, route: &DynamicObject) -> Vec<RolloutRef> {
     let id = RouteId { kind, name: route.name_any() };
     rollouts_about(caches, route.namespace().as_deref(), &keys::route(&id.key()))
 }
@@ -147,7 +140,7 @@ pub(super) mod tests {
         caches
     }
 
-    fn names(found: Vec<ObjectRef<DynamicObject>>) -> BTreeSet<String> {
+    fn names(found: Vec<RolloutRef>) -> BTreeSet<String> {
         found.into_iter().map(|rollout| rollout.name).collect()
     }
 

@@ -137,7 +137,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn uid(object: &DynamicObject) -> String {
+fn uid(object: &impl Resource) -> String {
     object.meta().uid.clone().unwrap_or_default()
 }
 
@@ -147,7 +147,7 @@ pub struct Backoff(Mutex<HashMap<String, u32>>);
 
 impl Backoff {
     /// Delay after one more failure.
-    pub fn next(&self, object: &DynamicObject) -> Duration {
+    pub fn next(&self, object: &impl Resource) -> Duration {
         let mut failures = lock(&self.0);
         let count = failures.entry(uid(object)).or_default();
         let delay = FIRST_DELAY.saturating_mul(2_u32.saturating_pow((*count).min(16)));
@@ -156,7 +156,7 @@ impl Backoff {
     }
 
     /// A pass came to its end.
-    pub fn reset(&self, object: &DynamicObject) {
+    pub fn reset(&self, object: &impl Resource) {
         lock(&self.0).remove(&uid(object));
     }
 }
@@ -171,7 +171,7 @@ impl Obstacles {
         lock(&self.0).get(&uid(object)).cloned()
     }
     /// What stands in the way now, if anything.
-    pub fn set(&self, object: &DynamicObject, obstacle: Option<Obstacle>) {
+    pub fn set(&self, object: &impl Resource, obstacle: Option<Obstacle>) {
         match obstacle {
             Some(obstacle) => lock(&self.0).insert(uid(object), obstacle),
             None => lock(&self.0).remove(&uid(object)),

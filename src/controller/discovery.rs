@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use kube::{Client, api::ApiResource, api::DynamicObject, runtime::reflector::ObjectRef};
+use kube::{Client, api::ApiResource};
 
 use super::{
     caches::{Caches, Kinds},
+    named::RolloutRef,
     watches::{Pick, Requests, Start},
 };
 
@@ -68,7 +69,7 @@ pub async fn follow(client: Client, mut absent: Absent) {
 }
 
 /// Rollouts for which something calls for a kind.
-type Calling = fn(&Caches, &ApiResource) -> Vec<ObjectRef<DynamicObject>>;
+type Calling = fn(&Caches, &ApiResource) -> Vec<RolloutRef>;
 
 /// A kind that the cluster may lack.
 pub(super) struct Optional {
@@ -203,7 +204,7 @@ mod tests {
     }
 
     /// The cluster lacks a kind; its watch lists nothing.
-    fn lacking(pick: Pick, calling: Calling, caches: Caches) -> (Absent, mpsc::UnboundedReceiver<ObjectRef<DynamicObject>>) {
+    fn lacking(pick: Pick, calling: Calling, caches: Caches) -> (Absent, mpsc::UnboundedReceiver<RolloutRef>) {
         let (requests, asked) = mpsc::unbounded_channel();
         let start: Start = Box::new(move |caches, _| {
             pick(&caches).follow(Event::Init);
@@ -221,7 +222,7 @@ mod tests {
         let cases: [(Pick, &[&str]); 3] =
             [(|caches| &caches.grpc_routes, &["grpc"]), (|caches| &caches.gateways, &["grpc", "http"]), (|caches| &caches.gateway_classes, &["grpc", "http"])];
         for (pick, by) in cases {
-            let absent = |rollouts: &[DynamicObject]| lacking(pick, naming, caches(rollouts));
+            let absent = |rollouts: &[kube::api::DynamicObject]| lacking(pick, naming, caches(rollouts));
             assert!(absent(&all[by.len()..]).0.called_for().is_empty(), "nobody needs it");
             let (mut kinds, mut asked) = absent(&all);
             assert_eq!(kinds.called_for(), BTreeSet::from([API.to_owned()]));

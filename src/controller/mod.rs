@@ -10,6 +10,7 @@ pub mod error;
 pub mod events;
 pub mod gather;
 pub mod keys;
+pub mod named;
 mod persist;
 pub mod recent;
 pub mod reconcile;
@@ -28,15 +29,13 @@ use futures::{
 use kube::{
     Api,
     api::{DynamicObject, ListParams},
-    runtime::{
-        controller::{Action, Config, ReconcileRequest, applier},
-        reflector::ObjectRef,
-    },
+    runtime::controller::{Action, Config, ReconcileRequest, applier},
 };
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 pub use context::Context;
+use named::{Named, RolloutRef};
 
 /// kube sets no limit to the passes that run at once: each waits for a slot, and gives it back while it waits for a metrics store.
 const CONCURRENCY: u16 = 0;
@@ -63,8 +62,8 @@ pub async fn run(context: Arc<Context>, mut queue: watches::Queue, stop: Cancell
     let passes = applier(
         |object, context| Box::pin(reconcile::reconcile(object, context)),
         |object, error, context: Arc<Context>| {
-            let delay = context.backoff.next(&object);
-            tracing::warn!(rollout = %ObjectRef::from_obj_with(&*object, caches::Kinds::rollout()), %error, delay_ms = delay.as_millis(), "pass failed");
+            let delay = context.backoff.next(&*object);
+            tracing::warn!(rollout = %RolloutRef::from_obj(&*object), %error, delay_ms = delay.as_millis(), "pass failed");
             Action::requeue(delay)
         },
         context,
@@ -123,12 +122,12 @@ async fn catch_up(context: &Context) -> kube::Result<()> {
 }
 
 /// A new leader looks at every rollout.
-fn first(context: &Context) -> impl Stream<Item = Result<ReconcileRequest<DynamicObject>, Infallible>> + use<> {
+fn first(context: &Context) -> impl Stream<Item = Result<ReconcileRequest<Named>, Infallible>> + use<> {
     let rollouts = context.caches.rollouts.places();
     let spread = SPREAD.saturating_mul(u32::try_from(rollouts.len()).unwrap_or(u32::MAX)).min(LONGEST_SPREAD);
     let request = |(namespace, name): (String, String)| async move {
         sleep(spread.mul_f64(fastrand::f64())).await;
-        Ok(ReconcileRequest::from(concerns::rollout_ref(Some(namespace), name)))
+        Ok(ReconcileRequest::from(named::rollout_ref(Some(namespace), name)))
     };
     rollouts.into_iter().map(request).collect::<FuturesUnordered<_>>()
 }

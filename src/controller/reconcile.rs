@@ -7,7 +7,7 @@ use kube::{ResourceExt, api::DynamicObject, runtime::controller::Action as Reque
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Context, PASS_TIMEOUT, REQUEST_TIMEOUT, apply, context::Slot, error::Error, events, gather, persist::persist, recent::Look};
+use super::{Context, PASS_TIMEOUT, REQUEST_TIMEOUT, apply, context::Slot, error::Error, events, gather, named::Named, persist::persist, recent::Look};
 use crate::{
     api::{CanaryRolloutSpec, CanaryRolloutStatus},
     engine::{
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Looks at a rollout and does what follows.
-pub async fn reconcile(seen: Arc<DynamicObject>, context: Arc<Context>) -> Result<Requeue, Error> {
+pub async fn reconcile(seen: Arc<Named>, context: Arc<Context>) -> Result<Requeue, Error> {
     // After the stop none begins any more.
     let Some(slot) = context.slot().await else { return Ok(Requeue::await_change()) };
     let started = std::time::Instant::now();
@@ -29,7 +29,7 @@ pub async fn reconcile(seen: Arc<DynamicObject>, context: Arc<Context>) -> Resul
     };
     context.metrics.reconciled(outcome, started.elapsed());
     if result.is_ok() {
-        context.backoff.reset(&seen);
+        context.backoff.reset(&*seen);
     }
     match result {
         // Somebody was faster; the next look sees it.
@@ -57,7 +57,7 @@ async fn disturbed(context: &Context, namespace: &str, name: &str) {
 }
 
 /// Whoever `may_ask` asks the metrics store, if a tick is due.
-async fn pass(seen: &DynamicObject, context: &Context, slot: Slot<'_>, may_ask: bool) -> Result<Requeue, Error> {
+async fn pass(seen: &Named, context: &Context, slot: Slot<'_>, may_ask: bool) -> Result<Requeue, Error> {
     let namespace = seen.namespace().unwrap_or_default();
     let name = seen.name_any();
     let Some(mut look) = look(context, &namespace, &name)? else {

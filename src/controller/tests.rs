@@ -11,7 +11,7 @@ use kube::{
     Client,
     api::DynamicObject,
     client::Body,
-    runtime::{controller::ReconcileRequest, reflector::ObjectRef, watcher},
+    runtime::{controller::ReconcileRequest, watcher},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -23,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Context,
-    caches::{Cache, Caches, Kinds, Readiness},
+    caches::{Cache, Caches, Readiness},
     calls::Calls,
+    named::{RolloutRef, named},
     reconcile::reconcile,
 };
 use crate::{
@@ -87,13 +88,7 @@ fn api_server(slow: Duration) -> (Client, Requests) {
     (Client::new(server, "default"), requests)
 }
 
-fn context(
-    client: Client,
-    leadership: Leadership,
-    caches: Arc<Caches>,
-    provider: Box<dyn Provider>,
-    queue: mpsc::UnboundedSender<ObjectRef<DynamicObject>>,
-) -> Context {
+fn context(client: Client, leadership: Leadership, caches: Arc<Caches>, provider: Box<dyn Provider>, queue: mpsc::UnboundedSender<RolloutRef>) -> Context {
     // A second test of the same process finds it installed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let webhooks = webhook::shell::Shell::new(webhook::address::Policy::default()).unwrap();
@@ -110,7 +105,7 @@ pub fn context_of(client: Client, caches: Arc<Caches>) -> Context {
 struct Running {
     leadership: Leadership,
     readiness: Readiness,
-    queue: mpsc::UnboundedSender<ObjectRef<DynamicObject>>,
+    queue: mpsc::UnboundedSender<RolloutRef>,
     requests: Requests,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -132,7 +127,7 @@ impl Running {
     }
 
     fn change(&self) {
-        self.queue.send(ObjectRef::from_obj_with(&rollout("1"), Kinds::rollout())).unwrap();
+        self.queue.send(RolloutRef::from_obj(&named(&rollout("1")))).unwrap();
     }
 
     fn lead(&self) {
@@ -242,16 +237,16 @@ async fn a_store_that_never_answers_takes_no_slot_and_without_slots_no_pass_begi
     let (told, mut asked) = mpsc::unbounded_channel();
     let (client, requests) = api_server(Duration::ZERO);
     let context = Arc::new(context(client, Leadership::by_election(), Arc::new(caches), Box::new(Silent(told)), mpsc::unbounded_channel().0));
-    let mut passes: Vec<_> = hanging.into_iter().map(|rollout| tokio::spawn(reconcile(Arc::new(rollout), context.clone()))).collect();
+    let mut passes: Vec<_> = hanging.into_iter().map(|rollout| tokio::spawn(reconcile(Arc::new(named(&rollout)), context.clone()))).collect();
     for number in 0..passes.len() {
         let came = timeout(Duration::from_secs(1), asked.recv()).await.is_ok();
         assert!(came, "only {number} have come so far; the first one: {:?}", timeout(Duration::ZERO, passes.remove(0)).await);
     }
     let writes = || requests.lock().unwrap().iter().filter(|(what, _)| what == "PUT status").count();
-    timeout(Duration::from_secs(1), reconcile(Arc::new(idle.clone()), context.clone())).await.expect("another rollout's pass runs meanwhile").unwrap();
+    timeout(Duration::from_secs(1), reconcile(Arc::new(named(&idle)), context.clone())).await.expect("another rollout's pass runs meanwhile").unwrap();
     assert_eq!((writes(), passes.iter().filter(|pass| pass.is_finished()).count()), (1, 0));
 
     context.begin_no_more();
-    reconcile(Arc::new(idle), context).await.unwrap();
+    reconcile(Arc::new(named(&idle)), context).await.unwrap();
     assert_eq!(writes(), 1, "no pass begins after the end");
 }

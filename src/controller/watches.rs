@@ -10,7 +10,6 @@ use kube::{
     runtime::{
         WatchStreamExt,
         controller::ReconcileRequest,
-        reflector::ObjectRef,
         watcher::{self, Event, watcher},
     },
 };
@@ -25,19 +24,20 @@ use super::{
     },
     discovery::{Absent, Installed, Optional},
     keys,
+    named::{Named, RolloutRef, event_of},
     shelf::{Keys, Slim},
     slim,
 };
 use crate::api::traffic::RouteKind;
 
 /// Requests to look at a rollout.
-pub type Queue = Pin<Box<dyn Stream<Item = Result<ReconcileRequest<DynamicObject>, std::convert::Infallible>> + Send>>;
+pub type Queue = Pin<Box<dyn Stream<Item = Result<ReconcileRequest<Named>, std::convert::Infallible>> + Send>>;
 
 /// Where they come from.
-pub type Requests = mpsc::UnboundedSender<ObjectRef<DynamicObject>>;
+pub type Requests = mpsc::UnboundedSender<RolloutRef>;
 
 /// Which rollouts a changed object concerns.
-type Concerns = fn(&Caches, &DynamicObject) -> Vec<ObjectRef<DynamicObject>>;
+type Concerns = fn(&Caches, &DynamicObject) -> Vec<RolloutRef>;
 
 /// The cache of one kind.
 pub(super) type Pick = fn(&Caches) -> &Cache;
@@ -58,16 +58,13 @@ fn watch(client: &Client, resource: &ApiResource) -> Events {
 /// Metadata only, for kinds of which there are many and whose contents are seldom needed.
 fn watch_metadata(client: &Client, resource: &ApiResource) -> Events {
     let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client.clone(), resource);
-    let whole = |object: PartialObjectMeta<DynamicObject>| DynamicObject { types: object.types, metadata: object.metadata, data: serde_json::Value::Null };
+    let whole = |object: &PartialObjectMeta<DynamicObject>| DynamicObject {
+        types: object.types.clone(),
+        metadata: object.metadata.clone(),
+        data: serde_json::Value::Null,
+    };
     let events = watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff();
-    let events = events.map_ok(move |event| match event {
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-        Event::InitApply(object) => Event::InitApply(whole(object)),
-        Event::Apply(object) => Event::Apply(whole(object)),
-        Event::Delete(object) => Event::Delete(whole(object)),
-    });
-    events.boxed()
+    events.map_ok(move |event| event_of(&event, whole)).boxed()
 }
 
 fn prepare(mut events: Events, tasks: &TaskTracker, resource: ApiResource, pick: Pick, keys: Keys, slim: Slim, concerns: Concerns) -> (Cache, Start) {

@@ -1,0 +1,42 @@
+//! A rollout as kube's scheduler of passes knows it: its identity, and nothing else of it.
+
+use std::marker::PhantomData;
+
+use kube::{
+    api::{DynamicObject, ObjectMeta},
+    core::PartialObjectMeta,
+    runtime::{reflector::ObjectRef, watcher::Event},
+};
+
+use crate::api::CanaryRollout;
+
+/// Name, namespace and UID. The scheduler keeps one of each rollout for as long as that exists.
+pub type Named = PartialObjectMeta<CanaryRollout>;
+
+/// The rollout that a pass is asked for.
+pub type RolloutRef = ObjectRef<Named>;
+
+/// The identity of a rollout.
+pub fn named(rollout: &DynamicObject) -> Named {
+    let DynamicObject { metadata: ObjectMeta { name, namespace, uid, .. }, .. } = rollout;
+    let metadata = ObjectMeta { name: name.clone(), namespace: namespace.clone(), uid: uid.clone(), ..ObjectMeta::default() };
+    Named { types: None, metadata, _phantom: PhantomData }
+}
+
+/// The rollout of this name.
+pub fn rollout_ref(namespace: Option<String>, name: impl Into<String>) -> RolloutRef {
+    let mut reference = RolloutRef::new(&name.into());
+    reference.namespace = namespace;
+    reference
+}
+
+/// The same event of something else.
+pub fn event_of<A, B>(event: &Event<A>, other: impl Fn(&A) -> B) -> Event<B> {
+    match event {
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+        Event::InitApply(object) => Event::InitApply(other(object)),
+        Event::Apply(object) => Event::Apply(other(object)),
+        Event::Delete(object) => Event::Delete(other(object)),
+    }
+}
