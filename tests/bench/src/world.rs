@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams},
@@ -139,6 +140,8 @@ pub struct Seen {
     pub weight: Option<u32>,
     /// Every check passes.
     pub passing: bool,
+    /// When it was judged last, as far as that is stored: ticks lie on a fixed grid.
+    pub judged: Option<Timestamp>,
 }
 
 impl Seen {
@@ -151,6 +154,7 @@ impl Seen {
             adopted: status.stable_revision.is_some(),
             run: run.map_or(0, |run| run.number),
             weight: run.filter(|run| run.intent.is_none()).map(|run| run.weight.hundredths()),
+            judged: status.checks.iter().filter_map(|check| check.at).max(),
             passing: !status.checks.is_empty() && status.checks.iter().all(|check| check.verdict == Verdict::Pass),
         }
     }

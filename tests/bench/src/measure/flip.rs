@@ -2,14 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
+use jiff::Timestamp;
+
 use super::{Bench, PATIENCE};
 use crate::world::{App, Plan, Seen};
 
-/// Multiples of the golden ratio fall evenly, and in no step with the ticks, into an interval.
+/// Multiples of the golden ratio fall evenly into an interval: few tries give the median that many at random would.
 const GOLDEN: f64 = 0.618_033_988_749_895;
 
 impl Bench {
-    /// Flips one metric after another, each at another moment between two ticks, while all other apps stay held.
+    /// Flips one metric after another, each at another moment between two ticks of its own, while all other apps stay held.
     pub(super) async fn flips(&mut self, apps: &[App], number: usize, interval: Duration) -> anyhow::Result<Vec<f64>> {
         let mut seconds = Vec::with_capacity(number);
         let mut moment = 0.0_f64;
@@ -18,7 +21,10 @@ impl Bench {
             let key = app.key();
             self.rollouts.until(&key, "being held", PATIENCE, Seen::is_held).await?;
             moment = (moment + GOLDEN).fract();
-            tokio::time::sleep(interval.mul_f64(moment)).await;
+            let judged = self.rollouts.last(&key).and_then(|seen| seen.judged).with_context(|| format!("when was {key} judged?"))?;
+            let since = Timestamp::now().duration_since(judged).as_secs_f64();
+            let length = interval.as_secs_f64();
+            tokio::time::sleep(Duration::from_secs_f64((moment * length - since).rem_euclid(length))).await;
 
             let flipped = Instant::now();
             self.store.spoil(&key);
