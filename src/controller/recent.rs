@@ -20,7 +20,7 @@ pub struct Look {
     /// The rollout's metadata, nothing else of it.
     pub rollout: DynamicObject,
     /// The spec, if it can be read.
-    pub spec: Option<CanaryRolloutSpec>,
+    pub spec: Option<Arc<CanaryRolloutSpec>>,
     /// What follows from spec and status for every decision until one of them says something else.
     pub in_force: InForce,
     /// Where metrics are asked for.

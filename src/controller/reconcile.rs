@@ -133,7 +133,7 @@ async fn pass(seen: &Named, context: &Context, slot: Slot<'_>, may_ask: bool) ->
 }
 
 /// What follows from a new status alone need not wait until that is stored.
-fn settle(id: &Identity, spec: Option<&CanaryRolloutSpec>, world: &Observed, first: Decision, now: Timestamp) -> Decision {
+fn settle(id: &Identity, spec: Option<&Arc<CanaryRolloutSpec>>, world: &Observed, first: Decision, now: Timestamp) -> Decision {
     let mut decision = first;
     for _ in 1..MOST_AT_ONCE {
         let in_force = InForce::new(spec, &decision.status);
@@ -163,12 +163,13 @@ fn look(context: &Context, namespace: &str, name: &str) -> Result<Option<Look>, 
         return Err(Error::Conflict { action: format!("looking at {namespace}/{name}") });
     }
     let Some(rollout) = rollouts.get(Some(namespace), name) else { return Ok(None) };
-    let spec = rollout.data.get("spec").and_then(|spec| CanaryRolloutSpec::deserialize(spec).ok());
+    let spec = rollout.data.get("spec").and_then(|spec| CanaryRolloutSpec::deserialize(spec).ok()).map(Arc::new);
     let stored = rollout.data.get("status").map(CanaryRolloutStatus::deserialize).transpose();
     let stored = stored.map_err(|source| Error::Status { object: format!("{namespace}/{name}"), source })?;
     let none = CanaryRolloutStatus::default();
     let status = stored.as_ref().unwrap_or(&none);
     let in_force = InForce::new(spec.as_ref(), status);
+    let spec = in_force.spec().filter(|known| spec.as_ref() == Some(*known)).cloned().or(spec);
     let seen = gather::observe(context, &rollout, in_force.plan(), status);
     let source = in_force.plan().and_then(|plan| gather::source(context, &plan.source));
     let metadata = DynamicObject { types: rollout.types.clone(), metadata: rollout.metadata.clone(), data: Value::Null };

@@ -16,15 +16,20 @@ pub struct InForce {
 
 impl InForce {
     /// The workload and the Services of a running release stay what they were when it began, and it keeps its last valid plan.
-    pub fn new(spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Self {
-        let spec = in_force(spec, status);
-        let (valid, invalid) = match spec.as_ref().map(Plan::try_from) {
+    pub fn new(spec: Option<&Arc<CanaryRolloutSpec>>, status: &CanaryRolloutStatus) -> Self {
+        let spec = spec.map(|spec| in_force(spec, status));
+        let (valid, invalid) = match spec.as_deref().map(Plan::try_from) {
             Some(Ok(plan)) => (Some(plan), None),
             Some(Err(why)) => (None, Some(why.to_string())),
             None => (None, Some("the spec cannot be read".to_owned())),
         };
         let frozen = || status.run.as_ref().and_then(|run| Plan::try_from(&*run.plan).ok());
-        Self { spec: spec.map(Arc::new), plan: valid.or_else(frozen).map(Arc::new), invalid: invalid.map(Into::into) }
+        Self { spec, plan: valid.or_else(frozen).map(Arc::new), invalid: invalid.map(Into::into) }
+    }
+
+    /// The spec of the rollout, or the same of a running release.
+    pub fn spec(&self) -> Option<&Arc<CanaryRolloutSpec>> {
+        self.spec.as_ref()
     }
 
     /// The plan by which the rollout's objects are found, if there ever was a valid one.
@@ -33,13 +38,16 @@ impl InForce {
     }
 }
 
-fn in_force(spec: Option<&CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Option<CanaryRolloutSpec> {
-    let mut spec = spec?.clone();
-    if let Some(run) = status.run.as_ref().filter(|_| is_active(status)) {
-        spec.workload = run.plan.workload.clone();
-        spec.traffic.service.clone_from(&run.plan.traffic.service);
-        spec.traffic.canary_service.clone_from(&run.plan.traffic.canary_service);
-        spec.traffic.also_narrow.clone_from(&run.plan.traffic.also_narrow);
+fn in_force(spec: &Arc<CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Arc<CanaryRolloutSpec> {
+    let Some(run) = status.run.as_ref().filter(|_| is_active(status)) else { return spec.clone() };
+    if run.plan == *spec {
+        // Mostly so, and kept once then.
+        return run.plan.clone();
     }
-    Some(spec)
+    let mut spec = CanaryRolloutSpec::clone(spec);
+    spec.workload = run.plan.workload.clone();
+    spec.traffic.service.clone_from(&run.plan.traffic.service);
+    spec.traffic.canary_service.clone_from(&run.plan.traffic.canary_service);
+    spec.traffic.also_narrow.clone_from(&run.plan.traffic.also_narrow);
+    Arc::new(spec)
 }

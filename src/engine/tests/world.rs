@@ -173,7 +173,7 @@ impl World {
         let id = Identity { namespace: "shop".to_owned(), name: "catalog".to_owned(), uid: "u".to_owned(), generation: 1 };
         let mut seen = self.look();
         seen.configs = self.config.iter().map(|held| ("settings".to_owned(), format!("version of {held}"))).collect();
-        let in_force = InForce::new(Some(&self.spec), &self.status);
+        let in_force = InForce::new(Some(&self.spec.clone().into()), &self.status);
         let needs = needs(&id, &in_force, &self.status, &seen, self.now);
         if let Some(question) = needs.measure {
             let seconds = question.end.duration_since(question.start).as_secs_f64();
@@ -315,7 +315,7 @@ impl World {
 
     /// The plan in force.
     pub fn plan(&self) -> crate::api::Plan {
-        InForce::new(Some(&self.spec), &self.status).plan().unwrap().clone()
+        InForce::new(Some(&self.spec.clone().into()), &self.status).plan().unwrap().clone()
     }
 
     /// Passes until nothing changes any more.
