@@ -23,7 +23,7 @@ pub mod watches;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures::{
-    Stream, StreamExt,
+    FutureExt, Stream, StreamExt,
     stream::{self, FuturesUnordered},
 };
 use kube::{
@@ -85,18 +85,23 @@ pub(crate) const PASS_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Keeps the caches warm until this process leads.
 async fn stand_by(context: &Context, queue: &mut watches::Queue) {
-    context.caches.wait_until_ready().await;
-    context.readiness.set_ready();
-    tracing::info!("all watches are in sync");
-    // What the watches report meanwhile is in the caches; kept for later it would only grow.
+    let lead = async {
+        context.caches.wait_until_ready().await;
+        context.readiness.set_ready();
+        tracing::info!("all watches are in sync");
+        context.leadership.held().await;
+    };
+    // What the watches report meanwhile is in the caches; kept for later it would only grow, and every rollout is looked at then anyway.
     let drop_requests = async {
         while queue.next().await.is_some() {}
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = context.leadership.held() => {}
+        biased;
+        () = lead => {}
         () = drop_requests => {}
     }
+    while let Some(Some(_)) = queue.next().now_or_never() {}
     while let Err(error) = catch_up(context).await {
         tracing::warn!(%error, "the rollouts could not be read, so nothing is begun");
         sleep(Duration::from_secs(1)).await;
