@@ -265,7 +265,7 @@ fn look_at_route(context: &Context, namespace: &str, target: Target, id: &RouteI
         other_manager: gateway_api::newest_other_manager(&live, FIELD_MANAGER),
         target,
         state,
-        live,
+        live: live.to_string().into(),
     }))
 }
 

@@ -63,7 +63,8 @@ fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> 
             Want::Absent | Want::Left | Want::Drained => true,
             Want::Weight(weight) => route.state.canary.is_some_and(|share| share > weight) || (target.testers.is_empty() && route.state.tester_rules > 0),
         };
-        match gateway_api::plan(&route.live, &target, want, originals) {
+        let live = route.live();
+        match gateway_api::plan(&live, &target, want, originals) {
             Ok(Some(change)) => {
                 let to_zero = matches!(want, Want::Absent | Want::Drained) && !route.state.entry_gone();
                 actions.push((downward, Action::Patch { kind, name: name.clone(), patch: change, to_zero }));
@@ -71,7 +72,7 @@ fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> 
             // Let go of the fields once nothing of ours stands in them, so that Git tools see them as theirs again. When we
             // wrote is told by them: before the data plane serves it they are needed.
             Ok(None) if matches!(want, Want::Absent | Want::Left) && facts.served(id, route).is_ok() => {
-                let release = gateway_api::drop_managed_fields(&route.live, crate::api::FIELD_MANAGER);
+                let release = gateway_api::drop_managed_fields(&live, crate::api::FIELD_MANAGER);
                 actions.extend(release.map(|change| (false, patch(kind, name, change))));
             }
             // An unusable route is refused by `Facts::refusal`, with its reason.

@@ -64,7 +64,7 @@ impl World {
             state: gateway_api::read(object, &target).unwrap(),
             generation: object["metadata"]["generation"].as_i64().unwrap(),
             written_at: gateway_api::written_at(object, "warmfront"),
-            live: object.clone(),
+            live: object.to_string().into(),
             target,
             acceptance,
             other_manager: gateway_api::newest_other_manager(object, "warmfront"),
