@@ -305,6 +305,13 @@ fn a_gateway_that_reports_no_generation_is_waited_for() {
     assert!(world.now.duration_since(written) >= SignedDuration::from_secs(30), "confirmed after {}", world.now.duration_since(written));
     world.until_phase(Phase::Succeeded);
     assert_eq!(world.weights, [500, 2_500, 10_000, 0]);
+
+    // Our marks tell when the entry left. What it led to goes when that counts as served, and so do they.
+    world.until("the entry's end", |world| world.get(Kind::HttpRoute, "catalog")["spec"]["rules"][0]["backendRefs"].as_array().unwrap().len() == 1);
+    let left = world.now;
+    world.until("the canary Service's end", |world| !world.objects.contains_key(&(Kind::Service, "catalog-canary".to_owned())));
+    assert!(world.now.duration_since(left) >= SignedDuration::from_secs(30), "gone after {}", world.now.duration_since(left));
+    world.until("the end of our marks", |world| world.get(Kind::HttpRoute, "catalog")["metadata"]["managedFields"] == json!([]));
 }
 
 proptest! {
