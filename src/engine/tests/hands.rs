@@ -348,3 +348,20 @@ fn a_config_that_changes_in_place_lets_the_step_begin_anew() {
     world.until_phase(Phase::Succeeded);
     assert_eq!(world.told.iter().filter(|reason| *reason == "ConfigChanged").count(), 1, "{:?}", world.told);
 }
+
+#[test]
+fn pods_are_asked_what_keeps_them_only_once_they_are_late() {
+    let mut world = world();
+    world.ready = false;
+    world.apply_version("v2");
+    world.until_phase(Phase::Preparing);
+    let asked = |world: &World| {
+        let id = crate::engine::Identity { namespace: "shop".into(), name: "catalog".into(), uid: "u".into(), generation: 1 };
+        let in_force = crate::engine::InForce::new(Some(&world.spec.clone().into()), &world.status);
+        crate::engine::needs(&id, &in_force, &world.status, &world.look(), world.now).trouble_of
+    };
+    let run = world.status.run.clone().unwrap();
+    assert_eq!(asked(&world), None, "most are ready a moment later");
+    world.until("the question", |world| asked(world).as_ref() == Some(&run.replica_set));
+    assert_eq!(world.now.duration_since(run.growing.unwrap().since), SignedDuration::from_secs(3), "nobody but the clock wakes it");
+}
