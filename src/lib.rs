@@ -12,7 +12,11 @@
 //!
 //! [`api`] is what users write and read, [`workload`] and [`router`] turn wishes into patches of
 //! Deployments, ReplicaSets, Services and routes, [`runtime`] starts and stops the process.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "only the engine is fenced")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "only the engine is fenced"
+)]
 
 pub mod api;
 pub mod controller;

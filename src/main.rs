@@ -16,8 +16,14 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Run(args) => {
             let provider = rustls::crypto::aws_lc_rs::default_provider();
-            provider.install_default().map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("starting the async runtime")?;
+            provider
+                .install_default()
+                .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()
+                .context("starting the async runtime")?;
             let ended = runtime.block_on(runtime::run(args));
             // Whatever still runs ends with the process: nothing may be waited for when the lease is lost.
             runtime.shutdown_background();
@@ -30,7 +36,14 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Rbac { own_namespace } => {
-            print!("{}", if own_namespace { generate::namespace_rbac() } else { generate::rbac() });
+            print!(
+                "{}",
+                if own_namespace {
+                    generate::namespace_rbac()
+                } else {
+                    generate::rbac()
+                }
+            );
             Ok(())
         }
     }

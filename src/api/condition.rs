@@ -58,7 +58,15 @@ pub enum Refusal {
 }
 
 /// Sets one condition; its transition time changes only with its status.
-pub fn set(conditions: &mut Vec<Condition>, kind: ConditionType, status: bool, reason: &str, message: &str, generation: Option<i64>, now: Timestamp) {
+pub fn set(
+    conditions: &mut Vec<Condition>,
+    kind: ConditionType,
+    status: bool,
+    reason: &str,
+    message: &str,
+    generation: Option<i64>,
+    now: Timestamp,
+) {
     let type_: &'static str = kind.into();
     let status = if status { "True" } else { "False" };
     let found = conditions.iter().position(|condition| condition.type_ == type_);

@@ -43,7 +43,10 @@ impl Duration {
         self.0
     }
     /// Seconds with a fraction.
-    #[allow(clippy::cast_precision_loss, reason = "milliseconds of any plausible duration fit 53 bits")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "milliseconds of any plausible duration fit 53 bits"
+    )]
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1_000.0
     }
@@ -75,7 +78,9 @@ impl FromStr for Duration {
             let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
             let (unit, tail) = tail.split_at(letters);
             let (_, unit) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
-            millis = millis.checked_add(scaled(number, *unit).ok_or_else(wrong)?).ok_or_else(wrong)?;
+            millis = millis
+                .checked_add(scaled(number, *unit).ok_or_else(wrong)?)
+                .ok_or_else(wrong)?;
             rest = tail;
         }
         Ok(Self(millis))
@@ -148,10 +153,26 @@ mod tests {
 
     #[test]
     fn reads_go_syntax() {
-        for (text, millis) in [("300ms", 300), ("1.2s", 1_200), ("1h30m", 5_400_000), ("0s", 0), ("72h", 259_200_000)] {
+        for (text, millis) in [
+            ("300ms", 300),
+            ("1.2s", 1_200),
+            ("1h30m", 5_400_000),
+            ("0s", 0),
+            ("72h", 259_200_000),
+        ] {
             assert_eq!(text.parse::<Duration>().map(Duration::as_millis), Ok(millis), "{text}");
         }
-        for text in ["", "5", "-5m", "5 m", "m", "1d", "1.2.3s", ".s", "99999999999999999999h"] {
+        for text in [
+            "",
+            "5",
+            "-5m",
+            "5 m",
+            "m",
+            "1d",
+            "1.2.3s",
+            ".s",
+            "99999999999999999999h",
+        ] {
             assert!(text.parse::<Duration>().is_err(), "{text}");
         }
     }

@@ -139,10 +139,23 @@ mod tests {
 
     #[test]
     fn reads_what_users_write() {
-        for (text, hundredths) in [("5", 500), ("5%", 500), ("0.5%", 50), ("12.34%", 1234), ("100%", 10_000), ("0%", 0)] {
-            assert_eq!(text.parse::<Percent>().map(Percent::hundredths), Ok(hundredths), "{text}");
+        for (text, hundredths) in [
+            ("5", 500),
+            ("5%", 500),
+            ("0.5%", 50),
+            ("12.34%", 1234),
+            ("100%", 10_000),
+            ("0%", 0),
+        ] {
+            assert_eq!(
+                text.parse::<Percent>().map(Percent::hundredths),
+                Ok(hundredths),
+                "{text}"
+            );
         }
-        for text in ["", "%", "-1%", "101%", "100.01%", "1.234%", "1e2", "5 %", "+5", ".5%", "5.%"] {
+        for text in [
+            "", "%", "-1%", "101%", "100.01%", "1.234%", "1e2", "5 %", "+5", ".5%", "5.%",
+        ] {
             assert!(text.parse::<Percent>().is_err(), "{text}");
         }
     }
@@ -166,7 +179,10 @@ mod tests {
     #[test]
     fn capacity_is_rounded_up() {
         let five: Percent = "5%".parse().unwrap();
-        assert_eq!((five.ceil_of(4), five.ceil_of(20), five.ceil_of(21), five.ceil_of(0)), (1, 1, 2, 0));
+        assert_eq!(
+            (five.ceil_of(4), five.ceil_of(20), five.ceil_of(21), five.ceil_of(0)),
+            (1, 1, 2, 0)
+        );
         assert_eq!(Percent::FULL.ceil_of(7), 7);
     }
 }

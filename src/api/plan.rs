@@ -176,7 +176,12 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
     type Error = InvalidSpec;
 
     fn try_from(spec: &CanaryRolloutSpec) -> Result<Self, Self::Error> {
-        let Named { deployment, baseline, service, canary_service } = named(spec)?;
+        let Named {
+            deployment,
+            baseline,
+            service,
+            canary_service,
+        } = named(spec)?;
         let metrics = spec.metrics.as_ref();
         Ok(Self {
             deployment,
@@ -190,7 +195,9 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
             steps: steps(spec)?,
             bake: spec.bake.unwrap_or(DEFAULT_BAKE),
             checks: checks(spec)?,
-            source: metrics.and_then(|metrics| metrics.source.clone()).unwrap_or_else(|| "default".to_owned()),
+            source: metrics
+                .and_then(|metrics| metrics.source.clone())
+                .unwrap_or_else(|| "default".to_owned()),
             interval: metrics.and_then(|metrics| metrics.interval),
             no_data_deadline: spec.no_data_deadline.unwrap_or(DEFAULT_DEADLINE),
             progress_deadline: spec.progress_deadline.unwrap_or(DEFAULT_DEADLINE),
@@ -215,25 +222,47 @@ struct Named {
 fn named(spec: &CanaryRolloutSpec) -> Result<Named, InvalidSpec> {
     let traffic = &spec.traffic;
     match &spec.workload {
-        Workload { deployment: Some(deployment), pair: None } => {
+        Workload {
+            deployment: Some(deployment),
+            pair: None,
+        } => {
             let service = traffic.service.clone().unwrap_or_else(|| deployment.name.clone());
-            let canary_service = traffic.canary_service.clone().unwrap_or_else(|| format!("{service}-canary"));
+            let canary_service = traffic
+                .canary_service
+                .clone()
+                .unwrap_or_else(|| format!("{service}-canary"));
             if canary_service.len() > MAX_SERVICE_NAME {
                 return Err(InvalidSpec(format!(
                     "spec.traffic.canaryService: the name {canary_service} is longer than {MAX_SERVICE_NAME} characters: name a shorter one"
                 )));
             }
             if canary_service == service {
-                return Err(InvalidSpec("spec.traffic: service and canaryService must differ".to_owned()));
+                return Err(InvalidSpec(
+                    "spec.traffic: service and canaryService must differ".to_owned(),
+                ));
             }
-            Ok(Named { deployment: deployment.name.clone(), baseline: None, service, canary_service })
+            Ok(Named {
+                deployment: deployment.name.clone(),
+                baseline: None,
+                service,
+                canary_service,
+            })
         }
-        Workload { deployment: None, pair: Some(pair) } => {
+        Workload {
+            deployment: None,
+            pair: Some(pair),
+        } => {
             if traffic.service.is_some() || traffic.canary_service.is_some() || !traffic.also_narrow.is_empty() {
-                return Err(InvalidSpec("spec.traffic: a pair names its Services itself: leave service, canaryService and alsoNarrow out".to_owned()));
+                return Err(InvalidSpec(
+                    "spec.traffic: a pair names its Services itself: leave service, canaryService and alsoNarrow out"
+                        .to_owned(),
+                ));
             }
-            if pair.baseline.deployment == pair.candidate.deployment || pair.baseline.service == pair.candidate.service {
-                return Err(InvalidSpec("spec.workload.pair: the two Deployments must differ, and the two Services".to_owned()));
+            if pair.baseline.deployment == pair.candidate.deployment || pair.baseline.service == pair.candidate.service
+            {
+                return Err(InvalidSpec(
+                    "spec.workload.pair: the two Deployments must differ, and the two Services".to_owned(),
+                ));
             }
             Ok(Named {
                 deployment: pair.candidate.deployment.clone(),
@@ -242,18 +271,28 @@ fn named(spec: &CanaryRolloutSpec) -> Result<Named, InvalidSpec> {
                 canary_service: pair.candidate.service.clone(),
             })
         }
-        _ => Err(InvalidSpec("spec.workload: name exactly one of deployment and pair".to_owned())),
+        _ => Err(InvalidSpec(
+            "spec.workload: name exactly one of deployment and pair".to_owned(),
+        )),
     }
 }
 
 fn routes(routes: &[RouteRef]) -> Result<Vec<RouteRef>, InvalidSpec> {
     for (index, route) in routes.iter().enumerate() {
         let field = format!("spec.traffic.gatewayAPI.routes[{index}]");
-        if routes[..index].iter().any(|other| other.kind == route.kind && other.name == route.name) {
-            return Err(InvalidSpec(format!("{field}: {} {} is named already: list all its rules there", route.kind, route.name)));
+        if routes[..index]
+            .iter()
+            .any(|other| other.kind == route.kind && other.name == route.name)
+        {
+            return Err(InvalidSpec(format!(
+                "{field}: {} {} is named already: list all its rules there",
+                route.kind, route.name
+            )));
         }
         if route.rules.len() > 1 && route.rules.iter().any(|rule| rule == ALL_RULES) {
-            return Err(InvalidSpec(format!("{field}.rules: `*` stands for all rules: name no others beside it")));
+            return Err(InvalidSpec(format!(
+                "{field}.rules: `*` stands for all rules: name no others beside it"
+            )));
         }
     }
     Ok(routes.to_vec())
@@ -261,24 +300,37 @@ fn routes(routes: &[RouteRef]) -> Result<Vec<RouteRef>, InvalidSpec> {
 
 fn testers(testers: &[Tester]) -> Result<Vec<Tester>, InvalidSpec> {
     for (index, tester) in testers.iter().enumerate() {
-        if testers[..index].iter().any(|other| other.header.eq_ignore_ascii_case(&tester.header)) {
-            return Err(InvalidSpec(format!("spec.traffic.testers[{index}]: header {} is named already: each tester needs one of its own", tester.header)));
+        if testers[..index]
+            .iter()
+            .any(|other| other.header.eq_ignore_ascii_case(&tester.header))
+        {
+            return Err(InvalidSpec(format!(
+                "spec.traffic.testers[{index}]: header {} is named already: each tester needs one of its own",
+                tester.header
+            )));
         }
     }
     Ok(testers.to_vec())
 }
 
 fn windows(windows: &[Window]) -> Result<Vec<PlannedWindow>, InvalidSpec> {
-    let planned = |(index, window)| PlannedWindow::try_from(window).map_err(|why| InvalidSpec(format!("spec.windows[{index}]: {why}")));
+    let planned = |(index, window)| {
+        PlannedWindow::try_from(window).map_err(|why| InvalidSpec(format!("spec.windows[{index}]: {why}")))
+    };
     windows.iter().enumerate().map(planned).collect()
 }
 
 fn gates(gates: &[Gate]) -> Result<Vec<PlannedGate>, InvalidSpec> {
     let mut planned: Vec<PlannedGate> = Vec::with_capacity(gates.len());
     for (index, gate) in gates.iter().enumerate() {
-        let name = gate.name.clone().unwrap_or_else(|| gate.before.to_string().to_lowercase());
+        let name = gate
+            .name
+            .clone()
+            .unwrap_or_else(|| gate.before.to_string().to_lowercase());
         if planned.iter().any(|other| other.name == name) {
-            return Err(InvalidSpec(format!("spec.gates[{index}]: a gate named {name} stands above already: give this one another name")));
+            return Err(InvalidSpec(format!(
+                "spec.gates[{index}]: a gate named {name} stands above already: give this one another name"
+            )));
         }
         planned.push(PlannedGate {
             name,
@@ -296,9 +348,18 @@ fn notifier(notifier: &Notifier) -> Result<PlannedNotifier, InvalidSpec> {
     let address = match (&webhook.url, &webhook.url_from) {
         (Some(url), None) => Address::Url(url.clone()),
         (None, Some(from)) => Address::Secret(from.secret_key_ref.clone()),
-        _ => return Err(InvalidSpec(format!("spec.notify: {}: name exactly one of url and urlFrom", notifier.name))),
+        _ => {
+            return Err(InvalidSpec(format!(
+                "spec.notify: {}: name exactly one of url and urlFrom",
+                notifier.name
+            )));
+        }
     };
-    Ok(PlannedNotifier { name: notifier.name.clone(), address, timeout: webhook.timeout.unwrap_or(DEFAULT_WEBHOOK_TIMEOUT) })
+    Ok(PlannedNotifier {
+        name: notifier.name.clone(),
+        address,
+        timeout: webhook.timeout.unwrap_or(DEFAULT_WEBHOOK_TIMEOUT),
+    })
 }
 
 fn steps(spec: &CanaryRolloutSpec) -> Result<Vec<PlannedStep>, InvalidSpec> {
@@ -309,24 +370,38 @@ fn steps(spec: &CanaryRolloutSpec) -> Result<Vec<PlannedStep>, InvalidSpec> {
         (None, None) => DEFAULT_WEIGHTS
             .iter()
             .filter_map(|hundredths| Percent::from_hundredths(*hundredths).ok())
-            .map(|weight| PlannedStep { weight, hold: default_hold(weight), approval: false })
+            .map(|weight| PlannedStep {
+                weight,
+                hold: default_hold(weight),
+                approval: false,
+            })
             .collect(),
     };
     let rising = steps.windows(2).all(|pair| pair[0].weight <= pair[1].weight);
     let first = steps.first().is_some_and(|step| step.weight > Percent::ZERO);
     let last = steps.last().is_some_and(|step| step.weight == Percent::FULL);
     if !(rising && first && last) {
-        return Err(InvalidSpec("spec.steps: weights must be above 0, rise, and end with 100".to_owned()));
+        return Err(InvalidSpec(
+            "spec.steps: weights must be above 0, rise, and end with 100".to_owned(),
+        ));
     }
     Ok(steps)
 }
 
 fn default_hold(weight: Percent) -> Duration {
-    if weight == Percent::FULL { Duration::ZERO } else { DEFAULT_HOLD }
+    if weight == Percent::FULL {
+        Duration::ZERO
+    } else {
+        DEFAULT_HOLD
+    }
 }
 
 fn listed(steps: &[Step]) -> Vec<PlannedStep> {
-    let planned = |step: &Step| PlannedStep { weight: step.weight, hold: step.hold.unwrap_or_else(|| default_hold(step.weight)), approval: step.approval };
+    let planned = |step: &Step| PlannedStep {
+        weight: step.weight,
+        hold: step.hold.unwrap_or_else(|| default_hold(step.weight)),
+        approval: step.approval,
+    };
     steps.iter().map(planned).collect()
 }
 
@@ -338,9 +413,18 @@ fn ramped(ramp: &Ramp) -> Result<Vec<PlannedStep>, InvalidSpec> {
     let mut steps = Vec::new();
     let mut at = ramp.from.hundredths();
     loop {
-        let weight = Percent::from_hundredths(at.min(to.hundredths())).map_err(|error| InvalidSpec(format!("spec.ramp: {error}")))?;
-        let hold = if weight == Percent::FULL { Duration::ZERO } else { ramp.hold.unwrap_or(DEFAULT_HOLD) };
-        steps.push(PlannedStep { weight, hold, approval: false });
+        let weight = Percent::from_hundredths(at.min(to.hundredths()))
+            .map_err(|error| InvalidSpec(format!("spec.ramp: {error}")))?;
+        let hold = if weight == Percent::FULL {
+            Duration::ZERO
+        } else {
+            ramp.hold.unwrap_or(DEFAULT_HOLD)
+        };
+        steps.push(PlannedStep {
+            weight,
+            hold,
+            approval: false,
+        });
         if weight >= to {
             return Ok(steps);
         }
@@ -350,16 +434,24 @@ fn ramped(ramp: &Ramp) -> Result<Vec<PlannedStep>, InvalidSpec> {
 
 fn checks(spec: &CanaryRolloutSpec) -> Result<Vec<PlannedCheck>, InvalidSpec> {
     if spec.checks.is_empty() != spec.unjudged {
-        return Err(InvalidSpec("spec.checks: name at least one check, or say `unjudged: true` and no checks".to_owned()));
+        return Err(InvalidSpec(
+            "spec.checks: name at least one check, or say `unjudged: true` and no checks".to_owned(),
+        ));
     }
     let mut checks: Vec<PlannedCheck> = Vec::with_capacity(spec.checks.len());
     for (index, check) in spec.checks.iter().enumerate() {
         let (kind, default_name) = kind(check).map_err(|why| InvalidSpec(format!("spec.checks[{index}]: {why}")))?;
         let name = check.name.clone().unwrap_or_else(|| default_name.to_owned());
         if checks.iter().any(|other| other.name == name) {
-            return Err(InvalidSpec(format!("spec.checks[{index}]: a check named {name} stands above already: give this one another name")));
+            return Err(InvalidSpec(format!(
+                "spec.checks[{index}]: a check named {name} stands above already: give this one another name"
+            )));
         }
-        checks.push(PlannedCheck { name, kind, on_breach: check.on_breach });
+        checks.push(PlannedCheck {
+            name,
+            kind,
+            on_breach: check.on_breach,
+        });
     }
     Ok(checks)
 }
@@ -367,13 +459,25 @@ fn checks(spec: &CanaryRolloutSpec) -> Result<Vec<PlannedCheck>, InvalidSpec> {
 fn kind(check: &Check) -> Result<(CheckKind, &'static str), String> {
     match (&check.error_rate, &check.latency, &check.hit_ratio, &check.query) {
         (Some(errors), None, None, None) => Ok((CheckKind::ErrorRate { max: errors.max }, "error-rate")),
-        (None, Some(latency), None, None) => Ok((CheckKind::Latency { quantile: latency.quantile, max: latency.max }, "latency")),
+        (None, Some(latency), None, None) => Ok((
+            CheckKind::Latency {
+                quantile: latency.quantile,
+                max: latency.max,
+            },
+            "latency",
+        )),
         (None, None, Some(hits), None) => Ok((CheckKind::HitRatio { min: hits.min }, "hit-ratio")),
         (None, None, None, Some(query)) => {
             crate::provider::prometheus::check_placeholders(&query.promql)?;
             let of = usize::try_from(check.of.unwrap_or(5)).unwrap_or(5).max(1);
             let breaches = usize::try_from(check.breaches.unwrap_or(3)).unwrap_or(3).clamp(1, of);
-            let kind = CheckKind::Query { promql: query.promql.clone(), max: query.max, min: query.min, breaches, of };
+            let kind = CheckKind::Query {
+                promql: query.promql.clone(),
+                max: query.max,
+                min: query.min,
+                breaches,
+                of,
+            };
             Ok((kind, "query"))
         }
         _ => Err("a check names exactly one of errorRate, latency, hitRatio and query".to_owned()),

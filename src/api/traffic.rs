@@ -62,7 +62,13 @@ pub struct RouteRef {
     pub name: String,
     /// Names of the rules whose weights are set, or `*` for all that have the Service as a backend. Needed only where several have it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 253), regex(pattern = r"^(\*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?)$")))]
+    #[schemars(
+        length(max = 16),
+        inner(
+            length(min = 1, max = 253),
+            regex(pattern = r"^(\*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?)$")
+        )
+    )]
     #[x_kube(
         validation = ("self.size() < 2 || !self.exists(r, r == '*')", "`*` stands for all rules: name no others beside it"),
         validation = ("self.all(r, self.exists_one(o, o == r))", "each rule may be named once"),
@@ -72,7 +78,22 @@ pub struct RouteRef {
 }
 
 /// Kinds of routes that split requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, strum::Display, strum::IntoStaticStr)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    strum::Display,
+    strum::IntoStaticStr,
+)]
 pub enum RouteKind {
     /// Requests of HTTP.
     #[default]

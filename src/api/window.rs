@@ -30,7 +30,9 @@ pub struct Window {
 /// A day or a range of days.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Days(#[schemars(regex(pattern = "^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)(-(Mon|Tue|Wed|Thu|Fri|Sat|Sun))?$"))] String);
+pub struct Days(
+    #[schemars(regex(pattern = "^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)(-(Mon|Tue|Wed|Thu|Fri|Sat|Sun))?$"))] String,
+);
 
 /// Hours and minutes, up to `24:00`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -53,9 +55,9 @@ const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const DAY: i16 = 24 * 60;
 
 fn day(name: &str) -> Result<usize, String> {
-    DAYS.iter()
-        .position(|day| *day == name)
-        .ok_or_else(|| format!("`{name}` is not a day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun, or a range such as Mon-Thu"))
+    DAYS.iter().position(|day| *day == name).ok_or_else(|| {
+        format!("`{name}` is not a day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun, or a range such as Mon-Thu")
+    })
 }
 
 fn minutes(time: &TimeOfDay) -> Result<i16, String> {
@@ -93,7 +95,9 @@ impl TryFrom<&Window> for PlannedWindow {
         }
         let name = window.time_zone.as_deref().unwrap_or("UTC");
         // The same everywhere, whatever the machine has installed.
-        let zone = TimeZoneDatabase::bundled().get(name).map_err(|_| format!("`{name}` is not a time zone: write a name such as Europe/Berlin"))?;
+        let zone = TimeZoneDatabase::bundled()
+            .get(name)
+            .map_err(|_| format!("`{name}` is not a time zone: write a name such as Europe/Berlin"))?;
         Ok(Self { days, from, to, zone })
     }
 }
@@ -108,9 +112,19 @@ impl PlannedWindow {
             let begins = self.days[usize::try_from(date.weekday().to_monday_zero_offset()).ok()?];
             let at = |minutes: i16| {
                 let midnight = date.checked_add(i64::from(minutes / DAY).days()).ok()?;
-                let time = Time::new(i8::try_from(minutes % DAY / 60).ok()?, i8::try_from(minutes % 60).ok()?, 0, 0).ok()?;
+                let time = Time::new(
+                    i8::try_from(minutes % DAY / 60).ok()?,
+                    i8::try_from(minutes % 60).ok()?,
+                    0,
+                    0,
+                )
+                .ok()?;
                 // A time that a change of clocks leaves out or repeats is the first that there is.
-                midnight.to_datetime(time).to_zoned(self.zone.clone()).ok().map(|zoned| zoned.timestamp())
+                midnight
+                    .to_datetime(time)
+                    .to_zoned(self.zone.clone())
+                    .ok()
+                    .map(|zoned| zoned.timestamp())
             };
             let (start, end) = (at(self.from)?, at(self.to)?);
             (begins && now < end).then_some(start)
@@ -120,7 +134,11 @@ impl PlannedWindow {
 
 /// When weights may rise again; `None` if they may now, or if no window is named.
 pub fn opens_at(windows: &[PlannedWindow], now: Timestamp) -> Option<Timestamp> {
-    windows.iter().filter_map(|window| window.opens(now)).min().filter(|opens| *opens > now)
+    windows
+        .iter()
+        .filter_map(|window| window.opens(now))
+        .min()
+        .filter(|opens| *opens > now)
 }
 
 #[cfg(test)]
@@ -131,7 +149,10 @@ mod tests {
 
     fn opens(windows: &Value, now: &str) -> Option<String> {
         let windows: Vec<Window> = serde_json::from_value(windows.clone()).unwrap();
-        let planned: Vec<PlannedWindow> = windows.iter().map(|window| PlannedWindow::try_from(window).unwrap()).collect();
+        let planned: Vec<PlannedWindow> = windows
+            .iter()
+            .map(|window| PlannedWindow::try_from(window).unwrap())
+            .collect();
         opens_at(&planned, now.parse().unwrap()).map(|at| at.to_string())
     }
 
@@ -139,33 +160,73 @@ mod tests {
     fn a_window_is_open_from_its_first_to_before_its_last_minute() {
         let office = json!([{"days": ["Mon-Thu"], "from": "09:00", "to": "16:00", "timeZone": "Europe/Berlin"}]);
         // Wednesday, 25 November 2026: Berlin is an hour ahead.
-        assert_eq!(opens(&office, "2026-11-25T07:59:59Z").as_deref(), Some("2026-11-25T08:00:00Z"));
+        assert_eq!(
+            opens(&office, "2026-11-25T07:59:59Z").as_deref(),
+            Some("2026-11-25T08:00:00Z")
+        );
         assert_eq!(opens(&office, "2026-11-25T08:00:00Z"), None);
         assert_eq!(opens(&office, "2026-11-25T14:59:59Z"), None);
-        assert_eq!(opens(&office, "2026-11-25T15:00:00Z").as_deref(), Some("2026-11-26T08:00:00Z"));
-        assert_eq!(opens(&office, "2026-11-26T15:00:00Z").as_deref(), Some("2026-11-30T08:00:00Z"), "over the weekend");
-        assert_eq!(opens(&office, "2026-07-01T06:59:00Z").as_deref(), Some("2026-07-01T07:00:00Z"), "in summer two hours");
+        assert_eq!(
+            opens(&office, "2026-11-25T15:00:00Z").as_deref(),
+            Some("2026-11-26T08:00:00Z")
+        );
+        assert_eq!(
+            opens(&office, "2026-11-26T15:00:00Z").as_deref(),
+            Some("2026-11-30T08:00:00Z"),
+            "over the weekend"
+        );
+        assert_eq!(
+            opens(&office, "2026-07-01T06:59:00Z").as_deref(),
+            Some("2026-07-01T07:00:00Z"),
+            "in summer two hours"
+        );
     }
 
     #[test]
     fn windows_may_pass_midnight_and_stand_beside_each_other() {
         let night = json!([{"days": ["Fri"], "from": "22:00", "to": "06:00"}, {"days": ["Sun"], "from": "00:00", "to": "24:00"}]);
-        assert_eq!(opens(&night, "2026-11-27T21:59:00Z").as_deref(), Some("2026-11-27T22:00:00Z"));
+        assert_eq!(
+            opens(&night, "2026-11-27T21:59:00Z").as_deref(),
+            Some("2026-11-27T22:00:00Z")
+        );
         assert_eq!(opens(&night, "2026-11-28T05:59:00Z"), None, "Friday's, on Saturday");
-        assert_eq!(opens(&night, "2026-11-28T06:00:00Z").as_deref(), Some("2026-11-29T00:00:00Z"));
+        assert_eq!(
+            opens(&night, "2026-11-28T06:00:00Z").as_deref(),
+            Some("2026-11-29T00:00:00Z")
+        );
         assert_eq!(opens(&night, "2026-11-29T23:59:59Z"), None);
-        assert_eq!(opens(&night, "2026-11-30T00:00:00Z").as_deref(), Some("2026-12-04T22:00:00Z"));
-        assert_eq!(opens(&json!([{"from": "08:00", "to": "08:00"}]), "2026-11-30T03:00:00Z"), None, "always");
+        assert_eq!(
+            opens(&night, "2026-11-30T00:00:00Z").as_deref(),
+            Some("2026-12-04T22:00:00Z")
+        );
+        assert_eq!(
+            opens(&json!([{"from": "08:00", "to": "08:00"}]), "2026-11-30T03:00:00Z"),
+            None,
+            "always"
+        );
         assert_eq!(opens(&json!([]), "2026-11-30T03:00:00Z"), None);
-        assert_eq!(opens(&json!([{"days": ["Sat-Mon"], "from": "08:00", "to": "09:00"}]), "2026-11-25T00:00:00Z").as_deref(), Some("2026-11-28T08:00:00Z"));
+        assert_eq!(
+            opens(
+                &json!([{"days": ["Sat-Mon"], "from": "08:00", "to": "09:00"}]),
+                "2026-11-25T00:00:00Z"
+            )
+            .as_deref(),
+            Some("2026-11-28T08:00:00Z")
+        );
     }
 
     #[test]
     fn a_change_of_clocks_neither_skips_a_window_nor_opens_it_early() {
         // In Berlin 02:30 does not exist on 29 March 2026, and comes twice on 25 October.
         let berlin = json!([{"from": "02:30", "to": "04:00", "timeZone": "Europe/Berlin"}]);
-        assert_eq!(opens(&berlin, "2026-03-29T00:00:00Z").as_deref(), Some("2026-03-29T01:30:00Z"));
-        assert_eq!(opens(&berlin, "2026-10-25T00:00:00Z").as_deref(), Some("2026-10-25T00:30:00Z"));
+        assert_eq!(
+            opens(&berlin, "2026-03-29T00:00:00Z").as_deref(),
+            Some("2026-03-29T01:30:00Z")
+        );
+        assert_eq!(
+            opens(&berlin, "2026-10-25T00:00:00Z").as_deref(),
+            Some("2026-10-25T00:30:00Z")
+        );
         assert_eq!(opens(&berlin, "2026-10-25T02:59:00Z"), None);
     }
 
@@ -175,8 +236,14 @@ mod tests {
             (json!({"from": "9", "to": "16:00"}), "`9` is not a time of day"),
             (json!({"from": "24:00", "to": "16:00"}), "before 24:00"),
             (json!({"from": "09:00", "to": "24:01"}), "`24:01` is not a time of day"),
-            (json!({"days": ["Monday"], "from": "09:00", "to": "16:00"}), "`Monday` is not a day"),
-            (json!({"from": "09:00", "to": "16:00", "timeZone": "Mars/Olympus"}), "`Mars/Olympus` is not a time zone"),
+            (
+                json!({"days": ["Monday"], "from": "09:00", "to": "16:00"}),
+                "`Monday` is not a day",
+            ),
+            (
+                json!({"from": "09:00", "to": "16:00", "timeZone": "Mars/Olympus"}),
+                "`Mars/Olympus` is not a time zone",
+            ),
         ] {
             let window: Window = serde_json::from_value(window).unwrap();
             let refused = PlannedWindow::try_from(&window).unwrap_err();

@@ -32,7 +32,12 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, seen: &Versions, 
             finalizer(context, rollout, finalizers, "adding the finalizer").await
         }
         Action::DropFinalizer => {
-            let finalizers = rollout.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
+            let finalizers = rollout
+                .finalizers()
+                .iter()
+                .filter(|name| *name != FINALIZER)
+                .cloned()
+                .collect();
             context.told.forget(&rollout.uid().unwrap_or_default());
             context.drafts.forget(&rollout.uid().unwrap_or_default());
             context.calls.forget(&rollout.uid().unwrap_or_default());
@@ -41,10 +46,21 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, seen: &Versions, 
         }
         Action::Create { kind, object } => {
             let cache = caches.of(*kind);
-            let what = format!("creating {kind} {namespace}/{}", object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default());
-            let object: DynamicObject =
-                serde_json::from_value((**object).clone()).map_err(|source| Error::Apply { action: what.clone(), source: kube::Error::SerdeError(source) })?;
-            let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: false };
+            let what = format!(
+                "creating {kind} {namespace}/{}",
+                object
+                    .pointer("/metadata/name")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+            );
+            let object: DynamicObject = serde_json::from_value((**object).clone()).map_err(|source| Error::Apply {
+                action: what.clone(),
+                source: kube::Error::SerdeError(source),
+            })?;
+            let params = PostParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                dry_run: false,
+            };
             tracing::info!(rollout = rollout.name_any(), "{what}");
             match api(context, cache, &namespace).create(&params, &object).await {
                 Ok(created) => cache.wrote(created),
@@ -60,7 +76,8 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, seen: &Versions, 
             let Some(version) = seen.get(&(*kind, name.clone())) else {
                 return Err(Error::Conflict { action: what });
             };
-            let mut operations = vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": version.to_string()})];
+            let mut operations =
+                vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": version.to_string()})];
             operations.extend(patch.iter().cloned());
             tracing::info!(rollout = rollout.name_any(), patch = %json!(patch), "{what}");
             patch_object(context, cache, &namespace, name, operations, what).await
@@ -69,7 +86,13 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, seen: &Versions, 
             let cache = caches.of(*kind);
             let what = format!("deleting {kind} {namespace}/{name}");
             let uid = cache.get(Some(&namespace), name).and_then(|object| object.uid());
-            let params = DeleteParams { preconditions: Some(Preconditions { uid, resource_version: None }), ..DeleteParams::background() };
+            let params = DeleteParams {
+                preconditions: Some(Preconditions {
+                    uid,
+                    resource_version: None,
+                }),
+                ..DeleteParams::background()
+            };
             tracing::info!(rollout = rollout.name_any(), "{what}");
             match api(context, cache, &namespace).delete(name, &params).await {
                 Ok(_) => {}
@@ -78,10 +101,18 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, seen: &Versions, 
             }
             Ok(())
         }
-        Action::Answer { name, phase, reason, message } => {
+        Action::Answer {
+            name,
+            phase,
+            reason,
+            message,
+        } => {
             let status = json!({"status": {"phase": phase, "reason": reason, "message": message, "at": context.now()}});
             let what = format!("answering RolloutAction {namespace}/{name}");
-            match api(context, &caches.actions, &namespace).patch_status(name, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(&status)).await {
+            match api(context, &caches.actions, &namespace)
+                .patch_status(name, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(&status))
+                .await
+            {
                 Ok(answered) => caches.actions.wrote(answered),
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 Err(source) => return Err(refused(source, what)),
@@ -90,7 +121,10 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, seen: &Versions, 
         }
         Action::Forget { name } => {
             let what = format!("removing RolloutAction {namespace}/{name}");
-            match api(context, &caches.actions, &namespace).delete(name, &DeleteParams::default()).await {
+            match api(context, &caches.actions, &namespace)
+                .delete(name, &DeleteParams::default())
+                .await
+            {
                 Ok(_) => {}
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 Err(source) => return Err(refused(source, what)),
@@ -105,14 +139,33 @@ fn api(context: &Context, cache: &Cache, namespace: &str) -> Api<DynamicObject> 
 }
 
 fn refused(source: kube::Error, action: String) -> Error {
-    if is_stale(&source) { Error::Conflict { action } } else { Error::Apply { action, source } }
+    if is_stale(&source) {
+        Error::Conflict { action }
+    } else {
+        Error::Apply { action, source }
+    }
 }
 
-async fn patch_object(context: &Context, cache: &Cache, namespace: &str, name: &str, operations: Vec<Value>, what: String) -> Result<(), Error> {
-    let patch: json_patch::Patch =
-        serde_json::from_value(Value::from(operations)).map_err(|source| Error::Apply { action: what.clone(), source: kube::Error::SerdeError(source) })?;
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    match api(context, cache, namespace).patch(name, &params, &Patch::Json::<()>(patch)).await {
+async fn patch_object(
+    context: &Context,
+    cache: &Cache,
+    namespace: &str,
+    name: &str,
+    operations: Vec<Value>,
+    what: String,
+) -> Result<(), Error> {
+    let patch: json_patch::Patch = serde_json::from_value(Value::from(operations)).map_err(|source| Error::Apply {
+        action: what.clone(),
+        source: kube::Error::SerdeError(source),
+    })?;
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    match api(context, cache, namespace)
+        .patch(name, &params, &Patch::Json::<()>(patch))
+        .await
+    {
         Ok(changed) => {
             cache.wrote(changed);
             Ok(())
@@ -122,16 +175,31 @@ async fn patch_object(context: &Context, cache: &Cache, namespace: &str, name: &
     }
 }
 
-async fn finalizer(context: &Context, rollout: &DynamicObject, finalizers: Vec<String>, what: &str) -> Result<(), Error> {
+async fn finalizer(
+    context: &Context,
+    rollout: &DynamicObject,
+    finalizers: Vec<String>,
+    what: &str,
+) -> Result<(), Error> {
     let (namespace, name) = (rollout.namespace().unwrap_or_default(), rollout.name_any());
     let cache = &context.caches.rollouts;
     // The status was stored a moment ago, so the version to test is the newest one known.
-    let version = cache.get(Some(&namespace), &name).and_then(|object| object.resource_version());
+    let version = cache
+        .get(Some(&namespace), &name)
+        .and_then(|object| object.resource_version());
     let operations = vec![
         json!({"op": "test", "path": "/metadata/resourceVersion", "value": version}),
         json!({"op": "add", "path": "/metadata/finalizers", "value": finalizers}),
     ];
-    patch_object(context, cache, &namespace, &name, operations, format!("{what} of CanaryRollout {namespace}/{name}")).await
+    patch_object(
+        context,
+        cache,
+        &namespace,
+        &name,
+        operations,
+        format!("{what} of CanaryRollout {namespace}/{name}"),
+    )
+    .await
 }
 
 #[cfg(test)]
@@ -147,7 +215,8 @@ mod tests {
     use crate::controller::{caches::Caches, tests::context_of};
 
     fn service(version: &str, team: &str) -> DynamicObject {
-        let metadata = json!({"name": "catalog", "namespace": "shop", "resourceVersion": version, "labels": {"team": team}});
+        let metadata =
+            json!({"name": "catalog", "namespace": "shop", "resourceVersion": version, "labels": {"team": team}});
         serde_json::from_value(json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"selector": {"app": "catalog"}}})).unwrap()
     }
 
@@ -173,7 +242,12 @@ mod tests {
                         json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": error.to_string(), "reason": "Invalid", "code": 422}),
                     ),
                 };
-                Ok::<_, Infallible>(http::Response::builder().status(status).body(Body::from(answer.to_string().into_bytes())).unwrap())
+                Ok::<_, Infallible>(
+                    http::Response::builder()
+                        .status(status)
+                        .body(Body::from(answer.to_string().into_bytes()))
+                        .unwrap(),
+                )
             }
         });
         (kube::Client::new(server, "default"), object)
@@ -183,7 +257,12 @@ mod tests {
     async fn an_object_that_was_changed_since_it_was_seen_is_not_patched() {
         let rollout = DynamicObject::new("catalog", &crate::controller::caches::Kinds::rollout()).within("shop");
         let change = json!({"op": "add", "path": "/spec/selector/pod-template-hash", "value": "abc"});
-        let action = Action::Patch { kind: Kind::Service, name: "catalog".to_owned(), patch: vec![change], to_zero: false };
+        let action = Action::Patch {
+            kind: Kind::Service,
+            name: "catalog".to_owned(),
+            patch: vec![change],
+            to_zero: false,
+        };
         for (what, seen, known, held, done) in [
             ("nobody has changed it", Some(7), "7", "7", true),
             ("the watch has not told yet", Some(7), "7", "8", false),
@@ -194,10 +273,23 @@ mod tests {
             caches.services.wrote(service(known, "a"));
             let (client, object) = api_server(&service(held, "b"));
             let context = context_of(client, Arc::new(caches));
-            let versions = seen.map(|version| ((Kind::Service, "catalog".to_owned()), version)).into_iter().collect();
+            let versions = seen
+                .map(|version| ((Kind::Service, "catalog".to_owned()), version))
+                .into_iter()
+                .collect();
             let result = apply(&context, &rollout, &versions, &action).await;
-            assert_eq!((matches!(result, Err(Error::Conflict { .. })), result.is_ok()), (!done, done), "{what}: {result:?}");
-            assert_eq!(object.lock().unwrap()["spec"]["selector"].get("pod-template-hash").is_some(), done, "{what}");
+            assert_eq!(
+                (matches!(result, Err(Error::Conflict { .. })), result.is_ok()),
+                (!done, done),
+                "{what}: {result:?}"
+            );
+            assert_eq!(
+                object.lock().unwrap()["spec"]["selector"]
+                    .get("pod-template-hash")
+                    .is_some(),
+                done,
+                "{what}"
+            );
         }
     }
 }

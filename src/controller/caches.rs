@@ -80,7 +80,13 @@ impl Cache {
     /// Empty, of a kind whose objects are found by `keys` and kept without what `slim` takes out.
     pub fn new(resource: ApiResource, keys: Keys, slim: Slim) -> Self {
         let names = Mutex::new(store::Writer::default());
-        Self { resource, shelf: Mutex::new(Shelf::new(keys, slim)), names, in_sync: watch::channel(false).0, installed: AtomicBool::new(true) }
+        Self {
+            resource,
+            shelf: Mutex::new(Shelf::new(keys, slim)),
+            names,
+            in_sync: watch::channel(false).0,
+            installed: AtomicBool::new(true),
+        }
     }
 
     /// Whether the cluster has the kind, so that what is not here does not exist.
@@ -153,7 +159,12 @@ impl Cache {
     /// What the watch tells before the write's end concerns nobody else, and is decided upon after it.
     pub fn writing<'a>(&'a self, namespace: &'a str, name: &'a str) -> Writing<'a> {
         lock(&self.shelf).begin_write(namespace, name);
-        Writing { cache: self, namespace, name, ended: false }
+        Writing {
+            cache: self,
+            namespace,
+            name,
+            ended: false,
+        }
     }
 
     /// The watch has yet to tell what a write of ours has made of the object.
@@ -265,7 +276,9 @@ impl Caches {
     /// Differs from what it was before if anything has changed that a rollout of this namespace can be about, final answers of ours aside.
     pub fn stamp(&self, namespace: &str) -> [u64; KINDS] {
         self.all().map(|cache| {
-            let everywhere = [&self.sources, &self.gateways, &self.gateway_classes].iter().any(|wide| std::ptr::eq(*wide, cache));
+            let everywhere = [&self.sources, &self.gateways, &self.gateway_classes]
+                .iter()
+                .any(|wide| std::ptr::eq(*wide, cache));
             let stamp = if everywhere {
                 lock(&cache.shelf).stamp_of_all()
             } else if std::ptr::eq(cache, &raw const self.rollouts) {
@@ -346,5 +359,11 @@ impl Readiness {
 
 /// Labels of a dynamic object that belong to the thing it is about.
 pub fn controller_uid(object: &DynamicObject) -> Option<&str> {
-    object.meta().owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str())
+    object
+        .meta()
+        .owner_references
+        .as_ref()?
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.as_str())
 }

@@ -42,7 +42,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Calls {
     /// None is under way; `requests` takes rollouts that are to be looked at.
     pub fn new(webhooks: Arc<dyn Webhooks>, requests: Requests) -> Self {
-        Self { webhooks, requests, attempts: Arc::default(), tasks: Mutex::default() }
+        Self {
+            webhooks,
+            requests,
+            attempts: Arc::default(),
+            tasks: Mutex::default(),
+        }
     }
 
     /// Why an address may not be talked to, if so.
@@ -54,7 +59,17 @@ impl Calls {
     pub fn replies(&self, uid: &str) -> BTreeMap<String, Reply> {
         let attempts = lock(&self.attempts);
         let answered = attempts.get(uid).into_iter().flatten();
-        answered.filter_map(|(key, attempt)| Some((key.clone(), Reply { attempt: attempt.number, answer: attempt.answer.clone()? }))).collect()
+        answered
+            .filter_map(|(key, attempt)| {
+                Some((
+                    key.clone(),
+                    Reply {
+                        attempt: attempt.number,
+                        answer: attempt.answer.clone()?,
+                    },
+                ))
+            })
+            .collect()
     }
 
     /// Begins those that are not under way yet. The status that asks for them must have been stored: answers
@@ -69,10 +84,19 @@ impl Calls {
         let wanted = |key: &String, number: i32| calls.iter().any(|call| call.key == *key && call.attempt == number);
         attempts.retain(|key, attempt| attempt.answer.is_none() || wanted(key, attempt.number));
         for call in calls {
-            if attempts.get(&call.key).is_some_and(|attempt| attempt.number == call.attempt) {
+            if attempts
+                .get(&call.key)
+                .is_some_and(|attempt| attempt.number == call.attempt)
+            {
                 continue;
             }
-            attempts.insert(call.key.clone(), Attempt { number: call.attempt, answer: None });
+            attempts.insert(
+                call.key.clone(),
+                Attempt {
+                    number: call.attempt,
+                    answer: None,
+                },
+            );
             self.spawn(client.clone(), rollout, uid.clone(), call.clone());
         }
         if attempts.is_empty() {
@@ -89,7 +113,17 @@ impl Calls {
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
             let answer = match url(&client, &namespace, &call.address).await {
-                Ok(url) => webhooks.post(Post { namespace, url, timeout: call.timeout, key: call.key.clone(), body: call.body }).await,
+                Ok(url) => {
+                    webhooks
+                        .post(Post {
+                            namespace,
+                            url,
+                            timeout: call.timeout,
+                            key: call.key.clone(),
+                            body: call.body,
+                        })
+                        .await
+                }
                 Err(why) => Err(why),
             };
             let mut all = lock(&attempts);
@@ -117,14 +151,25 @@ async fn url(client: &Client, namespace: &str, address: &Address) -> Result<Stri
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let found = match api.get(&secret.name).await {
         Ok(found) => found,
-        Err(kube::Error::Api(status)) if status.is_not_found() => return Err(format!("Secret {} does not exist", secret.name)),
+        Err(kube::Error::Api(status)) if status.is_not_found() => {
+            return Err(format!("Secret {} does not exist", secret.name));
+        }
         Err(kube::Error::Api(status)) if status.is_forbidden() => {
-            return Err(format!("the controller may not read Secret {}: set webhooks.readSecrets in the chart's values", secret.name));
+            return Err(format!(
+                "the controller may not read Secret {}: set webhooks.readSecrets in the chart's values",
+                secret.name
+            ));
         }
         Err(error) => return Err(format!("Secret {} could not be read: {error}", secret.name)),
     };
-    let value = found.data.unwrap_or_default().remove(&secret.key).ok_or_else(|| format!("Secret {} has no key {}", secret.name, secret.key))?;
-    String::from_utf8(value.0).map(|url| url.trim().to_owned()).map_err(|_| format!("key {} of Secret {} is not text", secret.key, secret.name))
+    let value = found
+        .data
+        .unwrap_or_default()
+        .remove(&secret.key)
+        .ok_or_else(|| format!("Secret {} has no key {}", secret.name, secret.key))?;
+    String::from_utf8(value.0)
+        .map(|url| url.trim().to_owned())
+        .map_err(|_| format!("key {} of Secret {} is not text", secret.key, secret.name))
 }
 
 #[cfg(test)]
@@ -160,7 +205,9 @@ mod tests {
     fn api_server(status: u16, body: &Value) -> Client {
         let body = body.to_string();
         let server = tower::service_fn(move |_: http::Request<Body>| {
-            let answer = http::Response::builder().status(status).body(Body::from(body.clone().into_bytes()));
+            let answer = http::Response::builder()
+                .status(status)
+                .body(Body::from(body.clone().into_bytes()));
             async move { answer }
         });
         Client::new(server, "default")
@@ -173,7 +220,13 @@ mod tests {
     }
 
     fn call(attempt: i32) -> Call {
-        Call { key: "u.1.gate.2".to_owned(), attempt, address: Address::Url("http://gate".to_owned()), timeout: Duration::from_secs(1), body: json!({}) }
+        Call {
+            key: "u.1.gate.2".to_owned(),
+            attempt,
+            address: Address::Url("http://gate".to_owned()),
+            timeout: Duration::from_secs(1),
+            body: json!({}),
+        }
     }
 
     #[tokio::test]
@@ -184,10 +237,23 @@ mod tests {
         let calls = Calls::new(Arc::new(Others(told, Some(503))), requests);
         calls.begin(&client, &rollout(), &[call(0)]);
         calls.begin(&client, &rollout(), &[call(0)]);
-        assert_eq!(asked.recv().await.map(|rollout| rollout.name).as_deref(), Some("catalog"), "an answer asks for the next pass");
+        assert_eq!(
+            asked.recv().await.map(|rollout| rollout.name).as_deref(),
+            Some("catalog"),
+            "an answer asks for the next pass"
+        );
         calls.begin(&client, &rollout(), &[call(0)]);
-        assert_eq!(calls.replies("u")["u.1.gate.2"], Reply { attempt: 0, answer: Ok(503) });
-        assert_eq!((sent.recv().await.map(|post| post.key), sent.try_recv().is_err()), (Some("u.1.gate.2".to_owned()), true));
+        assert_eq!(
+            calls.replies("u")["u.1.gate.2"],
+            Reply {
+                attempt: 0,
+                answer: Ok(503)
+            }
+        );
+        assert_eq!(
+            (sent.recv().await.map(|post| post.key), sent.try_recv().is_err()),
+            (Some("u.1.gate.2".to_owned()), true)
+        );
         // The status has taken it in and waits before it asks again.
         calls.begin(&client, &rollout(), &[]);
         assert!(calls.replies("u").is_empty());
@@ -205,26 +271,44 @@ mod tests {
         let (requests, _asked) = mpsc::unbounded_channel();
         let calls = Calls::new(Arc::new(Others(told, None)), requests);
         for key in ["a", "b", "c"] {
-            calls.begin(&client, &rollout(), &[Call { key: key.to_owned(), ..call(0) }]);
+            calls.begin(
+                &client,
+                &rollout(),
+                &[Call {
+                    key: key.to_owned(),
+                    ..call(0)
+                }],
+            );
             let next = tokio::time::timeout(std::time::Duration::from_secs(10), sent.recv()).await;
-            assert_eq!(next.ok().flatten().map(|post| post.key).as_deref(), Some(key), "no wait for the ones before");
+            assert_eq!(
+                next.ok().flatten().map(|post| post.key).as_deref(),
+                Some(key),
+                "no wait for the ones before"
+            );
         }
         assert!(calls.replies("u").is_empty());
     }
 
     #[tokio::test]
     async fn an_address_in_a_secret_is_found_or_it_is_said_what_is_missing() {
-        let address = Address::Secret(SecretKey { name: "chat".to_owned(), key: "url".to_owned() });
+        let address = Address::Secret(SecretKey {
+            name: "chat".to_owned(),
+            key: "url".to_owned(),
+        });
         let asked = async |status: u16, body: Value| url(&api_server(status, &body), "shop", &address).await;
-        let secret = |data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "chat"}, "data": data});
-        let refusal =
-            |code: u16, reason: &str| json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no", "reason": reason, "code": code});
+        let secret =
+            |data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "chat"}, "data": data});
+        let refusal = |code: u16, reason: &str| json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no", "reason": reason, "code": code});
         // base64 of "https://hooks.example.com/T0\n".
         let found = asked(200, secret(json!({"url": "aHR0cHM6Ly9ob29rcy5leGFtcGxlLmNvbS9UMAo="}))).await;
         assert_eq!(found.as_deref(), Ok("https://hooks.example.com/T0"));
         for (status, body, why) in [
             (200, secret(json!({})), "Secret chat has no key url"),
-            (200, secret(json!({"url": "/w=="})), "key url of Secret chat is not text"),
+            (
+                200,
+                secret(json!({"url": "/w=="})),
+                "key url of Secret chat is not text",
+            ),
             (404, refusal(404, "NotFound"), "Secret chat does not exist"),
             (403, refusal(403, "Forbidden"), "webhooks.readSecrets"),
             (500, refusal(500, "InternalError"), "could not be read"),

@@ -67,7 +67,14 @@ pub struct Context {
 
 impl Context {
     /// Remembers nothing yet.
-    pub fn new(client: Client, leadership: Leadership, caches: Arc<Caches>, provider: Box<dyn Provider>, calls: Calls, clock: Clock) -> Self {
+    pub fn new(
+        client: Client,
+        leadership: Leadership,
+        caches: Arc<Caches>,
+        provider: Box<dyn Provider>,
+        calls: Calls,
+        clock: Clock,
+    ) -> Self {
         Self {
             client,
             leadership,
@@ -122,7 +129,10 @@ fn left_out(sent: &Value, stored: &Value) -> Option<String> {
             None => (!value.is_null()).then(|| key.clone()),
             Some(stored) => left_out(value, stored).map(|path| format!("{key}.{path}")),
         }),
-        Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| left_out(item, &stored[index]).map(|path| format!("{index}.{path}"))),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| left_out(item, &stored[index]).map(|path| format!("{index}.{path}"))),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }
@@ -197,17 +207,33 @@ impl Drafts {
     /// The newest status that rests on this version of the object, if it is newer than the stored one.
     pub fn newest(&self, object: &DynamicObject) -> Option<Arc<CanaryRolloutStatus>> {
         let drafts = lock(&self.0);
-        let unstored = drafts.get(&uid(object)).filter(|unstored| unstored.base == object.metadata.resource_version)?;
+        let unstored = drafts
+            .get(&uid(object))
+            .filter(|unstored| unstored.base == object.metadata.resource_version)?;
         unstored.status.clone()
     }
     /// When the status was last stored; `now` if this process has not seen that.
     pub fn stored_at(&self, object: &DynamicObject, now: Timestamp) -> Timestamp {
-        lock(&self.0).entry(uid(object)).or_insert(Unstored { base: None, status: None, stored: now }).stored
+        lock(&self.0)
+            .entry(uid(object))
+            .or_insert(Unstored {
+                base: None,
+                status: None,
+                stored: now,
+            })
+            .stored
     }
     /// Keeps a status that rests on this version of the object.
     pub fn keep(&self, object: &DynamicObject, status: Arc<CanaryRolloutStatus>, now: Timestamp) {
         let stored = self.stored_at(object, now);
-        lock(&self.0).insert(uid(object), Unstored { base: object.metadata.resource_version.clone(), status: Some(status), stored });
+        lock(&self.0).insert(
+            uid(object),
+            Unstored {
+                base: object.metadata.resource_version.clone(),
+                status: Some(status),
+                stored,
+            },
+        );
     }
     /// Nothing is newer than what is stored.
     pub fn settled(&self, object: &DynamicObject) {
@@ -217,7 +243,14 @@ impl Drafts {
     }
     /// The status was stored.
     pub fn stored(&self, object: &DynamicObject, now: Timestamp) {
-        lock(&self.0).insert(uid(object), Unstored { base: None, status: None, stored: now });
+        lock(&self.0).insert(
+            uid(object),
+            Unstored {
+                base: None,
+                status: None,
+                stored: now,
+            },
+        );
     }
     /// The rollout is gone.
     pub fn forget(&self, uid: &str) {

@@ -29,7 +29,12 @@ impl Installed {
 /// Kinds of one group and version that the cluster has.
 async fn ask(client: &Client, api: &str) -> Result<Installed, kube::Error> {
     match client.list_api_group_resources(api).await {
-        Ok(list) => Ok(Installed(list.resources.into_iter().map(|resource| (api.to_owned(), resource.kind)).collect())),
+        Ok(list) => Ok(Installed(
+            list.resources
+                .into_iter()
+                .map(|resource| (api.to_owned(), resource.kind))
+                .collect(),
+        )),
         // For a group that is not there the API server's answer is plain text without a reason.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Installed::default()),
         Err(error) => Err(error),
@@ -96,14 +101,26 @@ pub struct Absent {
 
 impl Absent {
     /// Opens the watches of those that the cluster has, and remembers the others.
-    pub(super) fn of(kinds: impl IntoIterator<Item = Optional>, installed: &Installed, caches: &Arc<Caches>, requests: &Requests) -> Self {
-        let mut absent = Self { caches: caches.clone(), requests: requests.clone(), kinds: Vec::new() };
+    pub(super) fn of(
+        kinds: impl IntoIterator<Item = Optional>,
+        installed: &Installed,
+        caches: &Arc<Caches>,
+        requests: &Requests,
+    ) -> Self {
+        let mut absent = Self {
+            caches: caches.clone(),
+            requests: requests.clone(),
+            kinds: Vec::new(),
+        };
         for optional in kinds {
             let cache = (optional.pick)(caches);
             if installed.has(cache.resource()) {
                 (optional.start)(caches.clone(), requests.clone());
             } else {
-                tracing::info!(kind = cache.resource().kind, "the cluster has no such kind; it is looked for when something calls for it");
+                tracing::info!(
+                    kind = cache.resource().kind,
+                    "the cluster has no such kind; it is looked for when something calls for it"
+                );
                 cache.set_installed(false);
                 absent.kinds.push(optional);
             }
@@ -113,14 +130,19 @@ impl Absent {
 
     /// Groups and versions of those that something calls for.
     fn called_for(&self) -> BTreeSet<String> {
-        let kinds = self.kinds.iter().map(|optional| (optional, optional.resource(&self.caches)));
+        let kinds = self
+            .kinds
+            .iter()
+            .map(|optional| (optional, optional.resource(&self.caches)));
         let called = kinds.filter(|(optional, resource)| !(optional.calling)(&self.caches, resource).is_empty());
         called.map(|(_, resource)| resource.api_version.clone()).collect()
     }
 
     /// Opens the watches of those that the cluster has by now, and has the rollouts looked at for which something called for them.
     async fn open(&mut self, installed: &Installed) {
-        let (found, absent) = std::mem::take(&mut self.kinds).into_iter().partition(|optional| installed.has(optional.resource(&self.caches)));
+        let (found, absent) = std::mem::take(&mut self.kinds)
+            .into_iter()
+            .partition(|optional| installed.has(optional.resource(&self.caches)));
         self.kinds = absent;
         let found: Vec<Optional> = found;
         let mut opened = Vec::new();
@@ -168,8 +190,10 @@ mod tests {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server =
-            Router::new().route("/apis/gateway.networking.k8s.io/v1", get(move || async move { (status, [(header::CONTENT_TYPE, "application/json")], body) }));
+        let server = Router::new().route(
+            "/apis/gateway.networking.k8s.io/v1",
+            get(move || async move { (status, [(header::CONTENT_TYPE, "application/json")], body) }),
+        );
         let server = tokio::spawn(async move { axum::serve(listener, server).await });
         let mut config = kube::Config::new(format!("http://{address}").parse().unwrap());
         config.default_retry = false;
@@ -181,21 +205,46 @@ mod tests {
     #[tokio::test]
     async fn kinds_are_those_that_the_api_server_lists() {
         let resource = |kind: &str, name: &str| json!({"name": name, "kind": kind, "namespaced": true, "singularName": "", "verbs": ["list", "watch"]});
-        let resources = [resource("HTTPRoute", "httproutes"), resource("HTTPRoute", "httproutes/status"), resource("Gateway", "gateways")];
+        let resources = [
+            resource("HTTPRoute", "httproutes"),
+            resource("HTTPRoute", "httproutes/status"),
+            resource("Gateway", "gateways"),
+        ];
         let list = json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": API, "resources": resources});
         let found = asked(StatusCode::OK, list).await.unwrap();
-        assert!([Kinds::gateway(), Kinds::http_route()].iter().all(|kind| found.has(kind)));
-        assert!([Kinds::grpc_route(), Kinds::scaled_object()].iter().all(|kind| !found.has(kind)));
-        let status =
-            |code: u16, reason: &str| json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": reason, "reason": reason, "code": code});
-        assert!(asked(StatusCode::NOT_FOUND, "404 page not found").await.unwrap() == Installed::default(), "no Gateway API at all");
-        assert!(asked(StatusCode::SERVICE_UNAVAILABLE, status(503, "ServiceUnavailable")).await.is_err(), "no answer is not a no");
+        assert!(
+            [Kinds::gateway(), Kinds::http_route()]
+                .iter()
+                .all(|kind| found.has(kind))
+        );
+        assert!(
+            [Kinds::grpc_route(), Kinds::scaled_object()]
+                .iter()
+                .all(|kind| !found.has(kind))
+        );
+        let status = |code: u16, reason: &str| json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": reason, "reason": reason, "code": code});
+        assert!(
+            asked(StatusCode::NOT_FOUND, "404 page not found").await.unwrap() == Installed::default(),
+            "no Gateway API at all"
+        );
+        assert!(
+            asked(StatusCode::SERVICE_UNAVAILABLE, status(503, "ServiceUnavailable"))
+                .await
+                .is_err(),
+            "no answer is not a no"
+        );
     }
 
     #[test]
     fn a_kind_of_another_group_or_version_is_another_kind() {
         let kind = Kinds::scaled_object();
-        let other = |version: &str| installed(&ApiResource { api_version: version.to_owned(), ..kind.clone() }).has(&kind);
+        let other = |version: &str| {
+            installed(&ApiResource {
+                api_version: version.to_owned(),
+                ..kind.clone()
+            })
+            .has(&kind)
+        };
         assert!(installed(&kind).has(&kind) && !other("keda.sh/v2") && !other("example.dev/v1alpha1"));
     }
 
@@ -210,17 +259,33 @@ mod tests {
             pick(&caches).follow(Event::Init);
             pick(&caches).follow(Event::InitDone);
         });
-        (Absent::of([Optional { pick, start, calling }], &Installed::default(), &Arc::new(caches), &requests), asked)
+        (
+            Absent::of(
+                [Optional { pick, start, calling }],
+                &Installed::default(),
+                &Arc::new(caches),
+                &requests,
+            ),
+            asked,
+        )
     }
 
     #[tokio::test]
     async fn a_missing_kind_is_looked_for_only_while_it_is_named_or_needed_and_then_opened() {
         let all = [
-            rollout("grpc", "b", &json!([{"kind": "GRPCRoute", "name": "catalog"}]), "RouteNotFound"),
+            rollout(
+                "grpc",
+                "b",
+                &json!([{"kind": "GRPCRoute", "name": "catalog"}]),
+                "RouteNotFound",
+            ),
             rollout("http", "a", &json!([{"name": "a"}]), "Accepted"),
         ];
-        let cases: [(Pick, &[&str]); 3] =
-            [(|caches| &caches.grpc_routes, &["grpc"]), (|caches| &caches.gateways, &["grpc", "http"]), (|caches| &caches.gateway_classes, &["grpc", "http"])];
+        let cases: [(Pick, &[&str]); 3] = [
+            (|caches| &caches.grpc_routes, &["grpc"]),
+            (|caches| &caches.gateways, &["grpc", "http"]),
+            (|caches| &caches.gateway_classes, &["grpc", "http"]),
+        ];
         for (pick, by) in cases {
             let absent = |rollouts: &[kube::api::DynamicObject]| lacking(pick, naming, caches(rollouts));
             assert!(absent(&all[by.len()..]).0.called_for().is_empty(), "nobody needs it");
@@ -231,24 +296,47 @@ mod tests {
             assert!(kinds.kinds.len() == 1 && !pick(&kinds.caches).is_installed() && asked.try_recv().is_err());
             kinds.open(&installed(&kind)).await;
             assert!(kinds.kinds.is_empty() && pick(&kinds.caches).is_installed());
-            let told: BTreeSet<String> = std::iter::from_fn(|| asked.try_recv().ok()).map(|rollout| rollout.name).collect();
-            assert_eq!(told, by.iter().map(|name| (*name).to_owned()).collect(), "only those that need {}", kind.kind);
+            let told: BTreeSet<String> = std::iter::from_fn(|| asked.try_recv().ok())
+                .map(|rollout| rollout.name)
+                .collect();
+            assert_eq!(
+                told,
+                by.iter().map(|name| (*name).to_owned()).collect(),
+                "only those that need {}",
+                kind.kind
+            );
         }
     }
 
     #[tokio::test]
     async fn keda_is_looked_for_only_while_it_scales_the_deployment_of_a_rollout() {
-        let all = [rollout("scaled", "catalog", &json!([]), "Accepted"), rollout("other", "search", &json!([]), "Accepted")];
+        let all = [
+            rollout("scaled", "catalog", &json!([]), "Accepted"),
+            rollout("other", "search", &json!([]), "Accepted"),
+        ];
         let absent = |target: &str, owner: &str| {
             let known = caches(&all);
-            let mut scaler = object(&Kinds::autoscaler(), "a", &json!({"spec": {"scaleTargetRef": {"kind": "Deployment", "name": target}}}));
-            scaler.metadata.owner_references =
-                Some(vec![OwnerReference { api_version: "keda.sh/v1alpha1".to_owned(), kind: owner.to_owned(), ..OwnerReference::default() }]);
+            let mut scaler = object(
+                &Kinds::autoscaler(),
+                "a",
+                &json!({"spec": {"scaleTargetRef": {"kind": "Deployment", "name": target}}}),
+            );
+            scaler.metadata.owner_references = Some(vec![OwnerReference {
+                api_version: "keda.sh/v1alpha1".to_owned(),
+                kind: owner.to_owned(),
+                ..OwnerReference::default()
+            }]);
             known.autoscalers.follow(Event::Apply(scaler));
             lacking(|caches| &caches.scaled_objects, scaled_by_keda, known)
         };
-        assert!(absent("catalog", "Other").0.called_for().is_empty(), "its owner is something else");
-        assert!(absent("cart", "ScaledObject").0.called_for().is_empty(), "it scales no Deployment of a rollout");
+        assert!(
+            absent("catalog", "Other").0.called_for().is_empty(),
+            "its owner is something else"
+        );
+        assert!(
+            absent("cart", "ScaledObject").0.called_for().is_empty(),
+            "it scales no Deployment of a rollout"
+        );
         let (mut kinds, mut asked) = absent("catalog", "ScaledObject");
         assert_eq!(kinds.called_for(), BTreeSet::from(["keda.sh/v1alpha1".to_owned()]));
         kinds.open(&installed(&Kinds::scaled_object())).await;

@@ -45,9 +45,18 @@ impl Error {
 impl Error {
     /// What people are told of it in the status: a change that the API server refuses, for others than passing reasons.
     pub fn obstacle(&self) -> Option<Obstacle> {
-        let Self::Apply { action, source: kube::Error::Api(status) } = self else { return None };
+        let Self::Apply {
+            action,
+            source: kube::Error::Api(status),
+        } = self
+        else {
+            return None;
+        };
         let passing = status.code == 429 || status.code >= 500;
-        (!passing).then(|| Obstacle { message: format!("{action}: {}", status.message), forbidden: status.is_forbidden() })
+        (!passing).then(|| Obstacle {
+            message: format!("{action}: {}", status.message),
+            forbidden: status.is_forbidden(),
+        })
     }
 }
 
@@ -55,7 +64,10 @@ impl Error {
 pub(super) fn is_stale(error: &kube::Error) -> bool {
     match error {
         // A JSON Patch whose `test` failed comes as 422 with no causes; a change that validation refuses names them.
-        kube::Error::Api(status) => status.is_conflict() || (status.code == 422 && status.details.as_ref().is_none_or(|details| details.causes.is_empty())),
+        kube::Error::Api(status) => {
+            status.is_conflict()
+                || (status.code == 422 && status.details.as_ref().is_none_or(|details| details.causes.is_empty()))
+        }
         _ => false,
     }
 }

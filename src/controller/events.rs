@@ -56,7 +56,10 @@ pub async fn announce(context: &Context, rollout: &DynamicObject, status: &Canar
             first_timestamp: Some(Time(notice.at)),
             last_timestamp: Some(Time(notice.at)),
             count: Some(1),
-            source: Some(EventSource { component: Some(FIELD_MANAGER.to_owned()), host: None }),
+            source: Some(EventSource {
+                component: Some(FIELD_MANAGER.to_owned()),
+                host: None,
+            }),
             reporting_component: Some(FIELD_MANAGER.to_owned()),
             ..Event::default()
         };
@@ -106,10 +109,14 @@ mod tests {
             async move {
                 let body = request.into_body().collect_bytes().await.unwrap_or_default();
                 let event: Value = serde_json::from_slice(&body).unwrap_or_default();
-                seen.lock().unwrap().push(event["reason"].as_str().unwrap_or_default().to_owned());
+                seen.lock()
+                    .unwrap()
+                    .push(event["reason"].as_str().unwrap_or_default().to_owned());
                 let refusal = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no", "reason": "no", "code": status});
                 let body = if status < 300 { event } else { refusal };
-                let answer = http::Response::builder().status(status).body(Body::from(body.to_string().into_bytes()));
+                let answer = http::Response::builder()
+                    .status(status)
+                    .body(Body::from(body.to_string().into_bytes()));
                 Ok::<_, Infallible>(answer.unwrap())
             }
         });
@@ -121,8 +128,13 @@ mod tests {
     async fn announced(after: SignedDuration, known: i64, answer: u16) -> (Vec<String>, bool) {
         let at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let notice = |sequence: i64, reason: &str| json!({"sequence": sequence, "reason": reason, "warning": false, "note": "", "at": at});
-        let telling = json!([notice(3, "WeightConfirmed"), notice(4, "Promoted"), notice(5, "ScaledDown")]);
-        let status: CanaryRolloutStatus = serde_json::from_value(json!({"announced": 5, "told": known, "telling": telling})).unwrap();
+        let telling = json!([
+            notice(3, "WeightConfirmed"),
+            notice(4, "Promoted"),
+            notice(5, "ScaledDown")
+        ]);
+        let status: CanaryRolloutStatus =
+            serde_json::from_value(json!({"announced": 5, "told": known, "telling": telling})).unwrap();
         let mut rollout = DynamicObject::new("catalog", &Kinds::rollout()).within("shop");
         rollout.metadata.uid = Some("0123456789".to_owned());
         let (context, told) = started(at + after, answer);
@@ -135,11 +147,30 @@ mod tests {
     async fn the_end_of_a_release_is_told_however_long_nobody_was_there_to_tell_it() {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let (soon, later) = (SignedDuration::from_mins(9), SignedDuration::from_hours(30));
-        assert_eq!(announced(soon, 0, 201).await, (names(&["WeightConfirmed", "Promoted", "ScaledDown"]), true));
-        assert_eq!(announced(later, 0, 201).await, (names(&["Promoted"]), true), "and it is looked again, to remember that");
-        assert_eq!(announced(later, 0, 409).await, (names(&["Promoted"]), true), "it had been told");
-        assert_eq!(announced(later, 4, 201).await, (names(&[]), false), "a start alone writes nothing");
+        assert_eq!(
+            announced(soon, 0, 201).await,
+            (names(&["WeightConfirmed", "Promoted", "ScaledDown"]), true)
+        );
+        assert_eq!(
+            announced(later, 0, 201).await,
+            (names(&["Promoted"]), true),
+            "and it is looked again, to remember that"
+        );
+        assert_eq!(
+            announced(later, 0, 409).await,
+            (names(&["Promoted"]), true),
+            "it had been told"
+        );
+        assert_eq!(
+            announced(later, 4, 201).await,
+            (names(&[]), false),
+            "a start alone writes nothing"
+        );
         assert_eq!(announced(soon, 4, 201).await, (names(&["ScaledDown"]), false));
-        assert_eq!(announced(later, 0, 500).await, (names(&["Promoted"]), true), "what fails is tried again");
+        assert_eq!(
+            announced(later, 0, 500).await,
+            (names(&["Promoted"]), true),
+            "what fails is tried again"
+        );
     }
 }

@@ -52,14 +52,29 @@ pub fn source(name: &str) -> String {
 
 /// Keys of the routes that a rollout names, such as `HTTPRoute/catalog`.
 pub fn named_routes(rollout: &DynamicObject) -> impl Iterator<Item = String> {
-    let routes = rollout.data.pointer("/spec/traffic/gatewayAPI/routes").and_then(Value::as_array).into_iter().flatten();
-    let kind = |route: &Value| route.get("kind").and_then(Value::as_str).unwrap_or_else(|| RouteKind::default().into()).to_owned();
+    let routes = rollout
+        .data
+        .pointer("/spec/traffic/gatewayAPI/routes")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let kind = |route: &Value| {
+        route
+            .get("kind")
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| RouteKind::default().into())
+            .to_owned()
+    };
     routes.filter_map(move |route| Some(format!("{}/{}", kind(route), route.get("name")?.as_str()?)))
 }
 
 /// Names of the Deployments that a rollout names: one, or a pair.
 pub fn deployments(rollout: &DynamicObject) -> impl Iterator<Item = &str> {
-    const PLACES: [&str; 3] = ["/workload/deployment/name", "/workload/pair/candidate/deployment", "/workload/pair/baseline/deployment"];
+    const PLACES: [&str; 3] = [
+        "/workload/deployment/name",
+        "/workload/pair/candidate/deployment",
+        "/workload/pair/baseline/deployment",
+    ];
     PLACES.iter().filter_map(|place| spec_text(rollout, place))
 }
 
@@ -67,7 +82,11 @@ pub fn deployments(rollout: &DynamicObject) -> impl Iterator<Item = &str> {
 fn services(rollout: &DynamicObject) -> Vec<String> {
     let Some(target) = spec_text(rollout, "/workload/deployment/name") else {
         let sides = ["/workload/pair/candidate/service", "/workload/pair/baseline/service"];
-        return sides.iter().filter_map(|place| spec_text(rollout, place)).map(str::to_owned).collect();
+        return sides
+            .iter()
+            .filter_map(|place| spec_text(rollout, place))
+            .map(str::to_owned)
+            .collect();
     };
     let stable = spec_text(rollout, "/traffic/service").unwrap_or(target);
     let canary = spec_text(rollout, "/traffic/canaryService").map_or_else(|| format!("{stable}-canary"), str::to_owned);
@@ -86,12 +105,27 @@ pub fn owned_by(uid: &str) -> String {
 
 /// A rollout is about everything that it names.
 pub(super) fn rollout(object: &DynamicObject) -> Vec<String> {
-    let list = |pointer: &str| object.data.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let list = |pointer: &str| {
+        object
+            .data
+            .pointer(pointer)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
     let narrowed = list("/spec/traffic/alsoNarrow").filter_map(Value::as_str);
     // Something of ours may still stand in routes that it named before.
-    let left = object.data.pointer("/status/originals/routes").and_then(Value::as_object).into_iter().flatten().map(|(key, _)| route(key));
+    let left = object
+        .data
+        .pointer("/status/originals/routes")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| route(key));
     let conflicts: [&str; 2] = [Refusal::TargetConflict.into(), Refusal::RouteConflict.into()];
-    let waits = list("/status/conditions").filter_map(|condition| condition["reason"].as_str()).any(|reason| conflicts.contains(&reason));
+    let waits = list("/status/conditions")
+        .filter_map(|condition| condition["reason"].as_str())
+        .any(|reason| conflicts.contains(&reason));
     let mut keys: Vec<String> = deployments(object).map(deployment).collect();
     keys.extend(services(object).iter().map(|name| service(name)));
     keys.push(source(spec_text(object, "/metrics/source").unwrap_or("default")));
@@ -116,19 +150,37 @@ pub(super) fn replica_set(object: &DynamicObject) -> Vec<String> {
 
 /// A Deployment is about the ConfigMaps that its template names.
 pub(super) fn of_deployment(object: &DynamicObject) -> Vec<String> {
-    object.data.pointer("/spec/template").map(config_maps).unwrap_or_default().into_iter().collect()
+    object
+        .data
+        .pointer("/spec/template")
+        .map(config_maps)
+        .unwrap_or_default()
+        .into_iter()
+        .collect()
 }
 
 /// An autoscaler is about the Deployment that it scales.
 pub(super) fn autoscaler(object: &DynamicObject) -> Vec<String> {
-    let target = AutoscalerKind::HorizontalPodAutoscaler.target(&object.data).map(|name| deployment(&name));
-    let owned = object.owner_references().iter().any(|owner| is_scaled_object(&owner.api_version, &owner.kind));
-    target.into_iter().chain(owned.then(|| OF_SCALED_OBJECT.to_owned())).collect()
+    let target = AutoscalerKind::HorizontalPodAutoscaler
+        .target(&object.data)
+        .map(|name| deployment(&name));
+    let owned = object
+        .owner_references()
+        .iter()
+        .any(|owner| is_scaled_object(&owner.api_version, &owner.kind));
+    target
+        .into_iter()
+        .chain(owned.then(|| OF_SCALED_OBJECT.to_owned()))
+        .collect()
 }
 
 /// So is a ScaledObject.
 pub(super) fn scaled_object(object: &DynamicObject) -> Vec<String> {
-    AutoscalerKind::ScaledObject.target(&object.data).map(|name| deployment(&name)).into_iter().collect()
+    AutoscalerKind::ScaledObject
+        .target(&object.data)
+        .map(|name| deployment(&name))
+        .into_iter()
+        .collect()
 }
 
 pub(super) fn endpoint_slice(object: &DynamicObject) -> Vec<String> {
@@ -150,9 +202,20 @@ mod tests {
         let side = |name: &str| json!({"deployment": name, "service": format!("{name}-http")});
         let workload = json!({"pair": {"baseline": side("plain"), "candidate": side("cached")}});
         let mut pair = DynamicObject::new("pair", &Kinds::rollout());
-        pair.data = json!({"spec": {"workload": workload, "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}}}});
+        pair.data =
+            json!({"spec": {"workload": workload, "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}}}});
         let mut keys = rollout(&pair);
         keys.sort();
-        assert_eq!(keys, ["deployment/cached", "deployment/plain", "route/HTTPRoute/catalog", "service/cached-http", "service/plain-http", "source/default"]);
+        assert_eq!(
+            keys,
+            [
+                "deployment/cached",
+                "deployment/plain",
+                "route/HTTPRoute/catalog",
+                "service/cached-http",
+                "service/plain-http",
+                "source/default"
+            ]
+        );
     }
 }

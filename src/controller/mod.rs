@@ -129,7 +129,9 @@ async fn catch_up(context: &Context) -> kube::Result<()> {
 /// A new leader looks at every rollout.
 fn first(context: &Context) -> impl Stream<Item = Result<ReconcileRequest<Named>, Infallible>> + use<> {
     let rollouts = context.caches.rollouts.places();
-    let spread = SPREAD.saturating_mul(u32::try_from(rollouts.len()).unwrap_or(u32::MAX)).min(LONGEST_SPREAD);
+    let spread = SPREAD
+        .saturating_mul(u32::try_from(rollouts.len()).unwrap_or(u32::MAX))
+        .min(LONGEST_SPREAD);
     let request = |(namespace, name): (String, String)| async move {
         sleep(spread.mul_f64(fastrand::f64())).await;
         Ok(ReconcileRequest::from(named::rollout_ref(Some(namespace), name)))

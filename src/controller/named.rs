@@ -18,9 +18,23 @@ pub type RolloutRef = ObjectRef<Named>;
 
 /// The identity of a rollout.
 pub fn named(rollout: &DynamicObject) -> Named {
-    let DynamicObject { metadata: ObjectMeta { name, namespace, uid, .. }, .. } = rollout;
-    let metadata = ObjectMeta { name: name.clone(), namespace: namespace.clone(), uid: uid.clone(), ..ObjectMeta::default() };
-    Named { types: None, metadata, _phantom: PhantomData }
+    let DynamicObject {
+        metadata: ObjectMeta {
+            name, namespace, uid, ..
+        },
+        ..
+    } = rollout;
+    let metadata = ObjectMeta {
+        name: name.clone(),
+        namespace: namespace.clone(),
+        uid: uid.clone(),
+        ..ObjectMeta::default()
+    };
+    Named {
+        types: None,
+        metadata,
+        _phantom: PhantomData,
+    }
 }
 
 /// The rollout of this name.

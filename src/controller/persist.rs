@@ -90,16 +90,24 @@ async fn replace<T: DeserializeOwned>(
     let resource = context.caches.rollouts.resource();
     let (name, metadata) = (rollout.name_any(), &rollout.metadata);
     let identity = json!({"name": name, "namespace": metadata.namespace, "uid": metadata.uid, "resourceVersion": metadata.resource_version});
-    let object = json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": identity, "status": status});
+    let object =
+        json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": identity, "status": status});
     let body = serde_json::to_vec(&object).map_err(|error| Error::Persist(kube::Error::SerdeError(error)))?;
-    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: false };
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        dry_run: false,
+    };
     let path = DynamicObject::url_path(resource, metadata.namespace.as_deref());
     let built = Request::new(path).replace_subresource("status", &name, &params, body);
     let mut request = built.map_err(|error: request::Error| Error::Persist(kube::Error::BuildRequest(error)))?;
     if let Some(accept) = accept {
-        request.headers_mut().insert(http::header::ACCEPT, http::HeaderValue::from_static(accept));
+        request
+            .headers_mut()
+            .insert(http::header::ACCEPT, http::HeaderValue::from_static(accept));
     }
-    let conflict = || Error::Conflict { action: "storing the status".to_owned() };
+    let conflict = || Error::Conflict {
+        action: "storing the status".to_owned(),
+    };
     context.client.request(request).await.map_err(|error| match error {
         error if super::error::is_stale(&error) => conflict(),
         kube::Error::Api(status) if status.is_not_found() => conflict(),

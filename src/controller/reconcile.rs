@@ -7,7 +7,10 @@ use kube::{ResourceExt, api::DynamicObject, runtime::controller::Action as Reque
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Context, PASS_TIMEOUT, REQUEST_TIMEOUT, apply, context::Slot, error::Error, events, gather, named::Named, persist::persist, recent::Look};
+use super::{
+    Context, PASS_TIMEOUT, REQUEST_TIMEOUT, apply, context::Slot, error::Error, events, gather, named::Named,
+    persist::persist, recent::Look,
+};
 use crate::{
     api::{CanaryRolloutSpec, CanaryRolloutStatus},
     engine::{
@@ -19,10 +22,14 @@ use crate::{
 /// Looks at a rollout and does what follows.
 pub async fn reconcile(seen: Arc<Named>, context: Arc<Context>) -> Result<Requeue, Error> {
     // After the stop none begins any more.
-    let Some(slot) = context.slot().await else { return Ok(Requeue::await_change()) };
+    let Some(slot) = context.slot().await else {
+        return Ok(Requeue::await_change());
+    };
     let started = std::time::Instant::now();
     // Those that wait for a slot are many at times; only one that has it needs the room of a whole pass.
-    let result = tokio::time::timeout(PASS_TIMEOUT, Box::pin(pass(&seen, &context, slot, true))).await.unwrap_or(Err(Error::Timeout(PASS_TIMEOUT)));
+    let result = tokio::time::timeout(PASS_TIMEOUT, Box::pin(pass(&seen, &context, slot, true)))
+        .await
+        .unwrap_or(Err(Error::Timeout(PASS_TIMEOUT)));
     let outcome = match &result {
         Ok(_) => "ok",
         Err(error) => error.category(),
@@ -49,7 +56,12 @@ const UNDISTURBED: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Waits until this rollout is edited or deleted, or a RolloutAction comes to its namespace.
 async fn disturbed(context: &Context, namespace: &str, name: &str) {
-    let state = || (context.caches.rollouts.version(namespace, name), context.caches.actions.stamp(namespace));
+    let state = || {
+        (
+            context.caches.rollouts.version(namespace, name),
+            context.caches.actions.stamp(namespace),
+        )
+    };
     let before = state();
     while state() == before {
         tokio::time::sleep(UNDISTURBED).await;
@@ -63,10 +75,27 @@ async fn pass(seen: &Named, context: &Context, slot: Slot<'_>, may_ask: bool) ->
     let Some(mut look) = look(context, &namespace, &name)? else {
         return Ok(Requeue::await_change());
     };
-    let Look { rollout, spec, in_force, source, stored, seen: world, .. } = &mut look;
-    let id = Identity { namespace, name, uid: rollout.uid().unwrap_or_default(), generation: rollout.metadata.generation.unwrap_or_default() };
+    let Look {
+        rollout,
+        spec,
+        in_force,
+        source,
+        stored,
+        seen: world,
+        ..
+    } = &mut look;
+    let id = Identity {
+        namespace,
+        name,
+        uid: rollout.uid().unwrap_or_default(),
+        generation: rollout.metadata.generation.unwrap_or_default(),
+    };
     let namespace = &id.namespace;
-    let status = context.drafts.newest(rollout).or_else(|| stored.clone()).unwrap_or_default();
+    let status = context
+        .drafts
+        .newest(rollout)
+        .or_else(|| stored.clone())
+        .unwrap_or_default();
     world.obstacle = context.obstacles.get(rollout);
     world.not_stored = context.not_stored();
     world.replies = context.calls.replies(&id.uid);
@@ -86,7 +115,9 @@ async fn pass(seen: &Named, context: &Context, slot: Slot<'_>, may_ask: bool) ->
         slot = context.slot().await;
         if !answered {
             // The tick is asked for again later.
-            let Some(slot) = slot else { return Ok(Requeue::await_change()) };
+            let Some(slot) = slot else {
+                return Ok(Requeue::await_change());
+            };
             return Box::pin(pass(seen, context, slot, false)).await;
         }
     }
@@ -95,14 +126,23 @@ async fn pass(seen: &Named, context: &Context, slot: Slot<'_>, may_ask: bool) ->
     let now = context.now();
     let mut decision = engine::decide(&id, in_force, &status, world, now);
     // What was asked for this pass alone is not known in the next one.
-    let answers = (world.measured.take(), world.trouble.take(), std::mem::take(&mut world.config_digests));
+    let answers = (
+        world.measured.take(),
+        world.trouble.take(),
+        std::mem::take(&mut world.config_digests),
+    );
     if decision.actions.is_empty() && engine::says_more(&status, &decision.status) {
         // The tick was taken in; the rest is still so.
         (_, world.trouble, world.config_digests) = answers;
         decision = settle(&id, spec.as_ref(), world, decision, now);
         (world.trouble, world.config_digests) = (None, BTreeMap::new());
     }
-    let Decision { status: next, actions, calls, wake } = decision;
+    let Decision {
+        status: next,
+        actions,
+        calls,
+        wake,
+    } = decision;
     let next = Arc::new(next);
     let persisted = in_time(persist(context, rollout, stored, &next, wake)).await;
     for action in &actions {
@@ -133,7 +173,13 @@ async fn pass(seen: &Named, context: &Context, slot: Slot<'_>, may_ask: bool) ->
 }
 
 /// What follows from a new status alone need not wait until that is stored.
-fn settle(id: &Identity, spec: Option<&Arc<CanaryRolloutSpec>>, world: &Observed, first: Decision, now: Timestamp) -> Decision {
+fn settle(
+    id: &Identity,
+    spec: Option<&Arc<CanaryRolloutSpec>>,
+    world: &Observed,
+    first: Decision,
+    now: Timestamp,
+) -> Decision {
     let mut decision = first;
     for _ in 1..MOST_AT_ONCE {
         let in_force = InForce::new(spec, &decision.status);
@@ -154,29 +200,64 @@ fn look(context: &Context, namespace: &str, name: &str) -> Result<Option<Look>, 
     let rollouts = &context.caches.rollouts;
     let stamp = context.caches.stamp(namespace);
     // The watch may lag behind what the last pass stored; the look has that.
-    let Some(newest) = rollouts.version(namespace, name) else { return Ok(None) };
+    let Some(newest) = rollouts.version(namespace, name) else {
+        return Ok(None);
+    };
     if let Some(look) = context.recent.take(namespace, name, newest, &stamp) {
         return Ok(Some(look));
     }
     if rollouts.is_behind(namespace, name) {
         // The watch tells of it in a moment.
-        return Err(Error::Conflict { action: format!("looking at {namespace}/{name}") });
+        return Err(Error::Conflict {
+            action: format!("looking at {namespace}/{name}"),
+        });
     }
-    let Some(rollout) = rollouts.get(Some(namespace), name) else { return Ok(None) };
-    let spec = rollout.data.get("spec").and_then(|spec| CanaryRolloutSpec::deserialize(spec).ok()).map(Arc::new);
-    let stored = rollout.data.get("status").map(CanaryRolloutStatus::deserialize).transpose();
-    let stored = stored.map_err(|source| Error::Status { object: format!("{namespace}/{name}"), source })?;
+    let Some(rollout) = rollouts.get(Some(namespace), name) else {
+        return Ok(None);
+    };
+    let spec = rollout
+        .data
+        .get("spec")
+        .and_then(|spec| CanaryRolloutSpec::deserialize(spec).ok())
+        .map(Arc::new);
+    let stored = rollout
+        .data
+        .get("status")
+        .map(CanaryRolloutStatus::deserialize)
+        .transpose();
+    let stored = stored.map_err(|source| Error::Status {
+        object: format!("{namespace}/{name}"),
+        source,
+    })?;
     let none = CanaryRolloutStatus::default();
     let status = stored.as_ref().unwrap_or(&none);
     let in_force = InForce::new(spec.as_ref(), status);
-    let spec = in_force.spec().filter(|known| spec.as_ref() == Some(*known)).cloned().or(spec);
+    let spec = in_force
+        .spec()
+        .filter(|known| spec.as_ref() == Some(*known))
+        .cloned()
+        .or(spec);
     let seen = gather::observe(context, &rollout, in_force.plan(), status);
     let source = in_force.plan().and_then(|plan| gather::source(context, &plan.source));
-    let metadata = DynamicObject { types: rollout.types.clone(), metadata: rollout.metadata.clone(), data: Value::Null };
-    Ok(Some(Look { rollout: metadata, spec, in_force, source, stored: stored.map(Arc::new), seen, stamp }))
+    let metadata = DynamicObject {
+        types: rollout.types.clone(),
+        metadata: rollout.metadata.clone(),
+        data: Value::Null,
+    };
+    Ok(Some(Look {
+        rollout: metadata,
+        spec,
+        in_force,
+        source,
+        stored: stored.map(Arc::new),
+        seen,
+        stamp,
+    }))
 }
 
 /// One request that hangs must not hold a rollback for as long as a whole pass may take.
 async fn in_time<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::time::timeout(REQUEST_TIMEOUT, request).await.unwrap_or(Err(Error::Timeout(REQUEST_TIMEOUT)))
+    tokio::time::timeout(REQUEST_TIMEOUT, request)
+        .await
+        .unwrap_or(Err(Error::Timeout(REQUEST_TIMEOUT)))
 }

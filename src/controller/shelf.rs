@@ -29,7 +29,12 @@ type Place = (String, String);
 
 /// Number of the change that made this copy.
 pub(super) fn version(object: &DynamicObject) -> u64 {
-    object.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
+    object
+        .metadata
+        .resource_version
+        .as_deref()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or_default()
 }
 
 fn place(object: &DynamicObject) -> Place {
@@ -45,13 +50,18 @@ pub struct Snapshot {
 
 impl Snapshot {
     fn of(text: &Arc<[u8]>) -> Self {
-        Self { text: text.clone(), object: OnceLock::new(), whole: OnceLock::new() }
+        Self {
+            text: text.clone(),
+            object: OnceLock::new(),
+            whole: OnceLock::new(),
+        }
     }
 
     /// The object as the API server wrote it.
     pub fn value(&self) -> &Value {
         // The text is our own, so it can be read; if not, nothing in it is believed.
-        self.whole.get_or_init(|| serde_json::from_slice(&self.text).unwrap_or_default())
+        self.whole
+            .get_or_init(|| serde_json::from_slice(&self.text).unwrap_or_default())
     }
 
     /// The same, to be kept.
@@ -64,7 +74,11 @@ impl Snapshot {
     pub fn into_object(self) -> DynamicObject {
         match self.object.into_inner() {
             Some(object) => object,
-            None => dynamic(self.whole.into_inner().unwrap_or_else(|| serde_json::from_slice(&self.text).unwrap_or_default())),
+            None => dynamic(
+                self.whole
+                    .into_inner()
+                    .unwrap_or_else(|| serde_json::from_slice(&self.text).unwrap_or_default()),
+            ),
         }
     }
 
@@ -78,7 +92,11 @@ impl From<DynamicObject> for Snapshot {
     fn from(object: DynamicObject) -> Self {
         // Metadata and data of a dynamic object always serialise.
         let text = serde_json::to_vec(&object).unwrap_or_default();
-        Self { text: text.into(), object: object.into(), whole: OnceLock::new() }
+        Self {
+            text: text.into(),
+            object: object.into(),
+            whole: OnceLock::new(),
+        }
     }
 }
 
@@ -86,18 +104,32 @@ impl Deref for Snapshot {
     type Target = DynamicObject;
 
     fn deref(&self) -> &DynamicObject {
-        self.object.get_or_init(|| dynamic(serde_json::from_slice(&self.text).unwrap_or_default()))
+        self.object
+            .get_or_init(|| dynamic(serde_json::from_slice(&self.text).unwrap_or_default()))
     }
 }
 
 /// Taken apart by hand: serde reads a dynamic object through a copy of its own.
 fn dynamic(mut whole: Value) -> DynamicObject {
     let types = TypeMeta::deserialize(&whole).ok();
-    let Value::Object(fields) = &mut whole else { return DynamicObject { types, metadata: ObjectMeta::default(), data: whole } };
+    let Value::Object(fields) = &mut whole else {
+        return DynamicObject {
+            types,
+            metadata: ObjectMeta::default(),
+            data: whole,
+        };
+    };
     fields.remove("apiVersion");
     fields.remove("kind");
-    let metadata = fields.remove("metadata").and_then(|metadata| serde_json::from_value(metadata).ok()).unwrap_or_default();
-    DynamicObject { types, metadata, data: whole }
+    let metadata = fields
+        .remove("metadata")
+        .and_then(|metadata| serde_json::from_value(metadata).ok())
+        .unwrap_or_default();
+    DynamicObject {
+        types,
+        metadata,
+        data: whole,
+    }
 }
 
 /// An object as it is kept.
@@ -136,7 +168,9 @@ impl Drawer {
 
     fn unfile(&mut self, keys: &[String], name: &str) {
         for key in keys {
-            let Some(names) = self.by_key.get_mut(key.as_str()) else { continue };
+            let Some(names) = self.by_key.get_mut(key.as_str()) else {
+                continue;
+            };
             names.retain(|known| **known != *name);
             if names.is_empty() {
                 self.by_key.remove(key.as_str());
@@ -169,7 +203,15 @@ pub struct Shelf {
 impl Shelf {
     /// An empty one.
     pub fn new(keys: Keys, slim: Slim) -> Self {
-        Self { keys, slim, drawers: BTreeMap::new(), listing: None, newest: 0, changes: 0, writing: HashMap::new() }
+        Self {
+            keys,
+            slim,
+            drawers: BTreeMap::new(),
+            listing: None,
+            newest: 0,
+            changes: 0,
+            writing: HashMap::new(),
+        }
     }
 
     fn kept(&self, namespace: &str, name: &str) -> Option<&Kept> {
@@ -188,7 +230,8 @@ impl Shelf {
 
     /// What is kept is older than what a write of ours has returned.
     pub fn is_behind(&self, namespace: &str, name: &str) -> bool {
-        self.kept(namespace, name).is_some_and(|kept| kept.answered > kept.version)
+        self.kept(namespace, name)
+            .is_some_and(|kept| kept.answered > kept.version)
     }
 
     /// Names of the objects of a namespace that are about `key`, in order.
@@ -199,9 +242,14 @@ impl Shelf {
 
     /// Objects of a namespace that are about `key`, by name.
     pub fn about(&self, namespace: &str, key: &str) -> Vec<Snapshot> {
-        let Some(drawer) = self.drawers.get(namespace) else { return Vec::new() };
+        let Some(drawer) = self.drawers.get(namespace) else {
+            return Vec::new();
+        };
         let names = drawer.by_key.get(key).into_iter().flatten();
-        names.filter_map(|name| drawer.objects.get(name)).map(|kept| Snapshot::of(&kept.text)).collect()
+        names
+            .filter_map(|name| drawer.objects.get(name))
+            .map(|kept| Snapshot::of(&kept.text))
+            .collect()
     }
 
     /// Namespaces and names of the objects that have a key like this.
@@ -215,7 +263,12 @@ impl Shelf {
 
     /// Namespaces and names of all objects, in order.
     pub fn places(&self) -> Vec<(String, String)> {
-        let all = self.drawers.iter().flat_map(|(namespace, drawer)| drawer.objects.keys().map(move |name| (namespace.to_string(), name.to_string())));
+        let all = self.drawers.iter().flat_map(|(namespace, drawer)| {
+            drawer
+                .objects
+                .keys()
+                .map(move |name| (namespace.to_string(), name.to_string()))
+        });
         all.collect()
     }
 
@@ -225,27 +278,40 @@ impl Shelf {
         (self.slim)(&mut object);
         let place = place(&object);
         let copy = Snapshot::from(object);
-        if copy.metadata.deletion_timestamp.is_some() && copy.finalizers().is_empty() && copy.metadata.deletion_grace_period_seconds.unwrap_or(0) == 0 {
+        if copy.metadata.deletion_timestamp.is_some()
+            && copy.finalizers().is_empty()
+            && copy.metadata.deletion_grace_period_seconds.unwrap_or(0) == 0
+        {
             // The watch may have said so already, and says it only once.
             self.remove(&place);
             return copy;
         }
         let keys = (self.keys)(&copy);
         let version = version(&copy);
-        let mut kept = Kept { version, keys: digest(&keys), generation: copy.metadata.generation, answered: 0, text: copy.text.clone() };
+        let mut kept = Kept {
+            version,
+            keys: digest(&keys),
+            generation: copy.metadata.generation,
+            answered: 0,
+            text: copy.text.clone(),
+        };
         let old = self.kept(&place.0, &place.1);
         if old.is_some_and(|old| old.version > kept.version) {
             return copy;
         }
         let same_keys = old.is_some_and(|old| old.keys == kept.keys);
-        let same_spec = same_keys && old.is_some_and(|old| old.generation.is_some() && old.generation == kept.generation);
+        let same_spec =
+            same_keys && old.is_some_and(|old| old.generation.is_some() && old.generation == kept.generation);
         // Others may be concerned by what it is about now.
         if final_answer && same_keys {
             kept.answered = version;
         }
         if !same_keys {
             self.remove(&place);
-            self.drawers.entry(place.0.as_str().into()).or_default().file(&keys, &place.1);
+            self.drawers
+                .entry(place.0.as_str().into())
+                .or_default()
+                .file(&keys, &place.1);
         }
         let is_news = kept.answered == 0;
         if let Some(drawer) = self.drawers.get_mut(place.0.as_str()) {
@@ -300,7 +366,10 @@ impl Shelf {
     pub fn end_write(&mut self, namespace: &str, name: &str, answer: Option<u64>) -> bool {
         let place = (namespace.to_owned(), name.to_owned());
         let told = self.writing.remove(&place).unwrap_or_default();
-        let kept = self.drawers.get_mut(namespace).and_then(|drawer| drawer.objects.get_mut(name));
+        let kept = self
+            .drawers
+            .get_mut(namespace)
+            .and_then(|drawer| drawer.objects.get_mut(name));
         if let (Some(kept), Some(answer)) = (kept, answer) {
             kept.answered = kept.answered.max(answer);
             return told && kept.version > answer;
@@ -351,12 +420,18 @@ impl Shelf {
             Event::InitDone => {
                 // What was there before and is not in the list went while the watch was broken.
                 let there = self.listing.take().unwrap_or_default();
-                let gone: Vec<Place> = self.places().into_iter().filter(|place| !there.contains(place)).collect();
+                let gone: Vec<Place> = self
+                    .places()
+                    .into_iter()
+                    .filter(|place| !there.contains(place))
+                    .collect();
                 gone.iter().filter_map(|place| self.remove(place)).collect()
             }
             Event::Apply(object) => {
                 let place = place(&object);
-                let old = self.kept(&place.0, &place.1).map(|kept| (kept.version, kept.answered, kept.keys, kept.generation));
+                let old = self
+                    .kept(&place.0, &place.1)
+                    .map(|kept| (kept.version, kept.answered, kept.keys, kept.generation));
                 let answered = old.is_some_and(|(_, answered, ..)| answered == version(&object));
                 if answered && old.is_some_and(|(known, ..)| known == version(&object)) {
                     return Vec::new();
@@ -376,8 +451,14 @@ impl Shelf {
             }
             Event::Delete(object) => {
                 let place = place(&object);
-                let newer = self.kept(&place.0, &place.1).is_some_and(|kept| kept.version > version(&object));
-                if !newer || self.get(&place.0, &place.1).is_some_and(|kept| kept.uid() == object.uid()) {
+                let newer = self
+                    .kept(&place.0, &place.1)
+                    .is_some_and(|kept| kept.version > version(&object));
+                if !newer
+                    || self
+                        .get(&place.0, &place.1)
+                        .is_some_and(|kept| kept.uid() == object.uid())
+                {
                     self.remove(&place);
                 }
                 vec![Snapshot::from(object)]

@@ -25,19 +25,35 @@ pub(super) fn shared(object: &mut DynamicObject) {
 
 pub(super) fn deployment(object: &mut DynamicObject) {
     shared(object);
-    let spec = ["replicas", "paused", "strategy", "selector", "minReadySeconds", "template"];
+    let spec = [
+        "replicas",
+        "paused",
+        "strategy",
+        "selector",
+        "minReadySeconds",
+        "template",
+    ];
     let status = ["observedGeneration", "replicas", "updatedReplicas", "availableReplicas"];
     retain(&mut object.data, &[("spec", &spec), ("status", &status)]);
 }
 
 pub(super) fn replica_set(object: &mut DynamicObject) {
     own(object);
-    retain(&mut object.data, &[("status", &["replicas", "readyReplicas", "availableReplicas", "conditions"])]);
+    retain(
+        &mut object.data,
+        &[(
+            "status",
+            &["replicas", "readyReplicas", "availableReplicas", "conditions"],
+        )],
+    );
 }
 
 pub(super) fn service(object: &mut DynamicObject) {
     shared(object);
-    retain(&mut object.data, &[("spec", &["selector", "ports", "type"]), ("status", &[])]);
+    retain(
+        &mut object.data,
+        &[("spec", &["selector", "ports", "type"]), ("status", &[])],
+    );
 }
 
 /// Both kinds: what they tell of their metrics changes all the time.
@@ -52,7 +68,12 @@ pub(super) fn endpoint_slice(object: &mut DynamicObject) {
     if let Some(labels) = &mut object.metadata.labels {
         labels.retain(|key, _| key == SERVICE_NAME);
     }
-    let endpoints = object.data.get("endpoints").and_then(Value::as_array).into_iter().flatten();
+    let endpoints = object
+        .data
+        .get("endpoints")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     let short = |endpoint: &Value| {
         let mut short = json!({"targetRef": {"name": endpoint.pointer("/targetRef/name")?}});
         if let Some(ready) = endpoint.pointer("/conditions/ready") {
@@ -71,7 +92,10 @@ pub(super) fn version_only(object: &mut DynamicObject) {
 
 pub(super) fn gateway(object: &mut DynamicObject) {
     version_only(object);
-    retain(&mut object.data, &[("spec", &["gatewayClassName", "controllerName"]), ("status", &[])]);
+    retain(
+        &mut object.data,
+        &[("spec", &["gatewayClassName", "controllerName"]), ("status", &[])],
+    );
 }
 
 fn without_last_applied(metadata: &mut ObjectMeta) {
@@ -99,9 +123,16 @@ fn name_only(object: &mut DynamicObject) {
 /// Who changed the object, and when. Of the fields that they own only `spec.paused` is asked for.
 fn short_managers(metadata: &mut ObjectMeta) {
     for entry in metadata.managed_fields.iter_mut().flatten() {
-        let ManagedFieldsEntry { api_version, fields_type, fields_v1, .. } = entry;
+        let ManagedFieldsEntry {
+            api_version,
+            fields_type,
+            fields_v1,
+            ..
+        } = entry;
         (*api_version, *fields_type) = (None, None);
-        let owns_pause = fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:paused").is_some());
+        let owns_pause = fields_v1
+            .as_ref()
+            .is_some_and(|fields| fields.0.pointer("/f:spec/f:paused").is_some());
         *fields_v1 = owns_pause.then(|| FieldsV1(json!({"f:spec": {"f:paused": {}}})));
     }
 }
@@ -109,8 +140,13 @@ fn short_managers(metadata: &mut ObjectMeta) {
 /// Keeps of each of these fields only the named ones below it.
 fn retain(data: &mut Value, fields: &[(&str, &[&str])]) {
     for (field, below) in fields {
-        let Some(Value::Object(found)) = data.get_mut(*field) else { continue };
-        let short: Map<String, Value> = std::mem::take(found).into_iter().filter(|(key, _)| below.contains(&key.as_str())).collect();
+        let Some(Value::Object(found)) = data.get_mut(*field) else {
+            continue;
+        };
+        let short: Map<String, Value> = std::mem::take(found)
+            .into_iter()
+            .filter(|(key, _)| below.contains(&key.as_str()))
+            .collect();
         *found = short;
     }
 }
@@ -152,7 +188,8 @@ mod tests {
     #[test]
     fn what_is_left_reads_like_the_whole() {
         let labels = json!({"app": "catalog"});
-        let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "x-unknown": 1}]}});
+        let template =
+            json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "x-unknown": 1}]}});
         let condition = json!([{"type": "ReplicaFailure", "status": "True", "message": "quota"}]);
         let spec = json!({"replicas": 4, "paused": false, "strategy": {"type": "Recreate"}, "minReadySeconds": 5, "progressDeadlineSeconds": 600,
             "selector": {"matchLabels": labels, "matchExpressions": [{"key": "a", "operator": "Exists"}]}, "template": template});
@@ -167,13 +204,29 @@ mod tests {
         let (whole, short) = both(&object(&ports, &status), service, Service::read);
         assert_eq!((whole.other_manager.as_deref(), &whole), (Some("flux"), &short));
         let scaled = json!({"scaleTargetRef": {"kind": "Deployment", "name": "catalog"}, "minReplicas": 2, "maxReplicas": 9, "metrics": [{"type": "Object"}]});
-        let (whole, short) = both(&object(&scaled, &status), autoscaler, |object| Autoscaler::read(AutoscalerKind::HorizontalPodAutoscaler, object));
+        let (whole, short) = both(&object(&scaled, &status), autoscaler, |object| {
+            Autoscaler::read(AutoscalerKind::HorizontalPodAutoscaler, object)
+        });
         assert_eq!(whole, short);
         let scaled = json!({"scaleTargetRef": {"name": "catalog"}, "minReplicaCount": 2, "triggers": [{"type": "prometheus", "metricType": "Value"}]});
-        let (whole, short) = both(&object(&scaled, &status), autoscaler, |object| Autoscaler::read(AutoscalerKind::ScaledObject, object));
-        assert_eq!((whole.as_ref().and_then(|scaler| scaler.other_manager.as_deref()), &whole), (Some("flux"), &short));
-        let owned =
-            |object: &Value| (written_at(object, FIELD_MANAGER), newest_other_manager(object, FIELD_MANAGER), object["spec"].clone(), object["status"].clone());
+        let (whole, short) = both(&object(&scaled, &status), autoscaler, |object| {
+            Autoscaler::read(AutoscalerKind::ScaledObject, object)
+        });
+        assert_eq!(
+            (
+                whole.as_ref().and_then(|scaler| scaler.other_manager.as_deref()),
+                &whole
+            ),
+            (Some("flux"), &short)
+        );
+        let owned = |object: &Value| {
+            (
+                written_at(object, FIELD_MANAGER),
+                newest_other_manager(object, FIELD_MANAGER),
+                object["spec"].clone(),
+                object["status"].clone(),
+            )
+        };
         let (whole, short) = both(&object(&spec, &status), shared, owned);
         assert_eq!(whole, short);
     }
@@ -193,6 +246,10 @@ mod tests {
     }
 
     fn slim_labels(slice: &mut DynamicObject) {
-        slice.metadata.labels.get_or_insert_default().insert(SERVICE_NAME.to_owned(), "catalog".to_owned());
+        slice
+            .metadata
+            .labels
+            .get_or_insert_default()
+            .insert(SERVICE_NAME.to_owned(), "catalog".to_owned());
     }
 }

@@ -39,10 +39,12 @@ use crate::{
 const A_WHILE: Duration = Duration::from_secs(30);
 
 fn rollout(version: &str) -> DynamicObject {
-    let metadata =
-        json!({"name": "catalog", "namespace": "shop", "uid": "u", "generation": 1, "resourceVersion": version, "finalizers": [crate::api::FINALIZER]});
+    let metadata = json!({"name": "catalog", "namespace": "shop", "uid": "u", "generation": 1, "resourceVersion": version, "finalizers": [crate::api::FINALIZER]});
     let spec = json!({"workload": {"deployment": {"name": "catalog"}}, "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}}, "checks": []});
-    serde_json::from_value(json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "CanaryRollout", "metadata": metadata, "spec": spec})).unwrap()
+    serde_json::from_value(
+        json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "CanaryRollout", "metadata": metadata, "spec": spec}),
+    )
+    .unwrap()
 }
 
 /// Caches whose watches have listed these rollouts and nothing else.
@@ -54,7 +56,9 @@ fn caches(rollouts: Vec<DynamicObject>) -> Caches {
     for cache in caches.all() {
         cache.follow(watcher::Event::Init);
         for (namespace, name) in cache.places() {
-            let known = cache.get(Some(&namespace), &name).map(|object| DynamicObject::clone(&object));
+            let known = cache
+                .get(Some(&namespace), &name)
+                .map(|object| DynamicObject::clone(&object));
             cache.follow(watcher::Event::InitApply(known.unwrap()));
         }
         cache.follow(watcher::Event::InitDone);
@@ -72,13 +76,20 @@ fn api_server(slow: Duration) -> (Client, Requests) {
     let server = tower::service_fn(move |request: http::Request<Body>| {
         let seen = seen.clone();
         async move {
-            let what = format!("{} {}", request.method(), request.uri().path().rsplit('/').next().unwrap_or_default());
+            let what = format!(
+                "{} {}",
+                request.method(),
+                request.uri().path().rsplit('/').next().unwrap_or_default()
+            );
             let read = request.method().is_safe();
             let body = request.into_body().collect_bytes().await.unwrap_or_default();
             let sent: Value = serde_json::from_slice(&body).unwrap_or_default();
             seen.lock().unwrap().push((what, sent.clone()));
-            let answer =
-                if read { json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "CanaryRolloutList", "metadata": {}, "items": [rollout("2")]}) } else { sent };
+            let answer = if read {
+                json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "CanaryRolloutList", "metadata": {}, "items": [rollout("2")]})
+            } else {
+                sent
+            };
             if !read {
                 sleep(slow).await;
             }
@@ -88,17 +99,36 @@ fn api_server(slow: Duration) -> (Client, Requests) {
     (Client::new(server, "default"), requests)
 }
 
-fn context(client: Client, leadership: Leadership, caches: Arc<Caches>, provider: Box<dyn Provider>, queue: mpsc::UnboundedSender<RolloutRef>) -> Context {
+fn context(
+    client: Client,
+    leadership: Leadership,
+    caches: Arc<Caches>,
+    provider: Box<dyn Provider>,
+    queue: mpsc::UnboundedSender<RolloutRef>,
+) -> Context {
     // A second test of the same process finds it installed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let webhooks = webhook::shell::Shell::new(webhook::address::Policy::default()).unwrap();
     let calls = Calls::new(Arc::new(webhooks), queue);
-    Context::new(client, leadership, caches, provider, calls, Box::new(jiff::Timestamp::now))
+    Context::new(
+        client,
+        leadership,
+        caches,
+        provider,
+        calls,
+        Box::new(jiff::Timestamp::now),
+    )
 }
 
 /// What a pass shares, of a controller that asks no metrics store.
 pub fn context_of(client: Client, caches: Arc<Caches>) -> Context {
-    context(client, Leadership::by_election(), caches, Box::new(Shell::new().unwrap()), mpsc::unbounded_channel().0)
+    context(
+        client,
+        Leadership::by_election(),
+        caches,
+        Box::new(Shell::new().unwrap()),
+        mpsc::unbounded_channel().0,
+    )
 }
 
 /// A controller whose watches know one rollout, in version 1, and an API server that has it in version 2.
@@ -118,11 +148,28 @@ impl Running {
         let (leadership, stop) = (Leadership::by_election(), CancellationToken::new());
         let caches = Arc::new(caches(vec![rollout("1")]));
         let (queue, receiver) = mpsc::unbounded_channel();
-        let context = Arc::new(context(client, leadership.clone(), caches, Box::new(Shell::new().unwrap()), queue.clone()));
-        let requested =
-            futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|object| (Ok(ReconcileRequest::from(object)), receiver)) });
+        let context = Arc::new(context(
+            client,
+            leadership.clone(),
+            caches,
+            Box::new(Shell::new().unwrap()),
+            queue.clone(),
+        ));
+        let requested = futures::stream::unfold(receiver, |mut receiver| async move {
+            receiver
+                .recv()
+                .await
+                .map(|object| (Ok(ReconcileRequest::from(object)), receiver))
+        });
         let task = tokio::spawn(super::run(context.clone(), Box::pin(requested), stop.clone()));
-        Self { leadership, context, queue, requests, stop, task }
+        Self {
+            leadership,
+            context,
+            queue,
+            requests,
+            stop,
+            task,
+        }
     }
 
     fn change(&self) {
@@ -130,18 +177,26 @@ impl Running {
     }
 
     fn lead(&self) {
-        self.leadership.lead_until(tokio::time::Instant::now() + Duration::from_hours(1));
+        self.leadership
+            .lead_until(tokio::time::Instant::now() + Duration::from_hours(1));
     }
 
     /// Passes that have ended.
     fn passes(&self) -> u64 {
         let text = self.context.metrics.text(true).unwrap();
-        let count = text.lines().find_map(|line| line.strip_prefix("warmfront_reconcile_duration_seconds_count "));
+        let count = text
+            .lines()
+            .find_map(|line| line.strip_prefix("warmfront_reconcile_duration_seconds_count "));
         count.unwrap().parse().unwrap()
     }
 
     fn asked(&self) -> Vec<String> {
-        self.requests.lock().unwrap().iter().map(|(what, _)| what.clone()).collect()
+        self.requests
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(what, _)| what.clone())
+            .collect()
     }
 }
 
@@ -160,7 +215,10 @@ async fn a_standby_is_ready_and_asks_nothing_until_it_leads() {
     let asked = running.asked();
     assert_eq!(asked[..2], ["GET canaryrollouts", "PUT status"], "{asked:?}");
     let stored = running.requests.lock().unwrap()[1].1["metadata"]["resourceVersion"].clone();
-    assert_eq!(stored, "2", "decided on what the leader before this one stored, although the watch lags");
+    assert_eq!(
+        stored, "2",
+        "decided on what the leader before this one stored, although the watch lags"
+    );
     running.stop.cancel();
     timeout(A_WHILE, running.task).await.unwrap().unwrap();
 }
@@ -193,7 +251,10 @@ async fn a_pass_that_runs_is_finished_and_none_begins_after_the_stop() {
     let (asked, requests) = (running.asked(), running.requests.clone());
     timeout(A_WHILE, running.task).await.unwrap().unwrap();
     sleep(A_WHILE).await;
-    let later: Vec<_> = requests.lock().unwrap()[asked.len()..].iter().map(|(what, _)| what.clone()).collect();
+    let later: Vec<_> = requests.lock().unwrap()[asked.len()..]
+        .iter()
+        .map(|(what, _)| what.clone())
+        .collect();
     assert!(!later.contains(&"PUT status".to_owned()), "no further pass: {later:?}");
 }
 
@@ -208,7 +269,11 @@ async fn a_standby_stops_at_once() {
 
 #[test]
 fn what_was_read_is_taken_over_only_where_the_watch_lags() {
-    let version = |cache: &Cache| cache.get(Some("shop"), "catalog").and_then(|object| object.metadata.resource_version.clone());
+    let version = |cache: &Cache| {
+        cache
+            .get(Some("shop"), "catalog")
+            .and_then(|object| object.metadata.resource_version.clone())
+    };
     for (what, known, read, expected) in [
         ("the watch lags", vec![rollout("9")], "10", Some("10")),
         ("the watch is ahead", vec![rollout("11")], "10", Some("11")),
@@ -256,15 +321,44 @@ async fn a_store_that_never_answers_takes_no_slot_and_without_slots_no_pass_begi
     caches.sources.wrote(serde_json::from_value(source).unwrap());
     let (told, mut asked) = mpsc::unbounded_channel();
     let (client, requests) = api_server(Duration::ZERO);
-    let context = Arc::new(context(client, Leadership::by_election(), Arc::new(caches), Box::new(Silent(told)), mpsc::unbounded_channel().0));
-    let mut passes: Vec<_> = hanging.into_iter().map(|rollout| tokio::spawn(reconcile(Arc::new(named(&rollout)), context.clone()))).collect();
+    let context = Arc::new(context(
+        client,
+        Leadership::by_election(),
+        Arc::new(caches),
+        Box::new(Silent(told)),
+        mpsc::unbounded_channel().0,
+    ));
+    let mut passes: Vec<_> = hanging
+        .into_iter()
+        .map(|rollout| tokio::spawn(reconcile(Arc::new(named(&rollout)), context.clone())))
+        .collect();
     for number in 0..passes.len() {
         let came = timeout(Duration::from_secs(1), asked.recv()).await.is_ok();
-        assert!(came, "only {number} have come so far; the first one: {:?}", timeout(Duration::ZERO, passes.remove(0)).await);
+        assert!(
+            came,
+            "only {number} have come so far; the first one: {:?}",
+            timeout(Duration::ZERO, passes.remove(0)).await
+        );
     }
-    let writes = || requests.lock().unwrap().iter().filter(|(what, _)| what == "PUT status").count();
-    timeout(Duration::from_secs(1), reconcile(Arc::new(named(&idle)), context.clone())).await.expect("another rollout's pass runs meanwhile").unwrap();
-    assert_eq!((writes(), passes.iter().filter(|pass| pass.is_finished()).count()), (1, 0));
+    let writes = || {
+        requests
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|(what, _)| what == "PUT status")
+            .count()
+    };
+    timeout(
+        Duration::from_secs(1),
+        reconcile(Arc::new(named(&idle)), context.clone()),
+    )
+    .await
+    .expect("another rollout's pass runs meanwhile")
+    .unwrap();
+    assert_eq!(
+        (writes(), passes.iter().filter(|pass| pass.is_finished()).count()),
+        (1, 0)
+    );
 
     context.begin_no_more();
     reconcile(Arc::new(named(&idle)), context).await.unwrap();

@@ -19,8 +19,8 @@ use tokio_util::task::TaskTracker;
 use super::{
     caches::{Cache, Caches, Kinds},
     concerns::{
-        naming, of_action, of_autoscaler, of_config_map, of_deployment, of_endpoint_slice, of_replica_set, of_rollout, of_route, of_scaled_object, of_service,
-        of_source, scaled_by_keda,
+        naming, of_action, of_autoscaler, of_config_map, of_deployment, of_endpoint_slice, of_replica_set, of_rollout,
+        of_route, of_scaled_object, of_service, of_source, scaled_by_keda,
     },
     discovery::{Absent, Installed, Optional},
     keys,
@@ -52,7 +52,12 @@ const PAGE: u32 = 100;
 
 /// Whole objects.
 fn watch(client: &Client, resource: &ApiResource) -> Events {
-    watcher(Api::all_with(client.clone(), resource), watcher::Config::default().page_size(PAGE)).default_backoff().boxed()
+    watcher(
+        Api::all_with(client.clone(), resource),
+        watcher::Config::default().page_size(PAGE),
+    )
+    .default_backoff()
+    .boxed()
 }
 
 /// Metadata only, for kinds of which there are many and whose contents are seldom needed.
@@ -67,7 +72,15 @@ fn watch_metadata(client: &Client, resource: &ApiResource) -> Events {
     events.map_ok(move |event| event_of(&event, whole)).boxed()
 }
 
-fn prepare(mut events: Events, tasks: &TaskTracker, resource: ApiResource, pick: Pick, keys: Keys, slim: Slim, concerns: Concerns) -> (Cache, Start) {
+fn prepare(
+    mut events: Events,
+    tasks: &TaskTracker,
+    resource: ApiResource,
+    pick: Pick,
+    keys: Keys,
+    slim: Slim,
+    concerns: Concerns,
+) -> (Cache, Start) {
     let cache = Cache::new(resource.clone(), keys, slim);
     let tasks = tasks.clone();
     let start = move |caches: Arc<Caches>, requests: Requests| {
@@ -94,29 +107,109 @@ fn prepare(mut events: Events, tasks: &TaskTracker, resource: ApiResource, pick:
 /// Opens the watches of all kinds that the cluster has; `installed` tells which it has of those that it may lack.
 pub fn open(client: &Client, tasks: &TaskTracker, installed: &Installed) -> (Arc<Caches>, Queue, Requests, Absent) {
     let nothing: Keys = |_| Vec::new();
-    let of_this_service: Concerns = |caches, object| of_service(caches, &object.namespace().unwrap_or_default(), &object.name_any());
-    let start = |resource, pick, keys, slim, concerns| prepare(watch(client, &resource), tasks, resource, pick, keys, slim, concerns);
+    let of_this_service: Concerns =
+        |caches, object| of_service(caches, &object.namespace().unwrap_or_default(), &object.name_any());
+    let start = |resource, pick, keys, slim, concerns| {
+        prepare(watch(client, &resource), tasks, resource, pick, keys, slim, concerns)
+    };
     let nobody: Concerns = |_, _| Vec::new();
-    let (rollouts, rollouts_start) = start(Kinds::rollout(), |caches| &caches.rollouts, keys::rollout, slim::own, of_rollout);
-    let (actions, actions_start) = start(Kinds::action(), |caches| &caches.actions, keys::action, slim::shared, of_action);
+    let (rollouts, rollouts_start) = start(
+        Kinds::rollout(),
+        |caches| &caches.rollouts,
+        keys::rollout,
+        slim::own,
+        of_rollout,
+    );
+    let (actions, actions_start) = start(
+        Kinds::action(),
+        |caches| &caches.actions,
+        keys::action,
+        slim::shared,
+        of_action,
+    );
     let (sources, sources_start) = start(Kinds::source(), |caches| &caches.sources, nothing, slim::own, of_source);
-    let (deployments, deployments_start) = start(Kinds::deployment(), |caches| &caches.deployments, keys::of_deployment, slim::deployment, of_deployment);
-    let (replica_sets, replica_sets_start) = start(Kinds::replica_set(), |caches| &caches.replica_sets, keys::replica_set, slim::replica_set, of_replica_set);
-    let (services, services_start) = start(Kinds::service(), |caches| &caches.services, keys::namespace, slim::service, of_this_service);
-    let (endpoint_slices, endpoint_slices_start) =
-        start(Kinds::endpoint_slice(), |caches| &caches.endpoint_slices, keys::endpoint_slice, slim::endpoint_slice, of_endpoint_slice);
-    let (autoscalers, autoscalers_start) = start(Kinds::autoscaler(), |caches| &caches.autoscalers, keys::autoscaler, slim::autoscaler, of_autoscaler);
-    let (scaled_objects, scaled_objects_start) =
-        start(Kinds::scaled_object(), |caches| &caches.scaled_objects, keys::scaled_object, slim::autoscaler, of_scaled_object);
+    let (deployments, deployments_start) = start(
+        Kinds::deployment(),
+        |caches| &caches.deployments,
+        keys::of_deployment,
+        slim::deployment,
+        of_deployment,
+    );
+    let (replica_sets, replica_sets_start) = start(
+        Kinds::replica_set(),
+        |caches| &caches.replica_sets,
+        keys::replica_set,
+        slim::replica_set,
+        of_replica_set,
+    );
+    let (services, services_start) = start(
+        Kinds::service(),
+        |caches| &caches.services,
+        keys::namespace,
+        slim::service,
+        of_this_service,
+    );
+    let (endpoint_slices, endpoint_slices_start) = start(
+        Kinds::endpoint_slice(),
+        |caches| &caches.endpoint_slices,
+        keys::endpoint_slice,
+        slim::endpoint_slice,
+        of_endpoint_slice,
+    );
+    let (autoscalers, autoscalers_start) = start(
+        Kinds::autoscaler(),
+        |caches| &caches.autoscalers,
+        keys::autoscaler,
+        slim::autoscaler,
+        of_autoscaler,
+    );
+    let (scaled_objects, scaled_objects_start) = start(
+        Kinds::scaled_object(),
+        |caches| &caches.scaled_objects,
+        keys::scaled_object,
+        slim::autoscaler,
+        of_scaled_object,
+    );
     let of_name = watch_metadata(client, &Kinds::config_map());
-    let (config_maps, config_maps_start) =
-        prepare(of_name, tasks, Kinds::config_map(), |caches| &caches.config_maps, nothing, slim::version_only, of_config_map);
+    let (config_maps, config_maps_start) = prepare(
+        of_name,
+        tasks,
+        Kinds::config_map(),
+        |caches| &caches.config_maps,
+        nothing,
+        slim::version_only,
+        of_config_map,
+    );
     let of_http_route: Concerns = |caches, route| of_route(caches, RouteKind::Http, route);
     let of_grpc_route: Concerns = |caches, route| of_route(caches, RouteKind::Grpc, route);
-    let (http_routes, http_routes_start) = start(Kinds::http_route(), |caches| &caches.http_routes, nothing, slim::shared, of_http_route);
-    let (grpc_routes, grpc_routes_start) = start(Kinds::grpc_route(), |caches| &caches.grpc_routes, nothing, slim::shared, of_grpc_route);
-    let (gateways, gateways_start) = start(Kinds::gateway(), |caches| &caches.gateways, nothing, slim::gateway, nobody);
-    let (gateway_classes, gateway_classes_start) = start(Kinds::gateway_class(), |caches| &caches.gateway_classes, nothing, slim::gateway, nobody);
+    let (http_routes, http_routes_start) = start(
+        Kinds::http_route(),
+        |caches| &caches.http_routes,
+        nothing,
+        slim::shared,
+        of_http_route,
+    );
+    let (grpc_routes, grpc_routes_start) = start(
+        Kinds::grpc_route(),
+        |caches| &caches.grpc_routes,
+        nothing,
+        slim::shared,
+        of_grpc_route,
+    );
+    let (gateways, gateways_start) = start(
+        Kinds::gateway(),
+        |caches| &caches.gateways,
+        nothing,
+        slim::gateway,
+        nobody,
+    );
+    let (gateway_classes, gateway_classes_start) = start(
+        Kinds::gateway_class(),
+        |caches| &caches.gateway_classes,
+        nothing,
+        slim::gateway,
+        nobody,
+    );
     let caches = Arc::new(Caches {
         rollouts,
         actions,
@@ -149,13 +242,38 @@ pub fn open(client: &Client, tasks: &TaskTracker, installed: &Installed) -> (Arc
         start(caches.clone(), sender.clone());
     }
     let optional = [
-        Optional { pick: |caches| &caches.http_routes, start: http_routes_start, calling: naming },
-        Optional { pick: |caches| &caches.grpc_routes, start: grpc_routes_start, calling: naming },
-        Optional { pick: |caches| &caches.gateways, start: gateways_start, calling: naming },
-        Optional { pick: |caches| &caches.gateway_classes, start: gateway_classes_start, calling: naming },
-        Optional { pick: |caches| &caches.scaled_objects, start: scaled_objects_start, calling: scaled_by_keda },
+        Optional {
+            pick: |caches| &caches.http_routes,
+            start: http_routes_start,
+            calling: naming,
+        },
+        Optional {
+            pick: |caches| &caches.grpc_routes,
+            start: grpc_routes_start,
+            calling: naming,
+        },
+        Optional {
+            pick: |caches| &caches.gateways,
+            start: gateways_start,
+            calling: naming,
+        },
+        Optional {
+            pick: |caches| &caches.gateway_classes,
+            start: gateway_classes_start,
+            calling: naming,
+        },
+        Optional {
+            pick: |caches| &caches.scaled_objects,
+            start: scaled_objects_start,
+            calling: scaled_by_keda,
+        },
     ];
     let absent = Absent::of(optional, installed, &caches, &sender);
-    let queue = stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|object| (Ok(ReconcileRequest::from(object)), receiver)) });
+    let queue = stream::unfold(receiver, |mut receiver| async move {
+        receiver
+            .recv()
+            .await
+            .map(|object| (Ok(ReconcileRequest::from(object)), receiver))
+    });
     (caches, Box::pin(queue), sender, absent)
 }

@@ -99,5 +99,9 @@ pub enum Action {
 
 /// Lets go of the CanaryRollout.
 pub(super) fn drop_finalizer(seen: &Observed) -> Vec<Action> {
-    if seen.finalizer { vec![Action::DropFinalizer] } else { Vec::new() }
+    if seen.finalizer {
+        vec![Action::DropFinalizer]
+    } else {
+        Vec::new()
+    }
 }

@@ -54,7 +54,11 @@ impl Reply {
 
 /// How often something was tried, in words.
 pub(super) fn times(attempts: i32) -> String {
-    if attempts == 1 { "once".to_owned() } else { format!("{attempts} times") }
+    if attempts == 1 {
+        "once".to_owned()
+    } else {
+        format!("{attempts} times")
+    }
 }
 
 /// First delay after an answer that decided nothing; each one more doubles it.
@@ -76,13 +80,18 @@ mod tests {
     #[test]
     fn delays_double_up_to_half_a_minute() {
         let now = Timestamp::UNIX_EPOCH;
-        let delays: Vec<i64> = [0, 1, 2, 3, 4, 5, 6, 7, i32::MAX].map(|attempts| again_at(attempts, now).duration_since(now).as_secs()).to_vec();
+        let delays: Vec<i64> = [0, 1, 2, 3, 4, 5, 6, 7, i32::MAX]
+            .map(|attempts| again_at(attempts, now).duration_since(now).as_secs())
+            .to_vec();
         assert_eq!(delays, vec![2, 2, 4, 8, 16, 30, 30, 30, 30]);
     }
 
     #[test]
     fn only_some_4xx_say_no() {
-        let of = |answer: Result<u16, &str>| Reply { attempt: 0, answer: answer.map_err(str::to_owned) };
+        let of = |answer: Result<u16, &str>| Reply {
+            attempt: 0,
+            answer: answer.map_err(str::to_owned),
+        };
         let kinds = |answer| (of(answer).is_yes(), of(answer).is_no());
         for yes in [200, 204, 299] {
             assert_eq!(kinds(Ok(yes)), (true, false), "{yes}");
@@ -90,7 +99,15 @@ mod tests {
         for no in [400, 403, 404, 409, 422, 499] {
             assert_eq!(kinds(Ok(no)), (false, true), "{no}");
         }
-        for again in [Ok(302), Ok(408), Ok(425), Ok(429), Ok(500), Ok(503), Err("no answer within 10s")] {
+        for again in [
+            Ok(302),
+            Ok(408),
+            Ok(425),
+            Ok(429),
+            Ok(500),
+            Ok(503),
+            Err("no answer within 10s"),
+        ] {
             assert_eq!(kinds(again), (false, false), "{again:?}");
         }
     }

@@ -12,7 +12,10 @@ const LOSSES: i32 = 3;
 
 /// Traffic never stays on pods that are gone: it falls to the greatest listed weight that the ready ones carry.
 pub(super) fn lost(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
-    let weight = run.intent.as_ref().map_or(run.weight, |intent| intent.weight.max(run.weight));
+    let weight = run
+        .intent
+        .as_ref()
+        .map_or(run.weight, |intent| intent.weight.max(run.weight));
     if weight == Percent::ZERO {
         return false;
     }
@@ -31,10 +34,18 @@ pub(super) fn lost(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
     }
     let lost = run.capacity_lost + 1;
     let steps = &facts.plan.steps;
-    let carried = steps.iter().rposition(|step| available > 0 && step.weight < weight && facts.size_for(step.weight) <= available);
+    let carried = steps
+        .iter()
+        .rposition(|step| available > 0 && step.weight < weight && facts.size_for(step.weight) <= available);
     let to = carried.map_or(Percent::ZERO, |index| steps[index].weight);
-    let message = format!("{available} of {needed} pods of revision {} Available at {weight}", run.revision);
-    next.tell(Reason::CapacityLost, format!("{message}: weight {weight} → {to} ({lost} of {LOSSES} times)"));
+    let message = format!(
+        "{available} of {needed} pods of revision {} Available at {weight}",
+        run.revision
+    );
+    next.tell(
+        Reason::CapacityLost,
+        format!("{message}: weight {weight} → {to} ({lost} of {LOSSES} times)"),
+    );
     if lost >= LOSSES {
         ending::go_back(next, Outcome::RolledBack, "CapacityLost", &message);
         return true;
@@ -47,14 +58,21 @@ pub(super) fn lost(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
         run.carriers = i32::try_from(available).unwrap_or(i32::MAX);
         run.intent = carried.map(|_| Intent::new(to, facts.generations(), now));
         // The pods that are missing are waited for, and not removed for the lower weight.
-        run.growing = Some(Growing { weight: if carried.is_some() { weight } else { steps[0].weight }, since: now });
+        run.growing = Some(Growing {
+            weight: if carried.is_some() { weight } else { steps[0].weight },
+            since: now,
+        });
         if carried.is_none() {
             run.weight = Percent::ZERO;
             // It enters the routes again when it has pods.
             run.entered_at = None;
         }
     });
-    next.status.phase = if carried.is_some() { Phase::Shifting } else { Phase::Preparing };
+    next.status.phase = if carried.is_some() {
+        Phase::Shifting
+    } else {
+        Phase::Preparing
+    };
     next.forget_evidence(facts);
     true
 }
@@ -75,9 +93,18 @@ pub(super) fn stable_holds(facts: &Facts<'_>, next: &Draft) -> bool {
 /// so stands from the same pass on.
 pub(super) fn tell_of_stable(facts: &Facts<'_>, next: &mut Draft) {
     let recovery = next.status.run.as_ref().is_some_and(|run| run.recovery);
-    let told = next.status.conditions.iter().any(|condition| condition.type_ == "Healthy" && condition.reason == "StableUnavailable");
+    let told = next
+        .status
+        .conditions
+        .iter()
+        .any(|condition| condition.type_ == "Healthy" && condition.reason == "StableUnavailable");
     if stable_lost(facts, &next.status) && !recovery && !told {
         let stable = next.status.stable_revision.clone().unwrap_or_default();
-        next.tell(Reason::StableUnavailable, format!("no pod of stable revision {stable} is Ready: the weight does not rise, and nothing is scaled down"));
+        next.tell(
+            Reason::StableUnavailable,
+            format!(
+                "no pod of stable revision {stable} is Ready: the weight does not rise, and nothing is scaled down"
+            ),
+        );
     }
 }

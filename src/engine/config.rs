@@ -11,7 +11,13 @@ pub(super) fn unread(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Str
         return Vec::new();
     }
     let known = |name: &String, version: &String| status.configs.get(name).is_some_and(|seen| seen.version == *version);
-    facts.seen.configs.iter().filter(|(name, version)| !known(name, version)).map(|(name, _)| name.clone()).collect()
+    facts
+        .seen
+        .configs
+        .iter()
+        .filter(|(name, version)| !known(name, version))
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 /// Remembers contents; tells of those that have changed, and lets the step begin anew.
@@ -25,12 +31,24 @@ pub(super) fn note(facts: &Facts<'_>, next: &mut Draft) {
         let known = next.status.configs.get(name);
         let read = facts.seen.config_digests.get(name);
         // One that could not be read has not changed.
-        let Some(digest) = read.or(known.map(|known| &known.digest)) else { continue };
+        let Some(digest) = read.or(known.map(|known| &known.digest)) else {
+            continue;
+        };
         if known.is_some_and(|known| known.digest != *digest) {
             changed.push(name.clone());
         }
-        let version = if read.is_some() { version } else { known.map_or(version, |known| &known.version) };
-        configs.insert(name.clone(), ConfigSeen { version: version.clone(), digest: digest.clone() });
+        let version = if read.is_some() {
+            version
+        } else {
+            known.map_or(version, |known| &known.version)
+        };
+        configs.insert(
+            name.clone(),
+            ConfigSeen {
+                version: version.clone(),
+                digest: digest.clone(),
+            },
+        );
     }
     next.status.configs = configs;
     for name in changed {

@@ -24,16 +24,26 @@ const REMEMBERED: usize = 12;
 /// A raised weight is put back at once (the world that the status asks for has not changed). A lowered
 /// one stays until the next pass, as any rise: whoever lowers a canary by hand has a reason.
 pub(super) fn seen(facts: &Facts<'_>, next: &mut Draft) -> bool {
-    let Some(weight) = next.status.run.as_ref().map(|run| run.weight) else { return false };
+    let Some(weight) = next.status.run.as_ref().map(|run| run.weight) else {
+        return false;
+    };
     let drifted = facts.found_routes().find(|(_, route)| !route.state.carries(weight));
     let Some((id, route)) = drifted else { return false };
     let live = route.state.away_from(weight);
     let edit = of_route(facts, id, route);
-    let told = next.status.drift.last.as_ref().is_some_and(|last| last.object == edit.object && last.generation >= route.generation);
+    let told = next
+        .status
+        .drift
+        .last
+        .as_ref()
+        .is_some_and(|last| last.object == edit.object && last.generation >= route.generation);
     let manager = by(&edit);
     if live > weight {
         if !told {
-            next.tell(Reason::RouteDrift, format!("{id}: canary weight {live} put back to {weight}{manager}"));
+            next.tell(
+                Reason::RouteDrift,
+                format!("{id}: canary weight {live} put back to {weight}{manager}"),
+            );
             next.status.drift.corrected += 1;
             next.forget_evidence(facts);
             if remember(next, edit.clone()) {
@@ -42,7 +52,10 @@ pub(super) fn seen(facts: &Facts<'_>, next: &mut Draft) -> bool {
         }
         return true;
     }
-    next.tell(Reason::RouteDrift, format!("{id}: canary weight lowered {weight} → {live}{manager}; it stays there until the checks pass"));
+    next.tell(
+        Reason::RouteDrift,
+        format!("{id}: canary weight lowered {weight} → {live}{manager}; it stays there until the checks pass"),
+    );
     if remember(next, edit.clone()) {
         contest_route(facts, &edit, next);
         return true;
@@ -69,7 +82,13 @@ pub(super) fn entry_removed(facts: &Facts<'_>, next: &mut Draft) -> bool {
     let removed = facts.found_routes().find(|(_, route)| !route.state.entry_stands());
     let Some((id, route)) = removed else { return false };
     let edit = of_route(facts, id, route);
-    next.tell(Reason::RouteDrift, format!("{id}: the canary's entry at 0% was removed{}; it is put in again", by(&edit)));
+    next.tell(
+        Reason::RouteDrift,
+        format!(
+            "{id}: the canary's entry at 0% was removed{}; it is put in again",
+            by(&edit)
+        ),
+    );
     let contested = remember(next, edit.clone());
     if contested {
         contest_route(facts, &edit, next);
@@ -100,14 +119,34 @@ pub(super) fn services(facts: &Facts<'_>, next: &mut Draft) {
         return;
     }
     let stable = next.status.stable_revision.clone();
-    let wide: Vec<_> = facts.narrowed_services().filter(|service| service.hash() != stable.as_deref()).collect();
+    let wide: Vec<_> = facts
+        .narrowed_services()
+        .filter(|service| service.hash() != stable.as_deref())
+        .collect();
     let was_narrow = next.status.run.as_ref().is_some_and(|run| run.narrowed);
     next.change(|run| run.narrowed = wide.is_empty());
-    let paused = next.status.run.as_ref().is_some_and(|run| run.paused_for == Some(PauseReason::ServiceContested));
-    let Some(service) = wide.first().filter(|_| was_narrow && !paused) else { return };
-    let edit = DriftSeen { object: format!("Service/{}", service.name), at: facts.now, generation: 0, by: service.other_manager.clone() };
+    let paused = next
+        .status
+        .run
+        .as_ref()
+        .is_some_and(|run| run.paused_for == Some(PauseReason::ServiceContested));
+    let Some(service) = wide.first().filter(|_| was_narrow && !paused) else {
+        return;
+    };
+    let edit = DriftSeen {
+        object: format!("Service/{}", service.name),
+        at: facts.now,
+        generation: 0,
+        by: service.other_manager.clone(),
+    };
     let manager = by(&edit);
-    next.tell(Reason::RouteDrift, format!("Service {}: its selector was widened to both versions; narrowed again{manager}", service.name));
+    next.tell(
+        Reason::RouteDrift,
+        format!(
+            "Service {}: its selector was widened to both versions; narrowed again{manager}",
+            service.name
+        ),
+    );
     if remember(next, edit) {
         let detail = format!(
             "Service {}{manager}: let it ignore /spec/selector/pod-template-hash (Argo CD: ignoreDifferences with jsonPointers; Flux: kustomize.toolkit.fluxcd.io/ssa: IfNotPresent or a patch that drops the selector)",
@@ -119,11 +158,19 @@ pub(super) fn services(facts: &Facts<'_>, next: &mut Draft) {
 
 /// What the newest other hand has made of a route.
 pub(super) fn of_route(facts: &Facts<'_>, id: &RouteId, route: &Route) -> DriftSeen {
-    DriftSeen { object: id.key(), at: facts.now, generation: route.generation, by: route.other_manager.clone() }
+    DriftSeen {
+        object: id.key(),
+        at: facts.now,
+        generation: route.generation,
+        by: route.other_manager.clone(),
+    }
 }
 
 fn by(edit: &DriftSeen) -> String {
-    edit.by.as_deref().map(|manager| format!(" (manager {manager})")).unwrap_or_default()
+    edit.by
+        .as_deref()
+        .map(|manager| format!(" (manager {manager})"))
+        .unwrap_or_default()
 }
 
 /// Remembers an edit; whether the same hand has made too many of the same object.
@@ -131,11 +178,17 @@ fn remember(next: &mut Draft, edit: DriftSeen) -> bool {
     let drift = &mut next.status.drift;
     let oldest = next.now - CONTESTED_WITHIN;
     // A Service is fought over for as long as the run lasts, a route for some minutes.
-    drift.recent.retain(|other| other.at >= oldest || other.object.starts_with("Service/"));
+    drift
+        .recent
+        .retain(|other| other.at >= oldest || other.object.starts_with("Service/"));
     drift.recent.push(edit.clone());
     let surplus = drift.recent.len().saturating_sub(REMEMBERED);
     drift.recent.drain(..surplus);
-    let same = drift.recent.iter().filter(|other| other.object == edit.object && other.by == edit.by).count();
+    let same = drift
+        .recent
+        .iter()
+        .filter(|other| other.object == edit.object && other.by == edit.by)
+        .count();
     drift.last = Some(edit);
     same >= CONTESTED
 }
@@ -163,6 +216,9 @@ fn begin_again(facts: &Facts<'_>, next: &mut Draft) {
         run.intent = None;
         run.entered_at = None;
         run.step_started_at = None;
-        run.growing = Some(Growing { weight, since: facts.now });
+        run.growing = Some(Growing {
+            weight,
+            since: facts.now,
+        });
     });
 }

@@ -25,9 +25,16 @@ const WAITS_SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(2);
 /// How long after the last time `next` may wait to be stored: not at all, if it says more than newer figures and sentences.
 pub fn may_wait(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> SignedDuration {
     if says_more(stored, next) {
-        return if says_more_of_checks_only(stored, next) { VERDICTS_SHOWN_AFTER } else { SignedDuration::ZERO };
+        return if says_more_of_checks_only(stored, next) {
+            VERDICTS_SHOWN_AFTER
+        } else {
+            SignedDuration::ZERO
+        };
     }
-    let waiting = next.run.as_ref().is_none_or(|run| run.intent.is_some() || run.growing.is_some());
+    let waiting = next
+        .run
+        .as_ref()
+        .is_none_or(|run| run.intent.is_some() || run.growing.is_some());
     let judged = matches!(next.phase, Phase::Shifting | Phase::Baking) && !waiting;
     if judged { FRESH_FOR } else { WAITS_SHOWN_AFTER }
 }
@@ -47,7 +54,11 @@ macro_rules! equal {
 
 /// Only checks say something else, and none of them anything that a person or a release has to act upon.
 fn says_more_of_checks_only(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
-    let calm = |checks: &[CheckStatus]| checks.iter().all(|check| matches!(check.verdict, Verdict::Wait | Verdict::Pass));
+    let calm = |checks: &[CheckStatus]| {
+        checks
+            .iter()
+            .all(|check| matches!(check.verdict, Verdict::Wait | Verdict::Pass))
+    };
     calm(&stored.checks) && calm(&next.checks) && says_the_same_besides_checks(stored, next)
 }
 
@@ -95,7 +106,13 @@ mod tests {
     use crate::api::status::Cause;
 
     fn judged(check: CheckStatus) -> CanaryRolloutStatus {
-        CanaryRolloutStatus { phase: Phase::Shifting, run: Some(run()), checks: vec![check], message: "holding".to_owned(), ..CanaryRolloutStatus::default() }
+        CanaryRolloutStatus {
+            phase: Phase::Shifting,
+            run: Some(run()),
+            checks: vec![check],
+            message: "holding".to_owned(),
+            ..CanaryRolloutStatus::default()
+        }
     }
 
     fn run() -> crate::api::status::Run {
@@ -126,27 +143,57 @@ mod tests {
             change(&mut next);
             may_wait(&stored, &next)
         };
-        assert_eq!(wait(|next| next.checks[0] = check(Verdict::Wait, Some("0.2%"))), FRESH_FOR);
+        assert_eq!(
+            wait(|next| next.checks[0] = check(Verdict::Wait, Some("0.2%"))),
+            FRESH_FOR
+        );
         assert_eq!(wait(|next| next.message = "holding still".to_owned()), FRESH_FOR);
-        assert_eq!(wait(|next| next.run.as_mut().unwrap().judge.last_tick = Some(jiff::Timestamp::UNIX_EPOCH)), FRESH_FOR);
-        assert_eq!(wait(|next| next.checks[0] = check(Verdict::Pass, Some("0.1%"))), VERDICTS_SHOWN_AFTER);
-        assert_eq!(wait(|next| next.checks[0] = check(Verdict::Wait, None)), VERDICTS_SHOWN_AFTER);
+        assert_eq!(
+            wait(|next| next.run.as_mut().unwrap().judge.last_tick = Some(jiff::Timestamp::UNIX_EPOCH)),
+            FRESH_FOR
+        );
+        assert_eq!(
+            wait(|next| next.checks[0] = check(Verdict::Pass, Some("0.1%"))),
+            VERDICTS_SHOWN_AFTER
+        );
+        assert_eq!(
+            wait(|next| next.checks[0] = check(Verdict::Wait, None)),
+            VERDICTS_SHOWN_AFTER
+        );
         assert_eq!(wait(|next| next.checks.clear()), VERDICTS_SHOWN_AFTER);
-        assert_eq!(wait(|next| next.checks[0] = check(Verdict::Fail, Some("3%"))), SignedDuration::ZERO);
-        assert_eq!(wait(|next| next.checks[0] = check(Verdict::NoData, None)), SignedDuration::ZERO);
+        assert_eq!(
+            wait(|next| next.checks[0] = check(Verdict::Fail, Some("3%"))),
+            SignedDuration::ZERO
+        );
+        assert_eq!(
+            wait(|next| next.checks[0] = check(Verdict::NoData, None)),
+            SignedDuration::ZERO
+        );
         assert_eq!(wait(|next| next.run.as_mut().unwrap().step = 2), SignedDuration::ZERO);
         assert_eq!(wait(|next| next.announced += 1), SignedDuration::ZERO);
     }
 
     #[test]
     fn what_is_waited_for_is_shown_soon() {
-        let waiting = CanaryRolloutStatus { phase: Phase::Preparing, ..judged(check(Verdict::Wait, None)) };
-        let next = CanaryRolloutStatus { message: "1/2 pods".to_owned(), ..waiting.clone() };
+        let waiting = CanaryRolloutStatus {
+            phase: Phase::Preparing,
+            ..judged(check(Verdict::Wait, None))
+        };
+        let next = CanaryRolloutStatus {
+            message: "1/2 pods".to_owned(),
+            ..waiting.clone()
+        };
         assert_eq!(may_wait(&waiting, &next), WAITS_SHOWN_AFTER);
         let mut written = judged(check(Verdict::Wait, None));
-        written.run.as_mut().unwrap().intent =
-            Some(crate::api::status::Intent::new(crate::api::Percent::FULL, std::collections::BTreeMap::default(), jiff::Timestamp::UNIX_EPOCH));
-        let next = CanaryRolloutStatus { message: "waiting for the gateway".to_owned(), ..written.clone() };
+        written.run.as_mut().unwrap().intent = Some(crate::api::status::Intent::new(
+            crate::api::Percent::FULL,
+            std::collections::BTreeMap::default(),
+            jiff::Timestamp::UNIX_EPOCH,
+        ));
+        let next = CanaryRolloutStatus {
+            message: "waiting for the gateway".to_owned(),
+            ..written.clone()
+        };
         assert_eq!(may_wait(&written, &next), WAITS_SHOWN_AFTER);
     }
 }

@@ -21,14 +21,22 @@ pub(super) fn go_back(next: &mut Draft, outcome: Outcome, reason: &str, message:
     let now = next.now;
     next.status.phase = Phase::RollingBack;
     next.change(|run| {
-        run.verdict = Some(Ending { outcome, reason: reason.to_owned(), message: message.to_owned(), at: now });
+        run.verdict = Some(Ending {
+            outcome,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            at: now,
+        });
         run.growing = None;
         run.intent = None;
         run.paused_for = None;
         run.paused_at = None;
         run.user_pause = false;
     });
-    next.tell(Reason::RollbackStarted, format!("{reason}: {message}; weight {weight} → 0%"));
+    next.tell(
+        Reason::RollbackStarted,
+        format!("{reason}: {message}; weight {weight} → 0%"),
+    );
 }
 
 pub(super) fn rolling_back(facts: &Facts<'_>, next: &mut Draft) {
@@ -56,18 +64,43 @@ pub(super) fn close(facts: &Facts<'_>, next: &mut Draft, run: &Run, done: &str) 
     let rolled_back = ending.outcome == Outcome::RolledBack;
     next.status.phase = if rolled_back { Phase::RolledBack } else { Phase::Idle };
     if rolled_back && ending.reason != "Reverted" {
-        next.status.rejected.retain(|rejected| rejected.revision != run.revision);
-        next.status.rejected.push(Rejected { revision: run.revision.clone(), reason: ending.reason.clone(), message: ending.message.clone(), at: facts.now });
+        next.status
+            .rejected
+            .retain(|rejected| rejected.revision != run.revision);
+        next.status.rejected.push(Rejected {
+            revision: run.revision.clone(),
+            reason: ending.reason.clone(),
+            message: ending.message.clone(),
+            at: facts.now,
+        });
     }
     if facts.mode().scales() {
-        next.keep(&run.revision, if rolled_back { facts.plan.keep_canary.max(DRAIN) } else { DRAIN }, false);
+        next.keep(
+            &run.revision,
+            if rolled_back {
+                facts.plan.keep_canary.max(DRAIN)
+            } else {
+                DRAIN
+            },
+            false,
+        );
     } else {
         // Without a ReplicaSet of ours that goes with it, a rejection would stay for ever.
         let surplus = next.status.rejected.len().saturating_sub(REJECTED);
         next.status.rejected.drain(..surplus);
     }
-    let text = format!("{}: {}; {done} {took}ms after the decision", ending.reason, ending.message);
-    next.tell(if rolled_back { Reason::RolledBack } else { Reason::Superseded }, text);
+    let text = format!(
+        "{}: {}; {done} {took}ms after the decision",
+        ending.reason, ending.message
+    );
+    next.tell(
+        if rolled_back {
+            Reason::RolledBack
+        } else {
+            Reason::Superseded
+        },
+        text,
+    );
     next.end(ending.outcome, &ending.reason, &ending.message);
 }
 
@@ -92,17 +125,29 @@ pub(super) fn abort_path(facts: &Facts<'_>, next: &Draft) -> AbortPath {
         (Phase::RollingBack, Some(_)) => AbortPath::GoingBack,
         (Phase::Promoting, Some(run)) if exchange::can_be_called_off(facts, run) => AbortPath::Back,
         (Phase::Promoting, Some(_)) => AbortPath::AfterExchange,
-        (Phase::Succeeded, Some(_)) => facts.mode().standby(facts, &next.status).map_or(AbortPath::Nothing, AbortPath::Undo),
+        (Phase::Succeeded, Some(_)) => facts
+            .mode()
+            .standby(facts, &next.status)
+            .map_or(AbortPath::Nothing, AbortPath::Undo),
         (Phase::Idle | Phase::RolledBack, _) | (_, None) => AbortPath::Nothing,
     }
 }
 
 /// After a deletion, at rest: pods that are only kept to be looked at go after the drain.
 pub(super) fn let_go(facts: &Facts<'_>, next: &mut Draft) {
-    let ended = next.status.run.as_ref().and_then(|run| run.ended_at).unwrap_or(facts.now);
+    let ended = next
+        .status
+        .run
+        .as_ref()
+        .and_then(|run| run.ended_at)
+        .unwrap_or(facts.now);
     let drained = ended + DRAIN.signed();
     for kept in next.status.kept.iter_mut().filter(|_| !next.status.originals.released) {
-        kept.until = if facts.mode().scales() { kept.until.min(drained) } else { facts.now };
+        kept.until = if facts.mode().scales() {
+            kept.until.min(drained)
+        } else {
+            facts.now
+        };
     }
     if !facts.mode().scales() || !facts.native_rollout(&next.status) {
         next.status.kept.retain(|kept| kept.until > facts.now);
@@ -128,7 +173,9 @@ pub(super) fn released(facts: &Facts<'_>, next: &Draft, wanted: &Desired, action
         Some(Want::Drained) if !facts.mode().scales() => true,
         _ => !facts.entry_gone(),
     };
-    let nothing_left = actions.iter().all(|action| matches!(action, Action::Answer { .. } | Action::Forget { .. }));
+    let nothing_left = actions
+        .iter()
+        .all(|action| matches!(action, Action::Answer { .. } | Action::Forget { .. }));
     let floors = next.status.originals.floors.is_empty();
     let target_gone = facts.seen.deployment.is_none();
     gone && (untouched || (settled && nothing_left && floors && !routed && (target_gone || (!held && !narrowed))))

@@ -59,7 +59,9 @@ pub(super) fn stage(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) 
 
 /// The user's Service is narrowed to the new version and has all its ready pods and no others.
 fn selects(facts: &Facts<'_>, new: &ReplicaSet) -> bool {
-    let moved = facts.narrowed_services().all(|service| service.hash() == Some(&new.hash));
+    let moved = facts
+        .narrowed_services()
+        .all(|service| service.hash() == Some(&new.hash));
     let (own, others) = facts.ready_behind(&facts.plan.service, &[new]);
     moved && others == 0 && own > 0 && own >= new.ready
 }
@@ -83,7 +85,9 @@ pub(super) fn adopted<'a>(facts: &Facts<'a>, status: &CanaryRolloutStatus, run: 
 
 /// No Service of the user's selects the new version yet, so the exchange can still be called off.
 pub(super) fn can_be_called_off(facts: &Facts<'_>, run: &Run) -> bool {
-    facts.narrowed_services().all(|service| service.hash() != Some(&run.revision))
+    facts
+        .narrowed_services()
+        .all(|service| service.hash() != Some(&run.revision))
 }
 
 /// The new version is not in the Deployment's hands yet: the old one has all its pods and gets everything back by one
@@ -97,15 +101,26 @@ pub(super) fn promoting(facts: &Facts<'_>, next: &mut Draft) {
     // A few lost pods come again while the rest carry the traffic; without any, users have nothing.
     if facts.candidate(&run).available() == 0 && is_reversible(facts, &run) {
         match &run.abort {
-            Some(why) => ending::go_back(next, Outcome::RolledBack, "Aborted", &format!("aborted by request: {why}")),
+            Some(why) => ending::go_back(
+                next,
+                Outcome::RolledBack,
+                "Aborted",
+                &format!("aborted by request: {why}"),
+            ),
             None if !capacity::lost(facts, &run, next) => {}
             // The Services are narrowed to the old version again: that is no other hand's doing.
             None => next.change(|run| run.narrowed = false),
         }
         return;
     }
-    let Some(how) = facts.mode().taken_over(facts, &next.status, &run) else { return };
-    let old = next.status.stable_revision.replace(run.revision.clone()).filter(|old| *old != run.revision);
+    let Some(how) = facts.mode().taken_over(facts, &next.status, &run) else {
+        return;
+    };
+    let old = next
+        .status
+        .stable_revision
+        .replace(run.revision.clone())
+        .filter(|old| *old != run.revision);
     if let Some(old) = &old {
         next.keep(old, facts.plan.keep_stable, true);
     }
@@ -123,7 +138,9 @@ pub(super) fn promoting(facts: &Facts<'_>, next: &mut Draft) {
 /// The old version, if its pods still stand by after a promotion.
 pub(super) fn standby<'a>(facts: &Facts<'a>, status: &CanaryRolloutStatus) -> Option<&'a ReplicaSet> {
     let kept = status.kept.iter().find(|kept| kept.standby)?;
-    facts.replica_set(&kept.revision).filter(|set| set.held() && set.available > 0)
+    facts
+        .replica_set(&kept.revision)
+        .filter(|set| set.held() && set.available > 0)
 }
 
 /// Undoes a promotion: the pods of `revision`, which still stand by, serve again.
@@ -136,22 +153,45 @@ pub(super) fn undo(next: &mut Draft, revision: &str, reason: &str, message: &str
         run.outcome = None;
         run.reason = None;
         run.ended_at = None;
-        run.verdict = Some(Ending { outcome: Outcome::RolledBack, reason: reason.to_owned(), message: message.to_owned(), at: now });
+        run.verdict = Some(Ending {
+            outcome: Outcome::RolledBack,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            at: now,
+        });
     });
-    next.tell(Reason::RollbackStarted, format!("{reason}: {message}; the promotion is undone, revision {revision} serves again"));
+    next.tell(
+        Reason::RollbackStarted,
+        format!("{reason}: {message}; the promotion is undone, revision {revision} serves again"),
+    );
 }
 
 /// The exchange in reverse.
 pub(super) fn undoing(facts: &Facts<'_>, next: &mut Draft) {
     let Some(run) = next.status.run.clone() else { return };
-    let Some(old) = run.undo.clone().filter(|_| facts.mode().taken_over(facts, &next.status, &run).is_some()) else { return };
+    let Some(old) = run
+        .undo
+        .clone()
+        .filter(|_| facts.mode().taken_over(facts, &next.status, &run).is_some())
+    else {
+        return;
+    };
     let served = next.status.stable_revision.replace(old.clone());
     next.status.kept.retain(|kept| kept.revision != old);
     ending::close(facts, next, &run, &format!("revision {old} serves again"));
     // What had followed the promoted revision without a release is taken back with it.
     let later = served.filter(|served| *served != run.revision && *served != old);
-    let rejected = next.status.rejected.last().filter(|rejected| rejected.revision == run.revision).cloned();
-    next.status.rejected.extend(later.zip(rejected).map(|(revision, rejected)| Rejected { revision, ..rejected }));
+    let rejected = next
+        .status
+        .rejected
+        .last()
+        .filter(|rejected| rejected.revision == run.revision)
+        .cloned();
+    next.status.rejected.extend(
+        later
+            .zip(rejected)
+            .map(|(revision, rejected)| Rejected { revision, ..rejected }),
+    );
 }
 
 /// How many ended runs are remembered.
@@ -178,7 +218,12 @@ impl Draft {
             message: message.to_owned(),
             from: run.started_at,
             to: now,
-            worst: run.judge.worst.iter().map(|(check, worst)| (check.clone(), worst.value.clone())).collect(),
+            worst: run
+                .judge
+                .worst
+                .iter()
+                .map(|(check, worst)| (check.clone(), worst.value.clone()))
+                .collect(),
         };
         self.status.history.insert(0, entry);
         self.status.history.truncate(HISTORY);

@@ -29,7 +29,10 @@ pub(super) struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     pub fn replica_set(&self, hash: &str) -> Option<&'a ReplicaSet> {
-        self.seen.replica_sets.iter().find(|set| set.hash == hash && !set.deleting)
+        self.seen
+            .replica_sets
+            .iter()
+            .find(|set| set.hash == hash && !set.deleting)
     }
 
     /// What users have when no release runs.
@@ -43,18 +46,29 @@ impl<'a> Facts<'a> {
 
     /// The Deployment asks for this ReplicaSet's template.
     pub fn wants(&self, set: &ReplicaSet) -> bool {
-        self.seen.deployment.as_ref().is_some_and(|deployment| deployment.template == set.template)
+        self.seen
+            .deployment
+            .as_ref()
+            .is_some_and(|deployment| deployment.template == set.template)
     }
 
     /// ReplicaSets in the Deployment's hands that have or want pods.
     pub fn active_of(&self, deployment: &Deployment) -> Vec<&'a ReplicaSet> {
-        let owned = self.seen.replica_sets.iter().filter(|set| set.owned_by(&deployment.uid));
+        let owned = self
+            .seen
+            .replica_sets
+            .iter()
+            .filter(|set| set.owned_by(&deployment.uid));
         owned.filter(|set| set.replicas > 0 || set.total > 0).collect()
     }
 
     /// Pods that the new version needs before it gets `weight`.
     pub fn size_for(&self, weight: Percent) -> u32 {
-        let replicas = self.seen.deployment.as_ref().map_or(0, |deployment| deployment.replicas);
+        let replicas = self
+            .seen
+            .deployment
+            .as_ref()
+            .map_or(0, |deployment| deployment.replicas);
         weight.ceil_of(replicas).max(1)
     }
 
@@ -76,39 +90,70 @@ impl<'a> Facts<'a> {
     /// Pods of the new version that are Available and reached through its Service.
     pub fn ready_for_traffic(&self, run: &Run) -> u32 {
         let candidate = self.candidate(run);
-        candidate.available().min(self.ready_behind(&self.plan.canary_service, &candidate.sets).0)
+        candidate
+            .available()
+            .min(self.ready_behind(&self.plan.canary_service, &candidate.sets).0)
     }
 
     /// Ready pods of some ReplicaSets behind a Service, and ready pods of others there.
     pub fn ready_behind(&self, service: &str, sets: &[&ReplicaSet]) -> (u32, u32) {
         let (mut own, mut others) = (0, 0);
-        for endpoint in self.seen.endpoints.get(service).into_iter().flatten().filter(|endpoint| endpoint.ready) {
-            if sets.iter().any(|set| pod::is_of(&endpoint.pod, &set.name)) { own += 1 } else { others += 1 }
+        for endpoint in self
+            .seen
+            .endpoints
+            .get(service)
+            .into_iter()
+            .flatten()
+            .filter(|endpoint| endpoint.ready)
+        {
+            if sets.iter().any(|set| pod::is_of(&endpoint.pod, &set.name)) {
+                own += 1
+            } else {
+                others += 1
+            }
         }
         (own, others)
     }
 
     /// The Deployment has been gone for longer than anything is waited for.
     pub fn target_given_up(&self, status: &CanaryRolloutStatus) -> bool {
-        status.target_missing_since.is_some_and(|since| self.now >= since + self.plan.progress_deadline.signed())
+        status
+            .target_missing_since
+            .is_some_and(|since| self.now >= since + self.plan.progress_deadline.signed())
     }
 
     /// Kubernetes rolls the Deployment out by itself, and its end is waited for: where the rollout is deleted, not without end.
     pub fn native_rollout(&self, status: &CanaryRolloutStatus) -> bool {
-        let under_way = self.seen.deployment.as_ref().is_some_and(|deployment| !deployment.paused && !deployment.complete());
-        under_way && (self.seen.deletion == Deletion::No || self.native_rollout_given_up_at(status).is_some_and(|at| self.now < at))
+        let under_way = self
+            .seen
+            .deployment
+            .as_ref()
+            .is_some_and(|deployment| !deployment.paused && !deployment.complete());
+        under_way
+            && (self.seen.deletion == Deletion::No
+                || self.native_rollout_given_up_at(status).is_some_and(|at| self.now < at))
     }
 
     /// Until when a deleted rollout waits for Kubernetes' own.
     pub fn native_rollout_given_up_at(&self, status: &CanaryRolloutStatus) -> Option<Timestamp> {
-        let ended = status.run.as_ref().and_then(|run| run.ended_at).filter(|_| self.seen.deletion != Deletion::No);
+        let ended = status
+            .run
+            .as_ref()
+            .and_then(|run| run.ended_at)
+            .filter(|_| self.seen.deletion != Deletion::No);
         ended.map(|ended| ended + self.plan.progress_deadline.signed())
     }
 
     /// Pods may go: the version that serves is whole, or cannot become so and has some left.
     pub fn may_scale_down(&self, status: &CanaryRolloutStatus) -> bool {
-        let Some(serving) = self.serving(status) else { return true };
-        let wanted = self.seen.deployment.as_ref().map_or(0, |deployment| deployment.replicas);
+        let Some(serving) = self.serving(status) else {
+            return true;
+        };
+        let wanted = self
+            .seen
+            .deployment
+            .as_ref()
+            .map_or(0, |deployment| deployment.replicas);
         let stuck = serving.failure.is_some() || self.seen.deletion != Deletion::No;
         serving.available >= wanted || (stuck && serving.available > 0)
     }
@@ -116,12 +161,17 @@ impl<'a> Facts<'a> {
     /// The user's Services that are narrowed during a release, as far as they exist.
     pub fn narrowed_services(&self) -> impl Iterator<Item = &'a Service> {
         let seen = self.seen;
-        std::iter::once(&self.plan.service).chain(&self.plan.also_narrow).filter_map(move |name| seen.services.get(name))
+        std::iter::once(&self.plan.service)
+            .chain(&self.plan.also_narrow)
+            .filter_map(move |name| seen.services.get(name))
     }
 
     /// The plan asks for this route. One that it asked for before is left with nothing of ours in it.
     pub fn names(&self, id: &RouteId) -> bool {
-        self.plan.routes.iter().any(|named| named.kind == id.kind && named.name == id.name)
+        self.plan
+            .routes
+            .iter()
+            .any(|named| named.kind == id.kind && named.name == id.name)
     }
 
     /// Every route that can be read, those that the plan no longer names included.
@@ -155,7 +205,9 @@ impl<'a> Facts<'a> {
 
     /// Generations of the routes by key.
     pub fn generations(&self) -> BTreeMap<String, i64> {
-        self.found_routes().map(|(id, route)| (id.key(), route.generation)).collect()
+        self.found_routes()
+            .map(|(id, route)| (id.key(), route.generation))
+            .collect()
     }
 
     /// One route gives the new version exactly `weight` and the data plane serves that; else what is waited for.
@@ -164,7 +216,10 @@ impl<'a> Facts<'a> {
             return Err(format!("{id} to be fit again: {problem}"));
         }
         if !route.state.carries(weight) {
-            return Err(format!("{id} to carry {weight} (now {})", route.state.away_from(weight)));
+            return Err(format!(
+                "{id} to carry {weight} (now {})",
+                route.state.away_from(weight)
+            ));
         }
         self.served(id, route)
     }
@@ -175,7 +230,10 @@ impl<'a> Facts<'a> {
             Acceptance::Accepted => Ok(()),
             Acceptance::Waiting(what) => Err(what.clone()),
             Acceptance::Unknown => match self.settled_at(route) {
-                Some(at) if self.now < at => Err(format!("{id} to settle until {}: no parent reports which generation it serves", at.strftime("%H:%M:%SZ"))),
+                Some(at) if self.now < at => Err(format!(
+                    "{id} to settle until {}: no parent reports which generation it serves",
+                    at.strftime("%H:%M:%SZ")
+                )),
                 _ => Ok(()),
             },
         }
@@ -184,7 +242,10 @@ impl<'a> Facts<'a> {
     /// When a change of ours counts as served where nobody reports it.
     pub fn settled_at(&self, route: &Route) -> Option<Timestamp> {
         let unreported = route.acceptance == Acceptance::Unknown;
-        route.written_at.filter(|_| unreported).map(|at| at + self.plan.settle.max(UNREPORTED_SETTLE).signed())
+        route
+            .written_at
+            .filter(|_| unreported)
+            .map(|at| at + self.plan.settle.max(UNREPORTED_SETTLE).signed())
     }
 
     /// The new version has an entry in every route.
@@ -194,7 +255,8 @@ impl<'a> Facts<'a> {
 
     /// No route has an entry or a rule of ours, and the data plane knows.
     pub fn entry_gone(&self) -> bool {
-        self.weight_confirmed(Percent::ZERO).is_ok() && self.readable_routes().all(|(_, route)| route.state.entry_gone())
+        self.weight_confirmed(Percent::ZERO).is_ok()
+            && self.readable_routes().all(|(_, route)| route.state.entry_gone())
     }
 
     /// Why nothing new is begun, if anything needed is missing or unfit.
@@ -205,7 +267,9 @@ impl<'a> Facts<'a> {
             return Some((Refusal::TargetConflict, why));
         }
         if let Some((elder, route)) = &self.seen.route_elder {
-            let why = format!("CanaryRollout {elder} sets weights in the same rule of {route} already: name different rules, or delete one of the two");
+            let why = format!(
+                "CanaryRollout {elder} sets weights in the same rule of {route} already: name different rules, or delete one of the two"
+            );
             return Some((Refusal::RouteConflict, why));
         }
         if let Some(field) = &self.seen.not_stored {
@@ -229,30 +293,57 @@ impl<'a> Facts<'a> {
         self.unfit_route().or_else(|| {
             let missing = self.seen.source.is_none() && !plan.checks.is_empty();
             missing.then(|| {
-                (Refusal::MetricSourceNotFound, format!("MetricSource {} does not exist: create it, or name another one in spec.metrics.source", plan.source))
+                (
+                    Refusal::MetricSourceNotFound,
+                    format!(
+                        "MetricSource {} does not exist: create it, or name another one in spec.metrics.source",
+                        plan.source
+                    ),
+                )
             })
         })
     }
 
     /// Why a Service of the user's is not one for the pods of these ReplicaSets of a Deployment and no others; `foreign` says what other pods would mean.
-    pub fn unfit_service(&self, name: &str, deployment: &Deployment, sets: &[&ReplicaSet], foreign: &str) -> Option<(Refusal, String)> {
+    pub fn unfit_service(
+        &self,
+        name: &str,
+        deployment: &Deployment,
+        sets: &[&ReplicaSet],
+        foreign: &str,
+    ) -> Option<(Refusal, String)> {
         let Some(service) = self.seen.services.get(name) else {
             return Some((Refusal::ServiceNotFound, format!("Service {name} does not exist")));
         };
         let answers = |key: &String, value: &String| deployment.template.labels().get(key) == Some(value);
-        let selector = service.selector.iter().filter(|(key, _)| key.as_str() != crate::api::HASH_LABEL);
+        let selector = service
+            .selector
+            .iter()
+            .filter(|(key, _)| key.as_str() != crate::api::HASH_LABEL);
         if service.external || service.selector.is_empty() {
             let why = format!("Service {name} has no selector, so nothing tells which version's pods it has");
             return Some((Refusal::UnsupportedService, why));
         }
-        let endpoints = self.seen.endpoints.get(name).into_iter().flatten().filter(|endpoint| endpoint.ready);
+        let endpoints = self
+            .seen
+            .endpoints
+            .get(name)
+            .into_iter()
+            .flatten()
+            .filter(|endpoint| endpoint.ready);
         let ours = |endpoint: &&Endpoint| sets.iter().any(|set| pod::is_of(&endpoint.pod, &set.name));
         if let Some(other) = endpoints.into_iter().find(|endpoint| !ours(endpoint)) {
-            let why = format!("Service {name} also selects pod {}, which is not of Deployment {}: {foreign}", other.pod, deployment.name);
+            let why = format!(
+                "Service {name} also selects pod {}, which is not of Deployment {}: {foreign}",
+                other.pod, deployment.name
+            );
             return Some((Refusal::UnsupportedService, why));
         }
         let (key, value) = selector.into_iter().find(|(key, value)| !answers(key, value))?;
-        let why = format!("Service {name} selects {key}={value}, which the pod template of Deployment {} does not carry", deployment.name);
+        let why = format!(
+            "Service {name} selects {key}={value}, which the pod template of Deployment {} does not carry",
+            deployment.name
+        );
         Some((Refusal::UnsupportedService, why))
     }
 
@@ -291,7 +382,10 @@ fn unfit(error: &RouteError) -> (Refusal, String) {
     let reason = match error {
         RouteError::AmbiguousRule { .. } => Refusal::AmbiguousRule,
         RouteError::Unsupported { .. } => Refusal::UnsupportedFeature,
-        RouteError::NoRule { .. } | RouteError::NoSuchRule { .. } | RouteError::NotInRule { .. } | RouteError::Malformed { .. } => Refusal::RouteNotFound,
+        RouteError::NoRule { .. }
+        | RouteError::NoSuchRule { .. }
+        | RouteError::NotInRule { .. }
+        | RouteError::Malformed { .. } => Refusal::RouteNotFound,
     };
     (reason, error.to_string())
 }

@@ -32,7 +32,11 @@ pub(super) fn threshold(kind: &CheckKind) -> String {
         CheckKind::ErrorRate { max } => format!("<= {max}"),
         CheckKind::Latency { quantile, max } => format!("{quantile} <= {max}"),
         CheckKind::HitRatio { min } => format!(">= {min}"),
-        CheckKind::Query { max: Some(max), min: Some(min), .. } => format!("{min} to {max}"),
+        CheckKind::Query {
+            max: Some(max),
+            min: Some(min),
+            ..
+        } => format!("{min} to {max}"),
         CheckKind::Query { max: Some(max), .. } => format!("<= {max}"),
         CheckKind::Query { min: Some(min), .. } => format!(">= {min}"),
         CheckKind::Query { .. } => NO_FIGURE.to_owned(),
@@ -52,9 +56,14 @@ fn figure(kind: &CheckKind, value: f64) -> String {
 pub(super) fn values(kind: &CheckKind, reading: &Reading) -> (Option<String>, Option<String>) {
     match reading {
         Reading::Scalar(value) => (Some(figure(kind, *value)), None),
-        Reading::Counts { candidate_figure, baseline_figure, .. } => {
-            (candidate_figure.map(|value| figure(kind, value)), baseline_figure.map(|value| figure(kind, value)))
-        }
+        Reading::Counts {
+            candidate_figure,
+            baseline_figure,
+            ..
+        } => (
+            candidate_figure.map(|value| figure(kind, value)),
+            baseline_figure.map(|value| figure(kind, value)),
+        ),
     }
 }
 

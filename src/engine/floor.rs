@@ -9,7 +9,11 @@ const RESTORED: i32 = 3;
 /// Remembers minima as found when a release begins, and what other hands do to them while it runs.
 pub(super) fn note(facts: &Facts<'_>, next: &mut Draft) {
     let active = is_active(&next.status);
-    let replicas = facts.seen.deployment.as_ref().map(|deployment| i64::from(deployment.replicas));
+    let replicas = facts
+        .seen
+        .deployment
+        .as_ref()
+        .map(|deployment| i64::from(deployment.replicas));
     for scaler in &facts.seen.autoscalers {
         let key = scaler.key();
         let known = next.status.originals.floors.get_mut(&key);
@@ -17,7 +21,13 @@ pub(super) fn note(facts: &Facts<'_>, next: &mut Draft) {
             (None, Some(replicas)) if active && scaler.min < replicas.min(scaler.max) => {
                 // No minimum may be above its maximum.
                 let raised = replicas.min(scaler.max);
-                let floor = Floor { found: scaler.min, left_out: scaler.min_left_out, raised, stands: false, restored: 0 };
+                let floor = Floor {
+                    found: scaler.min,
+                    left_out: scaler.min_left_out,
+                    raised,
+                    stands: false,
+                    restored: 0,
+                };
                 next.status.originals.floors.insert(key, floor);
             }
             (Some(floor), _) if active => {
@@ -25,9 +35,24 @@ pub(super) fn note(facts: &Facts<'_>, next: &mut Draft) {
                 floor.stands = scaler.min >= floor.raised;
                 if lowered {
                     floor.restored += 1;
-                    let by = scaler.other_manager.as_deref().map(|manager| format!(" (manager {manager})")).unwrap_or_default();
-                    let then = if floor.restored > RESTORED { "it is left so, and the release goes on" } else { "raised again" };
-                    let text = format!("{} {}: {} {} → {}{by}; {then}", scaler.kind, scaler.name, scaler.kind.minimum(), floor.raised, scaler.min);
+                    let by = scaler
+                        .other_manager
+                        .as_deref()
+                        .map(|manager| format!(" (manager {manager})"))
+                        .unwrap_or_default();
+                    let then = if floor.restored > RESTORED {
+                        "it is left so, and the release goes on"
+                    } else {
+                        "raised again"
+                    };
+                    let text = format!(
+                        "{} {}: {} {} → {}{by}; {then}",
+                        scaler.kind,
+                        scaler.name,
+                        scaler.kind.minimum(),
+                        floor.raised,
+                        scaler.min
+                    );
                     next.tell(Reason::ScaleFloorDrift, text);
                 }
             }
@@ -39,7 +64,10 @@ pub(super) fn note(facts: &Facts<'_>, next: &mut Draft) {
         }
     }
     if !active {
-        next.status.originals.floors.retain(|key, _| facts.seen.autoscalers.iter().any(|scaler| scaler.key() == *key));
+        next.status
+            .originals
+            .floors
+            .retain(|key, _| facts.seen.autoscalers.iter().any(|scaler| scaler.key() == *key));
     }
 }
 
@@ -53,8 +81,17 @@ pub(super) fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Ac
         if !raise && !put_back {
             return None;
         }
-        let wanted = if raise { Some(floor.raised) } else { (!floor.left_out).then_some(floor.found) };
-        Some(Action::Patch { kind: scaler.kind.into(), name: scaler.name.clone(), patch: scaler.with_minimum(wanted), to_zero: false })
+        let wanted = if raise {
+            Some(floor.raised)
+        } else {
+            (!floor.left_out).then_some(floor.found)
+        };
+        Some(Action::Patch {
+            kind: scaler.kind.into(),
+            name: scaler.name.clone(),
+            patch: scaler.with_minimum(wanted),
+            to_zero: false,
+        })
     };
     status.originals.floors.iter().filter_map(due).collect()
 }

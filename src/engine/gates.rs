@@ -45,14 +45,30 @@ pub(super) fn ingest(facts: &Facts<'_>, next: &mut Draft) {
     let Some(mut run) = next.status.run.take() else { return };
     let mut opened = Vec::new();
     let mut gates = std::mem::take(&mut run.gates);
-    for gate in gates.iter_mut().filter(|gate| gate.state == GateState::Asking && gate.next_at.is_some()) {
-        let Some(reply) = facts.seen.replies.get(&key(facts, &run, gate)).filter(|reply| reply.attempt == gate.asked) else { continue };
+    for gate in gates
+        .iter_mut()
+        .filter(|gate| gate.state == GateState::Asking && gate.next_at.is_some())
+    {
+        let Some(reply) = facts
+            .seen
+            .replies
+            .get(&key(facts, &run, gate))
+            .filter(|reply| reply.attempt == gate.asked)
+        else {
+            continue;
+        };
         gate.asked += 1;
         gate.said = reply.words();
         if reply.is_yes() {
             gate.state = GateState::Open;
             let seconds = facts.now.duration_since(gate.since).as_secs();
-            opened.push(format!("gate {} lets {} go on: {}, asked {} in {seconds}s", gate.name, what(facts, gate), gate.said, times(gate.asked)));
+            opened.push(format!(
+                "gate {} lets {} go on: {}, asked {} in {seconds}s",
+                gate.name,
+                what(facts, gate),
+                gate.said,
+                times(gate.asked)
+            ));
         } else if reply.is_no() {
             gate.state = GateState::Rejected;
         } else {
@@ -91,7 +107,10 @@ fn what(facts: &Facts<'_>, gate: &GateStatus) -> String {
 /// Takes everything back if a gate said no. Returns whether one did.
 pub(super) fn rejected(facts: &Facts<'_>, next: &mut Draft) -> bool {
     let run = next.status.run.as_ref();
-    let no = run.into_iter().flat_map(|run| &run.gates).find(|gate| gate.state == GateState::Rejected && planned(facts, gate).is_some());
+    let no = run
+        .into_iter()
+        .flat_map(|run| &run.gates)
+        .find(|gate| gate.state == GateState::Rejected && planned(facts, gate).is_some());
     let Some(gate) = no else { return false };
     let message = format!("gate {} said no before {}: {}", gate.name, what(facts, gate), gate.said);
     next.tell(Reason::GateRejected, message.clone());
@@ -101,11 +120,18 @@ pub(super) fn rejected(facts: &Facts<'_>, next: &mut Draft) -> bool {
 
 /// Whether the release has to wait for a gate before this; asks those that were not asked yet.
 pub(super) fn closed(facts: &Facts<'_>, before: Before, step: i32, next: &mut Draft) -> bool {
-    let Some(mut run) = next.status.run.take() else { return false };
+    let Some(mut run) = next.status.run.take() else {
+        return false;
+    };
     // The release may have fallen back since another step's gate was asked.
-    run.gates.retain(|gate| gate.state == GateState::Open || gate.step == step);
+    run.gates
+        .retain(|gate| gate.state == GateState::Open || gate.step == step);
     for planned in facts.plan.gates.iter().filter(|planned| planned.before == before) {
-        if !run.gates.iter().any(|gate| gate.name == planned.name && gate.step == step) {
+        if !run
+            .gates
+            .iter()
+            .any(|gate| gate.name == planned.name && gate.step == step)
+        {
             run.gates.push(GateStatus {
                 name: planned.name.clone(),
                 step,
@@ -118,9 +144,15 @@ pub(super) fn closed(facts: &Facts<'_>, before: Before, step: i32, next: &mut Dr
             });
         }
     }
-    let waiting: Vec<&GateStatus> =
-        run.gates.iter().filter(|gate| gate.step == step && gate.state != GateState::Open && planned(facts, gate).is_some()).collect();
-    let unsure = waiting.iter().find(|gate| gate.asked > 0 && gate.next_at.is_some()).map(|gate| text(facts, gate));
+    let waiting: Vec<&GateStatus> = run
+        .gates
+        .iter()
+        .filter(|gate| gate.step == step && gate.state != GateState::Open && planned(facts, gate).is_some())
+        .collect();
+    let unsure = waiting
+        .iter()
+        .find(|gate| gate.asked > 0 && gate.next_at.is_some())
+        .map(|gate| text(facts, gate));
     let (held, is_closed) = (run.paused_for, !waiting.is_empty());
     next.status.run = Some(run);
     if let Some(text) = unsure.filter(|_| held.is_none()) {
@@ -135,12 +167,25 @@ fn expire(facts: &Facts<'_>, next: &mut Draft) {
     if !matches!(run.paused_for, None | Some(PauseReason::Gate)) {
         return;
     }
-    let is_late = |gate: &GateStatus| gate.state == GateState::Asking && gate.until.is_some_and(|until| until <= facts.now) && planned(facts, gate).is_some();
-    let Some(step) = run.gates.iter().find(|gate| is_late(gate)).map(|gate| gate.step) else { return };
-    for gate in run.gates.iter_mut().filter(|gate| gate.step == step && gate.state == GateState::Asking) {
+    let is_late = |gate: &GateStatus| {
+        gate.state == GateState::Asking
+            && gate.until.is_some_and(|until| until <= facts.now)
+            && planned(facts, gate).is_some()
+    };
+    let Some(step) = run.gates.iter().find(|gate| is_late(gate)).map(|gate| gate.step) else {
+        return;
+    };
+    for gate in run
+        .gates
+        .iter_mut()
+        .filter(|gate| gate.step == step && gate.state == GateState::Asking)
+    {
         (gate.next_at, gate.until) = (None, None);
     }
-    let late = run.gates.iter().find(|gate| gate.step == step && gate.state == GateState::Asking);
+    let late = run
+        .gates
+        .iter()
+        .find(|gate| gate.step == step && gate.state == GateState::Asking);
     let text = late.map(|gate| text(facts, gate)).unwrap_or_default();
     holds::pause(next, Some(PauseReason::GateDeadline), &text);
 }
@@ -151,29 +196,69 @@ pub(super) fn is_ours(held: Option<PauseReason>) -> bool {
 }
 
 fn text(facts: &Facts<'_>, gate: &GateStatus) -> String {
-    let until = gate.until.map(|until| format!("; without a 2xx until {} a person is called", until.strftime("%H:%M:%SZ"))).unwrap_or_default();
-    format!("gate {} before {}: {}, asked {}{until}", gate.name, what(facts, gate), gate.said, times(gate.asked))
+    let until = gate
+        .until
+        .map(|until| {
+            format!(
+                "; without a 2xx until {} a person is called",
+                until.strftime("%H:%M:%SZ")
+            )
+        })
+        .unwrap_or_default();
+    format!(
+        "gate {} before {}: {}, asked {}{until}",
+        gate.name,
+        what(facts, gate),
+        gate.said,
+        times(gate.asked)
+    )
 }
 
 /// Gates that are being waited for, in words.
 pub(super) fn waited_for(facts: &Facts<'_>, run: &Run) -> Option<String> {
-    let asking = run.gates.iter().filter(|gate| gate.state == GateState::Asking && planned(facts, gate).is_some());
-    let texts: Vec<String> =
-        asking.map(|gate| if gate.asked == 0 { format!("asking gate {} before {}", gate.name, what(facts, gate)) } else { text(facts, gate) }).collect();
+    let asking = run
+        .gates
+        .iter()
+        .filter(|gate| gate.state == GateState::Asking && planned(facts, gate).is_some());
+    let texts: Vec<String> = asking
+        .map(|gate| {
+            if gate.asked == 0 {
+                format!("asking gate {} before {}", gate.name, what(facts, gate))
+            } else {
+                text(facts, gate)
+            }
+        })
+        .collect();
     (!texts.is_empty()).then(|| texts.join(", "))
 }
 
 /// Whether a gate before promotion has not opened yet.
 pub(super) fn left_to_ask(facts: &Facts<'_>, run: &Run) -> bool {
     let step = promotion(facts);
-    let open = |name: &str| run.gates.iter().any(|gate| gate.name == name && gate.step == step && gate.state == GateState::Open);
-    facts.plan.gates.iter().any(|gate| gate.before == Before::Promote && !open(&gate.name))
+    let open = |name: &str| {
+        run.gates
+            .iter()
+            .any(|gate| gate.name == name && gate.step == step && gate.state == GateState::Open)
+    };
+    facts
+        .plan
+        .gates
+        .iter()
+        .any(|gate| gate.before == Before::Promote && !open(&gate.name))
 }
 
 /// Before the first pod: nothing of the release has been made.
 pub(super) fn keeps_out(facts: &Facts<'_>, run: &Run) -> bool {
-    let open = |name: &str| run.gates.iter().any(|gate| gate.name == name && gate.step == 0 && gate.state == GateState::Open);
-    facts.plan.gates.iter().any(|gate| gate.before == Before::Start && !open(&gate.name))
+    let open = |name: &str| {
+        run.gates
+            .iter()
+            .any(|gate| gate.name == name && gate.step == 0 && gate.state == GateState::Open)
+    };
+    facts
+        .plan
+        .gates
+        .iter()
+        .any(|gate| gate.before == Before::Start && !open(&gate.name))
 }
 
 /// Deadlines of gates begin anew, and they are asked at once.
@@ -190,11 +275,16 @@ pub(super) fn begin_anew(facts: &Facts<'_>, next: &mut Draft) {
 
 /// What is to be asked now.
 pub(super) fn calls(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Call> {
-    let Some(run) = status.run.as_ref().filter(|_| moving(status)) else { return Vec::new() };
+    let Some(run) = status.run.as_ref().filter(|_| moving(status)) else {
+        return Vec::new();
+    };
     if run.paused_for.is_some() && !is_ours(run.paused_for) {
         return Vec::new();
     }
-    let due = run.gates.iter().filter(|gate| gate.state == GateState::Asking && gate.next_at.is_some_and(|at| at <= facts.now));
+    let due = run
+        .gates
+        .iter()
+        .filter(|gate| gate.state == GateState::Asking && gate.next_at.is_some_and(|at| at <= facts.now));
     due.filter_map(|gate| {
         let planned = planned(facts, gate)?;
         let key = key(facts, run, gate);
@@ -213,5 +303,9 @@ pub(super) fn calls(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Call
 
 /// Moments at which time alone changes something.
 pub(super) fn moments(run: &Run) -> impl Iterator<Item = Timestamp> {
-    run.gates.iter().filter(|gate| gate.state == GateState::Asking).flat_map(|gate| [gate.next_at, gate.until]).flatten()
+    run.gates
+        .iter()
+        .filter(|gate| gate.state == GateState::Asking)
+        .flat_map(|gate| [gate.next_at, gate.until])
+        .flatten()
 }

@@ -31,14 +31,26 @@ pub(super) fn for_people(facts: &Facts<'_>, next: &mut Draft) {
     let wanted = facts.plan.paused || run.user_pause;
     match (wanted, run.paused_for) {
         // What else a person has to settle stays in sight.
-        (true, None | Some(PauseReason::Approval | PauseReason::NoData | PauseReason::Window | PauseReason::Gate | PauseReason::GateDeadline)) => {
+        (
+            true,
+            None
+            | Some(
+                PauseReason::Approval
+                | PauseReason::NoData
+                | PauseReason::Window
+                | PauseReason::Gate
+                | PauseReason::GateDeadline,
+            ),
+        ) => {
             pause(next, Some(PauseReason::User), &notice::way_out(facts.plan));
         }
         (false, Some(PauseReason::User)) => {
             pause(next, None, "");
             gates::begin_anew(facts, next);
         }
-        (false, Some(PauseReason::Window)) if opens_at(&facts.plan.windows, facts.now).is_none() => pause(next, None, ""),
+        (false, Some(PauseReason::Window)) if opens_at(&facts.plan.windows, facts.now).is_none() => {
+            pause(next, None, "")
+        }
         _ => {}
     }
 }
@@ -46,8 +58,18 @@ pub(super) fn for_people(facts: &Facts<'_>, next: &mut Draft) {
 /// Checks without data for too long hold the release until fresh data is back.
 pub(super) fn for_data(facts: &Facts<'_>, next: &mut Draft) {
     let phase = next.status.phase;
-    let missing = next.status.checks.iter().find(|check| check.verdict == Verdict::NoData || check.cause == Some(Cause::NoTraffic)).cloned();
-    let few = next.status.run.as_ref().and_then(|run| starved(facts, run, phase, &next.status.checks)).cloned();
+    let missing = next
+        .status
+        .checks
+        .iter()
+        .find(|check| check.verdict == Verdict::NoData || check.cause == Some(Cause::NoTraffic))
+        .cloned();
+    let few = next
+        .status
+        .run
+        .as_ref()
+        .and_then(|run| starved(facts, run, phase, &next.status.checks))
+        .cloned();
     let Some(run) = next.status.run.as_mut() else { return };
     let (check, since, due) = match (missing, few) {
         (Some(check), _) => {
@@ -68,8 +90,18 @@ pub(super) fn for_data(facts: &Facts<'_>, next: &mut Draft) {
     };
     if run.paused_for.is_none() && facts.now >= due {
         let cause = check.cause.map(|cause| cause.to_string()).unwrap_or_default();
-        next.tell(Reason::NoData, format!("no data for check {} since {since:.0}: {cause} {}{}", check.name, check.message, check.evidence));
-        pause(next, Some(PauseReason::NoData), &format!("{cause} of check {}", check.name));
+        next.tell(
+            Reason::NoData,
+            format!(
+                "no data for check {} since {since:.0}: {cause} {}{}",
+                check.name, check.message, check.evidence
+            ),
+        );
+        pause(
+            next,
+            Some(PauseReason::NoData),
+            &format!("{cause} of check {}", check.name),
+        );
     }
 }
 
@@ -83,7 +115,9 @@ pub(super) fn patience_ends(facts: &Facts<'_>, run: &Run, phase: Phase) -> Optio
 /// A check that has waited too long for enough samples.
 fn starved<'a>(facts: &Facts<'_>, run: &Run, phase: Phase, checks: &'a [CheckStatus]) -> Option<&'a CheckStatus> {
     let over = patience_ends(facts, run, phase).is_some_and(|end| facts.now >= end);
-    checks.iter().find(|check| over && check.verdict == Verdict::Wait && check.cause == Some(Cause::FewSamples))
+    checks
+        .iter()
+        .find(|check| over && check.verdict == Verdict::Wait && check.cause == Some(Cause::FewSamples))
 }
 
 /// Enters or leaves a pause, and tells so. Clocks that run for pods and routes do not run in a person's pause.
@@ -92,7 +126,10 @@ pub(super) fn pause(next: &mut Draft, reason: Option<PauseReason>, detail: &str)
     let weight = next.status.run.as_ref().map_or(Percent::ZERO, |run| run.weight);
     next.change(|run| {
         let began = run.paused_at.filter(|_| run.paused_for == Some(PauseReason::User));
-        if let Some(lasted) = began.map(|at| now.duration_since(at)).filter(SignedDuration::is_positive) {
+        if let Some(lasted) = began
+            .map(|at| now.duration_since(at))
+            .filter(SignedDuration::is_positive)
+        {
             run.paused_total = Duration::from_millis(run.paused_total.as_millis().saturating_add(millis(lasted)));
         }
         if run.paused_for.is_some() {
@@ -108,10 +145,20 @@ pub(super) fn pause(next: &mut Draft, reason: Option<PauseReason>, detail: &str)
         run.paused_at = reason.map(|_| now);
         run.reminders = 0;
     });
-    let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+    let detail = if detail.is_empty() {
+        String::new()
+    } else {
+        format!(": {detail}")
+    };
     match reason {
-        Some(PauseReason::User) => next.tell_as(Reason::Paused, false, format!("paused at {weight} by a person{detail}")),
-        Some(reason) => next.tell_as(Reason::Paused, reason != PauseReason::Approval, format!("paused at {weight}: {reason}{detail}")),
+        Some(PauseReason::User) => {
+            next.tell_as(Reason::Paused, false, format!("paused at {weight} by a person{detail}"))
+        }
+        Some(reason) => next.tell_as(
+            Reason::Paused,
+            reason != PauseReason::Approval,
+            format!("paused at {weight}: {reason}{detail}"),
+        ),
         None => next.tell(Reason::Resumed, format!("goes on at {weight}")),
     }
 }
@@ -123,9 +170,15 @@ pub(super) fn is_looked_at_anew(held: Option<PauseReason>) -> bool {
 
 /// Whether the next weight has to wait for a window.
 pub(super) fn outside_windows(facts: &Facts<'_>, next: &mut Draft) -> bool {
-    let Some(opens) = opens_at(&facts.plan.windows, facts.now) else { return false };
+    let Some(opens) = opens_at(&facts.plan.windows, facts.now) else {
+        return false;
+    };
     if next.status.run.as_ref().is_some_and(|run| run.paused_for.is_none()) {
-        pause(next, Some(PauseReason::Window), &format!("weights rise from {opens:.0} on"));
+        pause(
+            next,
+            Some(PauseReason::Window),
+            &format!("weights rise from {opens:.0} on"),
+        );
     }
     true
 }
@@ -138,15 +191,27 @@ pub(super) fn reminder_at(run: &Run) -> Option<Timestamp> {
 
 /// Reminds people that the release waits.
 pub(super) fn remind(facts: &Facts<'_>, next: &mut Draft) {
-    let Some(run) = next.status.run.as_ref().filter(|run| run.ended_at.is_none()) else { return };
-    let (Some(reason), Some(since), Some(due)) = (run.paused_for, run.paused_at, reminder_at(run)) else { return };
+    let Some(run) = next.status.run.as_ref().filter(|run| run.ended_at.is_none()) else {
+        return;
+    };
+    let (Some(reason), Some(since), Some(due)) = (run.paused_for, run.paused_at, reminder_at(run)) else {
+        return;
+    };
     if facts.now < due {
         return;
     }
-    let text = format!("still paused at {}: {reason}, since {since:.0}: {}", run.weight, next.status.message);
+    let text = format!(
+        "still paused at {}: {reason}, since {since:.0}: {}",
+        run.weight, next.status.message
+    );
     // After an outage of this controller one is enough.
     let missed = facts.now.duration_since(due).as_hours() / NEXT_REMINDER.as_hours();
-    next.change(|run| run.reminders = run.reminders.saturating_add(1).saturating_add(i32::try_from(missed).unwrap_or(i32::MAX - 1)));
+    next.change(|run| {
+        run.reminders = run
+            .reminders
+            .saturating_add(1)
+            .saturating_add(i32::try_from(missed).unwrap_or(i32::MAX - 1))
+    });
     next.tell_as(Reason::Paused, true, text);
 }
 
@@ -162,12 +227,17 @@ pub(super) fn step(facts: &Facts<'_>, run: &Run) -> PlannedStep {
 
 /// Least time at the current weight.
 fn hold(facts: &Facts<'_>, run: &Run, phase: Phase) -> Duration {
-    if phase == Phase::Baking { facts.plan.bake } else { step(facts, run).hold }
+    if phase == Phase::Baking {
+        facts.plan.bake
+    } else {
+        step(facts, run).hold
+    }
 }
 
 /// When the time at this weight is served; a person's pause does not count.
 pub(super) fn hold_ends(facts: &Facts<'_>, run: &Run, phase: Phase) -> Option<Timestamp> {
-    run.step_started_at.map(|since| since + hold(facts, run, phase).signed() + run.paused_total.signed())
+    run.step_started_at
+        .map(|since| since + hold(facts, run, phase).signed() + run.paused_total.signed())
 }
 
 /// The time at this weight was served, or waived.

@@ -24,7 +24,11 @@ impl InForce {
             None => (None, Some("the spec cannot be read".to_owned())),
         };
         let frozen = || status.run.as_ref().and_then(|run| Plan::try_from(&*run.plan).ok());
-        Self { spec, plan: valid.or_else(frozen).map(Arc::new), invalid: invalid.map(Into::into) }
+        Self {
+            spec,
+            plan: valid.or_else(frozen).map(Arc::new),
+            invalid: invalid.map(Into::into),
+        }
     }
 
     /// The spec of the rollout, or the same of a running release.
@@ -39,7 +43,9 @@ impl InForce {
 }
 
 fn in_force(spec: &Arc<CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Arc<CanaryRolloutSpec> {
-    let Some(run) = status.run.as_ref().filter(|_| is_active(status)) else { return spec.clone() };
+    let Some(run) = status.run.as_ref().filter(|_| is_active(status)) else {
+        return spec.clone();
+    };
     if run.plan == *spec {
         // Mostly so, and kept once then.
         return run.plan.clone();

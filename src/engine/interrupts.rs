@@ -12,13 +12,27 @@ pub(super) fn note_target(facts: &Facts<'_>, next: &mut Draft) {
 
 /// What was held for a Deployment that does not come back is about to go.
 pub(super) fn tell_of_orphans(facts: &Facts<'_>, next: &mut Draft) {
-    let held: Vec<_> = facts.seen.replica_sets.iter().filter(|set| set.held() && set.replicas > 0).collect();
+    let held: Vec<_> = facts
+        .seen
+        .replica_sets
+        .iter()
+        .filter(|set| set.held() && set.replicas > 0)
+        .collect();
     if held.is_empty() || next.active() || !facts.target_given_up(&next.status) {
         return;
     }
-    let sets: Vec<String> = held.iter().map(|set| format!("{} ({} pods)", set.name, set.replicas)).collect();
+    let sets: Vec<String> = held
+        .iter()
+        .map(|set| format!("{} ({} pods)", set.name, set.replicas))
+        .collect();
     let (deployment, deadline) = (&facts.plan.deployment, facts.plan.progress_deadline);
-    next.tell(Reason::ScaledDown, format!("Deployment {deployment} did not come back within {deadline}: {} go", sets.join(", ")));
+    next.tell(
+        Reason::ScaledDown,
+        format!(
+            "Deployment {deployment} did not come back within {deadline}: {} go",
+            sets.join(", ")
+        ),
+    );
 }
 
 /// Ends the run if something outside asks for it. Returns whether it did.
@@ -33,9 +47,15 @@ pub(super) fn interrupt(facts: &Facts<'_>, next: &mut Draft) -> bool {
         return true;
     }
     if facts.target_given_up(&next.status) {
-        let message = format!("Deployment {} did not come back within {}", facts.plan.deployment, facts.plan.progress_deadline);
+        let message = format!(
+            "Deployment {} did not come back within {}",
+            facts.plan.deployment, facts.plan.progress_deadline
+        );
         ending::go_back(next, Outcome::Superseded, "TargetNotFound", &message);
         return true;
     }
-    next.status.run.clone().is_some_and(|run| facts.mode().overtaken(facts, &run, next))
+    next.status
+        .run
+        .clone()
+        .is_some_and(|run| facts.mode().overtaken(facts, &run, next))
 }

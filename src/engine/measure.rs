@@ -33,7 +33,9 @@ const GROUPS: i64 = 20;
 /// Ticks end on a fixed grid; its offset spreads many rollouts over the interval.
 fn grid_end(uid: &str, interval: Duration, latest: Timestamp) -> Timestamp {
     let length = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
-    let seed = uid.bytes().fold(0_i64, |sum, byte| (sum * 31 + i64::from(byte)) % 1_000_003);
+    let seed = uid
+        .bytes()
+        .fold(0_i64, |sum, byte| (sum * 31 + i64::from(byte)) % 1_000_003);
     let apart = (length / GROUPS).max(1);
     let offset = seed % length / apart * apart;
     let end = (latest.as_millisecond() - offset).div_euclid(length) * length + offset;
@@ -55,16 +57,28 @@ fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timesta
     let start = run.judge.last_tick.map_or(since, |last| last.max(since));
     let asked = run.judge.last_asked.map_or(start, |last| last.max(start));
     let first_end = grid_end(&facts.id.uid, interval, asked) + interval.signed();
-    let earliest = if first_end.duration_since(start) < interval.signed() { first_end + interval.signed() } else { first_end };
+    let earliest = if first_end.duration_since(start) < interval.signed() {
+        first_end + interval.signed()
+    } else {
+        first_end
+    };
     let scrape = source.scrape_interval.signed();
     let is_query = |check: &PlannedCheck| matches!(check.kind, CheckKind::Query { .. });
     let checks = &facts.plan.checks;
     // The newest sample is up to a scrape old: that of a query must be of this step, too.
     let fresh = since + scrape;
     let stale = earliest < fresh && checks.iter().any(is_query);
-    let earliest = if stale { grid_end(&facts.id.uid, interval, fresh - SignedDuration::from_millis(1)) + interval.signed() } else { earliest };
+    let earliest = if stale {
+        grid_end(&facts.id.uid, interval, fresh - SignedDuration::from_millis(1)) + interval.signed()
+    } else {
+        earliest
+    };
     // Counts need all samples up to the end of the tick; a query says what there is.
-    let lag = if checks.iter().all(is_query) { SignedDuration::ZERO } else { scrape };
+    let lag = if checks.iter().all(is_query) {
+        SignedDuration::ZERO
+    } else {
+        scrape
+    };
     Some((start, earliest, lag))
 }
 
@@ -87,19 +101,32 @@ pub(super) fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Que
     let end = if missed > MADE_UP_FOR { newest } else { earliest };
     let stable = facts.stable(status);
     let port = facts.found_routes().find_map(|(_, route)| route.state.port);
-    let canary_port = facts.found_routes().find_map(|(_, route)| route.state.canary_port).or(port);
+    let canary_port = facts
+        .found_routes()
+        .find_map(|(_, route)| route.state.canary_port)
+        .or(port);
     Some(Question {
         subject: Subject {
             namespace: facts.id.namespace.clone(),
             candidate: Side {
-                workload: facts.plan.baseline.as_ref().map_or(&run.replica_set, |_| &facts.plan.deployment).clone(),
+                workload: facts
+                    .plan
+                    .baseline
+                    .as_ref()
+                    .map_or(&run.replica_set, |_| &facts.plan.deployment)
+                    .clone(),
                 replica_sets: vec![run.replica_set.clone()],
                 service: facts.plan.canary_service.clone(),
                 port: canary_port,
                 hash: run.revision.clone(),
             },
             baseline: Side {
-                workload: facts.plan.baseline.clone().or_else(|| stable.names().pop()).unwrap_or_default(),
+                workload: facts
+                    .plan
+                    .baseline
+                    .clone()
+                    .or_else(|| stable.names().pop())
+                    .unwrap_or_default(),
                 replica_sets: stable.names(),
                 service: facts.plan.service.clone(),
                 port,
@@ -117,7 +144,10 @@ pub(super) fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Que
 fn quantity(kind: &CheckKind) -> Quantity {
     match kind {
         CheckKind::ErrorRate { .. } => Quantity::Requests,
-        CheckKind::Latency { quantile, max } => Quantity::Latency { limit: max.as_secs_f64(), quantile: quantile.fraction() },
+        CheckKind::Latency { quantile, max } => Quantity::Latency {
+            limit: max.as_secs_f64(),
+            quantile: quantile.fraction(),
+        },
         CheckKind::HitRatio { .. } => Quantity::Lookups,
         CheckKind::Query { promql, .. } => Quantity::Scalar { promql: promql.clone() },
     }
@@ -139,7 +169,13 @@ pub(super) fn ingest(facts: &Facts<'_>, next: &mut Draft) {
         run.judge.last_tick = Some(measured.end);
     }
     let mut evaluated = Vec::with_capacity(facts.plan.checks.len());
-    for ((check, reading), memory) in facts.plan.checks.iter().zip(&measured.readings).zip(&mut run.judge.checks) {
+    for ((check, reading), memory) in facts
+        .plan
+        .checks
+        .iter()
+        .zip(&measured.readings)
+        .zip(&mut run.judge.checks)
+    {
         let threshold = figures::threshold(&check.kind);
         let mut entry = CheckStatus {
             name: check.name.clone(),
@@ -162,9 +198,15 @@ pub(super) fn ingest(facts: &Facts<'_>, next: &mut Draft) {
                 (entry.value, entry.baseline) = figures::values(&check.kind, reading);
                 figures::show(figures, &check.kind, entry.value.as_deref(), entry.baseline.as_deref());
                 if let (Some(badness), Some(value)) = (figures::badness(&check.kind, reading), &entry.value) {
-                    let worst = run.judge.worst.entry(check.name.clone()).or_insert_with(|| Worst { badness, value: value.clone() });
+                    let worst = run.judge.worst.entry(check.name.clone()).or_insert_with(|| Worst {
+                        badness,
+                        value: value.clone(),
+                    });
                     if badness > worst.badness {
-                        *worst = Worst { badness, value: value.clone() };
+                        *worst = Worst {
+                            badness,
+                            value: value.clone(),
+                        };
                     }
                 }
             }
@@ -214,8 +256,16 @@ mod tests {
             let mut groups = BTreeMap::<_, usize>::new();
             ends.for_each(|end| *groups.entry(now.duration_since(end)).or_default() += 1);
             let apart = interval.signed() / 20;
-            assert!(groups.keys().all(|since| *since < interval.signed() && since.as_millis() % apart.as_millis() == 0), "{groups:?}");
-            assert!(groups.len() == 20 && groups.values().all(|members| *members < 60), "{groups:?}");
+            assert!(
+                groups
+                    .keys()
+                    .all(|since| *since < interval.signed() && since.as_millis() % apart.as_millis() == 0),
+                "{groups:?}"
+            );
+            assert!(
+                groups.len() == 20 && groups.values().all(|members| *members < 60),
+                "{groups:?}"
+            );
         }
     }
 }

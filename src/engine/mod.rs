@@ -94,27 +94,55 @@ pub struct Decision {
 
 /// A release is in progress.
 pub fn is_active(status: &CanaryRolloutStatus) -> bool {
-    matches!(status.phase, Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::Promoting | Phase::RollingBack) && status.run.is_some()
+    matches!(
+        status.phase,
+        Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::Promoting | Phase::RollingBack
+    ) && status.run.is_some()
 }
 
 /// What must be looked at before deciding.
-pub fn needs(id: &Identity, in_force: &InForce, status: &CanaryRolloutStatus, seen: &Observed, now: Timestamp) -> Needs {
+pub fn needs(
+    id: &Identity,
+    in_force: &InForce,
+    status: &CanaryRolloutStatus,
+    seen: &Observed,
+    now: Timestamp,
+) -> Needs {
     let Some(plan) = in_force.plan() else {
         return Needs::default();
     };
     let facts = Facts { id, plan, seen, now };
-    Needs { measure: measure::due(&facts, status), trouble_of: preparing::late_replica_set(&facts, status), configs: config::unread(&facts, status) }
+    Needs {
+        measure: measure::due(&facts, status),
+        trouble_of: preparing::late_replica_set(&facts, status),
+        configs: config::unread(&facts, status),
+    }
 }
 
 /// The whole policy. Total: any status, even one edited by hand, and any observation give a decision.
-pub fn decide(id: &Identity, in_force: &InForce, status: &CanaryRolloutStatus, seen: &Observed, now: Timestamp) -> Decision {
+pub fn decide(
+    id: &Identity,
+    in_force: &InForce,
+    status: &CanaryRolloutStatus,
+    seen: &Observed,
+    now: Timestamp,
+) -> Decision {
     let mut next = Draft::new(status, in_force.spec.clone(), now);
     let invalid = in_force.invalid.as_deref();
     let Some(plan) = in_force.plan() else {
         // Nothing was ever valid, so nothing was ever touched.
         report::refuse(&mut next.status, id, invalid.unwrap_or("the spec cannot be read"), now);
-        let actions = if seen.deletion == Deletion::No { Vec::new() } else { action::drop_finalizer(seen) };
-        return Decision { status: next.status, actions, calls: Vec::new(), wake: None };
+        let actions = if seen.deletion == Deletion::No {
+            Vec::new()
+        } else {
+            action::drop_finalizer(seen)
+        };
+        return Decision {
+            status: next.status,
+            actions,
+            calls: Vec::new(),
+            wake: None,
+        };
     };
     let facts = Facts { id, plan, seen, now };
     let refusal = match (invalid, facts.refusal(&next.status)) {
@@ -149,12 +177,25 @@ pub fn decide(id: &Identity, in_force: &InForce, status: &CanaryRolloutStatus, s
     }
     if !seen.finalizer && seen.deletion == Deletion::No {
         // The world is touched only once a deletion would wait for us.
-        actions.retain(|action| matches!(action, Action::AddFinalizer | Action::Answer { .. } | Action::Forget { .. }));
+        actions.retain(|action| {
+            matches!(
+                action,
+                Action::AddFinalizer | Action::Answer { .. } | Action::Forget { .. }
+            )
+        });
     }
     report::write(&facts, refusal.as_ref(), &mut next);
     let wake = wake::next(&facts, &next.status);
-    let calls = gates::calls(&facts, &next.status).into_iter().chain(outbox::calls(&facts, &next.status)).collect();
-    Decision { status: next.finish(), actions, calls, wake }
+    let calls = gates::calls(&facts, &next.status)
+        .into_iter()
+        .chain(outbox::calls(&facts, &next.status))
+        .collect();
+    Decision {
+        status: next.finish(),
+        actions,
+        calls,
+        wake,
+    }
 }
 
 /// One transition of the phase machine, in the order of precedence that behaviour R1 asks for.
@@ -184,7 +225,12 @@ struct Draft {
 
 impl Draft {
     fn new(status: &CanaryRolloutStatus, spec: Option<Arc<CanaryRolloutSpec>>, now: Timestamp) -> Self {
-        Self { status: status.clone(), spec, before: status.announced, now }
+        Self {
+            status: status.clone(),
+            spec,
+            before: status.announced,
+            now,
+        }
     }
 
     /// A release is in progress.

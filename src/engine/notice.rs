@@ -131,13 +131,19 @@ const MAX_NOTE: usize = 1_024;
 
 /// Whether it reports how a release ended: that must reach people, however long nobody was there to tell it.
 pub fn reports_an_end(notice: &Notice) -> bool {
-    [Reason::Promoted, Reason::RolledBack, Reason::Superseded].iter().any(|reason| notice.reason == reason.to_string())
+    [Reason::Promoted, Reason::RolledBack, Reason::Superseded]
+        .iter()
+        .any(|reason| notice.reason == reason.to_string())
 }
 
 /// Remembers that the end of a release was told, so that the next process need not. Other Events are worth no write.
 pub(super) fn note_told(facts: &Facts<'_>, next: &mut Draft) {
     let known = next.status.told;
-    let ends = next.status.telling.iter().filter(|notice| reports_an_end(notice) && notice.sequence <= facts.seen.told);
+    let ends = next
+        .status
+        .telling
+        .iter()
+        .filter(|notice| reports_an_end(notice) && notice.sequence <= facts.seen.told);
     next.status.told = ends.map(|notice| notice.sequence).fold(known, i64::max);
 }
 
@@ -169,6 +175,12 @@ impl Draft {
         if let Some(occasion) = reason.occasion() {
             outbox::put(self, occasion, &note);
         }
-        self.status.telling.push(Notice { sequence, reason: reason.to_string(), warning, note, at: self.now });
+        self.status.telling.push(Notice {
+            sequence,
+            reason: reason.to_string(),
+            warning,
+            note,
+            at: self.now,
+        });
     }
 }

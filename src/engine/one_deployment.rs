@@ -28,7 +28,8 @@ impl Mode for OneDeployment {
             return Some((Refusal::TargetNotFound, format!("Deployment {name} does not exist")));
         };
         if deployment.recreate {
-            let why = format!("Deployment {name} has strategy Recreate, which asks that two versions never run together");
+            let why =
+                format!("Deployment {name} has strategy Recreate, which asks that two versions never run together");
             return Some((Refusal::UnsupportedWorkload, why));
         }
         if let Some(manager) = &deployment.unpaused_by {
@@ -38,10 +39,14 @@ impl Mode for OneDeployment {
             return Some((Refusal::PauseContested, why));
         }
         if deployment.selector_expressions || deployment.selector.is_empty() {
-            let why = format!("the selector of Deployment {name} must consist of matchLabels: Services cannot express anything else");
+            let why = format!(
+                "the selector of Deployment {name} must consist of matchLabels: Services cannot express anything else"
+            );
             return Some((Refusal::UnsupportedWorkload, why));
         }
-        name_too_long(name).or_else(|| unfit_service(facts, deployment)).or_else(|| several_active(facts, deployment, status))
+        name_too_long(name)
+            .or_else(|| unfit_service(facts, deployment))
+            .or_else(|| several_active(facts, deployment, status))
     }
 
     fn is_over(&self, _: &CanaryRolloutStatus) -> bool {
@@ -53,11 +58,17 @@ impl Mode for OneDeployment {
     }
 
     fn candidate<'a>(&self, facts: &Facts<'a>, run: &Run) -> Side<'a> {
-        Side { sets: facts.canary(run).into_iter().collect(), wanted: replicas(facts) }
+        Side {
+            sets: facts.canary(run).into_iter().collect(),
+            wanted: replicas(facts),
+        }
     }
 
     fn stable<'a>(&self, facts: &Facts<'a>, status: &CanaryRolloutStatus) -> Side<'a> {
-        Side { sets: facts.serving(status).into_iter().collect(), wanted: replicas(facts) }
+        Side {
+            sets: facts.serving(status).into_iter().collect(),
+            wanted: replicas(facts),
+        }
     }
 
     fn to_begin(&self, facts: &Facts<'_>, weight: Percent) -> u32 {
@@ -78,19 +89,39 @@ impl Mode for OneDeployment {
 
     fn rejection<'s>(&self, facts: &Facts<'_>, status: &'s CanaryRolloutStatus) -> Option<&'s Rejected> {
         let template = &facts.seen.deployment.as_ref()?.template;
-        status.rejected.iter().find(|rejected| match facts.replica_set(&rejected.revision) {
-            Some(set) => set.template == *template,
-            // Its ReplicaSet is gone; a revision of ours still tells the template.
-            None => template.revision(0) == rejected.revision,
-        })
+        status
+            .rejected
+            .iter()
+            .find(|rejected| match facts.replica_set(&rejected.revision) {
+                Some(set) => set.template == *template,
+                // Its ReplicaSet is gone; a revision of ours still tells the template.
+                None => template.revision(0) == rejected.revision,
+            })
     }
 
     fn overtaken(&self, facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
-        let Some(deployment) = &facts.seen.deployment else { return false };
+        let Some(deployment) = &facts.seen.deployment else {
+            return false;
+        };
         if !deployment.paused {
-            let by = deployment.other_manager.as_deref().map(|manager| format!(" (manager {manager})")).unwrap_or_default();
-            next.tell(Reason::Unpaused, format!("Deployment {} was unpaused by another hand{by}: Kubernetes rolls it out", deployment.name));
-            ending::go_back(next, Outcome::Superseded, "Unpaused", &format!("the Deployment was unpaused by hand{by}"));
+            let by = deployment
+                .other_manager
+                .as_deref()
+                .map(|manager| format!(" (manager {manager})"))
+                .unwrap_or_default();
+            next.tell(
+                Reason::Unpaused,
+                format!(
+                    "Deployment {} was unpaused by another hand{by}: Kubernetes rolls it out",
+                    deployment.name
+                ),
+            );
+            ending::go_back(
+                next,
+                Outcome::Superseded,
+                "Unpaused",
+                &format!("the Deployment was unpaused by hand{by}"),
+            );
             return true;
         }
         if facts.serving(&next.status).is_some_and(|serving| facts.wants(serving)) {
@@ -105,12 +136,20 @@ impl Mode for OneDeployment {
         if !newer {
             return false;
         }
-        if next.status.phase == Phase::Baking && shifting::all_pass(facts.plan, &next.status.checks) && !gates::left_to_ask(facts, run) {
+        if next.status.phase == Phase::Baking
+            && shifting::all_pass(facts.plan, &next.status.checks)
+            && !gates::left_to_ask(facts, run)
+        {
             // It has passed everything: promote it now, or whoever releases daily never gets through a long bake.
             exchange::begin(next);
             return true;
         }
-        ending::go_back(next, Outcome::Superseded, "NewerRevision", "a newer template was applied");
+        ending::go_back(
+            next,
+            Outcome::Superseded,
+            "NewerRevision",
+            "a newer template was applied",
+        );
         true
     }
 
@@ -133,8 +172,15 @@ impl Mode for OneDeployment {
 
     fn tell_release(&self, facts: &Facts<'_>, next: &mut Draft) {
         let name = &facts.plan.deployment;
-        next.tell(Reason::Released, format!("Deployment {name}, its ReplicaSets, Services and routes are given back"));
-        let paused = facts.seen.deployment.as_ref().is_some_and(|deployment| deployment.paused);
+        next.tell(
+            Reason::Released,
+            format!("Deployment {name}, its ReplicaSets, Services and routes are given back"),
+        );
+        let paused = facts
+            .seen
+            .deployment
+            .as_ref()
+            .is_some_and(|deployment| deployment.paused);
         if paused && facts.serving(&next.status).is_some_and(|set| !facts.wants(set)) {
             next.tell(
                 Reason::LeftPaused,
@@ -167,19 +213,30 @@ impl Mode for OneDeployment {
     }
 
     fn rest_message(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
-        let Some(deployment) = &facts.seen.deployment else { return String::new() };
+        let Some(deployment) = &facts.seen.deployment else {
+            return String::new();
+        };
         if !status.taken_over() {
-            return format!("waiting for the first rollout of Deployment {}: {}/{} Available", deployment.name, deployment.available, deployment.replicas);
+            return format!(
+                "waiting for the first rollout of Deployment {}: {}/{} Available",
+                deployment.name, deployment.available, deployment.replicas
+            );
         }
         if !deployment.paused && !deployment.complete() {
-            return format!("Deployment {} is not paused: Kubernetes rolls it out, {}/{} up to date", deployment.name, deployment.updated, deployment.replicas);
+            return format!(
+                "Deployment {} is not paused: Kubernetes rolls it out, {}/{} up to date",
+                deployment.name, deployment.updated, deployment.replicas
+            );
         }
         if let Some(rejected) = self.rejection(facts, status) {
             return rest::rejected_message(rejected);
         }
         let at_serving = facts.serving(status).is_some_and(|set| facts.wants(set));
         if !at_serving && deployment.replicas == 0 {
-            return format!("a new template waits: Deployment {} has 0 replicas, and at 0 no release starts", deployment.name);
+            return format!(
+                "a new template waits: Deployment {} has 0 replicas, and at 0 no release starts",
+                deployment.name
+            );
         }
         let stable = status.stable_revision.as_deref().unwrap_or(NO_FIGURE);
         let standby = rest::standby_message(status, "an Abort action, or its template, brings it back at once");
@@ -192,7 +249,11 @@ impl Mode for OneDeployment {
 }
 
 fn replicas(facts: &Facts<'_>) -> u32 {
-    facts.seen.deployment.as_ref().map_or(0, |deployment| deployment.replicas)
+    facts
+        .seen
+        .deployment
+        .as_ref()
+        .map_or(0, |deployment| deployment.replicas)
 }
 
 fn unfit_service(facts: &Facts<'_>, deployment: &Deployment) -> Option<(Refusal, String)> {
@@ -202,19 +263,34 @@ fn unfit_service(facts: &Facts<'_>, deployment: &Deployment) -> Option<(Refusal,
     if let Some(unfit) = std::iter::once(&plan.service).chain(&plan.also_narrow).find_map(unfit) {
         return Some(unfit);
     }
-    let taken = facts.seen.services.get(&plan.canary_service).is_some_and(|service| service.made_by.as_deref() != Some(&facts.id.name));
+    let taken = facts
+        .seen
+        .services
+        .get(&plan.canary_service)
+        .is_some_and(|service| service.made_by.as_deref() != Some(&facts.id.name));
     taken.then(|| {
-        let why = format!("Service {} exists and is not Warmfront's: name another one in spec.traffic.canaryService", plan.canary_service);
+        let why = format!(
+            "Service {} exists and is not Warmfront's: name another one in spec.traffic.canaryService",
+            plan.canary_service
+        );
         (Refusal::CanaryServiceConflict, why)
     })
 }
 
-fn several_active(facts: &Facts<'_>, deployment: &Deployment, status: &CanaryRolloutStatus) -> Option<(Refusal, String)> {
+fn several_active(
+    facts: &Facts<'_>,
+    deployment: &Deployment,
+    status: &CanaryRolloutStatus,
+) -> Option<(Refusal, String)> {
     let active = facts.active_of(deployment);
     let stuck = deployment.paused && active.len() > 1 && !status.taken_over();
     stuck.then(|| {
         let names: Vec<&str> = active.iter().map(|set| set.name.as_str()).collect();
-        let why = format!("Deployment {} is paused half-way with {}: finish or undo its rollout first", deployment.name, names.join(" and "));
+        let why = format!(
+            "Deployment {} is paused half-way with {}: finish or undo its rollout first",
+            deployment.name,
+            names.join(" and ")
+        );
         (Refusal::RolloutIncomplete, why)
     })
 }

@@ -25,7 +25,12 @@ const MOST: usize = 32;
 /// Something happened that notifiers are told of.
 pub(super) fn put(draft: &mut Draft, occasion: Occasion, note: &str) {
     let frozen = draft.status.run.as_ref().map(|run| &*run.plan);
-    let notifiers = draft.spec.as_deref().or(frozen).map(|spec| spec.notify.clone()).unwrap_or_default();
+    let notifiers = draft
+        .spec
+        .as_deref()
+        .or(frozen)
+        .map(|spec| spec.notify.clone())
+        .unwrap_or_default();
     let wanted = |notifier: &&Notifier| notifier.events.is_empty() || notifier.events.contains(&occasion);
     for notifier in notifiers.iter().filter(wanted) {
         let run = draft.status.run.as_ref();
@@ -60,7 +65,14 @@ pub(super) fn ingest(facts: &Facts<'_>, next: &mut Draft) {
         if !known(&notification.to) {
             return false;
         }
-        let Some(reply) = facts.seen.replies.get(&key(facts, notification)).filter(|reply| reply.attempt == notification.attempts) else { return true };
+        let Some(reply) = facts
+            .seen
+            .replies
+            .get(&key(facts, notification))
+            .filter(|reply| reply.attempt == notification.attempts)
+        else {
+            return true;
+        };
         if reply.is_yes() {
             return false;
         }
@@ -86,12 +98,29 @@ pub(super) fn ingest(facts: &Facts<'_>, next: &mut Draft) {
 /// What is to be sent now: to each notifier one after the other, in the order in which things happened.
 pub(super) fn calls(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Call> {
     let mut notifiers = BTreeSet::new();
-    let oldest = status.outbox.iter().filter(|notification| notifiers.insert(&notification.to));
+    let oldest = status
+        .outbox
+        .iter()
+        .filter(|notification| notifiers.insert(&notification.to));
     let due = oldest.filter(|notification| notification.next_at <= facts.now);
     due.filter_map(|notification| {
-        let notifier = facts.plan.notifiers.iter().find(|notifier| notifier.name == notification.to)?;
+        let notifier = facts
+            .plan
+            .notifiers
+            .iter()
+            .find(|notifier| notifier.name == notification.to)?;
         let key = key(facts, notification);
-        let Notification { event, note, at, run, revision, from, step, weight, .. } = notification;
+        let Notification {
+            event,
+            note,
+            at,
+            run,
+            revision,
+            from,
+            step,
+            weight,
+            ..
+        } = notification;
         let (namespace, rollout, deployment) = (&facts.id.namespace, &facts.id.name, &facts.plan.deployment);
         let body = json!({
             // Chat systems show this field.
@@ -101,7 +130,13 @@ pub(super) fn calls(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Call
             "run": run, "revision": revision, "stableRevision": from, "step": step, "weight": weight,
             "message": note, "attempt": notification.attempts + 1, "idempotencyKey": key,
         });
-        Some(Call { key, attempt: notification.attempts, address: notifier.address.clone(), timeout: notifier.timeout, body })
+        Some(Call {
+            key,
+            attempt: notification.attempts,
+            address: notifier.address.clone(),
+            timeout: notifier.timeout,
+            body,
+        })
     })
     .collect()
 }

@@ -30,12 +30,20 @@ pub(super) struct Pair;
 
 /// ReplicaSets of a Deployment.
 fn sets<'a>(facts: &Facts<'a>, deployment: &Deployment) -> Vec<&'a ReplicaSet> {
-    facts.seen.replica_sets.iter().filter(|set| set.owned_by(&deployment.uid) && !set.deleting).collect()
+    facts
+        .seen
+        .replica_sets
+        .iter()
+        .filter(|set| set.owned_by(&deployment.uid) && !set.deleting)
+        .collect()
 }
 
 /// The ReplicaSet of a Deployment's template, once Kubernetes has made it.
 fn current<'a>(facts: &Facts<'a>, deployment: &Deployment) -> Option<&'a ReplicaSet> {
-    sets(facts, deployment).into_iter().filter(|set| set.template == deployment.template).max_by_key(|set| set.replicas)
+    sets(facts, deployment)
+        .into_iter()
+        .filter(|set| set.template == deployment.template)
+        .max_by_key(|set| set.replicas)
 }
 
 /// The candidate was promoted: it is what users have.
@@ -48,32 +56,47 @@ fn baseline_name<'a>(facts: &Facts<'a>) -> &'a str {
 }
 
 fn progress(deployment: &Deployment) -> String {
-    format!("{}/{} up to date, {}/{} Available", deployment.updated, deployment.replicas, deployment.available, deployment.replicas)
+    format!(
+        "{}/{} up to date, {}/{} Available",
+        deployment.updated, deployment.replicas, deployment.available, deployment.replicas
+    )
 }
 
 /// The greatest and the smallest share that a route gives the candidate.
 fn shares(route: &Route) -> (Percent, Percent) {
-    (route.state.canary.unwrap_or(Percent::ZERO), route.state.away_from(Percent::FULL))
+    (
+        route.state.canary.unwrap_or(Percent::ZERO),
+        route.state.away_from(Percent::FULL),
+    )
 }
 
 impl Mode for Pair {
     fn unfit(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Refusal, String)> {
         let plan = facts.plan;
         let missing = |name: &str| Some((Refusal::TargetNotFound, format!("Deployment {name} does not exist")));
-        let Some(candidate) = &facts.seen.deployment else { return missing(&plan.deployment) };
+        let Some(candidate) = &facts.seen.deployment else {
+            return missing(&plan.deployment);
+        };
         if self.is_over(status) {
             return None;
         }
-        let Some(baseline) = &facts.seen.baseline else { return missing(baseline_name(facts)) };
+        let Some(baseline) = &facts.seen.baseline else {
+            return missing(baseline_name(facts));
+        };
         for (deployment, service) in [(baseline, &plan.service), (candidate, &plan.canary_service)] {
             let mixed = "a share of its requests would reach neither version";
-            let unfit = name_too_long(&deployment.name).or_else(|| facts.unfit_service(service, deployment, &sets(facts, deployment), mixed));
+            let unfit = name_too_long(&deployment.name)
+                .or_else(|| facts.unfit_service(service, deployment, &sets(facts, deployment), mixed));
             if unfit.is_some() {
                 return unfit;
             }
         }
-        let undecided = facts.found_routes().find(|(_, route)| !status.taken_over() && shares(route).0 != shares(route).1);
-        let differ = facts.found_routes().any(|(_, route)| shares(route).0 > Percent::ZERO) && !candidate_has_all(facts) && !status.taken_over();
+        let undecided = facts
+            .found_routes()
+            .find(|(_, route)| !status.taken_over() && shares(route).0 != shares(route).1);
+        let differ = facts.found_routes().any(|(_, route)| shares(route).0 > Percent::ZERO)
+            && !candidate_has_all(facts)
+            && !status.taken_over();
         let (id, route) = undecided.or_else(|| facts.found_routes().find(|_| differ))?;
         let why = format!(
             "{id} gives Service {} {} already, and not everything in every rule: give it weight 0, from where Warmfront raises it, or everything",
@@ -92,15 +115,27 @@ impl Mode for Pair {
     }
 
     fn candidate<'a>(&self, facts: &Facts<'a>, run: &Run) -> Side<'a> {
-        let Some(candidate) = &facts.seen.deployment else { return Side::default() };
+        let Some(candidate) = &facts.seen.deployment else {
+            return Side::default();
+        };
         let mut sets = sets(facts, candidate);
         sets.retain(|set| set.hash == run.revision);
-        Side { sets, wanted: candidate.replicas }
+        Side {
+            sets,
+            wanted: candidate.replicas,
+        }
     }
 
     fn stable<'a>(&self, facts: &Facts<'a>, status: &CanaryRolloutStatus) -> Side<'a> {
-        let serving = if candidate_serves(status) { &facts.seen.deployment } else { &facts.seen.baseline };
-        serving.as_ref().map_or_else(Side::default, |serving| Side { sets: sets(facts, serving), wanted: serving.replicas })
+        let serving = if candidate_serves(status) {
+            &facts.seen.deployment
+        } else {
+            &facts.seen.baseline
+        };
+        serving.as_ref().map_or_else(Side::default, |serving| Side {
+            sets: sets(facts, serving),
+            wanted: serving.replicas,
+        })
     }
 
     fn to_begin(&self, facts: &Facts<'_>, _: Percent) -> u32 {
@@ -108,7 +143,11 @@ impl Mode for Pair {
     }
 
     fn unfinished(&self, facts: &Facts<'_>) -> Option<String> {
-        let candidate = facts.seen.deployment.as_ref().filter(|candidate| !candidate.complete())?;
+        let candidate = facts
+            .seen
+            .deployment
+            .as_ref()
+            .filter(|candidate| !candidate.complete())?;
         Some(format!("its own rollout is not over ({})", progress(candidate)))
     }
 
@@ -118,7 +157,13 @@ impl Mode for Pair {
         let same = current(facts, baseline).is_some_and(|set| Some(&set.hash) == status.stable_revision.as_ref());
         // One that was changed to and fro still has pods of both templates.
         let mixed = !baseline.settled() || baseline.total > baseline.updated;
-        (!same || mixed).then(|| format!("Deployment {} to be whole after its change ({})", baseline.name, progress(baseline)))
+        (!same || mixed).then(|| {
+            format!(
+                "Deployment {} to be whole after its change ({})",
+                baseline.name,
+                progress(baseline)
+            )
+        })
     }
 
     fn rest(&self, facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
@@ -132,7 +177,14 @@ impl Mode for Pair {
         }
         next.remember_routes(facts);
         follow_baseline(facts, next);
-        let Some(candidate) = facts.seen.deployment.as_ref().filter(|candidate| candidate.replicas > 0) else { return };
+        let Some(candidate) = facts
+            .seen
+            .deployment
+            .as_ref()
+            .filter(|candidate| candidate.replicas > 0)
+        else {
+            return;
+        };
         let Some(set) = current(facts, candidate) else { return };
         if accepted && facts.seen.finalizer && self.rejection(facts, &next.status).is_none() {
             let (from, to) = (baseline_name(facts), &facts.plan.deployment);
@@ -155,7 +207,9 @@ impl Mode for Pair {
     fn overtaken(&self, facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
         // A route that an edit of the plan has just named is remembered before it is touched.
         next.remember_routes(facts);
-        let Some(candidate) = &facts.seen.deployment else { return false };
+        let Some(candidate) = &facts.seen.deployment else {
+            return false;
+        };
         let judged = self.candidate(facts, run).sets;
         let newer = match judged.as_slice() {
             [] => current(facts, candidate).is_some(),
@@ -176,14 +230,21 @@ impl Mode for Pair {
     }
 
     fn taken_over(&self, facts: &Facts<'_>, _: &CanaryRolloutStatus, run: &Run) -> Option<String> {
-        let (weight, name) = if run.undo.is_some() { (Percent::ZERO, baseline_name(facts)) } else { (Percent::FULL, facts.plan.deployment.as_str()) };
+        let (weight, name) = if run.undo.is_some() {
+            (Percent::ZERO, baseline_name(facts))
+        } else {
+            (Percent::FULL, facts.plan.deployment.as_str())
+        };
         facts.weight_confirmed(weight).ok()?;
         Some(format!("Deployment {name} has all traffic"))
     }
 
     fn standby(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<String> {
         let kept = status.kept.iter().find(|kept| kept.standby)?;
-        let ready: u32 = sets(facts, facts.seen.baseline.as_ref()?).iter().map(|set| set.ready).sum();
+        let ready: u32 = sets(facts, facts.seen.baseline.as_ref()?)
+            .iter()
+            .map(|set| set.ready)
+            .sum();
         (ready > 0).then(|| kept.revision.clone())
     }
 
@@ -200,13 +261,29 @@ impl Mode for Pair {
             (Phase::Succeeded, _) => (Want::Left, false),
             _ => (desired::at_rest_route(facts, status), false),
         };
-        Desired { route: Some(route), testers, ..Desired::default() }
+        Desired {
+            route: Some(route),
+            testers,
+            ..Desired::default()
+        }
     }
 
     fn tell_release(&self, facts: &Facts<'_>, next: &mut Draft) {
-        let routes: Vec<String> = facts.plan.routes.iter().map(|route| RouteId::from(route).to_string()).collect();
-        let how = if candidate_serves(&next.status) { format!("stay at Deployment {}", facts.plan.deployment) } else { "are as they were found".to_owned() };
-        next.tell(Reason::Released, format!("{} {how}; nothing else was touched", routes.join(", ")));
+        let routes: Vec<String> = facts
+            .plan
+            .routes
+            .iter()
+            .map(|route| RouteId::from(route).to_string())
+            .collect();
+        let how = if candidate_serves(&next.status) {
+            format!("stay at Deployment {}", facts.plan.deployment)
+        } else {
+            "are as they were found".to_owned()
+        };
+        next.tell(
+            Reason::Released,
+            format!("{} {how}; nothing else was touched", routes.join(", ")),
+        );
     }
 
     fn promoted(&self, _: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static str) {
@@ -218,39 +295,65 @@ impl Mode for Pair {
     }
 
     fn promoting_message(&self, facts: &Facts<'_>, _: &CanaryRolloutStatus, run: &Run) -> String {
-        let (weight, name) = if run.undo.is_some() { (Percent::ZERO, baseline_name(facts)) } else { (Percent::FULL, facts.plan.deployment.as_str()) };
-        let waiting = facts.weight_confirmed(weight).err().map(|what| format!(": waiting for {what}")).unwrap_or_default();
+        let (weight, name) = if run.undo.is_some() {
+            (Percent::ZERO, baseline_name(facts))
+        } else {
+            (Percent::FULL, facts.plan.deployment.as_str())
+        };
+        let waiting = facts
+            .weight_confirmed(weight)
+            .err()
+            .map(|what| format!(": waiting for {what}"))
+            .unwrap_or_default();
         format!("all traffic goes to Deployment {name}{waiting}")
     }
 
     fn rest_message(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
-        let (Some(candidate), name) = (&facts.seen.deployment, baseline_name(facts)) else { return String::new() };
+        let (Some(candidate), name) = (&facts.seen.deployment, baseline_name(facts)) else {
+            return String::new();
+        };
         if !status.taken_over() {
             let baseline = facts.seen.baseline.as_ref().map(progress).unwrap_or_default();
             return format!("waiting for the rollout of Deployment {name}: {baseline}");
         }
         if candidate_serves(status) {
             let standby = rest::standby_message(status, "an Abort action brings its traffic back at once");
-            let departed = self.departure(facts, status).map(|what| format!("; {what}")).unwrap_or_default();
+            let departed = self
+                .departure(facts, status)
+                .map(|what| format!("; {what}"))
+                .unwrap_or_default();
             let revision = status.stable_revision.as_deref().unwrap_or(NO_FIGURE);
-            return format!("Deployment {} serves (revision {revision}){standby}{departed}", candidate.name);
+            return format!(
+                "Deployment {} serves (revision {revision}){standby}{departed}",
+                candidate.name
+            );
         }
         if let Some(rejected) = self.rejection(facts, status) {
             return rest::rejected_message(rejected);
         }
         if candidate.replicas == 0 {
-            return format!("Deployment {name} serves; Deployment {} has 0 replicas, and at 0 no release starts", candidate.name);
+            return format!(
+                "Deployment {name} serves; Deployment {} has 0 replicas, and at 0 no release starts",
+                candidate.name
+            );
         }
         if current(facts, candidate).is_none() {
             let paused = if candidate.paused { ", which is paused" } else { "" };
-            return format!("Deployment {name} serves; waiting for Kubernetes to roll out Deployment {}{paused}", candidate.name);
+            return format!(
+                "Deployment {name} serves; waiting for Kubernetes to roll out Deployment {}{paused}",
+                candidate.name
+            );
         }
         format!("Deployment {name} serves")
     }
 
     fn departure(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<String> {
         let (id, route) = departed(facts).filter(|_| candidate_serves(status))?;
-        let by = route.other_manager.as_deref().map(|manager| format!(" (manager {manager})")).unwrap_or_default();
+        let by = route
+            .other_manager
+            .as_deref()
+            .map(|manager| format!(" (manager {manager})"))
+            .unwrap_or_default();
         Some(format!(
             "{id} gives Deployment {} {} and not 100%: another hand{by} has changed it since, and it is left so",
             facts.plan.deployment,
@@ -261,24 +364,38 @@ impl Mode for Pair {
 
 /// A route that has both versions' entries and does not give everything to the candidate.
 fn departed<'a>(facts: &Facts<'a>) -> Option<(&'a RouteId, &'a Route)> {
-    facts.found_routes().find(|(_, route)| route.state.rules.iter().any(|rule| rule.routed) && !route.state.carries(Percent::FULL))
+    facts
+        .found_routes()
+        .find(|(_, route)| route.state.rules.iter().any(|rule| rule.routed) && !route.state.carries(Percent::FULL))
 }
 
 /// Every route gives everything to the candidate.
 fn candidate_has_all(facts: &Facts<'_>) -> bool {
-    facts.found_routes().next().is_some() && facts.found_routes().all(|(_, route)| route.state.carries(Percent::FULL))
+    facts.found_routes().next().is_some()
+        && facts
+            .found_routes()
+            .all(|(_, route)| route.state.carries(Percent::FULL))
 }
 
 /// Takes over the routes: from the baseline, once it is rolled out, or as a promotion has left them.
 fn adopt(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
-    let (Some(baseline), Some(candidate), true) = (&facts.seen.baseline, &facts.seen.deployment, accepted) else { return };
+    let (Some(baseline), Some(candidate), true) = (&facts.seen.baseline, &facts.seen.deployment, accepted) else {
+        return;
+    };
     let promoted = candidate_has_all(facts);
     let serving = if promoted { candidate } else { baseline };
-    let Some(set) = current(facts, serving).filter(|_| promoted || serving.complete()) else { return };
+    let Some(set) = current(facts, serving).filter(|_| promoted || serving.complete()) else {
+        return;
+    };
     next.status.stable_revision = Some(set.hash.clone());
     next.status.phase = if promoted { Phase::Succeeded } else { Phase::Idle };
     next.remember_routes(facts);
-    let routes: Vec<String> = facts.plan.routes.iter().map(|route| RouteId::from(route).to_string()).collect();
+    let routes: Vec<String> = facts
+        .plan
+        .routes
+        .iter()
+        .map(|route| RouteId::from(route).to_string())
+        .collect();
     next.tell(
         Reason::Adopted,
         format!(
@@ -294,7 +411,9 @@ fn adopt(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
 
 /// Between releases the baseline is whatever its owner has rolled out.
 fn follow_baseline(facts: &Facts<'_>, next: &mut Draft) {
-    let Some(baseline) = facts.seen.baseline.as_ref().filter(|baseline| baseline.complete()) else { return };
+    let Some(baseline) = facts.seen.baseline.as_ref().filter(|baseline| baseline.complete()) else {
+        return;
+    };
     if let Some(set) = current(facts, baseline) {
         next.status.stable_revision = Some(set.hash.clone());
     }
@@ -305,9 +424,18 @@ fn follow_baseline(facts: &Facts<'_>, next: &mut Draft) {
 /// Void is only what was compared with the old baseline. Every check so far has a limit of its own, so its evidence
 /// would stand; that the whole step begins anew costs one hold and stays right when checks compare the two.
 fn follow_changed_baseline(facts: &Facts<'_>, next: &mut Draft) {
-    let Some(baseline) = facts.seen.baseline.as_ref().filter(|baseline| baseline.complete()) else { return };
-    let Some(set) = current(facts, baseline).filter(|set| Some(&set.hash) != next.status.stable_revision.as_ref()) else { return };
-    let old = next.status.stable_revision.replace(set.hash.clone()).unwrap_or_default();
+    let Some(baseline) = facts.seen.baseline.as_ref().filter(|baseline| baseline.complete()) else {
+        return;
+    };
+    let Some(set) = current(facts, baseline).filter(|set| Some(&set.hash) != next.status.stable_revision.as_ref())
+    else {
+        return;
+    };
+    let old = next
+        .status
+        .stable_revision
+        .replace(set.hash.clone())
+        .unwrap_or_default();
     next.tell(
         Reason::BaselineChanged,
         format!("Deployment {} was changed: {old} → {}; it is whole again, and the hold and the evidence of this step begin anew", baseline.name, set.hash),
@@ -317,9 +445,17 @@ fn follow_changed_baseline(facts: &Facts<'_>, next: &mut Draft) {
 
 /// After a promotion all traffic is the candidate's: what changes now is told, and no more.
 fn watch_promoted(facts: &Facts<'_>, next: &mut Draft) {
-    let changed = facts.seen.deployment.as_ref().and_then(|candidate| Some((candidate, current(facts, candidate)?)));
+    let changed = facts
+        .seen
+        .deployment
+        .as_ref()
+        .and_then(|candidate| Some((candidate, current(facts, candidate)?)));
     if let Some((candidate, set)) = changed.filter(|(_, set)| Some(&set.hash) != next.status.stable_revision.as_ref()) {
-        let old = next.status.stable_revision.replace(set.hash.clone()).unwrap_or_default();
+        let old = next
+            .status
+            .stable_revision
+            .replace(set.hash.clone())
+            .unwrap_or_default();
         next.tell(
             Reason::CandidateChanged,
             format!("Deployment {} was changed: {old} → {}; it has all traffic, so the change reaches everyone without any step", candidate.name, set.hash),
@@ -327,7 +463,12 @@ fn watch_promoted(facts: &Facts<'_>, next: &mut Draft) {
     }
     let Some((id, route)) = departed(facts) else { return };
     let edit = drift::of_route(facts, id, route);
-    let told = next.status.drift.last.as_ref().is_some_and(|last| last.object == edit.object && last.generation >= edit.generation);
+    let told = next
+        .status
+        .drift
+        .last
+        .as_ref()
+        .is_some_and(|last| last.object == edit.object && last.generation >= edit.generation);
     if let Some(what) = Pair.departure(facts, &next.status).filter(|_| !told) {
         next.tell(Reason::RouteDrift, what);
         next.status.drift.last = Some(edit);

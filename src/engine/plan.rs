@@ -16,18 +16,25 @@ use crate::{
 /// Down first, then what makes room for the new version, then up, then what goes.
 pub(super) fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> Vec<Action> {
     let mut routes = routes(facts, status, wanted);
-    let mut actions: Vec<Action> = routes.extract_if(.., |(downward, _)| *downward).map(|(_, action)| action).collect();
+    let mut actions: Vec<Action> = routes
+        .extract_if(.., |(downward, _)| *downward)
+        .map(|(_, action)| action)
+        .collect();
     actions.extend(floor::actions(facts, status));
     actions.extend(pause(facts, wanted));
     actions.extend(sets(facts, wanted, |set, want| take(facts, set, want)));
     actions.extend(narrow(facts, wanted));
     actions.extend(create(facts, wanted));
-    actions.extend(sets(facts, wanted, |set, want| resize(set, want, |now, then| then > now)));
+    actions.extend(sets(facts, wanted, |set, want| {
+        resize(set, want, |now, then| then > now)
+    }));
     actions.extend(canary_service(facts, wanted));
     actions.extend(routes.into_iter().map(|(_, action)| action));
     actions.extend(sets(facts, wanted, |set, want| give(facts, set, want)));
     if facts.may_scale_down(status) {
-        actions.extend(sets(facts, wanted, |set, want| resize(set, want, |now, then| then < now)));
+        actions.extend(sets(facts, wanted, |set, want| {
+            resize(set, want, |now, then| then < now)
+        }));
     }
     actions.extend(sets(facts, wanted, remove));
     actions.extend(answers(facts, status));
@@ -35,7 +42,12 @@ pub(super) fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &
 }
 
 fn patch(kind: Kind, name: &str, patch: Vec<serde_json::Value>) -> Action {
-    Action::Patch { kind, name: name.to_owned(), patch, to_zero: false }
+    Action::Patch {
+        kind,
+        name: name.to_owned(),
+        patch,
+        to_zero: false,
+    }
 }
 
 fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> Vec<(bool, Action)> {
@@ -61,13 +73,24 @@ fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> 
         };
         let downward = match want {
             Want::Absent | Want::Left | Want::Drained => true,
-            Want::Weight(weight) => route.state.canary.is_some_and(|share| share > weight) || (target.testers.is_empty() && route.state.tester_rules > 0),
+            Want::Weight(weight) => {
+                route.state.canary.is_some_and(|share| share > weight)
+                    || (target.testers.is_empty() && route.state.tester_rules > 0)
+            }
         };
         let live = route.live();
         match gateway_api::plan(&live, &target, want, originals) {
             Ok(Some(change)) => {
                 let to_zero = matches!(want, Want::Absent | Want::Drained) && !route.state.entry_gone();
-                actions.push((downward, Action::Patch { kind, name: name.clone(), patch: change, to_zero }));
+                actions.push((
+                    downward,
+                    Action::Patch {
+                        kind,
+                        name: name.clone(),
+                        patch: change,
+                        to_zero,
+                    },
+                ));
             }
             // Let go of the fields once nothing of ours stands in them, so that Git tools see them as theirs again. When we
             // wrote is told by them: before the data plane serves it they are needed.
@@ -96,7 +119,13 @@ fn sets(facts: &Facts<'_>, wanted: &Desired, act: impl Fn(&ReplicaSet, &SetWant)
 fn take(facts: &Facts<'_>, set: &ReplicaSet, want: &SetWant) -> Option<Action> {
     let deployment = facts.seen.deployment.as_ref()?;
     let due = want.hands == Some(Hands::Ours) && set.held_by.is_none();
-    due.then(|| patch(Kind::ReplicaSet, &set.name, set.take(&deployment.selector, &facts.id.name)))
+    due.then(|| {
+        patch(
+            Kind::ReplicaSet,
+            &set.name,
+            set.take(&deployment.selector, &facts.id.name),
+        )
+    })
 }
 
 fn give(facts: &Facts<'_>, set: &ReplicaSet, want: &SetWant) -> Option<Action> {
@@ -121,25 +150,46 @@ fn give(facts: &Facts<'_>, set: &ReplicaSet, want: &SetWant) -> Option<Action> {
 fn resize(set: &ReplicaSet, want: &SetWant, direction: impl Fn(u32, u32) -> bool) -> Option<Action> {
     // A ReplicaSet in the Deployment's hands has the size that the Deployment says.
     let ours = want.hands == Some(Hands::Ours) && set.held();
-    let replicas = want.replicas.filter(|replicas| ours && direction(set.replicas, *replicas))?;
+    let replicas = want
+        .replicas
+        .filter(|replicas| ours && direction(set.replicas, *replicas))?;
     Some(patch(Kind::ReplicaSet, &set.name, replica_set::scale(replicas)))
 }
 
 fn remove(set: &ReplicaSet, want: &SetWant) -> Option<Action> {
     let due = want.delete && set.held() && set.replicas == 0 && set.total == 0;
-    due.then(|| Action::Delete { kind: Kind::ReplicaSet, name: set.name.clone() })
+    due.then(|| Action::Delete {
+        kind: Kind::ReplicaSet,
+        name: set.name.clone(),
+    })
 }
 
 fn create(facts: &Facts<'_>, wanted: &Desired) -> Option<Action> {
     let (deployment, new) = (facts.seen.deployment.as_ref()?, wanted.create.as_ref()?);
-    let object = replica_set::canary(deployment, &facts.id.namespace, &facts.id.name, &new.name, &new.revision, new.replicas);
-    Some(Action::Create { kind: Kind::ReplicaSet, object: Box::new(object) })
+    let object = replica_set::canary(
+        deployment,
+        &facts.id.namespace,
+        &facts.id.name,
+        &new.name,
+        &new.revision,
+        new.replicas,
+    );
+    Some(Action::Create {
+        kind: Kind::ReplicaSet,
+        object: Box::new(object),
+    })
 }
 
 fn narrow(facts: &Facts<'_>, wanted: &Desired) -> Vec<Action> {
-    let Some(hash) = &wanted.selector else { return Vec::new() };
-    let wrong = facts.narrowed_services().filter(|service| service.hash() != hash.as_deref() && !service.selector.is_empty());
-    wrong.map(|service| patch(Kind::Service, &service.name, service.narrow(hash.as_deref()))).collect()
+    let Some(hash) = &wanted.selector else {
+        return Vec::new();
+    };
+    let wrong = facts
+        .narrowed_services()
+        .filter(|service| service.hash() != hash.as_deref() && !service.selector.is_empty());
+    wrong
+        .map(|service| patch(Kind::Service, &service.name, service.narrow(hash.as_deref())))
+        .collect()
 }
 
 fn canary_service(facts: &Facts<'_>, wanted: &Desired) -> Option<Action> {
@@ -149,7 +199,10 @@ fn canary_service(facts: &Facts<'_>, wanted: &Desired) -> Option<Action> {
         (Some(hash), None) => {
             let service = facts.seen.services.get(&facts.plan.service)?;
             let object = service.canary(&facts.id.namespace, &facts.id.name, name, hash);
-            Some(Action::Create { kind: Kind::Service, object: Box::new(object) })
+            Some(Action::Create {
+                kind: Kind::Service,
+                object: Box::new(object),
+            })
         }
         (Some(hash), Some(service)) => {
             let ours = service.made_by.as_deref() == Some(&facts.id.name);
@@ -157,7 +210,10 @@ fn canary_service(facts: &Facts<'_>, wanted: &Desired) -> Option<Action> {
         }
         (None, Some(service)) => {
             let ours = service.made_by.as_deref() == Some(&facts.id.name);
-            ours.then(|| Action::Delete { kind: Kind::Service, name: name.clone() })
+            ours.then(|| Action::Delete {
+                kind: Kind::Service,
+                name: name.clone(),
+            })
         }
         (None, None) => None,
     }
@@ -175,7 +231,9 @@ fn answers(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Action> {
                 message: handled.message.clone(),
             }),
             (Some(at), _) if facts.now.duration_since(at) >= super::requests::FORGET_AFTER => {
-                actions.push(Action::Forget { name: action.name.clone() });
+                actions.push(Action::Forget {
+                    name: action.name.clone(),
+                });
             }
             _ => {}
         }

@@ -20,7 +20,12 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     let Some(growing) = run.growing.clone() else {
         // A status edited by hand; the wait begins anew.
         let weight = facts.plan.steps[0].weight;
-        next.change(|run| run.growing = Some(Growing { weight, since: facts.now }));
+        next.change(|run| {
+            run.growing = Some(Growing {
+                weight,
+                since: facts.now,
+            })
+        });
         return;
     };
     if gates::rejected(facts, next) {
@@ -44,12 +49,22 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     if !accepted || (held && facts.plan.testers.is_empty()) || capacity::stable_holds(facts, next) {
         return;
     }
-    if !introduced(facts, &run, &growing, next) || held || holds::outside_windows(facts, next) || gates::closed(facts, Before::Step, 1, next) {
+    if !introduced(facts, &run, &growing, next)
+        || held
+        || holds::outside_windows(facts, next)
+        || gates::closed(facts, Before::Step, 1, next)
+    {
         return;
     }
     let seconds = facts.now.duration_since(growing.since).as_secs();
     let needed = needed(facts, Phase::Preparing, &growing);
-    next.tell(Reason::CanaryReady, format!("{needed} of {needed} pods of revision {} ready after {seconds}s", run.revision));
+    next.tell(
+        Reason::CanaryReady,
+        format!(
+            "{needed} of {needed} pods of revision {} ready after {seconds}s",
+            run.revision
+        ),
+    );
     next.status.phase = Phase::Shifting;
     let now = facts.now;
     next.change(|run| {
@@ -62,12 +77,17 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
 
 /// Pods that the new version is waited for to have.
 fn needed(facts: &Facts<'_>, phase: Phase, growing: &Growing) -> u32 {
-    if phase == Phase::Preparing { facts.mode().to_begin(facts, growing.weight) } else { facts.size_for(growing.weight) }
+    if phase == Phase::Preparing {
+        facts.mode().to_begin(facts, growing.weight)
+    } else {
+        facts.size_for(growing.weight)
+    }
 }
 
 /// The new version is still waited for.
 pub(super) fn missing(facts: &Facts<'_>, phase: Phase, run: &Run, growing: &Growing) -> bool {
-    facts.ready_for_traffic(run) < needed(facts, phase, growing) || (phase == Phase::Preparing && facts.mode().unfinished(facts).is_some())
+    facts.ready_for_traffic(run) < needed(facts, phase, growing)
+        || (phase == Phase::Preparing && facts.mode().unfinished(facts).is_some())
 }
 
 /// The new version stands in the route at weight 0, and the data plane has had time to learn of it:
@@ -82,7 +102,9 @@ fn introduced(facts: &Facts<'_>, run: &Run, growing: &Growing, next: &mut Draft)
             _ if drift::undone(facts, intent, next) => {}
             _ if run.paused_for.is_some() => {}
             waiting => {
-                let waiting = waiting.err().unwrap_or_else(|| "the new version's entry to stand in the route".to_owned());
+                let waiting = waiting
+                    .err()
+                    .unwrap_or_else(|| "the new version's entry to stand in the route".to_owned());
                 shifting::give_up_unaccepted(facts, intent, &waiting, next);
             }
         }
@@ -100,7 +122,15 @@ fn introduced(facts: &Facts<'_>, run: &Run, growing: &Growing, next: &mut Draft)
                     run.intent = Some(intent);
                 }),
                 Err(_) if run.paused_for.is_some() => {}
-                Err(waiting) => shifting::give_up_unaccepted(facts, &Intent { at: growing.since, ..intent }, &waiting, next),
+                Err(waiting) => shifting::give_up_unaccepted(
+                    facts,
+                    &Intent {
+                        at: growing.since,
+                        ..intent
+                    },
+                    &waiting,
+                    next,
+                ),
             }
             false
         }
@@ -114,7 +144,12 @@ pub(super) fn give_up_late(facts: &Facts<'_>, next: &mut Draft, growing: &Growin
         return;
     }
     let message = waiting_for_pods(facts, &next.status, growing);
-    ending::go_back(next, Outcome::RolledBack, "NotReady", &format!("not ready within {}: {message}", facts.plan.progress_deadline));
+    ending::go_back(
+        next,
+        Outcome::RolledBack,
+        "NotReady",
+        &format!("not ready within {}: {message}", facts.plan.progress_deadline),
+    );
 }
 
 /// What is missing, with numbers and the API's own words.
@@ -124,20 +159,43 @@ pub(super) fn waiting_for_pods(facts: &Facts<'_>, status: &CanaryRolloutStatus, 
     let candidate = facts.candidate(run);
     let available = candidate.available();
     let failure = candidate.failure();
-    let unfinished = facts.mode().unfinished(facts).filter(|_| status.phase == Phase::Preparing && available >= needed);
+    let unfinished = facts
+        .mode()
+        .unfinished(facts)
+        .filter(|_| status.phase == Phase::Preparing && available >= needed);
     let unfinished = unfinished.map(|what| format!("; {what}")).unwrap_or_default();
-    let trouble = facts.seen.trouble.as_deref().or(failure).map(|text| format!("; {text}")).unwrap_or_default();
+    let trouble = facts
+        .seen
+        .trouble
+        .as_deref()
+        .or(failure)
+        .map(|text| format!("; {text}"))
+        .unwrap_or_default();
     let reached = facts.ready_for_traffic(run);
-    let reached = if reached < available { format!(", {reached} behind Service {}", facts.plan.canary_service) } else { String::new() };
+    let reached = if reached < available {
+        format!(", {reached} behind Service {}", facts.plan.canary_service)
+    } else {
+        String::new()
+    };
     // The pods of a pair are not Warmfront's: their owner is told which Deployment is meant.
-    let of = if facts.mode().scales() { String::new() } else { format!("Deployment {}: ", facts.plan.deployment) };
-    format!("{of}{available}/{needed} pods Available for {}{reached}{unfinished}{trouble}", growing.weight)
+    let of = if facts.mode().scales() {
+        String::new()
+    } else {
+        format!("Deployment {}: ", facts.plan.deployment)
+    };
+    format!(
+        "{of}{available}/{needed} pods Available for {}{reached}{unfinished}{trouble}",
+        growing.weight
+    )
 }
 
 /// The new version's ReplicaSet, if its pods keep a release waiting: the shell finds out why.
 pub(super) fn late_replica_set(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<String> {
     let run = status.run.as_ref()?;
-    let growing = run.growing.as_ref().filter(|_| matches!(status.phase, Phase::Preparing | Phase::Shifting))?;
+    let growing = run
+        .growing
+        .as_ref()
+        .filter(|_| matches!(status.phase, Phase::Preparing | Phase::Shifting))?;
     let late = facts.now >= growing.since + LATE;
     (late && missing(facts, status.phase, run, growing)).then(|| run.replica_set.clone())
 }

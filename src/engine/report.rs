@@ -21,9 +21,33 @@ pub(super) fn refuse(status: &mut CanaryRolloutStatus, id: &Identity, why: &str,
     why.clone_into(&mut status.message);
     let generation = Some(id.generation);
     let conditions = &mut status.conditions;
-    set(conditions, ConditionType::Accepted, false, Refusal::InvalidSpec.into(), why, generation, now);
-    set(conditions, ConditionType::Progressing, false, Phase::Idle.into(), why, generation, now);
-    set(conditions, ConditionType::Promoted, false, "NotStarted", why, generation, now);
+    set(
+        conditions,
+        ConditionType::Accepted,
+        false,
+        Refusal::InvalidSpec.into(),
+        why,
+        generation,
+        now,
+    );
+    set(
+        conditions,
+        ConditionType::Progressing,
+        false,
+        Phase::Idle.into(),
+        why,
+        generation,
+        now,
+    );
+    set(
+        conditions,
+        ConditionType::Promoted,
+        false,
+        "NotStarted",
+        why,
+        generation,
+        now,
+    );
 }
 
 /// Writes everything that is derived from the rest of the status and the world.
@@ -39,13 +63,28 @@ pub(super) fn write(facts: &Facts<'_>, refusal: Option<&(Refusal, String)>, next
     let mut put = |kind, is, reason: &str, text: &str| set(&mut conditions, kind, is, reason, text, generation, now);
     match refusal {
         Some((reason, why)) => put(ConditionType::Accepted, false, (*reason).into(), why),
-        None => put(ConditionType::Accepted, true, "Accepted", "everything that the rollout names is there and fit"),
+        None => put(
+            ConditionType::Accepted,
+            true,
+            "Accepted",
+            "everything that the rollout names is there and fit",
+        ),
     }
     let paused = status.run.as_ref().and_then(|run| run.paused_for).filter(|_| active);
     let phase: &'static str = status.phase.into();
     let progressing = if paused.is_some() { "Paused" } else { phase };
-    put(ConditionType::Progressing, active && paused.is_none(), progressing, &message);
-    put(ConditionType::Paused, paused.is_some(), paused.map_or("NotPaused", Into::into), &message);
+    put(
+        ConditionType::Progressing,
+        active && paused.is_none(),
+        progressing,
+        &message,
+    );
+    put(
+        ConditionType::Paused,
+        paused.is_some(),
+        paused.map_or("NotPaused", Into::into),
+        &message,
+    );
     let (healthy, reason, text) = health(facts, status);
     put(ConditionType::Healthy, healthy, reason, &text);
     let (promoted, reason) = promoted(facts, status, active);
@@ -69,25 +108,53 @@ fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static st
     if let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) {
         let available = facts.candidate(run).available();
         if run.weight > Percent::ZERO && available == 0 {
-            return (false, "CanaryUnavailable", format!("no pod of revision {} is Available at {}", run.revision, run.weight));
+            return (
+                false,
+                "CanaryUnavailable",
+                format!("no pod of revision {} is Available at {}", run.revision, run.weight),
+            );
         }
-        if let Some(ending) = run.verdict.as_ref().filter(|ending| facts.now >= ending.at + facts.plan.progress_deadline.signed()) {
+        if let Some(ending) = run
+            .verdict
+            .as_ref()
+            .filter(|ending| facts.now >= ending.at + facts.plan.progress_deadline.signed())
+        {
             let waiting = facts.weight_confirmed(Percent::ZERO).err().unwrap_or_default();
-            return (false, "RollbackIncomplete", format!("traffic is being taken back since {}: waiting for {waiting}", clock(ending.at)));
+            return (
+                false,
+                "RollbackIncomplete",
+                format!(
+                    "traffic is being taken back since {}: waiting for {waiting}",
+                    clock(ending.at)
+                ),
+            );
         }
     }
     // By the same rule as the hold and its Event, which is told once because this condition stands.
     let stable = facts.stable(status);
     if capacity::stable_lost(facts, status) || (stable.ready() == 0 && !stable.sets.is_empty() && stable.wanted > 0) {
         let revision = status.stable_revision.as_deref().unwrap_or(NO_FIGURE);
-        return (false, "StableUnavailable", format!("no pod of stable revision {revision} is Ready"));
+        return (
+            false,
+            "StableUnavailable",
+            format!("no pod of stable revision {revision} is Ready"),
+        );
     }
     if let Some(departed) = facts.mode().departure(facts, status) {
         return (false, "RouteDrift", departed);
     }
-    if let Some(last) = status.drift.last.as_ref().filter(|_| status.run.as_ref().is_some_and(|run| run.paused_for == Some(PauseReason::RouteContested))) {
+    if let Some(last) = status.drift.last.as_ref().filter(|_| {
+        status
+            .run
+            .as_ref()
+            .is_some_and(|run| run.paused_for == Some(PauseReason::RouteContested))
+    }) {
         let by = last.by.as_deref().unwrap_or("another hand");
-        return (false, "RouteDrift", format!("{by} undoes our weights in {}", last.object));
+        return (
+            false,
+            "RouteDrift",
+            format!("{by} undoes our weights in {}", last.object),
+        );
     }
     (true, "Serving", "users are served".to_owned())
 }
@@ -117,11 +184,19 @@ fn message(facts: &Facts<'_>, refusal: Option<&(Refusal, String)>, next: &Draft)
         (Some(run), Phase::Shifting | Phase::Baking) => shifting_message(facts, status, run, refused),
         (Some(run), Phase::Promoting) => facts.mode().promoting_message(facts, status, run),
         (Some(run), Phase::RollingBack) => {
-            let why = run.verdict.as_ref().map(|ending| format!("{}: {}", ending.reason, ending.message)).unwrap_or_default();
+            let why = run
+                .verdict
+                .as_ref()
+                .map(|ending| format!("{}: {}", ending.reason, ending.message))
+                .unwrap_or_default();
             if run.undo.is_some() {
                 return format!("{}; {why}", facts.mode().promoting_message(facts, status, run));
             }
-            let waiting = facts.weight_confirmed(Percent::ZERO).err().map(|what| format!("; waiting for {what}")).unwrap_or_default();
+            let waiting = facts
+                .weight_confirmed(Percent::ZERO)
+                .err()
+                .map(|what| format!("; waiting for {what}"))
+                .unwrap_or_default();
             format!("taking traffic back, {why}{waiting}")
         }
         _ => refused.unwrap_or_else(|| facts.mode().rest_message(facts, status)),
@@ -137,10 +212,18 @@ fn with_obstacle(facts: &Facts<'_>, message: String) -> String {
 }
 
 fn preparing_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused: Option<String>) -> String {
-    let Some(growing) = &run.growing else { return "preparing".to_owned() };
-    let held = held(facts, status, run).or(refused).map(|text| format!("{text}; ")).unwrap_or_default();
+    let Some(growing) = &run.growing else {
+        return "preparing".to_owned();
+    };
+    let held = held(facts, status, run)
+        .or(refused)
+        .map(|text| format!("{text}; "))
+        .unwrap_or_default();
     let deadline = |since: Timestamp| match run.paused_for {
-        None => format!("; rolls back at {}", clock(since + facts.plan.progress_deadline.signed())),
+        None => format!(
+            "; rolls back at {}",
+            clock(since + facts.plan.progress_deadline.signed())
+        ),
         // None runs while somebody holds the release.
         Some(_) => String::new(),
     };
@@ -151,7 +234,10 @@ fn preparing_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run,
         return format!("{held}nothing of the new version is made before its gates open");
     }
     if let Some(intent) = &run.intent {
-        let waiting = facts.weight_confirmed(Percent::ZERO).err().unwrap_or_else(|| "the new version's entry in the route".to_owned());
+        let waiting = facts
+            .weight_confirmed(Percent::ZERO)
+            .err()
+            .unwrap_or_else(|| "the new version's entry in the route".to_owned());
         return format!("{held}pods ready, waiting for {waiting}{}", deadline(intent.at));
     }
     let ready = !preparing::missing(facts, status.phase, run, growing);
@@ -161,26 +247,47 @@ fn preparing_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run,
     }
     match run.entered_at.filter(|_| ready) {
         Some(_) if run.paused_for.is_some() => return format!("{held}in the route at 0%"),
-        Some(entered) => return format!("{held}in the route at 0%, first weight at {}", clock(entered + facts.plan.settle.signed())),
+        Some(entered) => {
+            return format!(
+                "{held}in the route at 0%, first weight at {}",
+                clock(entered + facts.plan.settle.signed())
+            );
+        }
         None => {}
     }
     if let (true, Err(waiting)) = (ready, facts.weight_confirmed(Percent::ZERO)) {
         return format!("{held}pods ready, waiting for {waiting}{}", deadline(growing.since));
     }
     let waiting = if facts.mode().scales() { "" } else { "waiting for " };
-    format!("{held}{waiting}{}{}", preparing::waiting_for_pods(facts, status, growing), deadline(growing.since))
+    format!(
+        "{held}{waiting}{}{}",
+        preparing::waiting_for_pods(facts, status, growing),
+        deadline(growing.since)
+    )
 }
 
 /// What holds the run, and who can end that.
 fn held(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) -> Option<String> {
     let reason = run.paused_for?;
-    let by = status.drift.last.as_ref().and_then(|last| Some(format!("{} by {}", last.object, last.by.as_deref()?)));
+    let by = status
+        .drift
+        .last
+        .as_ref()
+        .and_then(|last| Some(format!("{} by {}", last.object, last.by.as_deref()?)));
     let contested = by.filter(|_| matches!(reason, PauseReason::RouteContested | PauseReason::ServiceContested));
     let contested = contested.map(|by| format!(" ({by})")).unwrap_or_default();
-    let gates = gates::waited_for(facts, run).filter(|_| gates::is_ours(Some(reason))).map(|gates| format!(" ({gates})")).unwrap_or_default();
+    let gates = gates::waited_for(facts, run)
+        .filter(|_| gates::is_ours(Some(reason)))
+        .map(|gates| format!(" ({gates})"))
+        .unwrap_or_default();
     let opens = opens_at(&facts.plan.windows, facts.now).filter(|_| reason == PauseReason::Window);
-    let opens = opens.map(|opens| format!(" (weights rise from {opens:.0} on)")).unwrap_or_default();
-    let since = run.paused_at.map(|at| format!(" since {}", clock(at))).unwrap_or_default();
+    let opens = opens
+        .map(|opens| format!(" (weights rise from {opens:.0} on)"))
+        .unwrap_or_default();
+    let since = run
+        .paused_at
+        .map(|at| format!(" since {}", clock(at)))
+        .unwrap_or_default();
     let end = match reason {
         PauseReason::User => "a Resume action or spec.paused: false lets it go on",
         PauseReason::Approval => "a Promote action lets it go on",
@@ -219,21 +326,42 @@ fn shifting_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, 
                 (verdict, Some(cause)) => format!(", {verdict} {cause}"),
                 (verdict, None) => format!(", {verdict}"),
             };
-            format!("{} {value} ({}{verdict})", figures::noun(&planned.kind), check.threshold)
+            format!(
+                "{} {value} ({}{verdict})",
+                figures::noun(&planned.kind),
+                check.threshold
+            )
         })
         .collect();
-    let checks = if checks.is_empty() { String::new() } else { format!("; {}", checks.join(", ")) };
-    let missing = run.growing.as_ref().filter(|growing| preparing::missing(facts, status.phase, run, growing));
+    let checks = if checks.is_empty() {
+        String::new()
+    } else {
+        format!("; {}", checks.join(", "))
+    };
+    let missing = run
+        .growing
+        .as_ref()
+        .filter(|growing| preparing::missing(facts, status.phase, run, growing));
     let what = if let Some(held) = held(facts, status, run) {
         held
     } else if let Some(growing) = missing {
-        format!("waiting for {}; rolls back at {}", preparing::waiting_for_pods(facts, status, growing), clock(growing.since + deadline))
+        format!(
+            "waiting for {}; rolls back at {}",
+            preparing::waiting_for_pods(facts, status, growing),
+            clock(growing.since + deadline)
+        )
     } else if let Some(refused) = refused {
         refused
     } else if holds::hold_over(facts, run, status.phase) {
         match run.no_data_since {
-            Some(since) => format!("no data since {}, pauses at {}", clock(since), clock(since + facts.plan.no_data_deadline.signed())),
-            None if facts.stable(status).ready() == 0 && !run.recovery => "no pod of the stable version is Ready: the weight does not rise".to_owned(),
+            Some(since) => format!(
+                "no data since {}, pauses at {}",
+                clock(since),
+                clock(since + facts.plan.no_data_deadline.signed())
+            ),
+            None if facts.stable(status).ready() == 0 && !run.recovery => {
+                "no pod of the stable version is Ready: the weight does not rise".to_owned()
+            }
             None => match (gates::waited_for(facts, run), facts.mode().unsettled(facts, status)) {
                 (Some(gates), _) => gates,
                 (None, Some(what)) => format!("waiting for {what}"),
@@ -241,11 +369,23 @@ fn shifting_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, 
             },
         }
     } else {
-        let until = holds::hold_ends(facts, run, status.phase).map(clock).unwrap_or_default();
-        if status.phase == Phase::Baking { format!("baking until {until}") } else { format!("holding until {until}") }
+        let until = holds::hold_ends(facts, run, status.phase)
+            .map(clock)
+            .unwrap_or_default();
+        if status.phase == Phase::Baking {
+            format!("baking until {until}")
+        } else {
+            format!("holding until {until}")
+        }
     };
     let sessions = facts.found_routes().any(|(_, route)| route.state.keeps_sessions);
-    let sessions =
-        if sessions { format!("; sessions stay on their version (sessionPersistence): its share may run above {}", run.weight) } else { String::new() };
+    let sessions = if sessions {
+        format!(
+            "; sessions stay on their version (sessionPersistence): its share may run above {}",
+            run.weight
+        )
+    } else {
+        String::new()
+    };
     format!("{what}{checks}{sessions}")
 }

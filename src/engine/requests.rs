@@ -30,29 +30,70 @@ struct Answer {
 }
 
 fn applied(message: impl Into<String>) -> Answer {
-    Answer { phase: ActionPhase::Applied, reason: "Applied", message: message.into() }
+    Answer {
+        phase: ActionPhase::Applied,
+        reason: "Applied",
+        message: message.into(),
+    }
 }
 
 fn rejected(reason: &'static str, message: impl Into<String>) -> Answer {
-    Answer { phase: ActionPhase::Rejected, reason, message: message.into() }
+    Answer {
+        phase: ActionPhase::Rejected,
+        reason,
+        message: message.into(),
+    }
 }
 
 fn expired(reason: &'static str, message: impl Into<String>) -> Answer {
-    Answer { phase: ActionPhase::Expired, reason, message: message.into() }
+    Answer {
+        phase: ActionPhase::Expired,
+        reason,
+        message: message.into(),
+    }
 }
 
 /// Answers every request that was not answered yet; Abort comes before all others.
 pub(super) fn answer(facts: &Facts<'_>, next: &mut Draft) {
-    let mut open: Vec<&ActionSeen> = facts.seen.actions.iter().filter(|action| action.decided.is_none()).collect();
+    let mut open: Vec<&ActionSeen> = facts
+        .seen
+        .actions
+        .iter()
+        .filter(|action| action.decided.is_none())
+        .collect();
     open.retain(|action| !next.status.actions.iter().any(|handled| handled.uid == action.uid));
     open.sort_by_key(|action| (action.spec.action != Verb::Abort, action.created));
     for action in open {
         let answer = guard(facts, next, action).unwrap_or_else(|| carry_out(facts, next, action));
-        let why = action.spec.reason.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
-        let reason = if answer.phase == ActionPhase::Applied { Reason::ActionApplied } else { Reason::ActionRejected };
-        let by = action.by.as_deref().map(|manager| format!(" of {manager}")).unwrap_or_default();
-        next.tell(reason, format!("{} by RolloutAction {}{by}{why}: {}", action.spec.action, action.name, answer.message));
-        next.status.actions.push(HandledAction { uid: action.uid.clone(), phase: answer.phase, reason: answer.reason.to_owned(), message: answer.message });
+        let why = action
+            .spec
+            .reason
+            .as_deref()
+            .map(|why| format!(" ({why})"))
+            .unwrap_or_default();
+        let reason = if answer.phase == ActionPhase::Applied {
+            Reason::ActionApplied
+        } else {
+            Reason::ActionRejected
+        };
+        let by = action
+            .by
+            .as_deref()
+            .map(|manager| format!(" of {manager}"))
+            .unwrap_or_default();
+        next.tell(
+            reason,
+            format!(
+                "{} by RolloutAction {}{by}{why}: {}",
+                action.spec.action, action.name, answer.message
+            ),
+        );
+        next.status.actions.push(HandledAction {
+            uid: action.uid.clone(),
+            phase: answer.phase,
+            reason: answer.reason.to_owned(),
+            message: answer.message,
+        });
     }
     let surplus = next.status.actions.len().saturating_sub(REMEMBERED);
     next.status.actions.drain(..surplus);
@@ -68,18 +109,31 @@ fn guard(facts: &Facts<'_>, next: &Draft, action: &ActionSeen) -> Option<Answer>
     if let (Some(revision), current) = (&spec.revision, run.map(|run| run.revision.as_str()))
         && current != Some(revision)
     {
-        return Some(expired("OtherRevision", format!("meant for revision {revision}, the release is of {}", current.unwrap_or("none"))));
+        return Some(expired(
+            "OtherRevision",
+            format!(
+                "meant for revision {revision}, the release is of {}",
+                current.unwrap_or("none")
+            ),
+        ));
     }
     if let (Some(step), current) = (spec.step, run.map_or(0, |run| run.step))
         && step != current
     {
-        return Some(expired("OtherStep", format!("meant for step {step}, the release is at step {current}")));
+        return Some(expired(
+            "OtherStep",
+            format!("meant for step {step}, the release is at step {current}"),
+        ));
     }
     None
 }
 
 fn carry_out(facts: &Facts<'_>, next: &mut Draft, action: &ActionSeen) -> Answer {
-    let why = action.spec.reason.clone().unwrap_or_else(|| "no reason given".to_owned());
+    let why = action
+        .spec
+        .reason
+        .clone()
+        .unwrap_or_else(|| "no reason given".to_owned());
     match action.spec.action {
         Verb::Abort => abort(facts, next, &why),
         Verb::Retry => retry(facts, next),
@@ -100,13 +154,18 @@ fn abort(facts: &Facts<'_>, next: &mut Draft, why: &str) -> Answer {
         AbortPath::GoingBack => applied("traffic is on its way back already"),
         AbortPath::AfterExchange => {
             next.change(|run| run.abort = Some(why.to_owned()));
-            applied("the Deployment is taking the new version over; as soon as that is done, the old version's pods serve again")
+            applied(
+                "the Deployment is taking the new version over; as soon as that is done, the old version's pods serve again",
+            )
         }
         AbortPath::Undo(revision) => {
             exchange::undo(next, &revision, "Aborted", &format!("aborted by request: {why}"));
             applied(format!("the pods of revision {revision} serve again"))
         }
-        AbortPath::Nothing => rejected("NothingToAbort", "no release is in progress and the old version's pods are gone"),
+        AbortPath::Nothing => rejected(
+            "NothingToAbort",
+            "no release is in progress and the old version's pods are gone",
+        ),
     }
 }
 
@@ -114,7 +173,10 @@ fn retry(facts: &Facts<'_>, next: &mut Draft) -> Answer {
     if next.active() {
         return rejected("InProgress", "a release is in progress");
     }
-    let wanted = facts.mode().rejection(facts, &next.status).map(|rejected| rejected.revision.clone());
+    let wanted = facts
+        .mode()
+        .rejection(facts, &next.status)
+        .map(|rejected| rejected.revision.clone());
     match wanted {
         Some(revision) => {
             next.status.rejected.retain(|rejected| rejected.revision != revision);
@@ -148,7 +210,12 @@ fn resume(facts: &Facts<'_>, next: &mut Draft) -> Answer {
             run.user_pause = false;
             applied("the release goes on")
         }
-        Some(run) if matches!(run.paused_for, Some(PauseReason::RouteContested | PauseReason::ServiceContested)) => {
+        Some(run)
+            if matches!(
+                run.paused_for,
+                Some(PauseReason::RouteContested | PauseReason::ServiceContested)
+            ) =>
+        {
             next.status.drift.recent.clear();
             holds::pause(next, None, "");
             applied("the object is written again")
@@ -163,14 +230,22 @@ fn resume(facts: &Facts<'_>, next: &mut Draft) -> Answer {
             next.forget_evidence(facts);
             applied("the release goes on; the checks begin anew")
         }
-        _ => rejected("NotPaused", "no person paused the release; a pause in the spec is lifted there"),
+        _ => rejected(
+            "NotPaused",
+            "no person paused the release; a pause in the spec is lifted there",
+        ),
     }
 }
 
 /// Ends the first that holds at this step: a person's pause, the hold, the approval.
 fn promote(facts: &Facts<'_>, next: &mut Draft) -> Answer {
     let phase = next.status.phase;
-    let Some(run) = next.status.run.as_mut().filter(|_| matches!(phase, Phase::Preparing | Phase::Shifting | Phase::Baking)) else {
+    let Some(run) = next
+        .status
+        .run
+        .as_mut()
+        .filter(|_| matches!(phase, Phase::Preparing | Phase::Shifting | Phase::Baking))
+    else {
         return rejected("NothingToPromote", "no release is moving");
     };
     if run.user_pause {
@@ -180,7 +255,10 @@ fn promote(facts: &Facts<'_>, next: &mut Draft) -> Answer {
     let ready = phase != Phase::Preparing && run.intent.is_none();
     if ready && !holds::hold_over(facts, run, phase) {
         run.hold_waived = true;
-        return applied(format!("the rest of the hold at step {} is waived; the next weight still needs a pass", run.step));
+        return applied(format!(
+            "the rest of the hold at step {} is waived; the next weight still needs a pass",
+            run.step
+        ));
     }
     if ready && holds::needs_approval(facts, run, phase) {
         run.approved = true;
@@ -197,5 +275,7 @@ fn promote_fully(next: &mut Draft) -> Answer {
     };
     run.fully = true;
     run.user_pause = false;
-    applied("the remaining steps are dropped: 100% follows as soon as all its pods are Available and every check passes")
+    applied(
+        "the remaining steps are dropped: 100% follows as soon as all its pods are Available and every check passes",
+    )
 }

@@ -1,6 +1,8 @@
 //! Traffic moves: the weight is confirmed, held and judged, then the next one is asked for.
 
-use super::{Draft, capacity, drift, ending, exchange, facts::Facts, figures, gates, holds, measure, notice::Reason, preparing};
+use super::{
+    Draft, capacity, drift, ending, exchange, facts::Facts, figures, gates, holds, measure, notice::Reason, preparing,
+};
 use crate::api::{
     Duration, Percent, Plan,
     check::OnBreach,
@@ -48,14 +50,32 @@ pub(super) fn shifting(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
 
 /// A broken limit takes all traffic back, whatever else is going on, or holds the release if the check says so.
 fn breached(facts: &Facts<'_>, next: &mut Draft) -> bool {
-    let mut failed: Vec<_> = facts.plan.checks.iter().zip(&next.status.checks).filter(|(_, check)| check.verdict == Verdict::Fail).collect();
+    let mut failed: Vec<_> = facts
+        .plan
+        .checks
+        .iter()
+        .zip(&next.status.checks)
+        .filter(|(_, check)| check.verdict == Verdict::Fail)
+        .collect();
     failed.sort_by_key(|(planned, _)| planned.on_breach == OnBreach::Pause);
-    let Some((planned, check)) = failed.first() else { return false };
+    let Some((planned, check)) = failed.first() else {
+        return false;
+    };
     let value = check.value.as_deref().unwrap_or("no figure");
-    let message = format!("check {}: {} {value}, limit {}; {}", check.name, figures::noun(&planned.kind), check.threshold, check.evidence);
+    let message = format!(
+        "check {}: {} {value}, limit {}; {}",
+        check.name,
+        figures::noun(&planned.kind),
+        check.threshold,
+        check.evidence
+    );
     let reason = figures::breach(&planned.kind);
     if planned.on_breach == OnBreach::Pause {
-        let held = next.status.run.as_ref().is_some_and(|run| matches!(run.paused_for, Some(PauseReason::CheckFailed | PauseReason::User)));
+        let held = next
+            .status
+            .run
+            .as_ref()
+            .is_some_and(|run| matches!(run.paused_for, Some(PauseReason::CheckFailed | PauseReason::User)));
         if !held {
             next.tell(Reason::CheckFailed, message.clone());
             holds::pause(next, Some(PauseReason::CheckFailed), &message);
@@ -87,11 +107,19 @@ fn confirm(facts: &Facts<'_>, intent: &Intent, next: &mut Draft) {
             (from > Percent::ZERO).then(|| format!("{} {value} ({})", figures::noun(&planned.kind), check.threshold))
         })
         .collect();
-    let passed = if passed.is_empty() { String::new() } else { format!("; passed at {from} with {}", passed.join(", ")) };
+    let passed = if passed.is_empty() {
+        String::new()
+    } else {
+        format!("; passed at {from} with {}", passed.join(", "))
+    };
     let step = next.status.run.as_ref().map_or(0, |run| run.step);
     next.tell(
         Reason::WeightConfirmed,
-        format!("step {step}/{}: {from} → {}, confirmed by the gateway after {seconds}ms{passed}", facts.plan.steps.len(), intent.weight),
+        format!(
+            "step {step}/{}: {from} → {}, confirmed by the gateway after {seconds}ms{passed}",
+            facts.plan.steps.len(),
+            intent.weight
+        ),
     );
     let since = facts.now + facts.plan.settle.signed();
     next.change(|run| {
@@ -112,7 +140,10 @@ pub(super) fn give_up_unaccepted(facts: &Facts<'_>, intent: &Intent, waiting: &s
     if paused || facts.now < intent.at + facts.plan.progress_deadline.signed() {
         return;
     }
-    let message = format!("not accepted within {}: waiting for {waiting}", facts.plan.progress_deadline);
+    let message = format!(
+        "not accepted within {}: waiting for {waiting}",
+        facts.plan.progress_deadline
+    );
     next.tell(Reason::RouteNotAccepted, message.clone());
     ending::go_back(next, Outcome::RolledBack, "RouteNotAccepted", &message);
 }
@@ -133,7 +164,10 @@ fn advance(facts: &Facts<'_>, run: &Run, next: &mut Draft) {
     if holds::outside_windows(facts, next) || gates::closed(facts, Before::Step, step_number(Some(index)), next) {
         return;
     }
-    let growing = run.growing.clone().unwrap_or(Growing { weight: following.weight, since: facts.now });
+    let growing = run.growing.clone().unwrap_or(Growing {
+        weight: following.weight,
+        since: facts.now,
+    });
     if facts.ready_for_traffic(run) < facts.size_for(following.weight) {
         next.change(|run| run.growing = Some(growing.clone()));
         preparing::give_up_late(facts, next, &growing);
@@ -156,7 +190,10 @@ fn after_the_last_step(facts: &Facts<'_>, next: &mut Draft) {
             run.fully = false;
             run.paused_total = Duration::ZERO;
         });
-        next.tell(Reason::BakeStarted, format!("100% for {}, with the old version still up", facts.plan.bake));
+        next.tell(
+            Reason::BakeStarted,
+            format!("100% for {}, with the old version still up", facts.plan.bake),
+        );
     } else if !gates::closed(facts, Before::Promote, step_number(Some(facts.plan.steps.len())), next) {
         exchange::begin(next);
     }
@@ -166,11 +203,15 @@ fn after_the_last_step(facts: &Facts<'_>, next: &mut Draft) {
 pub(super) fn adopt_plan(facts: &Facts<'_>, next: &mut Draft) {
     let Some(spec) = next.spec.clone() else { return };
     let moving = matches!(next.status.phase, Phase::Preparing | Phase::Shifting | Phase::Baking);
-    let Some(run) = next.status.run.as_ref().filter(|run| moving && run.plan != spec) else { return };
+    let Some(run) = next.status.run.as_ref().filter(|run| moving && run.plan != spec) else {
+        return;
+    };
     let old = Plan::try_from(&*run.plan).ok();
     let weight = run.weight;
     let steps = &facts.plan.steps;
-    let changed = old.as_ref().is_none_or(|old| old.steps != *steps || old.checks != facts.plan.checks);
+    let changed = old
+        .as_ref()
+        .is_none_or(|old| old.steps != *steps || old.checks != facts.plan.checks);
     let checks_changed = old.is_none_or(|old| old.checks != facts.plan.checks);
     let at = steps.iter().rposition(|step| step.weight <= weight);
     next.change(|run| {
@@ -179,11 +220,16 @@ pub(super) fn adopt_plan(facts: &Facts<'_>, next: &mut Draft) {
         if weight > Percent::ZERO {
             run.step = step_number(at);
             run.growing = None;
-            run.intent =
-                at.map(|index| steps[index].weight).filter(|listed| *listed != weight).map(|weight| Intent::new(weight, facts.generations(), facts.now));
+            run.intent = at
+                .map(|index| steps[index].weight)
+                .filter(|listed| *listed != weight)
+                .map(|weight| Intent::new(weight, facts.generations(), facts.now));
         } else if run.intent.is_some() || run.growing.is_some() {
             run.intent = None;
-            run.growing = Some(Growing { weight: steps[0].weight, since: facts.now });
+            run.growing = Some(Growing {
+                weight: steps[0].weight,
+                since: facts.now,
+            });
             run.step = 0;
         }
     });
@@ -198,7 +244,14 @@ pub(super) fn adopt_plan(facts: &Facts<'_>, next: &mut Draft) {
     }
     if changed {
         let listed: Vec<String> = steps.iter().map(|step| step.weight.to_string()).collect();
-        next.tell(Reason::PlanChanged, format!("the plan was changed at {weight}: steps {}, {} checks", listed.join(", "), facts.plan.checks.len()));
+        next.tell(
+            Reason::PlanChanged,
+            format!(
+                "the plan was changed at {weight}: steps {}, {} checks",
+                listed.join(", "),
+                facts.plan.checks.len()
+            ),
+        );
     }
 }
 
@@ -212,7 +265,9 @@ impl Draft {
 
     /// The hold and the evidence of a confirmed step begin anew: what was compared is no longer the same.
     pub(super) fn begin_step_anew(&mut self, facts: &Facts<'_>) {
-        if matches!(self.status.phase, Phase::Shifting | Phase::Baking) && self.status.run.as_ref().is_some_and(|run| run.intent.is_none()) {
+        if matches!(self.status.phase, Phase::Shifting | Phase::Baking)
+            && self.status.run.as_ref().is_some_and(|run| run.intent.is_none())
+        {
             self.change(|run| run.step_started_at = run.step_started_at.max(Some(facts.now)));
             self.forget_evidence(facts);
         }

@@ -101,9 +101,15 @@ pub(super) fn evidence(check: &PlannedCheck, memory: &CheckMemory) -> String {
     let bad = memory.results.iter().rev().take(of).filter(|good| !**good).count();
     match &check.kind {
         CheckKind::Query { .. } => format!("{bad} of the last {looked_at} values bad"),
-        CheckKind::HitRatio { .. } => format!("{bad} of the last {looked_at} results bad; {:.0} lookups in this step", memory.seen),
+        CheckKind::HitRatio { .. } => format!(
+            "{bad} of the last {looked_at} results bad; {:.0} lookups in this step",
+            memory.seen
+        ),
         CheckKind::ErrorRate { .. } | CheckKind::Latency { .. } => {
-            format!("{bad} of the last {looked_at} results bad; {:.0} requests in this step", memory.seen)
+            format!(
+                "{bad} of the last {looked_at} results bad; {:.0} requests in this step",
+                memory.seen
+            )
         }
     }
 }

@@ -9,7 +9,13 @@ use crate::api::{CanaryRolloutStatus, status::PauseReason, window::opens_at};
 pub(super) fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp> {
     let plan = facts.plan;
     let mut moments: Vec<Timestamp> = status.kept.iter().map(|kept| kept.until).collect();
-    moments.extend(facts.seen.actions.iter().filter_map(|action| Some(action.decided? + super::requests::FORGET_AFTER)));
+    moments.extend(
+        facts
+            .seen
+            .actions
+            .iter()
+            .filter_map(|action| Some(action.decided? + super::requests::FORGET_AFTER)),
+    );
     moments.extend(facts.readable_routes().filter_map(|(_, route)| facts.settled_at(route)));
     let settle = plan.settle.signed();
     moments.extend(status.run.as_ref().and_then(|run| Some(run.ended_at? + settle)));
@@ -30,11 +36,17 @@ pub(super) fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Ti
     }
     moments.extend(facts.native_rollout_given_up_at(status));
     moments.extend(status.outbox.iter().map(|notification| notification.next_at));
-    moments.extend(status.target_missing_since.map(|since| since + plan.progress_deadline.signed()));
+    moments.extend(
+        status
+            .target_missing_since
+            .map(|since| since + plan.progress_deadline.signed()),
+    );
     if let Some(due) = measure::due_at(facts, status) {
         // One that is due already after another was answered makes up for a missed one; else it could not be asked, and is tried again later.
         let soon = facts.now + SignedDuration::from_millis(1);
-        let later = facts.seen.source.map_or(due, |source| facts.now + measure::interval(plan, source.scrape_interval).signed());
+        let later = facts.seen.source.map_or(due, |source| {
+            facts.now + measure::interval(plan, source.scrape_interval).signed()
+        });
         let again = if facts.seen.measured.is_some() { soon } else { later };
         moments.push(if due > facts.now { due } else { again });
     }

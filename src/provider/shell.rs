@@ -36,8 +36,18 @@ pub struct Shell {
 impl Shell {
     /// Fails only if TLS cannot be set up.
     pub fn new() -> Result<Self, reqwest::Error> {
-        let client = Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(TIMEOUT).redirect(Policy::none()).no_proxy().user_agent("warmfront").build()?;
-        Ok(Self { client, permits: Semaphore::new(CONCURRENCY), last: Mutex::default() })
+        let client = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .redirect(Policy::none())
+            .no_proxy()
+            .user_agent("warmfront")
+            .build()?;
+        Ok(Self {
+            client,
+            permits: Semaphore::new(CONCURRENCY),
+            last: Mutex::default(),
+        })
     }
 
     async fn answer(&self, spec: &MetricSourceSpec, question: &Question) -> Answer {
@@ -58,7 +68,9 @@ impl Shell {
         let mut known = Known::default();
         if !unknown.ages_of.is_empty() {
             // Unknown ages count nothing; the tick stands without them.
-            let reply = self.query(spec, &prometheus::ask_targets(spec, question, &unknown.ages_of)).await;
+            let reply = self
+                .query(spec, &prometheus::ask_targets(spec, question, &unknown.ages_of))
+                .await;
             known.ages = reply.map(|value| prometheus::read_ages(&value)).unwrap_or_default();
         }
         if unknown.pods {
@@ -72,9 +84,16 @@ impl Shell {
     }
 
     async fn query(&self, spec: &MetricSourceSpec, ask: &Ask) -> Result<Value, NoData> {
-        let down = |what: &str| NoData { cause: Cause::ProviderDown, message: format!("{}: Prometheus {what}", ask.purpose) };
+        let down = |what: &str| NoData {
+            cause: Cause::ProviderDown,
+            message: format!("{}: Prometheus {what}", ask.purpose),
+        };
         // The semaphore is never closed.
-        let _permit = self.permits.acquire().await.map_err(|_| down("is not asked: shutting down"))?;
+        let _permit = self
+            .permits
+            .acquire()
+            .await
+            .map_err(|_| down("is not asked: shutting down"))?;
         let (code, body) = match self.post(spec, ask).await {
             Ok((429 | 503, _)) => {
                 tokio::time::sleep(RETRY_AFTER).await;
@@ -82,7 +101,10 @@ impl Shell {
             }
             other => other,
         }?;
-        prometheus::parse(code, &body).map_err(|error| NoData { message: format!("{}: {}", ask.purpose, error.message), ..error })
+        prometheus::parse(code, &body).map_err(|error| NoData {
+            message: format!("{}: {}", ask.purpose, error.message),
+            ..error
+        })
     }
 
     /// Where a source answers queries.
@@ -92,13 +114,17 @@ impl Shell {
         if let Some((_, url)) = last.as_ref().filter(|(known, _)| known == source) {
             return Ok(url.clone());
         }
-        let url = Url::parse(&format!("{}/api/v1/query", source.trim_end_matches('/'))).map_err(|error| error.to_string())?;
+        let url =
+            Url::parse(&format!("{}/api/v1/query", source.trim_end_matches('/'))).map_err(|error| error.to_string())?;
         *last = Some((source.to_owned(), url.clone()));
         Ok(url)
     }
 
     async fn post(&self, spec: &MetricSourceSpec, ask: &Ask) -> Result<(u16, Vec<u8>), NoData> {
-        let down = |what: &str| NoData { cause: Cause::ProviderDown, message: format!("{}: Prometheus {what}", ask.purpose) };
+        let down = |what: &str| NoData {
+            cause: Cause::ProviderDown,
+            message: format!("{}: Prometheus {what}", ask.purpose),
+        };
         let failed = |error: &reqwest::Error| {
             let what = if error.is_timeout() {
                 "did not answer in time"
@@ -107,16 +133,33 @@ impl Shell {
             } else {
                 "broke off the answer"
             };
-            NoData { cause: Cause::ProviderDown, message: format!("{}: Prometheus at {} {what}", ask.purpose, spec.prometheus.url) }
+            NoData {
+                cause: Cause::ProviderDown,
+                message: format!("{}: Prometheus at {} {what}", ask.purpose, spec.prometheus.url),
+            }
         };
-        let url = self.address(&spec.prometheus.url).map_err(|error| down(&format!("has the address {}, which is none: {error}", spec.prometheus.url)))?;
+        let url = self.address(&spec.prometheus.url).map_err(|error| {
+            down(&format!(
+                "has the address {}, which is none: {error}",
+                spec.prometheus.url
+            ))
+        })?;
         let form = [("query", ask.promql.as_str()), ("time", &format!("{:.3}", ask.time))];
-        let mut response = self.client.post(url).form(&form).send().await.map_err(|error| failed(&error))?;
+        let mut response = self
+            .client
+            .post(url)
+            .form(&form)
+            .send()
+            .await
+            .map_err(|error| failed(&error))?;
         let code = response.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
             if body.len() + chunk.len() > MAX_BODY {
-                return Err(NoData { cause: Cause::BadReply, message: format!("{}: the reply is larger than {} MiB", ask.purpose, MAX_BODY >> 20) });
+                return Err(NoData {
+                    cause: Cause::BadReply,
+                    message: format!("{}: the reply is larger than {} MiB", ask.purpose, MAX_BODY >> 20),
+                });
             }
             body.extend_from_slice(&chunk);
         }

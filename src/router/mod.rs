@@ -25,7 +25,10 @@ pub struct RouteId {
 
 impl From<&RouteRef> for RouteId {
     fn from(route: &RouteRef) -> Self {
-        Self { kind: route.kind, name: route.name.clone() }
+        Self {
+            kind: route.kind,
+            name: route.name.clone(),
+        }
     }
 }
 
@@ -38,8 +41,13 @@ impl RouteId {
     /// The route that a status remembers under this key.
     pub fn from_key(key: &str) -> Option<Self> {
         let (kind, name) = key.split_once('/')?;
-        let kind = [RouteKind::Http, RouteKind::Grpc].into_iter().find(|known| known.to_string() == kind)?;
-        Some(Self { kind, name: name.to_owned() })
+        let kind = [RouteKind::Http, RouteKind::Grpc]
+            .into_iter()
+            .find(|known| known.to_string() == kind)?;
+        Some(Self {
+            kind,
+            name: name.to_owned(),
+        })
     }
 }
 
@@ -82,8 +90,15 @@ pub struct Theirs {
 impl Target {
     /// What a plan asks of one route, found as `found` says; nothing but to be left, if it does not name it.
     pub fn of(plan: &Plan, route: &RouteId, found: Option<&RouteOriginal>, ports: impl Fn(&str) -> Vec<u64>) -> Self {
-        let named = plan.routes.iter().find(|named| named.kind == route.kind && named.name == route.name);
-        let theirs = || Theirs { found: found.cloned().unwrap_or_default(), ports: ports(&plan.canary_service), testers: plan.testers.clone() };
+        let named = plan
+            .routes
+            .iter()
+            .find(|named| named.kind == route.kind && named.name == route.name);
+        let theirs = || Theirs {
+            found: found.cloned().unwrap_or_default(),
+            ports: ports(&plan.canary_service),
+            testers: plan.testers.clone(),
+        };
         Self {
             kind: route.kind,
             stable: plan.service.clone(),
@@ -160,14 +175,16 @@ impl RuleState {
                 let (canary, hundredths) = (i128::from(canary), i128::from(weight.hundredths()));
                 let exact = total > 0 && total * hundredths == canary * 10_000;
                 // What we write beside other backends is rounded down; smaller weights than we write would be rounded to anything.
-                let rounded = canary > 0 && total >= i128::from(gateway_api::SCALE) && total * hundredths / 10_000 == canary;
+                let rounded =
+                    canary > 0 && total >= i128::from(gateway_api::SCALE) && total * hundredths / 10_000 == canary;
                 nothing || exact || rounded
             }
         }
     }
 
     fn share(&self) -> Percent {
-        self.parts.map_or(Percent::ZERO, |(stable, canary)| gateway_api::share(stable, canary))
+        self.parts
+            .map_or(Percent::ZERO, |(stable, canary)| gateway_api::share(stable, canary))
     }
 }
 
@@ -175,13 +192,23 @@ impl RouteState {
     /// Whether the canary has the share `weight` in every rule, as exactly as whole numbers beside other backends can say it.
     pub fn carries(&self, weight: Percent) -> bool {
         let routed = self.rules.iter().any(|rule| rule.routed) || weight == Percent::ZERO;
-        routed && self.rules.iter().all(|rule| rule.carries(if rule.routed { weight } else { Percent::ZERO }))
+        routed
+            && self
+                .rules
+                .iter()
+                .all(|rule| rule.carries(if rule.routed { weight } else { Percent::ZERO }))
     }
 
     /// The share that is furthest from `weight`: one above it first, else the smallest.
     pub fn away_from(&self, weight: Percent) -> Percent {
         let greatest = self.canary.unwrap_or(Percent::ZERO);
-        let smallest = self.rules.iter().filter(|rule| rule.routed).map(RuleState::share).min().unwrap_or(Percent::ZERO);
+        let smallest = self
+            .rules
+            .iter()
+            .filter(|rule| rule.routed)
+            .map(RuleState::share)
+            .min()
+            .unwrap_or(Percent::ZERO);
         if greatest > weight { greatest } else { smallest }
     }
 
@@ -236,7 +263,9 @@ pub enum RouteError {
         there: String,
     },
     /// A named rule does not have the Service as a backend.
-    #[error("rule {rule} of {route} does not have Service {service} as a backend: add it, or name another rule in spec.traffic")]
+    #[error(
+        "rule {rule} of {route} does not have Service {service} as a backend: add it, or name another rule in spec.traffic"
+    )]
     NotInRule {
         /// Such as `HTTPRoute catalog`.
         route: String,
@@ -246,7 +275,9 @@ pub enum RouteError {
         service: String,
     },
     /// Several rules have it and none is named.
-    #[error("rules {rules} of {route} all have Service {service} as a backend: name those that are meant in spec.traffic.gatewayAPI.routes[].rules, or `*`")]
+    #[error(
+        "rules {rules} of {route} all have Service {service} as a backend: name those that are meant in spec.traffic.gatewayAPI.routes[].rules, or `*`"
+    )]
     AmbiguousRule {
         /// Such as `HTTPRoute catalog`.
         route: String,

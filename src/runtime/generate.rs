@@ -29,7 +29,12 @@ const RULES: [Rule; 16] = [
         resources: &["canaryrollouts"],
         verbs: &["get", "list", "watch", "patch"],
     },
-    Rule { why: "a finalizer may be set only by who may update it", group: "warmfront.dev", resources: &["canaryrollouts/finalizers"], verbs: &["update"] },
+    Rule {
+        why: "a finalizer may be set only by who may update it",
+        group: "warmfront.dev",
+        resources: &["canaryrollouts/finalizers"],
+        verbs: &["update"],
+    },
     Rule {
         why: "a rollout's status is the only memory; it is replaced under its resourceVersion",
         group: "warmfront.dev",
@@ -42,9 +47,24 @@ const RULES: [Rule; 16] = [
         resources: &["rolloutactions"],
         verbs: &["get", "list", "watch", "delete"],
     },
-    Rule { why: "the answers", group: "warmfront.dev", resources: &["rolloutactions/status"], verbs: &["patch"] },
-    Rule { why: "where metrics come from", group: "warmfront.dev", resources: &["metricsources"], verbs: &["get", "list", "watch"] },
-    Rule { why: "patch sets spec.paused and nothing else", group: "apps", resources: &["deployments"], verbs: &["get", "list", "watch", "patch"] },
+    Rule {
+        why: "the answers",
+        group: "warmfront.dev",
+        resources: &["rolloutactions/status"],
+        verbs: &["patch"],
+    },
+    Rule {
+        why: "where metrics come from",
+        group: "warmfront.dev",
+        resources: &["metricsources"],
+        verbs: &["get", "list", "watch"],
+    },
+    Rule {
+        why: "patch sets spec.paused and nothing else",
+        group: "apps",
+        resources: &["deployments"],
+        verbs: &["get", "list", "watch", "patch"],
+    },
     Rule {
         why: "the new version's ReplicaSet is made, held, scaled, given to the Deployment, and deleted when it was rejected",
         group: "apps",
@@ -75,7 +95,12 @@ const RULES: [Rule; 16] = [
         resources: &["configmaps"],
         verbs: &["get", "list", "watch"],
     },
-    Rule { why: "which pods traffic reaches", group: "discovery.k8s.io", resources: &["endpointslices"], verbs: &["get", "list", "watch"] },
+    Rule {
+        why: "which pods traffic reaches",
+        group: "discovery.k8s.io",
+        resources: &["endpointslices"],
+        verbs: &["get", "list", "watch"],
+    },
     Rule {
         why: "why pods do not become ready, and whether a namespace is being deleted",
         group: "",
@@ -88,7 +113,12 @@ const RULES: [Rule; 16] = [
         resources: &["httproutes", "grpcroutes", "gateways", "gatewayclasses"],
         verbs: &["get", "list", "watch", "patch"],
     },
-    Rule { why: "every transition is told", group: "", resources: &["events"], verbs: &["create"] },
+    Rule {
+        why: "every transition is told",
+        group: "",
+        resources: &["events"],
+        verbs: &["create"],
+    },
 ];
 
 /// Rules for the controller's own namespace, each for the objects of these names alone, or for all if there is none.
@@ -124,7 +154,23 @@ pub fn namespace_rbac() -> String {
 }
 
 fn yaml(rule: &Rule, names: &[&str]) -> String {
-    let list = |items: &[&str]| items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>().join(", ");
-    let names = if names.is_empty() { String::new() } else { format!("  resourceNames: [{}]\n", list(names)) };
-    format!("# {}\n- apiGroups: [{:?}]\n  resources: [{}]\n{names}  verbs: [{}]\n", rule.why, rule.group, list(rule.resources), list(rule.verbs))
+    let list = |items: &[&str]| {
+        items
+            .iter()
+            .map(|item| format!("{item:?}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let names = if names.is_empty() {
+        String::new()
+    } else {
+        format!("  resourceNames: [{}]\n", list(names))
+    };
+    format!(
+        "# {}\n- apiGroups: [{:?}]\n  resources: [{}]\n{names}  verbs: [{}]\n",
+        rule.why,
+        rule.group,
+        list(rule.resources),
+        list(rule.verbs)
+    )
 }

@@ -91,7 +91,10 @@ fn fence(leadership: Leadership) -> FilterLayer<impl Fn(Request) -> Result<Reque
         if request.method().is_safe() || leadership.is_held() {
             return Ok(request);
         }
-        Err(NotLeading { method: request.method().to_string(), path: request.uri().path().to_owned() })
+        Err(NotLeading {
+            method: request.method().to_string(),
+            path: request.uri().path().to_owned(),
+        })
     })
 }
 
@@ -115,21 +118,43 @@ mod tests {
         let server = tower::service_fn(move |request: Request| {
             let _ = sender.send(request.method().to_string());
             let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}});
-            async move { Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(object.to_string().into_bytes()))) }
+            async move {
+                Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(object.to_string().into_bytes())))
+            }
         });
-        (ClientBuilder::new(server, "default").with_layer(&fence(leadership.clone())).build(), sent)
+        (
+            ClientBuilder::new(server, "default")
+                .with_layer(&fence(leadership.clone()))
+                .build(),
+            sent,
+        )
     }
 
     async fn refused_writes(client: &Client) -> usize {
         let api: Api<ConfigMap> = Api::default_namespaced(client.clone());
-        let object = ConfigMap { metadata: kube::api::ObjectMeta { name: Some("x".to_owned()), ..kube::api::ObjectMeta::default() }, ..ConfigMap::default() };
+        let object = ConfigMap {
+            metadata: kube::api::ObjectMeta {
+                name: Some("x".to_owned()),
+                ..kube::api::ObjectMeta::default()
+            },
+            ..ConfigMap::default()
+        };
         let answers = [
             api.create(&PostParams::default(), &object).await.err(),
             api.replace("x", &PostParams::default(), &object).await.err(),
-            api.patch("x", &PatchParams::default(), &Patch::Merge(json!({}))).await.err(),
+            api.patch("x", &PatchParams::default(), &Patch::Merge(json!({})))
+                .await
+                .err(),
             api.delete("x", &DeleteParams::default()).await.err(),
         ];
-        answers.iter().filter(|error| error.as_ref().is_some_and(|error| error.to_string().contains("does not hold the lease"))).count()
+        answers
+            .iter()
+            .filter(|error| {
+                error
+                    .as_ref()
+                    .is_some_and(|error| error.to_string().contains("does not hold the lease"))
+            })
+            .count()
     }
 
     #[tokio::test(start_paused = true)]

@@ -30,13 +30,30 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("warmfront");
         let reconciliations = Family::<Outcome, Counter>::default();
-        registry.register("reconciliations", "Passes over a rollout, by outcome", reconciliations.clone());
+        registry.register(
+            "reconciliations",
+            "Passes over a rollout, by outcome",
+            reconciliations.clone(),
+        );
         // From 1 ms to 32 s: a pass is some requests to the API server and to a metrics store.
         let duration = Histogram::new(exponential_buckets(0.001, 2.0, 16));
-        registry.register("reconcile_duration_seconds", "Time of a pass over a rollout", duration.clone());
+        registry.register(
+            "reconcile_duration_seconds",
+            "Time of a pass over a rollout",
+            duration.clone(),
+        );
         let leader = Gauge::default();
-        registry.register("leader", "Whether this process leads (1) or stands by (0)", leader.clone());
-        Self { registry: Arc::new(registry), reconciliations, duration, leader }
+        registry.register(
+            "leader",
+            "Whether this process leads (1) or stands by (0)",
+            leader.clone(),
+        );
+        Self {
+            registry: Arc::new(registry),
+            reconciliations,
+            duration,
+            leader,
+        }
     }
 }
 

@@ -43,14 +43,20 @@ pub async fn run(args: args::Run) -> anyhow::Result<()> {
     // First of all: a process that ends without having heard of it keeps the lease until it expires.
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    let mut config = Config::infer().await.context("finding the API server: neither a service account nor a kubeconfig tells")?;
+    let mut config = Config::infer()
+        .await
+        .context("finding the API server: neither a service account nor a kubeconfig tells")?;
     // Retries are the controller's own: hidden ones would make a rollback wait.
     config.default_retry = false;
     // Watches have their own limit; without this one a list that is never answered would keep its watch waiting for ever.
     (config.read_timeout, config.reset_reader_on_write) = (Some(LONGEST_SILENCE), true);
 
     let api_server = addresses_of(&config).await;
-    let leadership = if args.election.leader_election { Leadership::by_election() } else { Leadership::without_election() };
+    let leadership = if args.election.leader_election {
+        Leadership::by_election()
+    } else {
+        Leadership::without_election()
+    };
     let elector = elector(&args.election, &config, &leadership)?;
     let client = leadership::fenced(config, leadership.clone()).context("setting up the client of the API server")?;
 
@@ -59,11 +65,23 @@ pub async fn run(args: args::Run) -> anyhow::Result<()> {
     let (caches, queue, requests, absent) = watches::open(&client, &tasks, &installed);
     tasks.spawn(discovery::follow(client.clone(), absent));
     let provider = Shell::new().context("setting up the client of metrics stores")?;
-    let policy = webhook::address::Policy { allowed_hosts: args.webhook_allowed_hosts, api_server };
+    let policy = webhook::address::Policy {
+        allowed_hosts: args.webhook_allowed_hosts,
+        api_server,
+    };
     let webhooks = webhook::shell::Shell::new(policy).context("setting up the client of webhooks")?;
     let calls = Calls::new(Arc::new(webhooks), requests);
-    let context = Arc::new(Context::new(client, leadership, caches, Box::new(provider), calls, Box::new(jiff::Timestamp::now)));
-    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("listening on {}", args.listen))?;
+    let context = Arc::new(Context::new(
+        client,
+        leadership,
+        caches,
+        Box::new(provider),
+        calls,
+        Box::new(jiff::Timestamp::now),
+    ));
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("listening on {}", args.listen))?;
     let mut admin = tokio::spawn(admin::serve(listener, context.clone(), finish.clone()));
     let mut election = tokio::spawn(elect(elector, finish.clone()));
     let mut controller = tokio::spawn(controller::run(context, queue, stop.clone()));
@@ -90,12 +108,22 @@ pub async fn run(args: args::Run) -> anyhow::Result<()> {
 /// Where the API server is: no webhook is sent there.
 async fn addresses_of(config: &Config) -> Vec<IpAddr> {
     let url = &config.cluster_url;
-    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let host = url
+        .host()
+        .unwrap_or_default()
+        .trim_start_matches('[')
+        .trim_end_matches(']');
     let port = url.port_u16().unwrap_or(443);
-    let found = tokio::net::lookup_host((host, port)).await.map(|found| found.map(|address| address.ip()).collect());
+    let found = tokio::net::lookup_host((host, port))
+        .await
+        .map(|found| found.map(|address| address.ip()).collect());
     let mut addresses: Vec<IpAddr> = found.unwrap_or_default();
     // In a pod the configured one may be another name for this.
-    addresses.extend(std::env::var("KUBERNETES_SERVICE_HOST").ok().and_then(|host| host.parse::<IpAddr>().ok()));
+    addresses.extend(
+        std::env::var("KUBERNETES_SERVICE_HOST")
+            .ok()
+            .and_then(|host| host.parse::<IpAddr>().ok()),
+    );
     addresses
 }
 
@@ -104,10 +132,23 @@ fn elector(election: &args::Election, config: &Config, leadership: &Leadership) 
         return Ok(None);
     }
     let namespace = election.lease_namespace.as_deref().unwrap_or(&config.default_namespace);
-    let identity = election.identity().context("finding a name for this process: give one with --identity")?;
+    let identity = election
+        .identity()
+        .context("finding a name for this process: give one with --identity")?;
     let client = Client::try_from(config.clone()).context("setting up the client of the API server for the lease")?;
-    tracing::info!(namespace, lease = election.lease_name, identity, "taking part in the election");
-    Ok(Some(Elector::new(client, namespace, election.lease_name.clone(), identity, leadership.clone())))
+    tracing::info!(
+        namespace,
+        lease = election.lease_name,
+        identity,
+        "taking part in the election"
+    );
+    Ok(Some(Elector::new(
+        client,
+        namespace,
+        election.lease_name.clone(),
+        identity,
+        leadership.clone(),
+    )))
 }
 
 async fn elect(elector: Option<Elector>, finish: CancellationToken) -> Result<(), Loss> {

@@ -29,10 +29,17 @@ impl Policy {
         if !parsed.username().is_empty() || parsed.password().is_some() {
             return Err("a name or password in the address could be read by everybody: use a Secret".to_owned());
         }
-        let Some(host) = parsed.host_str().map(|host| host.trim_end_matches('.').to_ascii_lowercase()) else {
+        let Some(host) = parsed
+            .host_str()
+            .map(|host| host.trim_end_matches('.').to_ascii_lowercase())
+        else {
             return Err("it names no host".to_owned());
         };
-        let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+        let literal = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>()
+            .ok();
         if let Some(why) = literal.and_then(|address| self.forbidden(address)) {
             return Err(format!("{host} is {why}"));
         }
@@ -41,7 +48,9 @@ impl Policy {
         }
         match service(&host, namespace).filter(|_| literal.is_none()) {
             Some(name) => {
-                parsed.set_host(Some(&format!("{name}.{namespace}.svc"))).map_err(|error| format!("{error}"))?;
+                parsed
+                    .set_host(Some(&format!("{name}.{namespace}.svc")))
+                    .map_err(|error| format!("{error}"))?;
                 Ok(parsed)
             }
             None => Err(format!(
@@ -78,14 +87,17 @@ impl Policy {
 fn service<'a>(host: &'a str, namespace: &str) -> Option<&'a str> {
     let mut parts = host.splitn(3, '.');
     let (name, own, rest) = (parts.next()?, parts.next(), parts.next());
-    let here = own.is_none_or(|own| own == namespace) && rest.is_none_or(|rest| rest == "svc" || rest.starts_with("svc."));
+    let here =
+        own.is_none_or(|own| own == namespace) && rest.is_none_or(|rest| rest == "svc" || rest.starts_with("svc."));
     (here && !name.is_empty()).then_some(name)
 }
 
 fn matches(pattern: &str, host: &str) -> bool {
     let pattern = pattern.trim().to_ascii_lowercase();
     match pattern.strip_prefix("*.") {
-        Some(domain) => host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.') && rest.len() > 1),
+        Some(domain) => host
+            .strip_suffix(domain)
+            .is_some_and(|rest| rest.ends_with('.') && rest.len() > 1),
         None => host == pattern,
     }
 }
@@ -95,7 +107,10 @@ mod tests {
     use super::*;
 
     fn policy() -> Policy {
-        Policy { allowed_hosts: vec!["hooks.example.com".to_owned(), "*.corp.example".to_owned()], api_server: vec![[10, 96, 0, 1].into()] }
+        Policy {
+            allowed_hosts: vec!["hooks.example.com".to_owned(), "*.corp.example".to_owned()],
+            api_server: vec![[10, 96, 0, 1].into()],
+        }
     }
 
     #[test]
@@ -109,14 +124,21 @@ mod tests {
             ("https://HOOKS.example.com./T0", "https://hooks.example.com./T0"),
             ("https://deep.down.corp.example/x", "https://deep.down.corp.example/x"),
         ] {
-            assert_eq!(policy().check("shop", url).map(|url| url.to_string()).as_deref(), Ok(sent), "{url}");
+            assert_eq!(
+                policy().check("shop", url).map(|url| url.to_string()).as_deref(),
+                Ok(sent),
+                "{url}"
+            );
         }
     }
 
     #[test]
     fn everything_else_is_refused_with_its_reason() {
         for (url, why) in [
-            ("http://gate.bank/ask", "neither a Service of namespace shop nor allowed"),
+            (
+                "http://gate.bank/ask",
+                "neither a Service of namespace shop nor allowed",
+            ),
             ("http://gate.bank.svc/ask", "neither a Service"),
             ("http://gate.shop.example.com/", "neither a Service"),
             ("https://example.com/", "neither a Service"),

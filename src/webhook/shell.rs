@@ -51,7 +51,11 @@ impl Shell {
             // A kept connection would hold the resources of systems that are seldom asked.
             .pool_max_idle_per_host(0)
             .build()?;
-        Ok(Self { policy, client, permits: Arc::new(Semaphore::new(CONCURRENCY)) })
+        Ok(Self {
+            policy,
+            client,
+            permits: Arc::new(Semaphore::new(CONCURRENCY)),
+        })
     }
 }
 
@@ -81,7 +85,9 @@ impl Webhooks for Shell {
                 Ok(status)
             };
             let timeout = post.timeout;
-            tokio::time::timeout(timeout.into(), answer).await.unwrap_or_else(|_| Err(format!("no whole answer within {timeout}")))
+            tokio::time::timeout(timeout.into(), answer)
+                .await
+                .unwrap_or_else(|_| Err(format!("no whole answer within {timeout}")))
         })
     }
 }
@@ -92,7 +98,11 @@ fn why(error: &reqwest::Error) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    let mut text = if error.is_connect() { "cannot be reached: ".to_owned() } else { "broke off: ".to_owned() };
+    let mut text = if error.is_connect() {
+        "cannot be reached: ".to_owned()
+    } else {
+        "broke off: ".to_owned()
+    };
     if std::ptr::addr_eq(cause, std::ptr::from_ref(error)) {
         text.truncate(text.len() - 2);
     } else {
@@ -141,10 +151,20 @@ mod tests {
             Body::from_stream(futures::StreamExt::chain(first, stream::pending()))
         };
         let endless = || async { Body::from_stream(stream::repeat_with(|| Ok::<_, io::Error>("x".repeat(1024)))) };
-        let named = |headers: HeaderMap| async move { if headers.contains_key("idempotency-key") { "yes" } else { "no" }.to_owned() };
+        let named = |headers: HeaderMap| async move {
+            if headers.contains_key("idempotency-key") {
+                "yes"
+            } else {
+                "no"
+            }
+            .to_owned()
+        };
         let app = Router::new()
             .route("/yes", post(named))
-            .route("/no", post(|| async { (axum::http::StatusCode::FORBIDDEN, "not on Fridays") }))
+            .route(
+                "/no",
+                post(|| async { (axum::http::StatusCode::FORBIDDEN, "not on Fridays") }),
+            )
             .route("/elsewhere", post(|| async { Redirect::temporary("/yes") }))
             .route("/hangs", post(hangs))
             .route("/endless", post(endless));
@@ -155,12 +175,25 @@ mod tests {
     }
 
     fn to(url: String) -> Post {
-        Post { namespace: "shop".to_owned(), url, timeout: crate::api::Duration::from_millis(300), key: "k".to_owned(), body: json!({}) }
+        Post {
+            namespace: "shop".to_owned(),
+            url,
+            timeout: crate::api::Duration::from_millis(300),
+            key: "k".to_owned(),
+            body: json!({}),
+        }
     }
 
     fn trusting() -> Shell {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        Shell::with(Policy { allowed_hosts: vec!["localhost".to_owned()], ..Policy::default() }, Arc::new(|_| None)).unwrap()
+        Shell::with(
+            Policy {
+                allowed_hosts: vec!["localhost".to_owned()],
+                ..Policy::default()
+            },
+            Arc::new(|_| None),
+        )
+        .unwrap()
     }
 
     #[tokio::test]
@@ -170,19 +203,43 @@ mod tests {
         assert_eq!(ask("/yes").await, Ok(200));
         assert_eq!(ask("/no").await, Ok(403));
         assert_eq!(ask("/elsewhere").await, Ok(307), "redirects are not followed");
-        assert_eq!(ask("/endless").await, Ok(200), "an endless answer is not read to its end");
+        assert_eq!(
+            ask("/endless").await,
+            Ok(200),
+            "an endless answer is not read to its end"
+        );
         assert_eq!(ask("/hangs").await, Err("no whole answer within 300ms".to_owned()));
-        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let refused = trusting().post(to(format!("http://localhost:{closed}/secret"))).await.unwrap_err();
-        assert!(refused.starts_with("cannot be reached: ") && !refused.contains("secret"), "{refused}");
+        let closed = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let refused = trusting()
+            .post(to(format!("http://localhost:{closed}/secret")))
+            .await
+            .unwrap_err();
+        assert!(
+            refused.starts_with("cannot be reached: ") && !refused.contains("secret"),
+            "{refused}"
+        );
     }
 
     #[tokio::test]
     async fn a_name_that_leads_to_a_forbidden_address_is_not_sent_to() {
         let port = serve().await.port();
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let policy = Policy { allowed_hosts: vec!["localhost".to_owned()], ..Policy::default() };
-        let answer = Shell::new(policy).unwrap().post(to(format!("http://localhost:{port}/yes"))).await;
-        assert_eq!(answer, Err("cannot be reached: its name leads to a loopback address".to_owned()));
+        let policy = Policy {
+            allowed_hosts: vec!["localhost".to_owned()],
+            ..Policy::default()
+        };
+        let answer = Shell::new(policy)
+            .unwrap()
+            .post(to(format!("http://localhost:{port}/yes")))
+            .await;
+        assert_eq!(
+            answer,
+            Err("cannot be reached: its name leads to a loopback address".to_owned())
+        );
     }
 }

@@ -45,11 +45,16 @@ impl AutoscalerKind {
 
     /// The Deployment that such an object scales; `None` if it scales something else. Only its spec is looked at.
     pub fn target(self, object: &Value) -> Option<String> {
-        let (kind, version) = (text(object, "/spec/scaleTargetRef/kind"), text(object, "/spec/scaleTargetRef/apiVersion"));
+        let (kind, version) = (
+            text(object, "/spec/scaleTargetRef/kind"),
+            text(object, "/spec/scaleTargetRef/apiVersion"),
+        );
         let deployment = match self {
             Self::HorizontalPodAutoscaler => kind == "Deployment",
             // KEDA takes a target whose kind is left out for one.
-            Self::ScaledObject => (kind.is_empty() || kind == "Deployment") && (version.is_empty() || version.starts_with("apps/")),
+            Self::ScaledObject => {
+                (kind.is_empty() || kind == "Deployment") && (version.is_empty() || version.starts_with("apps/"))
+            }
         };
         let name = text(object, "/spec/scaleTargetRef/name");
         (deployment && !name.is_empty()).then_some(name)
@@ -101,7 +106,11 @@ pub fn is_scaled_object(api_version: &str, kind: &str) -> bool {
 impl Autoscaler {
     /// Reads what matters; `None` if it scales something else than a Deployment, or is itself kept by a ScaledObject.
     pub fn read(kind: AutoscalerKind, object: &Value) -> Option<Self> {
-        let mut owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
+        let mut owners = object
+            .pointer("/metadata/ownerReferences")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         if owners.any(|owner| is_scaled_object(&text(owner, "/apiVersion"), &text(owner, "/kind"))) {
             return None;
         }
@@ -150,35 +159,74 @@ mod tests {
     #[test]
     fn only_autoscalers_of_deployments_are_read() {
         let with = |kind: &str, metric: Value| {
-            read(HorizontalPodAutoscaler, &json!({"scaleTargetRef": {"kind": kind, "name": "catalog"}, "maxReplicas": 9, "metrics": [metric]}))
+            read(
+                HorizontalPodAutoscaler,
+                &json!({"scaleTargetRef": {"kind": kind, "name": "catalog"}, "maxReplicas": 9, "metrics": [metric]}),
+            )
         };
         assert_eq!(with("StatefulSet", json!({"type": "Resource"})), None);
         let found = with("Deployment", json!({"type": "Resource"})).unwrap();
-        assert_eq!((found.min, found.min_left_out, found.max, found.counts_double), (1, true, 9, false));
+        assert_eq!(
+            (found.min, found.min_left_out, found.max, found.counts_double),
+            (1, true, 9, false)
+        );
         assert!(with("Deployment", json!({"type": "Object"})).unwrap().counts_double);
-        assert!(with("Deployment", json!({"type": "External", "external": {"target": {"type": "Value"}}})).unwrap().counts_double);
+        assert!(
+            with(
+                "Deployment",
+                json!({"type": "External", "external": {"target": {"type": "Value"}}})
+            )
+            .unwrap()
+            .counts_double
+        );
         let scaled = |target: Value| read(ScaledObject, &json!({"scaleTargetRef": target})).map(|scaler| scaler.target);
         let catalog = Some("catalog".to_owned());
         assert_eq!(scaled(json!({"name": "catalog"})), catalog);
         assert_eq!(scaled(json!({"name": "catalog", "kind": "Deployment"})), catalog);
-        assert_eq!(scaled(json!({"name": "catalog", "kind": "Deployment", "apiVersion": "apps/v1"})), catalog);
+        assert_eq!(
+            scaled(json!({"name": "catalog", "kind": "Deployment", "apiVersion": "apps/v1"})),
+            catalog
+        );
         assert_eq!(scaled(json!({"name": "catalog", "kind": "StatefulSet"})), None);
-        assert_eq!(scaled(json!({"name": "catalog", "kind": "Deployment", "apiVersion": "example.dev/v1"})), None);
+        assert_eq!(
+            scaled(json!({"name": "catalog", "kind": "Deployment", "apiVersion": "example.dev/v1"})),
+            None
+        );
     }
 
     #[test]
     fn bounds_that_are_left_out_are_what_kubernetes_and_keda_take_them_for() {
         // Spec, minimum, whether it is left out, maximum.
         let table = [
-            (HorizontalPodAutoscaler, json!({"minReplicas": 2, "maxReplicas": 9}), (2, false, 9)),
+            (
+                HorizontalPodAutoscaler,
+                json!({"minReplicas": 2, "maxReplicas": 9}),
+                (2, false, 9),
+            ),
             (HorizontalPodAutoscaler, json!({"maxReplicas": 9}), (1, true, 9)),
-            (HorizontalPodAutoscaler, json!({"minReplicas": 0, "maxReplicas": 9}), (0, false, 9)),
+            (
+                HorizontalPodAutoscaler,
+                json!({"minReplicas": 0, "maxReplicas": 9}),
+                (0, false, 9),
+            ),
             (ScaledObject, json!({}), (0, true, 100)),
             (ScaledObject, json!({"minReplicaCount": 0}), (0, false, 100)),
-            (ScaledObject, json!({"minReplicaCount": 3, "maxReplicaCount": 9}), (3, false, 9)),
-            (ScaledObject, json!({"minReplicaCount": 2, "idleReplicaCount": 0, "maxReplicaCount": 9}), (2, false, 9)),
+            (
+                ScaledObject,
+                json!({"minReplicaCount": 3, "maxReplicaCount": 9}),
+                (3, false, 9),
+            ),
+            (
+                ScaledObject,
+                json!({"minReplicaCount": 2, "idleReplicaCount": 0, "maxReplicaCount": 9}),
+                (2, false, 9),
+            ),
             // Each kind has its own names of the fields.
-            (ScaledObject, json!({"minReplicas": 3, "maxReplicas": 9}), (0, true, 100)),
+            (
+                ScaledObject,
+                json!({"minReplicas": 3, "maxReplicas": 9}),
+                (0, true, 100),
+            ),
         ];
         for (kind, mut spec, wanted) in table {
             spec["scaleTargetRef"] = json!({"kind": "Deployment", "name": "catalog"});
@@ -192,7 +240,10 @@ mod tests {
         let owned = |version: &str, kind: &str| {
             let owner = json!({"apiVersion": version, "kind": kind, "name": "catalog", "uid": "u", "controller": true});
             let spec = json!({"scaleTargetRef": {"kind": "Deployment", "name": "catalog"}, "maxReplicas": 9});
-            Autoscaler::read(HorizontalPodAutoscaler, &json!({"metadata": {"name": "keda-hpa-catalog", "ownerReferences": [owner]}, "spec": spec}))
+            Autoscaler::read(
+                HorizontalPodAutoscaler,
+                &json!({"metadata": {"name": "keda-hpa-catalog", "ownerReferences": [owner]}, "spec": spec}),
+            )
         };
         assert_eq!(owned("keda.sh/v1alpha1", "ScaledObject"), None);
         assert!(owned("keda.sh/v1alpha1", "Other").is_some() && owned("example.dev/v1", "ScaledObject").is_some());
@@ -207,20 +258,38 @@ mod tests {
         };
         let trigger = |kind: &str| json!({"type": "prometheus", "metricType": kind, "metadata": {}});
         let modifiers = |kind: &str| json!({"scalingModifiers": {"formula": "a + b", "metricType": kind}});
-        assert!(!with(json!({"triggers": [{"type": "cpu", "metricType": "Utilization"}, {"type": "prometheus"}]})));
+        assert!(!with(
+            json!({"triggers": [{"type": "cpu", "metricType": "Utilization"}, {"type": "prometheus"}]})
+        ));
         assert!(!with(json!({"triggers": [trigger("AverageValue")]})));
         assert!(with(json!({"triggers": [trigger("AverageValue"), trigger("Value")]})));
-        assert!(with(json!({"triggers": [trigger("AverageValue")], "advanced": modifiers("Value")})));
-        assert!(!with(json!({"triggers": [trigger("Value")], "advanced": modifiers("AverageValue")})));
+        assert!(with(
+            json!({"triggers": [trigger("AverageValue")], "advanced": modifiers("Value")})
+        ));
+        assert!(!with(
+            json!({"triggers": [trigger("Value")], "advanced": modifiers("AverageValue")})
+        ));
     }
 
     #[test]
     fn each_kind_has_its_key_and_its_field() {
         let spec = json!({"scaleTargetRef": {"kind": "Deployment", "name": "catalog"}});
-        let (plain, keda) = (read(HorizontalPodAutoscaler, &spec).unwrap(), read(ScaledObject, &spec).unwrap());
+        let (plain, keda) = (
+            read(HorizontalPodAutoscaler, &spec).unwrap(),
+            read(ScaledObject, &spec).unwrap(),
+        );
         assert_eq!((plain.key(), keda.key()), ("a".to_owned(), "ScaledObject/a".to_owned()));
-        assert_eq!(plain.with_minimum(Some(4)), [json!({"op": "add", "path": "/spec/minReplicas", "value": 4})]);
-        assert_eq!(keda.with_minimum(Some(4)), [json!({"op": "add", "path": "/spec/minReplicaCount", "value": 4})]);
-        assert_eq!(keda.with_minimum(None), [json!({"op": "remove", "path": "/spec/minReplicaCount"})]);
+        assert_eq!(
+            plain.with_minimum(Some(4)),
+            [json!({"op": "add", "path": "/spec/minReplicas", "value": 4})]
+        );
+        assert_eq!(
+            keda.with_minimum(Some(4)),
+            [json!({"op": "add", "path": "/spec/minReplicaCount", "value": 4})]
+        );
+        assert_eq!(
+            keda.with_minimum(None),
+            [json!({"op": "remove", "path": "/spec/minReplicaCount"})]
+        );
     }
 }

@@ -50,15 +50,27 @@ impl Deployment {
         Self {
             name: text(object, "/metadata/name"),
             uid: text(object, "/metadata/uid"),
-            generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default(),
-            observed_generation: object.pointer("/status/observedGeneration").and_then(Value::as_i64).unwrap_or_default(),
+            generation: object
+                .pointer("/metadata/generation")
+                .and_then(Value::as_i64)
+                .unwrap_or_default(),
+            observed_generation: object
+                .pointer("/status/observedGeneration")
+                .and_then(Value::as_i64)
+                .unwrap_or_default(),
             replicas: count(object, "/spec/replicas", 1),
-            paused: object.pointer("/spec/paused").and_then(Value::as_bool).unwrap_or_default(),
+            paused: object
+                .pointer("/spec/paused")
+                .and_then(Value::as_bool)
+                .unwrap_or_default(),
             unpaused_by: unpaused_by(object),
             other_manager: newest_other_manager(object, FIELD_MANAGER),
             recreate: text(object, "/spec/strategy/type") == "Recreate",
             selector: string_map(object, "/spec/selector/matchLabels"),
-            selector_expressions: object.pointer("/spec/selector/matchExpressions").and_then(Value::as_array).is_some_and(|list| !list.is_empty()),
+            selector_expressions: object
+                .pointer("/spec/selector/matchExpressions")
+                .and_then(Value::as_array)
+                .is_some_and(|list| !list.is_empty()),
             min_ready_seconds: count(object, "/spec/minReadySeconds", 0),
             template: Template::read(object.pointer("/spec/template")),
             total: count(object, "/status/replicas", 0),
@@ -74,7 +86,10 @@ impl Deployment {
 
     /// Its own rollout is over: every pod is of the newest template and Available.
     pub fn complete(&self) -> bool {
-        self.settled() && self.updated == self.replicas && self.total == self.replicas && self.available == self.replicas
+        self.settled()
+            && self.updated == self.replicas
+            && self.total == self.replicas
+            && self.available == self.replicas
     }
 }
 
@@ -85,14 +100,19 @@ fn unpaused_by(object: &Value) -> Option<String> {
     }
     let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array)?;
     let applies = |entry: &&Value| entry["operation"] == "Apply" || entry["manager"] == "kubectl-client-side-apply";
-    let names_it = |entry: &&Value| entry.pointer("/fieldsV1/f:spec/f:paused").is_some() && entry["manager"] != FIELD_MANAGER;
+    let names_it =
+        |entry: &&Value| entry.pointer("/fieldsV1/f:spec/f:paused").is_some() && entry["manager"] != FIELD_MANAGER;
     let entry = entries.iter().filter(applies).find(names_it)?;
     Some(text(entry, "/manager"))
 }
 
 /// Sets `spec.paused`; `false` removes the field, as a manifest that never named it has it.
 pub fn pause(paused: bool) -> Vec<Value> {
-    if paused { vec![json!({"op": "add", "path": "/spec/paused", "value": true})] } else { vec![json!({"op": "remove", "path": "/spec/paused"})] }
+    if paused {
+        vec![json!({"op": "add", "path": "/spec/paused", "value": true})]
+    } else {
+        vec![json!({"op": "remove", "path": "/spec/paused"})]
+    }
 }
 
 #[cfg(test)]
@@ -102,9 +122,17 @@ mod tests {
     #[test]
     fn a_manifest_that_says_unpaused_is_told_from_a_person_who_did_it() {
         let entry = |manager: &str, operation: &str| json!({"manager": manager, "operation": operation, "fieldsV1": {"f:spec": {"f:paused": {}}}});
-        let with = |paused: bool, entry: Value| Deployment::read(&json!({"metadata": {"managedFields": [entry]}, "spec": {"paused": paused}})).unpaused_by;
-        assert_eq!(with(false, entry("argocd-controller", "Apply")).as_deref(), Some("argocd-controller"));
-        assert_eq!(with(false, entry("kubectl-client-side-apply", "Update")).as_deref(), Some("kubectl-client-side-apply"));
+        let with = |paused: bool, entry: Value| {
+            Deployment::read(&json!({"metadata": {"managedFields": [entry]}, "spec": {"paused": paused}})).unpaused_by
+        };
+        assert_eq!(
+            with(false, entry("argocd-controller", "Apply")).as_deref(),
+            Some("argocd-controller")
+        );
+        assert_eq!(
+            with(false, entry("kubectl-client-side-apply", "Update")).as_deref(),
+            Some("kubectl-client-side-apply")
+        );
         assert_eq!(with(false, entry("kubectl-edit", "Update")), None);
         assert_eq!(with(true, entry("argocd-controller", "Apply")), None);
         assert_eq!(with(false, entry("warmfront", "Apply")), None);

@@ -19,15 +19,25 @@ fn string_map(object: &Value, pointer: &str) -> BTreeMap<String, String> {
     let Some(Value::Object(map)) = object.pointer(pointer) else {
         return BTreeMap::new();
     };
-    map.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    map.iter()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 fn text(object: &Value, pointer: &str) -> String {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    object
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn count(object: &Value, pointer: &str, default: u32) -> u32 {
-    object.pointer(pointer).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok()).unwrap_or(default)
+    object
+        .pointer(pointer)
+        .and_then(Value::as_u64)
+        .and_then(|number| u32::try_from(number).ok())
+        .unwrap_or(default)
 }
 
 /// A key as one segment of a JSON pointer.

@@ -13,7 +13,8 @@ pub fn prefix(replica_set: &str) -> String {
 
 /// Whether a pod's name is one that its ReplicaSet gives: the prefix and one more part.
 pub fn is_of(pod: &str, replica_set: &str) -> bool {
-    pod.strip_prefix(&prefix(replica_set)).is_some_and(|rest| !rest.is_empty() && !rest.contains('-'))
+    pod.strip_prefix(&prefix(replica_set))
+        .is_some_and(|rest| !rest.is_empty() && !rest.contains('-'))
 }
 
 #[cfg(test)]

@@ -43,17 +43,28 @@ impl ReplicaSet {
     pub fn read(object: &Value) -> Self {
         let labels = string_map(object, "/metadata/labels");
         let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-        let failure = conditions.into_iter().flatten().find(|condition| text(condition, "/type") == "ReplicaFailure" && text(condition, "/status") == "True");
+        let failure = conditions
+            .into_iter()
+            .flatten()
+            .find(|condition| text(condition, "/type") == "ReplicaFailure" && text(condition, "/status") == "True");
         let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
         let owner = owners.into_iter().flatten().find(|owner| owner["controller"] == true);
         Self {
             name: text(object, "/metadata/name"),
-            hash: labels.get(HASH_LABEL).cloned().unwrap_or_else(|| text(object, &format!("/spec/selector/matchLabels/{HASH_LABEL}"))),
+            hash: labels
+                .get(HASH_LABEL)
+                .cloned()
+                .unwrap_or_else(|| text(object, &format!("/spec/selector/matchLabels/{HASH_LABEL}"))),
             held_by: labels.get(ROLLOUT_LABEL).cloned(),
             owner: owner.map(|owner| text(owner, "/uid")),
             labels,
             template: Template::read(object.pointer("/spec/template")),
-            revision: text(object, &format!("/metadata/annotations/{}", segment(REVISION_ANNOTATION))).parse().ok(),
+            revision: text(
+                object,
+                &format!("/metadata/annotations/{}", segment(REVISION_ANNOTATION)),
+            )
+            .parse()
+            .ok(),
             deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
             replicas: count(object, "/spec/replicas", 1),
             total: count(object, "/status/replicas", 0),
@@ -81,7 +92,9 @@ impl ReplicaSet {
             .filter(|key| self.labels.contains_key(*key))
             .map(|key| json!({"op": "remove", "path": format!("/metadata/labels/{}", segment(key))}))
             .collect();
-        patch.push(json!({"op": "add", "path": format!("/metadata/labels/{}", segment(ROLLOUT_LABEL)), "value": rollout}));
+        patch.push(
+            json!({"op": "add", "path": format!("/metadata/labels/{}", segment(ROLLOUT_LABEL)), "value": rollout}),
+        );
         patch
     }
 
@@ -100,7 +113,9 @@ impl ReplicaSet {
 pub fn number(has_annotations: bool, revision: i64) -> Vec<Value> {
     let revision = revision.to_string();
     if has_annotations {
-        vec![json!({"op": "add", "path": format!("/metadata/annotations/{}", segment(REVISION_ANNOTATION)), "value": revision})]
+        vec![
+            json!({"op": "add", "path": format!("/metadata/annotations/{}", segment(REVISION_ANNOTATION)), "value": revision}),
+        ]
     } else {
         vec![json!({"op": "add", "path": "/metadata/annotations", "value": {REVISION_ANNOTATION: revision}})]
     }
@@ -112,8 +127,19 @@ pub fn scale(replicas: u32) -> Vec<Value> {
 }
 
 /// A ReplicaSet for a new version, held from birth: no label of its own answers the Deployment's selector.
-pub fn canary(deployment: &Deployment, namespace: &str, rollout: &str, name: &str, revision: &str, replicas: u32) -> Value {
-    let mut selector: Map<String, Value> = deployment.selector.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+pub fn canary(
+    deployment: &Deployment,
+    namespace: &str,
+    rollout: &str,
+    name: &str,
+    revision: &str,
+    replicas: u32,
+) -> Value {
+    let mut selector: Map<String, Value> = deployment
+        .selector
+        .iter()
+        .map(|(key, value)| (key.clone(), json!(value)))
+        .collect();
     selector.insert(HASH_LABEL.to_owned(), json!(revision));
     let mut template = deployment.template.value();
     template["metadata"]["labels"][HASH_LABEL] = json!(revision);

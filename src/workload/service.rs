@@ -38,7 +38,11 @@ impl Service {
             selector: string_map(object, "/spec/selector"),
             made_by: labels.get(ROLLOUT_LABEL).cloned(),
             labels,
-            ports: object.pointer("/spec/ports").and_then(Value::as_array).cloned().unwrap_or_default(),
+            ports: object
+                .pointer("/spec/ports")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default(),
             external: text(object, "/spec/type") == "ExternalName",
             other_manager: newest_other_manager(object, FIELD_MANAGER),
         }
@@ -51,7 +55,10 @@ impl Service {
 
     /// Numbers of its ports.
     pub fn port_numbers(&self) -> Vec<u64> {
-        self.ports.iter().filter_map(|port| port.get("port")?.as_u64()).collect()
+        self.ports
+            .iter()
+            .filter_map(|port| port.get("port")?.as_u64())
+            .collect()
     }
 
     /// Narrows it to one version, or widens it.
@@ -64,10 +71,18 @@ impl Service {
 
     /// The Service of the new version: this one's ports and labels, its pods told apart by the hash.
     pub fn canary(&self, namespace: &str, rollout: &str, name: &str, hash: &str) -> Value {
-        let mut labels: Map<String, Value> =
-            self.labels.iter().filter(|(key, _)| !belongs_to_a_tool(key)).map(|(key, value)| (key.clone(), json!(value))).collect();
+        let mut labels: Map<String, Value> = self
+            .labels
+            .iter()
+            .filter(|(key, _)| !belongs_to_a_tool(key))
+            .map(|(key, value)| (key.clone(), json!(value)))
+            .collect();
         labels.insert(ROLLOUT_LABEL.to_owned(), json!(rollout));
-        let mut selector: Map<String, Value> = self.selector.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+        let mut selector: Map<String, Value> = self
+            .selector
+            .iter()
+            .map(|(key, value)| (key.clone(), json!(value)))
+            .collect();
         selector.insert(HASH_LABEL.to_owned(), json!(hash));
         let ports: Vec<Value> = self
             .ports
@@ -91,6 +106,13 @@ impl Service {
 
 /// Marks by which Git and Helm tools know their own objects: copied, they would prune or adopt ours.
 fn belongs_to_a_tool(label: &str) -> bool {
-    const PREFIXES: [&str; 4] = ["helm.sh/", "argocd.argoproj.io/", "kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/"];
-    label == "app.kubernetes.io/managed-by" || label == "app.kubernetes.io/instance" || PREFIXES.iter().any(|prefix| label.starts_with(prefix))
+    const PREFIXES: [&str; 4] = [
+        "helm.sh/",
+        "argocd.argoproj.io/",
+        "kustomize.toolkit.fluxcd.io/",
+        "helm.toolkit.fluxcd.io/",
+    ];
+    label == "app.kubernetes.io/managed-by"
+        || label == "app.kubernetes.io/instance"
+        || PREFIXES.iter().any(|prefix| label.starts_with(prefix))
 }

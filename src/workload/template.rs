@@ -26,7 +26,10 @@ impl Template {
         if let Some(Value::Object(labels)) = template.pointer_mut("/metadata/labels") {
             labels.remove(HASH_LABEL);
         }
-        Self { labels: string_map(&template, "/metadata/labels"), text: template.to_string().into() }
+        Self {
+            labels: string_map(&template, "/metadata/labels"),
+            text: template.to_string().into(),
+        }
     }
 
     /// The template itself.
@@ -53,16 +56,26 @@ impl Template {
 
 /// Names of the ConfigMaps that a template mounts or reads variables from.
 pub fn config_maps(template: &Value) -> BTreeSet<String> {
-    let list = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+    let list = |value: &Value, pointer: &str| {
+        value
+            .pointer(pointer)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
     let mut names = BTreeSet::new();
-    let mut name_at = |value: &Value, pointer: &str| names.extend(value.pointer(pointer).and_then(Value::as_str).map(str::to_owned));
+    let mut name_at =
+        |value: &Value, pointer: &str| names.extend(value.pointer(pointer).and_then(Value::as_str).map(str::to_owned));
     for volume in list(template, "/spec/volumes") {
         name_at(&volume, "/configMap/name");
         for source in list(&volume, "/projected/sources") {
             name_at(&source, "/configMap/name");
         }
     }
-    for container in list(template, "/spec/containers").iter().chain(&list(template, "/spec/initContainers")) {
+    for container in list(template, "/spec/containers")
+        .iter()
+        .chain(&list(template, "/spec/initContainers"))
+    {
         for source in list(container, "/envFrom") {
             name_at(&source, "/configMapRef/name");
         }
@@ -75,7 +88,11 @@ pub fn config_maps(template: &Value) -> BTreeSet<String> {
 
 fn without_nulls(value: &Value) -> Value {
     match value {
-        Value::Object(map) => map.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), without_nulls(value))).collect(),
+        Value::Object(map) => map
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key.clone(), without_nulls(value)))
+            .collect(),
         Value::Array(list) => list.iter().map(without_nulls).collect(),
         other => other.clone(),
     }
@@ -86,8 +103,14 @@ const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// `w` and nine characters of a digest; `attempt` gives another one.
 pub fn revision_of(text: &str, attempt: u32) -> String {
-    let digest = Sha256::new().chain_update(text).chain_update(attempt.to_be_bytes()).finalize();
-    let letters = digest.iter().take(9).map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]));
+    let digest = Sha256::new()
+        .chain_update(text)
+        .chain_update(attempt.to_be_bytes())
+        .finalize();
+    let letters = digest
+        .iter()
+        .take(9)
+        .map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]));
     std::iter::once('w').chain(letters).collect()
 }
 
@@ -118,11 +141,18 @@ mod tests {
     #[test]
     fn neither_order_nor_nulls_nor_the_hash_make_another_template() {
         let read = |text: &str| Template::read(Some(&serde_json::from_str(text).unwrap()));
-        let one =
-            read(r#"{"metadata": {"labels": {"app": "a", "pod-template-hash": "x"}, "creationTimestamp": null}, "spec": {"a": 1, "b": [{"c": 2, "d": 3}]}}"#);
+        let one = read(
+            r#"{"metadata": {"labels": {"app": "a", "pod-template-hash": "x"}, "creationTimestamp": null}, "spec": {"a": 1, "b": [{"c": 2, "d": 3}]}}"#,
+        );
         let other = read(r#"{"spec": {"b": [{"d": 3, "c": 2}], "a": 1}, "metadata": {"labels": {"app": "a"}}}"#);
         assert_eq!(one, other);
-        assert_ne!(one, read(r#"{"spec": {"b": [{"d": 3, "c": 2}], "a": 2}, "metadata": {"labels": {"app": "a"}}}"#));
-        assert_eq!(one.value(), json!({"spec": {"b": [{"d": 3, "c": 2}], "a": 1}, "metadata": {"labels": {"app": "a"}}}));
+        assert_ne!(
+            one,
+            read(r#"{"spec": {"b": [{"d": 3, "c": 2}], "a": 2}, "metadata": {"labels": {"app": "a"}}}"#)
+        );
+        assert_eq!(
+            one.value(),
+            json!({"spec": {"b": [{"d": 3, "c": 2}], "a": 1}, "metadata": {"labels": {"app": "a"}}})
+        );
     }
 }

@@ -87,13 +87,48 @@ mod tests {
         let now = Instant::now();
         let later = now + OPEN_FOR;
         let table = [
-            ("a success forgets failures", Breaker::Closed { failures: 4 }, true, Breaker::Closed { failures: 0 }),
-            ("a failure is counted", Breaker::Closed { failures: 3 }, false, Breaker::Closed { failures: 4 }),
-            ("the last failure opens", Breaker::Closed { failures: 4 }, false, Breaker::Open { until: later }),
-            ("an old success does not close", Breaker::Open { until: now }, true, Breaker::Open { until: now }),
-            ("an old failure does not prolong", Breaker::Open { until: now }, false, Breaker::Open { until: now }),
-            ("a good try closes", Breaker::HalfOpen { until: now }, true, Breaker::default()),
-            ("a bad try opens again", Breaker::HalfOpen { until: now }, false, Breaker::Open { until: later }),
+            (
+                "a success forgets failures",
+                Breaker::Closed { failures: 4 },
+                true,
+                Breaker::Closed { failures: 0 },
+            ),
+            (
+                "a failure is counted",
+                Breaker::Closed { failures: 3 },
+                false,
+                Breaker::Closed { failures: 4 },
+            ),
+            (
+                "the last failure opens",
+                Breaker::Closed { failures: 4 },
+                false,
+                Breaker::Open { until: later },
+            ),
+            (
+                "an old success does not close",
+                Breaker::Open { until: now },
+                true,
+                Breaker::Open { until: now },
+            ),
+            (
+                "an old failure does not prolong",
+                Breaker::Open { until: now },
+                false,
+                Breaker::Open { until: now },
+            ),
+            (
+                "a good try closes",
+                Breaker::HalfOpen { until: now },
+                true,
+                Breaker::default(),
+            ),
+            (
+                "a bad try opens again",
+                Breaker::HalfOpen { until: now },
+                false,
+                Breaker::Open { until: later },
+            ),
         ];
         for (name, mut breaker, good, expected) in table {
             if good {

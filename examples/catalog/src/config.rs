@@ -49,22 +49,33 @@ pub struct Config {
 
 fn lifetime(text: &str) -> Result<Duration, String> {
     let lifetime = crate::duration::parse(text)?;
-    if lifetime.as_secs() == 0 { Err("at least one second is needed".to_owned()) } else { Ok(lifetime) }
+    if lifetime.as_secs() == 0 {
+        Err("at least one second is needed".to_owned())
+    } else {
+        Ok(lifetime)
+    }
 }
 
 fn version(text: &str) -> Result<HeaderValue, String> {
-    text.parse().map_err(|_| "not fit for the header `x-version`: use visible ASCII characters".to_owned())
+    text.parse()
+        .map_err(|_| "not fit for the header `x-version`: use visible ASCII characters".to_owned())
 }
 
 fn share(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
-    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(format!("`{text}` is not between 0 and 1")) }
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err(format!("`{text}` is not between 0 and 1"))
+    }
 }
 
 impl Config {
     /// Where the database is. Read here and not by the command line, which would repeat a URL with its password in the error.
     pub fn database(&self) -> anyhow::Result<tokio_postgres::Config> {
-        self.database_url.parse().context("DATABASE_URL is not a PostgreSQL URL such as postgres://catalog@postgres/catalog")
+        self.database_url
+            .parse()
+            .context("DATABASE_URL is not a PostgreSQL URL such as postgres://catalog@postgres/catalog")
     }
 
     /// Where the cache is.
@@ -87,7 +98,16 @@ mod tests {
     const URLS: [&str; 2] = ["--database-url=postgres://db", "--redis-url=redis://cache"];
 
     fn config(more: &[&str]) -> Result<Config, clap::Error> {
-        Config::try_parse_from(["catalog"].iter().chain(if more.iter().any(|flag| flag.contains("-url")) { &[] } else { &URLS[..] }).chain(more))
+        Config::try_parse_from(
+            ["catalog"]
+                .iter()
+                .chain(if more.iter().any(|flag| flag.contains("-url")) {
+                    &[]
+                } else {
+                    &URLS[..]
+                })
+                .chain(more),
+        )
     }
 
     #[test]
@@ -119,8 +139,15 @@ mod tests {
 
     #[test]
     fn a_bad_url_is_named_without_its_password() {
-        let config = config(&["--database-url=postgres://u:secret@db:port/d", "--redis-url=http://u:secret@cache"]).unwrap();
-        let errors = [format!("{:#}", config.database().unwrap_err()), format!("{:#}", config.cache().err().unwrap())];
+        let config = config(&[
+            "--database-url=postgres://u:secret@db:port/d",
+            "--redis-url=http://u:secret@cache",
+        ])
+        .unwrap();
+        let errors = [
+            format!("{:#}", config.database().unwrap_err()),
+            format!("{:#}", config.cache().err().unwrap()),
+        ];
         for (error, name) in errors.iter().zip(["DATABASE_URL", "REDIS_URL"]) {
             assert!(error.contains(name) && !error.contains("secret"), "{error}");
         }

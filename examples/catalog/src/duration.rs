@@ -15,7 +15,10 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err(refused()),
     };
-    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(refused)
+    number
+        .checked_mul(millis)
+        .map(Duration::from_millis)
+        .ok_or_else(refused)
 }
 
 #[cfg(test)]
@@ -23,10 +26,24 @@ mod tests {
     #[test]
     fn durations() {
         let millis = |text| super::parse(text).map(|duration| duration.as_millis());
-        for (text, expected) in [("90", 90_000), ("90s", 90_000), ("15m", 900_000), ("24h", 86_400_000), ("250ms", 250)] {
+        for (text, expected) in [
+            ("90", 90_000),
+            ("90s", 90_000),
+            ("15m", 900_000),
+            ("24h", 86_400_000),
+            ("250ms", 250),
+        ] {
             assert_eq!(millis(text), Ok(expected), "{text}");
         }
-        for text in ["", "s", "-1s", "1.5s", "1d", "99999999999999999999", "18446744073709551615h"] {
+        for text in [
+            "",
+            "s",
+            "-1s",
+            "1.5s",
+            "1d",
+            "99999999999999999999",
+            "18446744073709551615h",
+        ] {
             assert!(millis(text).is_err(), "{text}");
         }
     }

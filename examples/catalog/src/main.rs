@@ -1,6 +1,9 @@
 //! A product catalog that reads from PostgreSQL through a Redis cache-aside layer.
 
-#![allow(clippy::disallowed_methods, reason = "only the engine of Warmfront is fenced off from time and tasks")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "only the engine of Warmfront is fenced off from time and tasks"
+)]
 
 mod breaker;
 mod config;
@@ -53,9 +56,21 @@ async fn main() -> anyhow::Result<()> {
         store = Store::open(&config) => store?,
         _ = terminate.recv() => return Ok(()),
     };
-    let app = Arc::new(App { metrics: Metrics::default(), store, requests: 0.into(), stopping: watch::channel(false).0, config });
-    let router = Router::new().route("/products/{id}", get(product)).route("/healthz", get(healthz)).route("/metrics", get(exposition)).with_state(app.clone());
-    let listener = TcpListener::bind(app.config.listen).await.with_context(|| format!("listening on {}", app.config.listen))?;
+    let app = Arc::new(App {
+        metrics: Metrics::default(),
+        store,
+        requests: 0.into(),
+        stopping: watch::channel(false).0,
+        config,
+    });
+    let router = Router::new()
+        .route("/products/{id}", get(product))
+        .route("/healthz", get(healthz))
+        .route("/metrics", get(exposition))
+        .with_state(app.clone());
+    let listener = TcpListener::bind(app.config.listen)
+        .await
+        .with_context(|| format!("listening on {}", app.config.listen))?;
     let grace = Duration::from_millis(app.config.shutdown_grace_ms);
     axum::serve(listener, router)
         .with_graceful_shutdown(async move {
@@ -71,11 +86,15 @@ async fn main() -> anyhow::Result<()> {
 fn answer(app: &App, status: StatusCode, kind: &'static str, body: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     response.headers_mut().insert("x-version", app.config.version.clone());
     if *app.stopping.borrow() {
         // The peer gives up this connection by itself: none is closed under a request that is just being sent.
-        response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, header::HeaderValue::from_static("close"));
     }
     response
 }
@@ -95,7 +114,10 @@ async fn product(State(app): State<Arc<App>>, Path(id): Path<i32>) -> Response<B
             Ok(None) => (StatusCode::NOT_FOUND, "{}".to_owned()),
             Err(error) => {
                 eprintln!("product {id}: {error:#}");
-                (StatusCode::INTERNAL_SERVER_ERROR, "the database does not answer".to_owned())
+                (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the database does not answer".to_owned(),
+                )
             }
         }
     };
@@ -113,7 +135,17 @@ async fn healthz(State(app): State<Arc<App>>) -> Response<Body> {
 
 async fn exposition(State(app): State<Arc<App>>) -> Response<Body> {
     match app.metrics.text() {
-        Ok(text) => answer(&app, StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", text),
-        Err(_) => answer(&app, StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "metrics cannot be encoded"),
+        Ok(text) => answer(
+            &app,
+            StatusCode::OK,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            text,
+        ),
+        Err(_) => answer(
+            &app,
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "text/plain",
+            "metrics cannot be encoded",
+        ),
     }
 }

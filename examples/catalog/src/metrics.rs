@@ -40,15 +40,27 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
         let requests = Family::<Status, Histogram>::new_with_constructor(|| Histogram::new(EDGES));
-        registry.register("http_request_duration_seconds", "Time to answer, by status", requests.clone());
+        registry.register(
+            "http_request_duration_seconds",
+            "Time to answer, by status",
+            requests.clone(),
+        );
         let lookups = Family::<Lookup, Counter>::default();
         registry.register("cache_requests", "Cache lookups, by result", lookups.clone());
         let operations = Histogram::new(EDGES);
-        registry.register("cache_operation_seconds", "Time of one cache operation", operations.clone());
+        registry.register(
+            "cache_operation_seconds",
+            "Time of one cache operation",
+            operations.clone(),
+        );
         let origin = Family::<Reason, Counter>::default();
         registry.register("origin_requests", "Calls to the database, by reason", origin.clone());
         let fallbacks = Counter::default();
-        registry.register("cache_fallback", "Served from the database because the cache was slow or its breaker open", fallbacks.clone());
+        registry.register(
+            "cache_fallback",
+            "Served from the database because the cache was slow or its breaker open",
+            fallbacks.clone(),
+        );
         // From 0 on, so that the first miss is not lost.
         for result in ["hit", "miss", "error", "bypass", "stale"] {
             let _ = lookups.get_or_create(&Lookup { result });
@@ -56,14 +68,23 @@ impl Default for Metrics {
         for reason in ["miss", "refresh", "write", "other"] {
             let _ = origin.get_or_create(&Reason { reason });
         }
-        Self { registry: Arc::new(registry), requests, lookups, operations, origin, fallbacks }
+        Self {
+            registry: Arc::new(registry),
+            requests,
+            lookups,
+            operations,
+            origin,
+            fallbacks,
+        }
     }
 }
 
 impl Metrics {
     /// A user's request was answered.
     pub fn request(&self, status: u16, took: Duration) {
-        self.requests.get_or_create(&Status { status }).observe(took.as_secs_f64());
+        self.requests
+            .get_or_create(&Status { status })
+            .observe(took.as_secs_f64());
     }
     /// A lookup ended with `hit`, `miss`, `error` or `bypass`.
     pub fn lookup(&self, result: &'static str) {

@@ -72,7 +72,10 @@ impl Store {
         let mut client = client.context("the database of DATABASE_URL did not answer within a minute: check that it runs and that its name resolves")?;
         let seed = client.transaction().await?;
         seed.execute("select pg_advisory_xact_lock($1)", &[&SEED_LOCK]).await?;
-        seed.batch_execute("create table if not exists products (id int primary key, name text not null, price_cents int not null)").await?;
+        seed.batch_execute(
+            "create table if not exists products (id int primary key, name text not null, price_cents int not null)",
+        )
+        .await?;
         let there: i64 = seed.query_one("select count(*) from products", &[]).await?.get(0);
         if there < i64::from(config.products) {
             let fill = "insert into products select n, 'Product ' || n, (n * 37) % 10000 + 99 from generate_series(1, $1::int) n on conflict do nothing";
@@ -80,8 +83,15 @@ impl Store {
         }
         seed.commit().await?;
         drop(client);
-        let prefix = if config.fault_cache_never_filled { format!("{}:never-filled", config.cache_key_prefix) } else { config.cache_key_prefix.clone() };
-        let cache = config.cache()?.get_connection_manager_lazy(ConnectionManagerConfig::new()).context("preparing the cache's connection")?;
+        let prefix = if config.fault_cache_never_filled {
+            format!("{}:never-filled", config.cache_key_prefix)
+        } else {
+            config.cache_key_prefix.clone()
+        };
+        let cache = config
+            .cache()?
+            .get_connection_manager_lazy(ConnectionManagerConfig::new())
+            .context("preparing the cache's connection")?;
         let mut first = cache.clone();
         if !matches!(tokio::time::timeout(CACHE_START, first.ping::<()>()).await, Ok(Ok(()))) {
             eprintln!("the cache of REDIS_URL does not answer: the database is asked until it does");
@@ -161,7 +171,10 @@ impl Store {
                 metrics.origin(reason);
                 match tokio::time::timeout(DATABASE_LIMIT, self.query(id)).await {
                     Ok(answer) => answer.map_err(|error| format!("{error:#}")),
-                    Err(_) => Err(format!("the database did not answer within {} s", DATABASE_LIMIT.as_secs())),
+                    Err(_) => Err(format!(
+                        "the database did not answer within {} s",
+                        DATABASE_LIMIT.as_secs()
+                    )),
                 }
             })
             .await
@@ -176,7 +189,9 @@ impl Store {
 
     async fn query(&self, id: i32) -> anyhow::Result<Option<String>> {
         let client = self.database.get().await?;
-        let statement = client.prepare_cached("select id, name, price_cents from products where id = $1").await?;
+        let statement = client
+            .prepare_cached("select id, name, price_cents from products where id = $1")
+            .await?;
         let row = client.query_opt(&statement, &[&id]).await?;
         Ok(row.map(|row| {
             let (id, name, price): (i32, String, i32) = (row.get(0), row.get(1), row.get(2));

@@ -88,7 +88,9 @@ impl CanaryRolloutStatus {
 }
 
 /// Where a release is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display, strum::IntoStaticStr)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display, strum::IntoStaticStr,
+)]
 pub enum Phase {
     /// No release has run yet, or nothing can be released.
     #[default]
@@ -145,14 +147,25 @@ pub const NO_FIGURE: &str = "-";
 impl Default for Figures {
     fn default() -> Self {
         let none = || NO_FIGURE.to_owned();
-        Self { step: none(), weight: none(), hit_ratio: none(), error_rate: none(), latency: none(), baseline: BaselineFigures::default() }
+        Self {
+            step: none(),
+            weight: none(),
+            hit_ratio: none(),
+            error_rate: none(),
+            latency: none(),
+            baseline: BaselineFigures::default(),
+        }
     }
 }
 
 impl Default for BaselineFigures {
     fn default() -> Self {
         let none = || NO_FIGURE.to_owned();
-        Self { hit_ratio: none(), error_rate: none(), latency: none() }
+        Self {
+            hit_ratio: none(),
+            error_rate: none(),
+            latency: none(),
+        }
     }
 }
 

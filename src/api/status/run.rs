@@ -12,7 +12,10 @@ use super::{
 };
 
 /// One release.
-#[allow(clippy::struct_excessive_bools, reason = "each is one thing that may be so by itself")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is one thing that may be so by itself"
+)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
@@ -136,7 +139,11 @@ pub struct Intent {
 impl Intent {
     /// Decided at `at`, when the routes had these generations.
     pub fn new(weight: Percent, generations: BTreeMap<String, i64>, at: Timestamp) -> Self {
-        Self { weight, generations, at }
+        Self {
+            weight,
+            generations,
+            at,
+        }
     }
 }
 
@@ -176,7 +183,9 @@ pub enum Outcome {
 }
 
 /// What holds a release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display, strum::IntoStaticStr)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display, strum::IntoStaticStr,
+)]
 pub enum PauseReason {
     /// A person.
     User,

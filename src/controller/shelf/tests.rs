@@ -17,11 +17,18 @@ fn object(name: &str, version: u64, about: &str) -> DynamicObject {
 }
 
 fn shelf() -> Shelf {
-    Shelf::new(|object| object.data["about"].as_str().map(str::to_owned).into_iter().collect(), |_| {})
+    Shelf::new(
+        |object| object.data["about"].as_str().map(str::to_owned).into_iter().collect(),
+        |_| {},
+    )
 }
 
 fn about(shelf: &Shelf, key: &str) -> Vec<String> {
-    shelf.about("shop", key).iter().map(|object| object.name_any()).collect()
+    shelf
+        .about("shop", key)
+        .iter()
+        .map(|object| object.name_any())
+        .collect()
 }
 
 #[test]
@@ -29,9 +36,15 @@ fn an_older_copy_never_takes_the_place_of_a_newer_one() {
     let mut shelf = shelf();
     shelf.put(object("a", 5, "new"), false);
     shelf.follow(Event::Apply(object("a", 4, "old")));
-    assert_eq!((about(&shelf, "new"), about(&shelf, "old")), (vec!["a".to_owned()], vec![]));
+    assert_eq!(
+        (about(&shelf, "new"), about(&shelf, "old")),
+        (vec!["a".to_owned()], vec![])
+    );
     shelf.follow(Event::Apply(object("a", 6, "old")));
-    assert_eq!((about(&shelf, "new"), about(&shelf, "old")), (vec![], vec!["a".to_owned()]));
+    assert_eq!(
+        (about(&shelf, "new"), about(&shelf, "old")),
+        (vec![], vec!["a".to_owned()])
+    );
 }
 
 #[test]
@@ -68,8 +81,15 @@ fn what_went_while_the_watch_was_broken_is_told() {
     shelf.follow(Event::Init);
     shelf.wrote(object("ours", 10, "x"), false);
     shelf.follow(Event::InitApply(object("b", 7, "x")));
-    let gone: Vec<_> = shelf.follow(Event::InitDone).iter().map(|object| object.name_any()).collect();
-    assert_eq!(gone.into_iter().collect::<BTreeSet<_>>(), ["a", "written-before"].map(str::to_owned).into());
+    let gone: Vec<_> = shelf
+        .follow(Event::InitDone)
+        .iter()
+        .map(|object| object.name_any())
+        .collect();
+    assert_eq!(
+        gone.into_iter().collect::<BTreeSet<_>>(),
+        ["a", "written-before"].map(str::to_owned).into()
+    );
     assert_eq!(about(&shelf, "x"), ["b", "ours"]);
     shelf.follow(Event::Delete(object("b", 8, "x")));
     assert_eq!(about(&shelf, "x"), ["ours"]);
@@ -82,12 +102,24 @@ fn what_the_watch_tells_of_a_final_answer_is_no_news() {
     shelf.follow(Event::Apply(object("a", 3, "x")));
     shelf.wrote(object("a", 4, "x"), true);
     assert!(shelf.follow(Event::Apply(object("a", 4, "x"))).is_empty());
-    assert_eq!(shelf.follow(Event::Apply(object("a", 5, "y"))).len(), 1, "another hand's change");
+    assert_eq!(
+        shelf.follow(Event::Apply(object("a", 5, "y"))).len(),
+        1,
+        "another hand's change"
+    );
     assert_eq!((about(&shelf, "x"), about(&shelf, "y")), (vec![], vec!["a".to_owned()]));
     shelf.wrote(object("a", 6, "y"), false);
-    assert_eq!(shelf.follow(Event::Apply(object("a", 6, "y"))).len(), 1, "something has to follow");
+    assert_eq!(
+        shelf.follow(Event::Apply(object("a", 6, "y"))).len(),
+        1,
+        "something has to follow"
+    );
     shelf.wrote(object("a", 7, "y"), true);
-    assert_eq!(shelf.follow(Event::Apply(object("a", 8, "y"))).len(), 1, "newer than the answer");
+    assert_eq!(
+        shelf.follow(Event::Apply(object("a", 8, "y"))).len(),
+        1,
+        "newer than the answer"
+    );
 }
 
 /// A rollout of which something is asked and something is said.
@@ -102,17 +134,32 @@ fn what_the_watch_tells_while_we_write_waits_for_the_answer() {
     let mut shelf = shelf();
     shelf.follow(Event::Apply(rollout(3, 1, "x")));
     shelf.begin_write("shop", "a");
-    assert!(shelf.follow(Event::Apply(rollout(4, 1, "x"))).is_empty(), "ours, it seems");
+    assert!(
+        shelf.follow(Event::Apply(rollout(4, 1, "x"))).is_empty(),
+        "ours, it seems"
+    );
     assert!(!shelf.end_write("shop", "a", Some(4)), "it was ours");
     shelf.begin_write("shop", "a");
     assert!(shelf.follow(Event::Apply(rollout(5, 1, "x"))).is_empty());
     assert!(shelf.follow(Event::Apply(rollout(6, 1, "x"))).is_empty());
     assert!(shelf.end_write("shop", "a", Some(5)), "another hand's came after ours");
     shelf.begin_write("shop", "a");
-    assert_eq!(shelf.follow(Event::Apply(rollout(7, 2, "x"))).len(), 1, "another spec concerns others, too");
-    assert_eq!(shelf.follow(Event::Apply(rollout(8, 2, "y"))).len(), 1, "and so does what it is about");
+    assert_eq!(
+        shelf.follow(Event::Apply(rollout(7, 2, "x"))).len(),
+        1,
+        "another spec concerns others, too"
+    );
+    assert_eq!(
+        shelf.follow(Event::Apply(rollout(8, 2, "y"))).len(),
+        1,
+        "and so does what it is about"
+    );
     assert!(!shelf.end_write("shop", "a", None));
-    assert_eq!(shelf.follow(Event::Apply(rollout(9, 2, "y"))).len(), 1, "nothing is under way");
+    assert_eq!(
+        shelf.follow(Event::Apply(rollout(9, 2, "y"))).len(),
+        1,
+        "nothing is under way"
+    );
 }
 
 #[test]
@@ -125,5 +172,9 @@ fn an_answer_of_which_only_the_version_was_read_is_waited_for() {
     assert!(shelf.follow(Event::Apply(rollout(4, 1, "x"))).is_empty(), "no news");
     assert!(!shelf.is_behind("shop", "a"));
     assert_eq!(shelf.version("shop", "a"), Some(4));
-    assert_eq!(shelf.follow(Event::Apply(rollout(5, 1, "x"))).len(), 1, "another hand's");
+    assert_eq!(
+        shelf.follow(Event::Apply(rollout(5, 1, "x"))).len(),
+        1,
+        "another hand's"
+    );
 }

@@ -35,7 +35,11 @@ fn each_is_asked_once_for_what_it_stands_before() {
     assert_eq!(asked(&world), vec!["Start", "Step", "Step", "Step", "Promote"]);
     let weights: Vec<&Value> = world.called.iter().map(|body| &body["nextWeight"]).collect();
     assert_eq!(json!(weights), json!([null, "5%", "25%", "100%", null]));
-    assert!(!world.told.contains(&"Paused".to_owned()), "one that answers at once pauses nothing: {:?}", world.told);
+    assert!(
+        !world.told.contains(&"Paused".to_owned()),
+        "one that answers at once pauses nothing: {:?}",
+        world.told
+    );
 }
 
 #[test]
@@ -45,7 +49,11 @@ fn nothing_is_made_before_the_start_and_nothing_of_a_no_remains() {
     // The history is held, as always while the template is not the serving one; nothing else.
     let shared = |world: &World| {
         let kinds = [Kind::Service, Kind::HttpRoute];
-        let shared = world.objects.iter().filter(|((kind, _), _)| kinds.contains(kind)).map(|(key, object)| (key.clone(), object.clone()));
+        let shared = world
+            .objects
+            .iter()
+            .filter(|((kind, _), _)| kinds.contains(kind))
+            .map(|(key, object)| (key.clone(), object.clone()));
         (world.sets().len(), shared.collect::<Vec<_>>())
     };
     let objects = shared(&world);
@@ -59,7 +67,13 @@ fn nothing_is_made_before_the_start_and_nothing_of_a_no_remains() {
     // The wait was not for pods: they have their whole time now.
     world.answer = Some(Ok(503));
     world.ask(Verb::Retry);
-    world.until("a long wait", |world| world.status.run.as_ref().is_some_and(|run| run.gates.iter().any(|gate| gate.asked > 9)));
+    world.until("a long wait", |world| {
+        world
+            .status
+            .run
+            .as_ref()
+            .is_some_and(|run| run.gates.iter().any(|gate| gate.asked > 9))
+    });
     world.answer = Some(Ok(200));
     world.until_phase(Phase::Succeeded);
 }
@@ -82,10 +96,22 @@ fn pods_have_their_whole_time_after_a_slow_first_answer() {
 fn a_late_answer_to_an_earlier_attempt_means_nothing() {
     let mut world = world(&["Step"]);
     world.answer = Some(Ok(503));
-    world.until("two attempts", |world| world.status.run.as_ref().is_some_and(|run| run.gates.iter().any(|gate| gate.asked == 2)));
+    world.until("two attempts", |world| {
+        world
+            .status
+            .run
+            .as_ref()
+            .is_some_and(|run| run.gates.iter().any(|gate| gate.asked == 2))
+    });
     world.answer = None;
     let key = world.replies.keys().next().cloned().unwrap();
-    world.replies.insert(key, Reply { attempt: 0, answer: Ok(200) });
+    world.replies.insert(
+        key,
+        Reply {
+            attempt: 0,
+            answer: Ok(200),
+        },
+    );
     world.settle();
     assert_eq!((world.share(), condition(&world, "Paused")), (0, ("True", "Gate")));
 }
@@ -101,7 +127,11 @@ fn without_an_answer_a_person_is_called_who_may_let_it_ask_again() {
         world.now += SignedDuration::from_secs(30);
         world.settle();
     }
-    assert_eq!((world.called.len(), world.status.phase), (calls, Phase::Baking), "it is asked no more");
+    assert_eq!(
+        (world.called.len(), world.status.phase),
+        (calls, Phase::Baking),
+        "it is asked no more"
+    );
     world.ask(Verb::Resume);
     world.until_phase(Phase::Succeeded);
 }
@@ -122,9 +152,17 @@ fn a_gate_s_deadline_comes_also_while_the_checks_have_no_data() {
 fn a_breach_and_an_abort_do_not_wait_for_a_gate() {
     for abort in [true, false] {
         let mut world = world(&["Step"]);
-        world.until("5%", |world| world.status.run.as_ref().is_some_and(|run| run.weight.hundredths() == 500));
+        world.until("5%", |world| {
+            world
+                .status
+                .run
+                .as_ref()
+                .is_some_and(|run| run.weight.hundredths() == 500)
+        });
         world.answer = None;
-        world.until("the gate", |world| world.status.run.as_ref().is_some_and(|run| run.gates.len() == 2));
+        world.until("the gate", |world| {
+            world.status.run.as_ref().is_some_and(|run| run.gates.len() == 2)
+        });
         if abort {
             world.ask(Verb::Abort);
         } else {
@@ -169,7 +207,10 @@ fn a_gate_of_a_plan_that_no_longer_has_it_holds_nothing() {
 fn a_newer_version_during_bake_does_not_promote_past_a_gate() {
     for (gates, outcome) in [(&["Promote"][..], Outcome::Superseded), (&[], Outcome::Promoted)] {
         let mut world = world(gates);
-        world.until("a pass at 100%", |world| world.status.phase == Phase::Baking && crate::engine::shifting::all_pass(&world.plan(), &world.status.checks));
+        world.until("a pass at 100%", |world| {
+            world.status.phase == Phase::Baking
+                && crate::engine::shifting::all_pass(&world.plan(), &world.status.checks)
+        });
         world.apply_version("v3");
         world.until("the end of v2", |world| !world.status.history.is_empty());
         assert_eq!(world.status.history.last().unwrap().outcome, outcome);
@@ -188,13 +229,17 @@ fn answers_belong_to_one_run() {
 #[test]
 fn notifiers_are_told_in_order_until_they_take_it_or_an_hour_is_over() {
     let mut spec = spec();
-    spec["notify"] =
-        json!([{"name": "chat", "webhook": {"url": "http://chat"}}, {"name": "pager", "webhook": {"url": "http://pager"}, "events": ["RolledBack"]}]);
+    spec["notify"] = json!([{"name": "chat", "webhook": {"url": "http://chat"}}, {"name": "pager", "webhook": {"url": "http://pager"}, "events": ["RolledBack"]}]);
     let mut world = World::new(&spec).adopted();
     world.answer = Some(Ok(500));
     world.apply_version("v2");
     world.until_phase(Phase::Succeeded);
-    let waiting: Vec<String> = world.status.outbox.iter().map(|one| format!("{}/{}", one.to, one.event)).collect();
+    let waiting: Vec<String> = world
+        .status
+        .outbox
+        .iter()
+        .map(|one| format!("{}/{}", one.to, one.event))
+        .collect();
     assert_eq!(waiting, vec!["chat/Started", "chat/Promoted"]);
     world.answer = Some(Ok(204));
     let failed = world.called.len();
@@ -205,6 +250,16 @@ fn notifiers_are_told_in_order_until_they_take_it_or_an_hour_is_over() {
     world.answer = Some(Ok(500));
     world.bad = 0.5;
     world.apply_version("v3");
-    world.until("everything to be given up", |world| world.status.phase == Phase::RolledBack && world.status.outbox.is_empty());
-    assert_eq!(world.told.iter().filter(|reason| *reason == "NotificationFailed").count(), 3, "chat of two things, pager of one");
+    world.until("everything to be given up", |world| {
+        world.status.phase == Phase::RolledBack && world.status.outbox.is_empty()
+    });
+    assert_eq!(
+        world
+            .told
+            .iter()
+            .filter(|reason| *reason == "NotificationFailed")
+            .count(),
+        3,
+        "chat of two things, pager of one"
+    );
 }

@@ -40,7 +40,12 @@ fn world() -> World {
 }
 
 fn condition<'a>(world: &'a World, kind: &str) -> (&'a str, &'a str) {
-    let found = world.status.conditions.iter().find(|condition| condition.type_ == kind).unwrap();
+    let found = world
+        .status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == kind)
+        .unwrap();
     (&found.status, &found.reason)
 }
 
@@ -70,12 +75,28 @@ fn a_good_version_goes_all_the_way_and_its_pods_stay() {
     assert_eq!(world.status.stable_revision, Some(revision.clone()));
     assert_eq!(condition(&world, "Promoted"), ("True", "Promoted"));
     // The old version stays for keepStable, then it is history; nothing of ours is left.
-    world.until("the end of keepStable", |world| world.sets().iter().all(|set| set.held_by.is_none()));
+    world.until("the end of keepStable", |world| {
+        world.sets().iter().all(|set| set.held_by.is_none())
+    });
     assert_eq!(world.get(Kind::HttpRoute, "catalog")["spec"], original);
-    assert_eq!(world.get(Kind::Service, "catalog")["spec"]["selector"], json!({"app": "catalog"}));
-    assert!(!world.objects.contains_key(&(Kind::Service, "catalog-canary".to_owned())));
-    let numbers: Vec<_> = world.sets().into_iter().map(|set| (set.replicas, set.revision)).collect();
-    assert!(numbers.contains(&(0, Some(1))) && numbers.contains(&(0, Some(2))) && numbers.contains(&(4, Some(3))), "{numbers:?}");
+    assert_eq!(
+        world.get(Kind::Service, "catalog")["spec"]["selector"],
+        json!({"app": "catalog"})
+    );
+    assert!(
+        !world
+            .objects
+            .contains_key(&(Kind::Service, "catalog-canary".to_owned()))
+    );
+    let numbers: Vec<_> = world
+        .sets()
+        .into_iter()
+        .map(|set| (set.replicas, set.revision))
+        .collect();
+    assert!(
+        numbers.contains(&(0, Some(1))) && numbers.contains(&(0, Some(2))) && numbers.contains(&(4, Some(3))),
+        "{numbers:?}"
+    );
     let steps = world.told.iter().filter(|reason| *reason == "WeightConfirmed").count();
     assert_eq!(steps, 3, "{:?}", world.told);
 }
@@ -89,14 +110,21 @@ fn a_version_with_errors_comes_back_with_its_numbers() {
     assert_eq!(world.weights, vec![500, 0]);
     let (status, reason) = condition(&world, "RolledBack");
     assert_eq!((status, reason), ("True", "ErrorRateAboveMax"));
-    assert!(world.status.rejected[0].message.contains("20.00%, limit <= 1%"), "{}", world.status.rejected[0].message);
+    assert!(
+        world.status.rejected[0].message.contains("20.00%, limit <= 1%"),
+        "{}",
+        world.status.rejected[0].message
+    );
     // Its pods stay for keepCanary, then go; it is not started again.
     let revision = world.status.rejected[0].revision.clone();
     let pods = |world: &World| world.sets().iter().find(|set| set.hash == revision).unwrap().replicas;
     assert_eq!(pods(&world), 1);
     world.until("the end of keepCanary", |world| pods(world) == 0);
     assert_eq!(world.status.run.as_ref().unwrap().number, 1);
-    assert_eq!(world.get(Kind::Service, "catalog")["spec"]["selector"], json!({"app": "catalog"}));
+    assert_eq!(
+        world.get(Kind::Service, "catalog")["spec"]["selector"],
+        json!({"app": "catalog"})
+    );
 
     world.bad = 0.0;
     world.ask(Verb::Retry);
@@ -114,19 +142,26 @@ fn another_version_starts_after_a_rejected_one_and_clears_it() {
     world.ready = true;
     world.apply_version("v3");
     world.until_phase(Phase::Succeeded);
-    world.until("the rejected one to go", |world| world.status.rejected.is_empty() && world.sets().iter().all(|set| set.held_by.is_none()));
+    world.until("the rejected one to go", |world| {
+        world.status.rejected.is_empty() && world.sets().iter().all(|set| set.held_by.is_none())
+    });
 }
 
 #[test]
 fn the_stable_template_again_is_a_rollback_without_any_check() {
     let mut world = world();
     world.apply_version("v2");
-    world.until("25%", |world| world.canary_share().is_some_and(|share| share.hundredths() == 2_500));
+    world.until("25%", |world| {
+        world.canary_share().is_some_and(|share| share.hundredths() == 2_500)
+    });
     world.answers = false;
     world.apply_version("v1");
     world.settle();
     assert_eq!(world.status.phase, Phase::RolledBack);
-    assert_eq!((world.share(), world.status.history[0].reason.as_str()), (0, "Reverted"));
+    assert_eq!(
+        (world.share(), world.status.history[0].reason.as_str()),
+        (0, "Reverted")
+    );
     assert_eq!(condition(&world, "Promoted"), ("True", "AtStable"));
     assert_eq!(condition(&world, "RolledBack").0, "False");
 }
@@ -135,7 +170,9 @@ fn the_stable_template_again_is_a_rollback_without_any_check() {
 fn a_newer_version_starts_from_the_first_step_after_weight_0() {
     let mut world = world();
     world.apply_version("v2");
-    world.until("25%", |world| world.canary_share().is_some_and(|share| share.hundredths() == 2_500));
+    world.until("25%", |world| {
+        world.canary_share().is_some_and(|share| share.hundredths() == 2_500)
+    });
     world.apply_version("v3");
     world.until_phase(Phase::Succeeded);
     assert_eq!(world.weights, vec![500, 2_500, 0, 500, 2_500, 10_000, 0]);
@@ -147,7 +184,13 @@ fn a_newer_version_starts_from_the_first_step_after_weight_0() {
 fn abort_reaches_0_during_a_pause_and_without_metrics() {
     let mut world = world();
     world.apply_version("v2");
-    world.until("5%", |world| world.status.run.as_ref().is_some_and(|run| run.weight.hundredths() == 500));
+    world.until("5%", |world| {
+        world
+            .status
+            .run
+            .as_ref()
+            .is_some_and(|run| run.weight.hundredths() == 500)
+    });
     world.ask(Verb::Pause);
     world.settle();
     assert_eq!(condition(&world, "Paused"), ("True", "User"));
@@ -165,7 +208,13 @@ fn abort_reaches_0_during_a_pause_and_without_metrics() {
 fn a_persons_pause_does_not_stop_the_judge() {
     let mut world = world();
     world.apply_version("v2");
-    world.until("5%", |world| world.status.run.as_ref().is_some_and(|run| run.weight.hundredths() == 500));
+    world.until("5%", |world| {
+        world
+            .status
+            .run
+            .as_ref()
+            .is_some_and(|run| run.weight.hundredths() == 500)
+    });
     world.ask(Verb::Pause);
     world.settle();
     world.bad = 0.5;
@@ -178,7 +227,13 @@ fn an_approval_waits_for_a_person() {
     spec["steps"][0]["approval"] = json!(true);
     let mut world = World::new(&spec).adopted();
     world.apply_version("v2");
-    world.until("the approval", |world| world.status.run.as_ref().is_some_and(|run| run.paused_for == Some(PauseReason::Approval)));
+    world.until("the approval", |world| {
+        world
+            .status
+            .run
+            .as_ref()
+            .is_some_and(|run| run.paused_for == Some(PauseReason::Approval))
+    });
     assert_eq!(world.weights, vec![500]);
     world.ask(Verb::Promote);
     world.until_phase(Phase::Succeeded);
@@ -188,9 +243,21 @@ fn an_approval_waits_for_a_person() {
 fn no_data_holds_and_pauses_and_goes_on() {
     let mut world = world();
     world.apply_version("v2");
-    world.until("5%", |world| world.status.run.as_ref().is_some_and(|run| run.weight.hundredths() == 500));
+    world.until("5%", |world| {
+        world
+            .status
+            .run
+            .as_ref()
+            .is_some_and(|run| run.weight.hundredths() == 500)
+    });
     world.answers = false;
-    world.until("the pause", |world| world.status.run.as_ref().is_some_and(|run| run.paused_for == Some(PauseReason::NoData)));
+    world.until("the pause", |world| {
+        world
+            .status
+            .run
+            .as_ref()
+            .is_some_and(|run| run.paused_for == Some(PauseReason::NoData))
+    });
     assert_eq!(world.weights, vec![500]);
     world.answers = true;
     world.until_phase(Phase::Succeeded);
@@ -202,7 +269,9 @@ fn a_gateway_that_does_not_accept_ends_the_release() {
     world.apply_version("v2");
     world.until("the first weight", |world| !world.weights.is_empty());
     world.accepts = false;
-    world.until("25% to be written", |world| world.status.phase == Phase::RollingBack || world.weights.len() > 1);
+    world.until("25% to be written", |world| {
+        world.status.phase == Phase::RollingBack || world.weights.len() > 1
+    });
     world.until("the way back", |world| world.status.phase == Phase::RollingBack);
     assert_eq!(world.share(), 0);
     world.accepts = true;
@@ -214,7 +283,13 @@ fn a_gateway_that_does_not_accept_ends_the_release() {
 fn a_raised_weight_is_put_back_and_is_no_progress() {
     let mut world = world();
     world.apply_version("v2");
-    world.until("5%", |world| world.status.run.as_ref().is_some_and(|run| run.weight.hundredths() == 500));
+    world.until("5%", |world| {
+        world
+            .status
+            .run
+            .as_ref()
+            .is_some_and(|run| run.weight.hundredths() == 500)
+    });
     let route = world.objects.get_mut(&(Kind::HttpRoute, "catalog".to_owned())).unwrap();
     route["spec"]["rules"][0]["backendRefs"][0]["weight"] = json!(40);
     route["spec"]["rules"][0]["backendRefs"][1]["weight"] = json!(60);
@@ -231,14 +306,20 @@ fn deletion_mid_way_leaves_the_app_as_it_was_and_paused() {
     let mut world = world();
     let before = World::new(&spec());
     world.apply_version("v2");
-    world.until("25%", |world| world.canary_share().is_some_and(|share| share.hundredths() == 2_500));
+    world.until("25%", |world| {
+        world.canary_share().is_some_and(|share| share.hundredths() == 2_500)
+    });
     world.deletion = Deletion::Asked;
     world.until("the end", |world| !world.finalizer);
     for kind in [Kind::Service, Kind::HttpRoute] {
         assert_eq!(world.get(kind, "catalog")["spec"], before.get(kind, "catalog")["spec"]);
     }
     assert_eq!(world.get(Kind::Deployment, "catalog")["spec"]["paused"], true);
-    assert!(world.told.iter().any(|reason| reason == "LeftPaused"), "{:?}", world.told);
+    assert!(
+        world.told.iter().any(|reason| reason == "LeftPaused"),
+        "{:?}",
+        world.told
+    );
     assert!(world.sets().iter().all(|set| set.held_by.is_none()));
     assert_eq!(world.sets().iter().find(|set| set.hash == STABLE).unwrap().replicas, 4);
 }
@@ -252,7 +333,11 @@ fn deletion_at_rest_unpauses() {
 }
 
 fn at(world: &World, hundredths: u32) -> bool {
-    world.status.run.as_ref().is_some_and(|run| run.weight.hundredths() == hundredths && run.intent.is_none())
+    world
+        .status
+        .run
+        .as_ref()
+        .is_some_and(|run| run.weight.hundredths() == hundredths && run.intent.is_none())
 }
 
 proptest! {

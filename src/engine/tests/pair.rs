@@ -5,8 +5,7 @@ use crate::api::status::Phase;
 
 fn pair_spec() -> Value {
     let mut spec = spec();
-    spec["workload"] =
-        json!({"pair": {"baseline": {"deployment": "plain", "service": "catalog"}, "candidate": {"deployment": "cached", "service": "catalog-canary"}}});
+    spec["workload"] = json!({"pair": {"baseline": {"deployment": "plain", "service": "catalog"}, "candidate": {"deployment": "cached", "service": "catalog-canary"}}});
     spec
 }
 
@@ -16,9 +15,13 @@ fn pair_with(candidate: Option<i64>) -> World {
     world.pair = Some(Apps::default());
     let mut backends = json!([{"name": "catalog", "port": 80, "weight": 7}]);
     if let Some(weight) = candidate {
-        backends.as_array_mut().unwrap().push(json!({"name": "catalog-canary", "port": 80, "weight": weight}));
+        backends
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"name": "catalog-canary", "port": 80, "weight": weight}));
     }
-    world.objects.get_mut(&(Kind::HttpRoute, "catalog".to_owned())).unwrap()["spec"]["rules"][0]["backendRefs"] = backends;
+    world.objects.get_mut(&(Kind::HttpRoute, "catalog".to_owned())).unwrap()["spec"]["rules"][0]["backendRefs"] =
+        backends;
     world
 }
 
@@ -46,15 +49,29 @@ fn a_good_candidate_gets_everything_and_keeps_it() {
         assert_eq!(world.weights, [500, 2_500, 10_000], "it stays at 100%");
         assert_eq!(condition(&world, "Promoted"), ("True", "Promoted"));
         world.until("the end of keepStable", |world| world.status.kept.is_empty());
-        assert_eq!(backends(&world), json!([{"name": "catalog", "port": 80, "weight": 0}, {"name": "catalog-canary", "port": 80, "weight": 100}]));
-        assert_eq!(world.get(Kind::HttpRoute, "catalog")["metadata"]["managedFields"], json!([]), "no mark of ours is left");
+        assert_eq!(
+            backends(&world),
+            json!([{"name": "catalog", "port": 80, "weight": 0}, {"name": "catalog-canary", "port": 80, "weight": 100}])
+        );
+        assert_eq!(
+            world.get(Kind::HttpRoute, "catalog")["metadata"]["managedFields"],
+            json!([]),
+            "no mark of ours is left"
+        );
         world.ask(Verb::Abort);
         world.settle();
         assert_eq!(world.status.actions.last().unwrap().reason, "NothingToAbort");
         world.deletion = Deletion::Asked;
         world.until("the end", |world| !world.finalizer);
         assert_eq!(world.share(), 10_000, "after a promotion it stays at the candidate");
-        assert!(!world.told.iter().any(|reason| reason == "LeftPaused" || reason == "ScaledDown"), "{:?}", world.told);
+        assert!(
+            !world
+                .told
+                .iter()
+                .any(|reason| reason == "LeftPaused" || reason == "ScaledDown"),
+            "{:?}",
+            world.told
+        );
     }
 }
 
@@ -70,7 +87,11 @@ fn a_bad_candidate_comes_back_and_is_not_tried_again_by_itself() {
         world.until("the route as found", |world| backends(world) == route);
         world.bad = 0.0;
         world.settle();
-        assert!(message(&world).contains("was rejected at") && world.status.run.as_ref().unwrap().number == 1, "{}", message(&world));
+        assert!(
+            message(&world).contains("was rejected at") && world.status.run.as_ref().unwrap().number == 1,
+            "{}",
+            message(&world)
+        );
         world.ask(Verb::Retry);
         world.until_phase(Phase::Succeeded);
     }
@@ -82,12 +103,24 @@ fn a_changed_candidate_is_a_newer_revision_even_before_kubernetes_has_begun() {
     world.until("25%", |world| at(world, 2_500));
     apps(&mut world).candidate.change("v2");
     world.settle();
-    assert_eq!((world.share(), world.status.phase), (0, Phase::Idle), "nobody has judged it");
+    assert_eq!(
+        (world.share(), world.status.phase),
+        (0, Phase::Idle),
+        "nobody has judged it"
+    );
     assert_eq!(world.status.history[0].reason, "NewerRevision");
-    assert!(message(&world).contains("waiting for Kubernetes to roll out Deployment cached"), "{}", message(&world));
+    assert!(
+        message(&world).contains("waiting for Kubernetes to roll out Deployment cached"),
+        "{}",
+        message(&world)
+    );
     apps(&mut world).candidate.roll(3);
     world.settle();
-    assert!(message(&world).contains("waiting for Deployment cached: 3/4 pods Available"), "{}", message(&world));
+    assert!(
+        message(&world).contains("waiting for Deployment cached: 3/4 pods Available"),
+        "{}",
+        message(&world)
+    );
     apps(&mut world).candidate.roll(4);
     world.until_phase(Phase::Succeeded);
     assert_eq!(world.weights, [500, 2_500, 0, 500, 2_500, 10_000]);
@@ -97,10 +130,15 @@ fn a_changed_candidate_is_a_newer_revision_even_before_kubernetes_has_begun() {
 #[test]
 fn while_baking_a_changed_candidate_is_not_promoted_unseen() {
     let mut world = pair();
-    world.until("the bake", |world| world.status.phase == Phase::Baking && world.status.checks.iter().all(|check| check.value.is_some()));
+    world.until("the bake", |world| {
+        world.status.phase == Phase::Baking && world.status.checks.iter().all(|check| check.value.is_some())
+    });
     apps(&mut world).candidate.change("v2");
     world.settle();
-    assert_eq!((world.share(), world.status.history[0].reason.as_str()), (0, "NewerRevision"));
+    assert_eq!(
+        (world.share(), world.status.history[0].reason.as_str()),
+        (0, "NewerRevision")
+    );
 }
 
 #[test]
@@ -108,7 +146,10 @@ fn a_candidate_that_does_not_become_whole_ends_at_its_deadline() {
     let mut world = pair();
     apps(&mut world).candidate.ready = 3;
     world.until_phase(Phase::RolledBack);
-    assert_eq!((condition(&world, "RolledBack").1, world.weights.len()), ("NotReady", 0));
+    assert_eq!(
+        (condition(&world, "RolledBack").1, world.weights.len()),
+        ("NotReady", 0)
+    );
     // Neither does one with pods of an older template.
     let mut world = pair();
     apps(&mut world).candidate.rolled.insert(0, "v0");
@@ -125,7 +166,11 @@ fn a_candidate_that_does_not_become_whole_ends_at_its_deadline() {
     apps(&mut world).candidate.replicas = 0;
     apps(&mut world).candidate.ready = 0;
     world.settle();
-    assert!(world.status.run.is_none() && message(&world).contains("at 0 no release starts"), "{}", message(&world));
+    assert!(
+        world.status.run.is_none() && message(&world).contains("at 0 no release starts"),
+        "{}",
+        message(&world)
+    );
 }
 
 #[test]
@@ -140,12 +185,26 @@ fn a_changed_baseline_holds_until_it_is_whole_and_the_step_begins_anew() {
         world.now += SignedDuration::from_secs(10);
     }
     assert_eq!(world.share(), 2_500, "no rise and no fall");
-    assert!(message(&world).contains("waiting for Deployment plain to be whole after its change (1/4 up to date, 4/4 Available)"), "{}", message(&world));
+    assert!(
+        message(&world)
+            .contains("waiting for Deployment plain to be whole after its change (1/4 up to date, 4/4 Available)"),
+        "{}",
+        message(&world)
+    );
     apps(&mut world).baseline.roll(4);
     world.settle();
-    assert_eq!(world.status.run.as_ref().unwrap().step_started_at, Some(world.now), "its hold and evidence begin anew");
+    assert_eq!(
+        world.status.run.as_ref().unwrap().step_started_at,
+        Some(world.now),
+        "its hold and evidence begin anew"
+    );
     assert_eq!(world.status.stable_revision.as_deref(), Some("plainv2"));
-    assert_eq!(world.told.iter().filter(|reason| *reason == "BaselineChanged").count(), 1, "{:?}", world.told);
+    assert_eq!(
+        world.told.iter().filter(|reason| *reason == "BaselineChanged").count(),
+        1,
+        "{:?}",
+        world.told
+    );
     // Changed and changed back: its pods are of two versions, although the template is the one that was known.
     apps(&mut world).baseline.change("v3");
     apps(&mut world).baseline.roll(1);
@@ -161,7 +220,11 @@ fn a_changed_baseline_holds_until_it_is_whole_and_the_step_begins_anew() {
     world.until_phase(Phase::Succeeded);
     world.ask(Verb::Abort);
     world.until_phase(Phase::RolledBack);
-    assert_eq!(world.status.stable_revision.as_deref(), Some("plainv2"), "back to the one that stands there");
+    assert_eq!(
+        world.status.stable_revision.as_deref(),
+        Some("plainv2"),
+        "back to the one that stands there"
+    );
 }
 
 #[test]
@@ -173,13 +236,20 @@ fn a_broken_baseline_holds_and_is_no_reason_to_go_back() {
         world.settle();
         world.now += SignedDuration::from_secs(10);
     }
-    assert_eq!((world.share(), condition(&world, "Healthy")), (2_500, ("False", "StableUnavailable")));
+    assert_eq!(
+        (world.share(), condition(&world, "Healthy")),
+        (2_500, ("False", "StableUnavailable"))
+    );
     apps(&mut world).baseline.exists = false;
     for _ in 0..100 {
         world.settle();
         world.now += SignedDuration::from_secs(10);
     }
-    assert_eq!((world.share(), condition(&world, "Accepted")), (2_500, ("False", "TargetNotFound")), "traffic is not sent to nobody");
+    assert_eq!(
+        (world.share(), condition(&world, "Accepted")),
+        (2_500, ("False", "TargetNotFound")),
+        "traffic is not sent to nobody"
+    );
     apps(&mut world).baseline.exists = true;
     apps(&mut world).baseline.ready = 4;
     world.until_phase(Phase::Succeeded);
@@ -235,11 +305,23 @@ fn a_promotion_is_undone_within_keep_stable_and_what_followed_it_is_rejected_too
     apps(&mut world).candidate.roll(4);
     world.settle();
     assert_eq!(world.share(), 10_000, "all traffic is there");
-    assert!(world.told.iter().any(|reason| reason == "CandidateChanged"), "{:?}", world.told);
+    assert!(
+        world.told.iter().any(|reason| reason == "CandidateChanged"),
+        "{:?}",
+        world.told
+    );
     world.ask(Verb::Abort);
     world.until_phase(Phase::RolledBack);
-    assert_eq!((world.share(), world.status.stable_revision.as_deref()), (0, Some("plainv1")));
-    let rejected: Vec<&str> = world.status.rejected.iter().map(|rejected| rejected.revision.as_str()).collect();
+    assert_eq!(
+        (world.share(), world.status.stable_revision.as_deref()),
+        (0, Some("plainv1"))
+    );
+    let rejected: Vec<&str> = world
+        .status
+        .rejected
+        .iter()
+        .map(|rejected| rejected.revision.as_str())
+        .collect();
     assert_eq!(rejected, ["cachedv1", "cachedv2"]);
     let outcomes: Vec<Outcome> = world.status.history.iter().map(|entry| entry.outcome).collect();
     assert_eq!(outcomes, [Outcome::RolledBack, Outcome::Promoted]);
@@ -255,7 +337,10 @@ fn a_promotion_is_undone_within_keep_stable_and_what_followed_it_is_rejected_too
     apps(&mut world).baseline.ready = 0;
     world.ask(Verb::Abort);
     world.settle();
-    assert_eq!((world.share(), world.status.actions[0].reason.as_str()), (10_000, "NothingToAbort"));
+    assert_eq!(
+        (world.share(), world.status.actions[0].reason.as_str()),
+        (10_000, "NothingToAbort")
+    );
 }
 
 #[test]
@@ -292,11 +377,20 @@ fn after_a_promotion_the_route_is_its_owners() {
     let mut world = pair();
     world.until_phase(Phase::Succeeded);
     world.until("rest", |world| world.status.kept.is_empty());
-    world.edit_route(json!([{"name": "catalog", "port": 80, "weight": 60}, {"name": "catalog-canary", "port": 80, "weight": 40}]), "kubectl-edit");
+    world.edit_route(
+        json!([{"name": "catalog", "port": 80, "weight": 60}, {"name": "catalog-canary", "port": 80, "weight": 40}]),
+        "kubectl-edit",
+    );
     world.settle();
     assert_eq!(world.share(), 4_000, "who lowers it has a reason");
     assert_eq!(condition(&world, "Healthy"), ("False", "RouteDrift"));
-    assert!(world.notes.contains("gives Deployment cached 40% and not 100%: another hand (manager kubectl-edit)"), "{}", world.notes);
+    assert!(
+        world
+            .notes
+            .contains("gives Deployment cached 40% and not 100%: another hand (manager kubectl-edit)"),
+        "{}",
+        world.notes
+    );
     let told = world.told.len();
     world.now += SignedDuration::from_secs(60);
     world.settle();
@@ -305,7 +399,10 @@ fn after_a_promotion_the_route_is_its_owners() {
     world.edit_route(json!([{"name": "catalog-canary", "port": 80}]), "kubectl-edit");
     apps(&mut world).baseline.exists = false;
     world.settle();
-    assert_eq!((condition(&world, "Healthy"), condition(&world, "Accepted")), (("True", "Serving"), ("True", "Accepted")));
+    assert_eq!(
+        (condition(&world, "Healthy"), condition(&world, "Accepted")),
+        (("True", "Serving"), ("True", "Accepted"))
+    );
 }
 
 #[test]
@@ -320,8 +417,16 @@ fn what_is_not_fit_is_refused_with_the_reason_and_left_alone() {
         assert_eq!(world.get(Kind::HttpRoute, "catalog"), &before);
         assert!(world.status.stable_revision.is_none() && !world.finalizer);
     };
-    refused(&|world| apps(world).baseline.exists = false, "TargetNotFound", "Deployment plain does not exist");
-    refused(&|world| apps(world).candidate.exists = false, "TargetNotFound", "Deployment cached does not exist");
+    refused(
+        &|world| apps(world).baseline.exists = false,
+        "TargetNotFound",
+        "Deployment plain does not exist",
+    );
+    refused(
+        &|world| apps(world).candidate.exists = false,
+        "TargetNotFound",
+        "Deployment cached does not exist",
+    );
     refused(
         &|world| apps(world).candidate.foreign = true,
         "UnsupportedService",
@@ -332,17 +437,31 @@ fn what_is_not_fit_is_refused_with_the_reason_and_left_alone() {
             world.edit_route(json!([{"name": "catalog", "port": 80, "weight": 1}, {"name": "catalog-canary", "port": 80, "weight": weight}]), "git");
         }
     };
-    refused(&share(1), "UnsupportedFeature", "gives Service catalog-canary 50% already");
+    refused(
+        &share(1),
+        "UnsupportedFeature",
+        "gives Service catalog-canary 50% already",
+    );
     // A baseline that is not rolled out is waited for.
     let mut world = pair();
     apps(&mut world).baseline.ready = 2;
     world.settle();
-    assert!(message(&world).contains("waiting for the rollout of Deployment plain: 2/4 up to date"), "{}", message(&world));
+    assert!(
+        message(&world).contains("waiting for the rollout of Deployment plain: 2/4 up to date"),
+        "{}",
+        message(&world)
+    );
     // As a promotion has left it.
     let mut world = pair();
-    world.edit_route(json!([{"name": "catalog", "port": 80, "weight": 0}, {"name": "catalog-canary", "port": 80, "weight": 100}]), "git");
+    world.edit_route(
+        json!([{"name": "catalog", "port": 80, "weight": 0}, {"name": "catalog-canary", "port": 80, "weight": 100}]),
+        "git",
+    );
     world.settle();
-    assert_eq!((condition(&world, "Promoted"), world.share()), (("True", "Adopted"), 10_000));
+    assert_eq!(
+        (condition(&world, "Promoted"), world.share()),
+        (("True", "Adopted"), 10_000)
+    );
 }
 
 proptest! {

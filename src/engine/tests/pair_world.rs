@@ -31,8 +31,21 @@ pub struct App {
 
 impl Default for Apps {
     fn default() -> Self {
-        let app = |name, service| App { name, service, version: "v1", rolled: vec!["v1"], replicas: 4, ready: 4, old: 0, foreign: false, exists: true };
-        Self { baseline: app("plain", "catalog"), candidate: app("cached", "catalog-canary") }
+        let app = |name, service| App {
+            name,
+            service,
+            version: "v1",
+            rolled: vec!["v1"],
+            replicas: 4,
+            ready: 4,
+            old: 0,
+            foreign: false,
+            exists: true,
+        };
+        Self {
+            baseline: app("plain", "catalog"),
+            candidate: app("cached", "catalog-canary"),
+        }
     }
 }
 
@@ -65,7 +78,11 @@ impl App {
     }
 
     fn deployment(&self) -> Option<Deployment> {
-        let updated = if self.rolled.last() == Some(&self.version) { self.ready } else { 0 };
+        let updated = if self.rolled.last() == Some(&self.version) {
+            self.ready
+        } else {
+            0
+        };
         let object = json!({
             "metadata": {"name": self.name, "uid": self.name, "generation": 1},
             "spec": {"replicas": self.replicas, "selector": {"matchLabels": {"app": self.name}}, "template": self.template(self.version)},
@@ -79,9 +96,18 @@ impl App {
         for (age, version) in self.rolled.iter().rev().enumerate() {
             sets.push(self.set(version, [self.ready, self.old].get(age).copied().unwrap_or_default()));
         }
-        let pods = sets.iter().flat_map(|set| (0..set.ready).map(|n| Endpoint { pod: format!("{}-p{n}", set.name), ready: true }));
-        let foreign = self.foreign.then(|| Endpoint { pod: "worker-1".to_owned(), ready: true });
-        seen.endpoints.insert(self.service.to_owned(), pods.chain(foreign).collect());
+        let pods = sets.iter().flat_map(|set| {
+            (0..set.ready).map(|n| Endpoint {
+                pod: format!("{}-p{n}", set.name),
+                ready: true,
+            })
+        });
+        let foreign = self.foreign.then(|| Endpoint {
+            pod: "worker-1".to_owned(),
+            ready: true,
+        });
+        seen.endpoints
+            .insert(self.service.to_owned(), pods.chain(foreign).collect());
         let service = json!({"metadata": {"name": self.service}, "spec": {"selector": {"app": self.name}, "ports": [{"port": 80}]}});
         seen.services.insert(self.service.to_owned(), Service::read(&service));
         seen.replica_sets.extend(sets.into_iter().filter(|_| self.exists));

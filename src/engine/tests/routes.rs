@@ -31,11 +31,18 @@ fn with_three_routes(traffic: &Value) -> World {
     let rules = json!([
         backends("/a", json!([{"name": "catalog", "port": 80, "weight": 7}])),
         backends("/b", json!([{"name": "search", "port": 80}])),
-        backends("/c", json!([{"name": "catalog", "port": 80, "weight": 3}, {"name": "legacy", "port": 80}])),
+        backends(
+            "/c",
+            json!([{"name": "catalog", "port": 80, "weight": 3}, {"name": "legacy", "port": 80}])
+        ),
     ]);
-    world.objects.insert((Kind::HttpRoute, "second".to_owned()), route("second", &rules));
+    world
+        .objects
+        .insert((Kind::HttpRoute, "second".to_owned()), route("second", &rules));
     let calls = json!([{"matches": [{"method": {"service": "shop.Catalog"}}], "backendRefs": [{"name": "catalog", "port": 80}]}]);
-    world.objects.insert((Kind::GrpcRoute, "catalog".to_owned()), route("catalog", &calls));
+    world
+        .objects
+        .insert((Kind::GrpcRoute, "catalog".to_owned()), route("catalog", &calls));
     world
 }
 
@@ -44,24 +51,62 @@ fn three_routes() -> Value {
 }
 
 fn at(world: &World, hundredths: u32) -> bool {
-    world.status.run.as_ref().is_some_and(|run| run.weight.hundredths() == hundredths && run.intent.is_none())
+    world
+        .status
+        .run
+        .as_ref()
+        .is_some_and(|run| run.weight.hundredths() == hundredths && run.intent.is_none())
 }
 
 #[test]
 fn every_rule_of_every_route_gets_every_weight_and_all_are_put_back() {
     let mut world = with_three_routes(&three_routes()).adopted();
-    let keys = [(Kind::HttpRoute, "catalog"), (Kind::HttpRoute, "second"), (Kind::GrpcRoute, "catalog")];
-    let found: Vec<Value> = keys.iter().map(|(kind, name)| world.get(*kind, name)["spec"].clone()).collect();
+    let keys = [
+        (Kind::HttpRoute, "catalog"),
+        (Kind::HttpRoute, "second"),
+        (Kind::GrpcRoute, "catalog"),
+    ];
+    let found: Vec<Value> = keys
+        .iter()
+        .map(|(kind, name)| world.get(*kind, name)["spec"].clone())
+        .collect();
     world.apply_version("v2");
     for weight in [500, 2_500, 10_000] {
         world.until("the weight", |world| at(world, weight));
-        assert_eq!((world.smallest_share(), world.share()), (weight, weight), "in every rule");
+        assert_eq!(
+            (world.smallest_share(), world.share()),
+            (weight, weight),
+            "in every rule"
+        );
     }
-    let remembered: Vec<(&str, usize)> = world.status.originals.routes.iter().map(|(key, route)| (key.as_str(), route.rules.len())).collect();
-    assert_eq!(remembered, [("GRPCRoute/catalog", 1), ("HTTPRoute/catalog", 1), ("HTTPRoute/second", 2)]);
+    let remembered: Vec<(&str, usize)> = world
+        .status
+        .originals
+        .routes
+        .iter()
+        .map(|(key, route)| (key.as_str(), route.rules.len()))
+        .collect();
+    assert_eq!(
+        remembered,
+        [
+            ("GRPCRoute/catalog", 1),
+            ("HTTPRoute/catalog", 1),
+            ("HTTPRoute/second", 2)
+        ]
+    );
     world.until_phase(Phase::Succeeded);
-    world.until("the routes as found", |world| keys.iter().zip(&found).all(|((kind, name), found)| world.get(*kind, name)["spec"] == *found));
-    assert!(keys.iter().all(|(kind, name)| world.get(*kind, name)["metadata"]["managedFields"].as_array().is_none_or(Vec::is_empty)), "no mark of ours");
+    world.until("the routes as found", |world| {
+        keys.iter()
+            .zip(&found)
+            .all(|((kind, name), found)| world.get(*kind, name)["spec"] == *found)
+    });
+    assert!(
+        keys.iter()
+            .all(|(kind, name)| world.get(*kind, name)["metadata"]["managedFields"]
+                .as_array()
+                .is_none_or(Vec::is_empty)),
+        "no mark of ours"
+    );
 }
 
 #[test]
@@ -88,7 +133,11 @@ fn one_route_that_is_not_accepted_holds_the_weight() {
     assert_eq!(condition(&world, "Accepted"), ("False", "RouteNotFound"));
     world.now += SignedDuration::from_secs(60);
     world.settle();
-    assert!(at(&world, 500) && world.status.phase == Phase::Shifting, "no rise: {}", world.status.message);
+    assert!(
+        at(&world, 500) && world.status.phase == Phase::Shifting,
+        "no rise: {}",
+        world.status.message
+    );
     grpc["metadata"]["generation"] = json!(90);
     world.objects.insert((Kind::GrpcRoute, "catalog".to_owned()), grpc);
     world.until_phase(Phase::Succeeded);
@@ -103,7 +152,10 @@ fn a_route_that_the_plan_no_longer_names_is_left_as_it_was() {
     world.spec = serde_json::from_value(spec_with(&json!({"gatewayAPI": {"routes": [{"name": "catalog"}]}}))).unwrap();
     world.settle();
     assert_eq!(world.get(Kind::HttpRoute, "second")["spec"], found);
-    assert_eq!(world.status.originals.routes.keys().collect::<Vec<_>>(), ["HTTPRoute/catalog"]);
+    assert_eq!(
+        world.status.originals.routes.keys().collect::<Vec<_>>(),
+        ["HTTPRoute/catalog"]
+    );
     assert_eq!(world.share(), 2_500, "the other one goes on");
     world.until_phase(Phase::Succeeded);
 }
@@ -119,7 +171,10 @@ fn testers_come_after_the_entry_and_leave_with_the_weight() {
     world.apply_version("v2");
     world.until("testers", |world| world.tester_rules() == 2);
     assert_eq!(world.share(), 0, "before anybody else");
-    assert!(world.status.run.as_ref().unwrap().entered_at.is_some(), "after the backend is known");
+    assert!(
+        world.status.run.as_ref().unwrap().entered_at.is_some(),
+        "after the backend is known"
+    );
     world.until("25%", |world| at(world, 2_500));
     assert_eq!(world.tester_rules(), 2);
     // Pods are lost: both leave; they come back with the pods.
@@ -170,15 +225,31 @@ fn the_patch_that_takes_the_weight_takes_the_testers_too() {
         .actions
         .iter()
         .filter_map(|action| match action {
-            super::super::Action::Patch { kind: Kind::HttpRoute | Kind::GrpcRoute, patch, to_zero, .. } => Some((patch, *to_zero)),
+            super::super::Action::Patch {
+                kind: Kind::HttpRoute | Kind::GrpcRoute,
+                patch,
+                to_zero,
+                ..
+            } => Some((patch, *to_zero)),
             _ => None,
         })
         .collect();
     assert_eq!(routes.len(), 2, "one write per route");
     for (patch, to_zero) in routes {
         assert!(to_zero, "goes ahead although the status could not be stored");
-        let paths: Vec<&str> = patch.iter().filter(|operation| operation["op"] != "test").filter_map(|operation| operation["path"].as_str()).collect();
-        assert_eq!(paths, ["/spec/rules/0/backendRefs/0/weight", "/spec/rules/0/backendRefs/1/weight", "/spec/rules/1"]);
+        let paths: Vec<&str> = patch
+            .iter()
+            .filter(|operation| operation["op"] != "test")
+            .filter_map(|operation| operation["path"].as_str())
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                "/spec/rules/0/backendRefs/0/weight",
+                "/spec/rules/0/backendRefs/1/weight",
+                "/spec/rules/1"
+            ]
+        );
     }
 }
 
@@ -191,14 +262,26 @@ fn testers_reach_a_version_that_a_person_holds_at_0() {
     world.now += SignedDuration::from_hours(2);
     world.settle();
     assert_eq!(world.status.run.as_ref().unwrap().paused_for, Some(PauseReason::User));
-    assert_eq!((world.share(), world.tester_rules(), world.weights.len()), (0, 2, 0), "and nobody else");
-    assert!(world.status.message.ends_with("lets it go on; in the route at 0%"), "{}", world.status.message);
+    assert_eq!(
+        (world.share(), world.tester_rules(), world.weights.len()),
+        (0, 2, 0),
+        "and nobody else"
+    );
+    assert!(
+        world.status.message.ends_with("lets it go on; in the route at 0%"),
+        "{}",
+        world.status.message
+    );
     world.ready = false;
     world.settle();
     assert_eq!(world.tester_rules(), 0, "never a Service without pods");
     world.now += SignedDuration::from_hours(2);
     world.settle();
-    assert_eq!(world.status.phase, Phase::Preparing, "no deadline runs while a person holds it");
+    assert_eq!(
+        world.status.phase,
+        Phase::Preparing,
+        "no deadline runs while a person holds it"
+    );
     world.ready = true;
     world.settle();
     assert_eq!(world.tester_rules(), 2);
@@ -218,17 +301,31 @@ fn a_match_that_tests_the_header_itself_is_told_when_the_release_starts() {
     let mut world = world.adopted();
     world.apply_version("v2");
     world.until("testers", |world| world.tester_rules() == 1);
-    assert!(world.notes.contains("; GRPCRoute catalog: match 1 of rule 1 tests header X-Canary itself"), "{}", world.notes);
+    assert!(
+        world
+            .notes
+            .contains("; GRPCRoute catalog: match 1 of rule 1 tests header X-Canary itself"),
+        "{}",
+        world.notes
+    );
 }
 
 #[test]
 fn sessions_that_stay_are_told() {
     let mut world = with_three_routes(&json!({"gatewayAPI": {"routes": [{"name": "catalog"}]}}));
-    world.objects.get_mut(&(Kind::HttpRoute, "catalog".to_owned())).unwrap()["spec"]["rules"][0]["sessionPersistence"] = json!({});
+    world.objects.get_mut(&(Kind::HttpRoute, "catalog".to_owned())).unwrap()["spec"]["rules"][0]["sessionPersistence"] =
+        json!({});
     let mut world = world.adopted();
     world.apply_version("v2");
     world.until("5%", |world| at(world, 500));
-    assert!(world.status.message.contains("sessions stay on their version (sessionPersistence): its share may run above 5%"), "{}", world.status.message);
+    assert!(
+        world
+            .status
+            .message
+            .contains("sessions stay on their version (sessionPersistence): its share may run above 5%"),
+        "{}",
+        world.status.message
+    );
 }
 
 #[test]
@@ -245,12 +342,20 @@ fn routes_that_are_not_fit_are_refused_and_untouched() {
     };
     let named = |route: Value| json!({"gatewayAPI": {"routes": [route]}});
     let (reason, message, mut world) = refused(named(json!({"kind": "GRPCRoute", "name": "later"})), &|_| {});
-    assert_eq!((reason.as_str(), message.as_str()), ("RouteNotFound", "RouteNotFound: GRPCRoute later does not exist"));
+    assert_eq!(
+        (reason.as_str(), message.as_str()),
+        ("RouteNotFound", "RouteNotFound: GRPCRoute later does not exist")
+    );
     // Created later, adoption goes on without help.
-    world.objects.insert((Kind::GrpcRoute, "later".to_owned()), route("later", &json!([{"backendRefs": [{"name": "catalog", "port": 80}]}])));
+    world.objects.insert(
+        (Kind::GrpcRoute, "later".to_owned()),
+        route("later", &json!([{"backendRefs": [{"name": "catalog", "port": 80}]}])),
+    );
     let _ = world.adopted();
 
-    let (reason, message, _) = refused(named(json!({"kind": "GRPCRoute", "name": "later"})), &|world| world.kinds_missing = true);
+    let (reason, message, _) = refused(named(json!({"kind": "GRPCRoute", "name": "later"})), &|world| {
+        world.kinds_missing = true
+    });
     assert_eq!(reason, "RouteNotFound");
     assert!(message.contains("this cluster has no kind GRPCRoute"), "{message}");
     let (reason, message, _) = refused(named(json!({"name": "second"})), &|_| {});
@@ -260,18 +365,34 @@ fn routes_that_are_not_fit_are_refused_and_untouched() {
     assert_eq!(reason, "RouteNotFound");
     assert!(message.contains("has no rule named main"), "{message}");
     let many = |world: &mut World| {
-        let rules = world.objects.get_mut(&(Kind::HttpRoute, "catalog".to_owned())).unwrap()["spec"]["rules"].as_array_mut().unwrap();
+        let rules = world.objects.get_mut(&(Kind::HttpRoute, "catalog".to_owned())).unwrap()["spec"]["rules"]
+            .as_array_mut()
+            .unwrap();
         rules.extend((0..15).map(|n| json!({"backendRefs": [{"name": format!("o{n}")}]})));
     };
     let mut testers = named(json!({"name": "catalog"}));
     testers["testers"] = json!([{"header": "x", "equals": "1"}]);
     let (reason, message, _) = refused(testers, &many);
     assert_eq!(reason, "UnsupportedFeature");
-    assert!(message.contains("it has 16 rules: with 1 for testers it would be 17"), "{message}");
-    let elder = |world: &mut World| world.route_elder = Some(("shop".to_owned(), RouteId { kind: RouteKind::Http, name: "catalog".to_owned() }));
+    assert!(
+        message.contains("it has 16 rules: with 1 for testers it would be 17"),
+        "{message}"
+    );
+    let elder = |world: &mut World| {
+        world.route_elder = Some((
+            "shop".to_owned(),
+            RouteId {
+                kind: RouteKind::Http,
+                name: "catalog".to_owned(),
+            },
+        ))
+    };
     let (reason, message, mut world) = refused(named(json!({"name": "catalog"})), &elder);
     assert_eq!(reason, "RouteConflict");
-    assert!(message.contains("CanaryRollout shop sets weights in the same rule of HTTPRoute catalog"), "{message}");
+    assert!(
+        message.contains("CanaryRollout shop sets weights in the same rule of HTTPRoute catalog"),
+        "{message}"
+    );
     // The elder one goes: it takes over.
     world.route_elder = None;
     let _ = world.adopted();
@@ -291,7 +412,9 @@ fn a_route_that_names_the_canary_at_rest_is_put_back() {
     world.until_phase(Phase::Succeeded);
     let mut expected = found;
     expected["rules"][0]["backendRefs"][0]["weight"] = json!(1);
-    world.until("rest", |world| world.get(Kind::HttpRoute, "catalog")["spec"] == expected);
+    world.until("rest", |world| {
+        world.get(Kind::HttpRoute, "catalog")["spec"] == expected
+    });
 }
 
 #[test]
@@ -302,16 +425,36 @@ fn a_gateway_that_reports_no_generation_is_waited_for() {
     world.until("the first weight", |world| !world.weights.is_empty());
     let written = world.now;
     world.until("5%", |world| at(world, 500));
-    assert!(world.now.duration_since(written) >= SignedDuration::from_secs(30), "confirmed after {}", world.now.duration_since(written));
+    assert!(
+        world.now.duration_since(written) >= SignedDuration::from_secs(30),
+        "confirmed after {}",
+        world.now.duration_since(written)
+    );
     world.until_phase(Phase::Succeeded);
     assert_eq!(world.weights, [500, 2_500, 10_000, 0]);
 
     // Our marks tell when the entry left. What it led to goes when that counts as served, and so do they.
-    world.until("the entry's end", |world| world.get(Kind::HttpRoute, "catalog")["spec"]["rules"][0]["backendRefs"].as_array().unwrap().len() == 1);
+    world.until("the entry's end", |world| {
+        world.get(Kind::HttpRoute, "catalog")["spec"]["rules"][0]["backendRefs"]
+            .as_array()
+            .unwrap()
+            .len()
+            == 1
+    });
     let left = world.now;
-    world.until("the canary Service's end", |world| !world.objects.contains_key(&(Kind::Service, "catalog-canary".to_owned())));
-    assert!(world.now.duration_since(left) >= SignedDuration::from_secs(30), "gone after {}", world.now.duration_since(left));
-    world.until("the end of our marks", |world| world.get(Kind::HttpRoute, "catalog")["metadata"]["managedFields"] == json!([]));
+    world.until("the canary Service's end", |world| {
+        !world
+            .objects
+            .contains_key(&(Kind::Service, "catalog-canary".to_owned()))
+    });
+    assert!(
+        world.now.duration_since(left) >= SignedDuration::from_secs(30),
+        "gone after {}",
+        world.now.duration_since(left)
+    );
+    world.until("the end of our marks", |world| {
+        world.get(Kind::HttpRoute, "catalog")["metadata"]["managedFields"] == json!([])
+    });
 }
 
 proptest! {
@@ -358,7 +501,9 @@ proptest! {
 fn a_spec_that_names_something_twice_is_no_plan() {
     let problem = |traffic: Value| {
         let spec = serde_json::from_value::<crate::api::CanaryRolloutSpec>(spec_with(&traffic)).unwrap();
-        crate::api::Plan::try_from(&spec).map(|plan| plan.routes.len()).map_err(|why| why.to_string())
+        crate::api::Plan::try_from(&spec)
+            .map(|plan| plan.routes.len())
+            .map_err(|why| why.to_string())
     };
     assert_eq!(problem(three_routes()), Ok(3), "kinds have names of their own");
     let twice = json!({"gatewayAPI": {"routes": [{"name": "a"}, {"kind": "HTTPRoute", "name": "a", "rules": ["x"]}]}});

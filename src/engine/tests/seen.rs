@@ -18,8 +18,15 @@ use crate::{
 };
 
 fn route_id(kind: Kind, name: &str) -> RouteId {
-    let kind = if kind == Kind::GrpcRoute { RouteKind::Grpc } else { RouteKind::Http };
-    RouteId { kind, name: name.to_owned() }
+    let kind = if kind == Kind::GrpcRoute {
+        RouteKind::Grpc
+    } else {
+        RouteKind::Http
+    };
+    RouteId {
+        kind,
+        name: name.to_owned(),
+    }
 }
 
 impl World {
@@ -29,7 +36,11 @@ impl World {
         let owned: Vec<ReplicaSet> = self.sets().into_iter().filter(|set| set.owned_by("d")).collect();
         deployment.total = owned.iter().map(|set| set.total).sum();
         deployment.available = owned.iter().map(|set| set.available).sum();
-        deployment.updated = owned.iter().filter(|set| set.template == deployment.template).map(|set| set.total).sum();
+        deployment.updated = owned
+            .iter()
+            .filter(|set| set.template == deployment.template)
+            .map(|set| set.total)
+            .sum();
         Some(deployment)
     }
 
@@ -40,7 +51,11 @@ impl World {
             // The Deployment controller takes what answers its selector and lets go of the rest.
             set.owner = set.labels.contains_key("app").then(|| "d".to_owned());
             set.total = set.replicas;
-            set.ready = if self.ready || set.revision.is_some() { set.replicas } else { 0 };
+            set.ready = if self.ready || set.revision.is_some() {
+                set.replicas
+            } else {
+                0
+            };
             let of = |hash: Option<&String>| hash == Some(&set.hash);
             if !self.stable_ready && of(self.status.stable_revision.as_ref()) {
                 set.ready = 0;
@@ -73,7 +88,12 @@ impl World {
 
     pub(super) fn look(&self) -> Observed {
         let plan = self.plan();
-        let mut seen = Observed { deletion: self.deletion, finalizer: self.finalizer, actions: self.actions.clone(), ..Observed::default() };
+        let mut seen = Observed {
+            deletion: self.deletion,
+            finalizer: self.finalizer,
+            actions: self.actions.clone(),
+            ..Observed::default()
+        };
         seen.route_elder.clone_from(&self.route_elder);
         seen.replies.clone_from(&self.replies);
         seen.told = self.events_reach;
@@ -87,31 +107,50 @@ impl World {
                         .replica_sets
                         .iter()
                         .filter(|set| service.hash().is_none_or(|hash| hash == set.hash))
-                        .flat_map(|set| (0..set.ready).map(|n| Endpoint { pod: format!("{}-p{n}", set.name), ready: true }));
+                        .flat_map(|set| {
+                            (0..set.ready).map(|n| Endpoint {
+                                pod: format!("{}-p{n}", set.name),
+                                ready: true,
+                            })
+                        });
                     seen.endpoints.insert(name.clone(), pods.collect());
                     seen.services.insert(name.clone(), service);
                 }
                 Kind::HttpRoute | Kind::GrpcRoute => {
                     let id = route_id(*kind, name);
-                    let known = plan.routes.iter().any(|named| RouteId::from(named) == id) || self.status.originals.routes.contains_key(&id.key());
+                    let known = plan.routes.iter().any(|named| RouteId::from(named) == id)
+                        || self.status.originals.routes.contains_key(&id.key());
                     if known {
-                        let found = self.look_at_route(object, Target::of(&plan, &id, self.status.originals.routes.get(&id.key()), |_| vec![80]));
+                        let found = self.look_at_route(
+                            object,
+                            Target::of(&plan, &id, self.status.originals.routes.get(&id.key()), |_| vec![80]),
+                        );
                         seen.routes.insert(id, found);
                     }
                 }
-                Kind::HorizontalPodAutoscaler => seen.autoscalers.extend(Autoscaler::read(AutoscalerKind::HorizontalPodAutoscaler, object)),
-                Kind::ScaledObject => seen.autoscalers.extend(Autoscaler::read(AutoscalerKind::ScaledObject, object)),
+                Kind::HorizontalPodAutoscaler => seen
+                    .autoscalers
+                    .extend(Autoscaler::read(AutoscalerKind::HorizontalPodAutoscaler, object)),
+                Kind::ScaledObject => seen
+                    .autoscalers
+                    .extend(Autoscaler::read(AutoscalerKind::ScaledObject, object)),
                 Kind::Deployment | Kind::ReplicaSet => {}
             }
         }
         for named in &plan.routes {
-            let missing = if self.kinds_missing { RouteSeen::NotInstalled } else { RouteSeen::Missing };
+            let missing = if self.kinds_missing {
+                RouteSeen::NotInstalled
+            } else {
+                RouteSeen::Missing
+            };
             seen.routes.entry(RouteId::from(named)).or_insert(missing);
         }
         if let Some(apps) = &self.pair {
             apps.show(&mut seen);
         }
-        seen.source = Some(SourceTiming { scrape_interval: crate::api::Duration::from_secs(self.scrape) });
+        seen.source = Some(SourceTiming {
+            scrape_interval: crate::api::Duration::from_secs(self.scrape),
+        });
         seen
     }
 }

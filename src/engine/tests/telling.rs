@@ -27,7 +27,11 @@ fn a_long_pause_is_called_to_mind_after_an_hour_and_then_daily() {
     // A controller that was away for three days reminds once.
     wait(72, 3);
     wait(24, 4);
-    assert!(world.notes.contains("still paused at 5%: Approval") && world.notes.contains("a Promote action lets it go on"), "{}", world.notes);
+    assert!(
+        world.notes.contains("still paused at 5%: Approval") && world.notes.contains("a Promote action lets it go on"),
+        "{}",
+        world.notes
+    );
     world.ask(Verb::Promote);
     world.until_phase(Phase::Succeeded);
 }
@@ -42,7 +46,14 @@ fn weights_rise_only_inside_of_a_window_and_ways_back_do_not_wait_for_one() {
         world.apply_version("v2");
         world.until("the window", |world| condition(world, "Paused").1 == "Window");
         assert_eq!((world.share(), world.status.phase), (0, Phase::Preparing));
-        assert!(world.status.message.contains("weights rise from 2027-01-16T06:00:00Z on"), "{}", world.status.message);
+        assert!(
+            world
+                .status
+                .message
+                .contains("weights rise from 2027-01-16T06:00:00Z on"),
+            "{}",
+            world.status.message
+        );
         world.now = "2027-01-16T07:59:52Z".parse().unwrap();
         world.until("5%", |world| world.share() == 500);
         world.until("the window's end", |world| condition(world, "Paused").1 == "Window");
@@ -52,9 +63,19 @@ fn weights_rise_only_inside_of_a_window_and_ways_back_do_not_wait_for_one() {
             world.now += SignedDuration::from_hours(21);
         }
         world.until("the end", |world| !world.status.history.is_empty());
-        let days = world.now.duration_since("2027-01-16T08:00:00Z".parse().unwrap()).as_hours();
+        let days = world
+            .now
+            .duration_since("2027-01-16T08:00:00Z".parse().unwrap())
+            .as_hours();
         // Up from the next morning on, down at once.
-        assert_eq!((world.status.phase, days), if bad > 0.0 { (Phase::RolledBack, 0) } else { (Phase::Succeeded, 22) });
+        assert_eq!(
+            (world.status.phase, days),
+            if bad > 0.0 {
+                (Phase::RolledBack, 0)
+            } else {
+                (Phase::Succeeded, 22)
+            }
+        );
     }
 }
 
@@ -75,7 +96,11 @@ fn what_comes_again_within_a_minute_is_counted_and_not_told() {
     world.now += SignedDuration::from_mins(1);
     world.settle();
     assert_eq!(told(&world), 2);
-    assert!(world.notes.contains("(and 2 more since the last time)"), "{}", world.notes);
+    assert!(
+        world.notes.contains("(and 2 more since the last time)"),
+        "{}",
+        world.notes
+    );
 }
 
 #[test]
@@ -92,7 +117,13 @@ fn history_keeps_the_worst_figures_of_a_run() {
 
 #[test]
 fn a_lost_old_version_is_told_once_whatever_is_waited_for() {
-    let told = |world: &World| world.told.iter().filter(|reason| *reason == "StableUnavailable").count();
+    let told = |world: &World| {
+        world
+            .told
+            .iter()
+            .filter(|reason| *reason == "StableUnavailable")
+            .count()
+    };
     let lose = |world: &mut World| {
         world.stable_ready = false;
         world.settle_unchecked();
@@ -103,7 +134,10 @@ fn a_lost_old_version_is_told_once_whatever_is_waited_for() {
     world.apply_version("v2");
     world.settle();
     lose(&mut world);
-    assert_eq!((world.status.phase, condition(&world, "Healthy").1, told(&world)), (Phase::Preparing, "StableUnavailable", 1));
+    assert_eq!(
+        (world.status.phase, condition(&world, "Healthy").1, told(&world)),
+        (Phase::Preparing, "StableUnavailable", 1)
+    );
     world.now += SignedDuration::from_secs(5);
     world.settle();
     world.stable_ready = true;
@@ -114,9 +148,13 @@ fn a_lost_old_version_is_told_once_whatever_is_waited_for() {
     // While the gateway is waited for, a while later.
     world.now += SignedDuration::from_mins(2);
     world.until("25%", |world| world.share() == 2_500);
-    world.until("its confirmation", |world| world.status.run.as_ref().is_some_and(|run| run.intent.is_none()));
+    world.until("its confirmation", |world| {
+        world.status.run.as_ref().is_some_and(|run| run.intent.is_none())
+    });
     world.accepts = false;
-    world.until("100%", |world| world.status.run.as_ref().is_some_and(|run| run.intent.is_some()));
+    world.until("100%", |world| {
+        world.status.run.as_ref().is_some_and(|run| run.intent.is_some())
+    });
     lose(&mut world);
     assert_eq!((condition(&world, "Healthy").1, told(&world)), ("StableUnavailable", 2));
 }
@@ -128,7 +166,13 @@ fn that_the_end_of_a_release_was_told_is_remembered_and_nothing_is_before() {
     world.apply_version("v2");
     world.until_phase(Phase::Succeeded);
     assert_eq!(world.status.told, 0, "nothing has reached anybody");
-    let end = world.status.telling.iter().find(|notice| notice.reason == "Promoted").unwrap().sequence;
+    let end = world
+        .status
+        .telling
+        .iter()
+        .find(|notice| notice.reason == "Promoted")
+        .unwrap()
+        .sequence;
     world.events_reach = end - 1;
     world.settle();
     assert_eq!(world.status.told, 0, "only ends are worth a write");

@@ -20,7 +20,10 @@ use crate::{
     workload::service::Service,
 };
 
-#[allow(clippy::struct_excessive_bools, reason = "each is one thing that may go wrong by itself")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is one thing that may go wrong by itself"
+)]
 pub struct World {
     pub now: Timestamp,
     pub spec: CanaryRolloutSpec,
@@ -88,15 +91,26 @@ fn set_owned(hash: &str, version: &str, revision: &str, replicas: u32) -> Value 
 
 /// Whatever has the Service, wherever it stands.
 fn all_rules() -> Target {
-    Target { stable: "catalog".to_owned(), canary: "catalog-canary".to_owned(), rules: vec!["*".to_owned()], ..Target::default() }
+    Target {
+        stable: "catalog".to_owned(),
+        canary: "catalog-canary".to_owned(),
+        rules: vec!["*".to_owned()],
+        ..Target::default()
+    }
 }
 
 impl World {
     pub fn new(spec: &Value) -> Self {
         let mut objects = BTreeMap::new();
         objects.insert((Kind::Deployment, "catalog".to_owned()), json!({"metadata": {"name": "catalog", "uid": "d", "generation": 1}, "spec": {"replicas": 4, "selector": {"matchLabels": {"app": "catalog"}}, "template": template("v1")}}));
-        objects.insert((Kind::ReplicaSet, "catalog-old0".to_owned()), set_owned("old0", "v0", "1", 0));
-        objects.insert((Kind::ReplicaSet, format!("catalog-{STABLE}")), set_owned(STABLE, "v1", "2", 4));
+        objects.insert(
+            (Kind::ReplicaSet, "catalog-old0".to_owned()),
+            set_owned("old0", "v0", "1", 0),
+        );
+        objects.insert(
+            (Kind::ReplicaSet, format!("catalog-{STABLE}")),
+            set_owned(STABLE, "v1", "2", 4),
+        );
         objects.insert(
             (Kind::Service, "catalog".to_owned()),
             json!({"metadata": {"name": "catalog"}, "spec": {"selector": {"app": "catalog"}, "ports": [{"port": 80}]}}),
@@ -138,13 +152,27 @@ impl World {
     }
 
     pub fn apply_version(&mut self, version: &str) {
-        self.objects.get_mut(&(Kind::Deployment, "catalog".to_owned())).unwrap()["spec"]["template"] = template(version);
+        self.objects.get_mut(&(Kind::Deployment, "catalog".to_owned())).unwrap()["spec"]["template"] =
+            template(version);
     }
 
     pub fn ask(&mut self, verb: Verb) {
         let uid = format!("a{}", self.actions.len());
-        let spec = RolloutActionSpec { rollout: "catalog".to_owned(), action: verb, revision: None, step: None, reason: None };
-        self.actions.push(ActionSeen { name: uid.clone(), uid, spec, by: Some("kubectl-create".to_owned()), created: self.now, decided: None });
+        let spec = RolloutActionSpec {
+            rollout: "catalog".to_owned(),
+            action: verb,
+            revision: None,
+            step: None,
+            reason: None,
+        };
+        self.actions.push(ActionSeen {
+            name: uid.clone(),
+            uid,
+            spec,
+            by: Some("kubectl-create".to_owned()),
+            created: self.now,
+            decided: None,
+        });
     }
 
     /// Somebody else writes the backends of the route.
@@ -152,7 +180,8 @@ impl World {
         let route = self.objects.get_mut(&(Kind::HttpRoute, "catalog".to_owned())).unwrap();
         route["spec"]["rules"][0]["backendRefs"] = backends;
         route["metadata"]["generation"] = json!(route["metadata"]["generation"].as_i64().unwrap() + 1);
-        route["metadata"]["managedFields"] = json!([{"manager": manager, "operation": "Update", "time": self.now.to_string()}]);
+        route["metadata"]["managedFields"] =
+            json!([{"manager": manager, "operation": "Update", "time": self.now.to_string()}]);
         self.weights.push(0);
     }
 
@@ -170,9 +199,18 @@ impl World {
     }
 
     pub fn pass_unchecked(&mut self) -> (bool, Decision) {
-        let id = Identity { namespace: "shop".to_owned(), name: "catalog".to_owned(), uid: "u".to_owned(), generation: 1 };
+        let id = Identity {
+            namespace: "shop".to_owned(),
+            name: "catalog".to_owned(),
+            uid: "u".to_owned(),
+            generation: 1,
+        };
         let mut seen = self.look();
-        seen.configs = self.config.iter().map(|held| ("settings".to_owned(), format!("version of {held}"))).collect();
+        seen.configs = self
+            .config
+            .iter()
+            .map(|held| ("settings".to_owned(), format!("version of {held}")))
+            .collect();
         let in_force = InForce::new(Some(&self.spec.clone().into()), &self.status);
         let needs = needs(&id, &in_force, &self.status, &seen, self.now);
         if let Some(question) = needs.measure {
@@ -182,16 +220,37 @@ impl World {
                 _ if !self.answers => Err((crate::api::status::Cause::ProviderDown, "down".to_owned())),
                 Quantity::Scalar { .. } => Ok(Reading::Scalar(self.bad)),
                 _ => {
-                    let counts = Counts { bad: self.bad * 60.0 * seconds, total: 60.0 * seconds };
-                    Ok(Reading::Counts { candidate: counts, baseline: None, candidate_figure: Some(self.bad), baseline_figure: None })
+                    let counts = Counts {
+                        bad: self.bad * 60.0 * seconds,
+                        total: 60.0 * seconds,
+                    };
+                    Ok(Reading::Counts {
+                        candidate: counts,
+                        baseline: None,
+                        candidate_figure: Some(self.bad),
+                        baseline_figure: None,
+                    })
                 }
             };
-            seen.measured = Some(Measured { start: question.start, end: question.end, readings: question.quantities.iter().map(reading).collect() });
+            seen.measured = Some(Measured {
+                start: question.start,
+                end: question.end,
+                readings: question.quantities.iter().map(reading).collect(),
+            });
         }
-        seen.config_digests = needs.configs.iter().filter_map(|name| Some((name.clone(), self.config?.to_owned()))).collect();
+        seen.config_digests = needs
+            .configs
+            .iter()
+            .filter_map(|name| Some((name.clone(), self.config?.to_owned())))
+            .collect();
         let decision = decide(&id, &in_force, &self.status, &seen, self.now);
         let mut changed = decision.status != self.status;
-        for notice in decision.status.telling.iter().filter(|notice| notice.sequence > self.status.announced) {
+        for notice in decision
+            .status
+            .telling
+            .iter()
+            .filter(|notice| notice.sequence > self.status.announced)
+        {
             self.told.push(notice.reason.clone());
             self.notes.push_str(&notice.note);
         }
@@ -204,14 +263,25 @@ impl World {
             let Some(answer) = self.answer.clone() else { continue };
             changed = true;
             self.called.push(call.body.clone());
-            self.replies.insert(call.key.clone(), Reply { attempt: call.attempt, answer });
+            self.replies.insert(
+                call.key.clone(),
+                Reply {
+                    attempt: call.attempt,
+                    answer,
+                },
+            );
         }
         (changed, decision)
     }
 
     fn carry_out(&mut self, action: &Action) {
-        if let (Some(_), Action::Patch { kind, .. } | Action::Create { kind, .. } | Action::Delete { kind, .. }) = (&self.pair, action) {
-            assert!(matches!(kind, Kind::HttpRoute | Kind::GrpcRoute), "of a pair only routes are touched: {action:?}");
+        if let (Some(_), Action::Patch { kind, .. } | Action::Create { kind, .. } | Action::Delete { kind, .. }) =
+            (&self.pair, action)
+        {
+            assert!(
+                matches!(kind, Kind::HttpRoute | Kind::GrpcRoute),
+                "of a pair only routes are touched: {action:?}"
+            );
         }
         match action {
             Action::AddFinalizer => self.finalizer = true,
@@ -230,7 +300,11 @@ impl World {
                 }
                 if matches!(kind, Kind::HttpRoute | Kind::GrpcRoute) {
                     // The API server keeps who wrote when, until that itself is removed.
-                    if patch.0.iter().any(|operation| operation.path().to_string().starts_with("/spec")) {
+                    if patch
+                        .0
+                        .iter()
+                        .any(|operation| operation.path().to_string().starts_with("/spec"))
+                    {
                         object["metadata"]["managedFields"] = json!([{"manager": "warmfront", "time": self.now}]);
                     }
                     let after = self.canary_share();
@@ -254,7 +328,11 @@ impl World {
             }
             Action::Answer { name, .. } => {
                 let now = self.now;
-                self.actions.iter_mut().find(|action| action.name == *name).unwrap().decided = Some(now);
+                self.actions
+                    .iter_mut()
+                    .find(|action| action.name == *name)
+                    .unwrap()
+                    .decided = Some(now);
             }
             Action::Forget { name } => self.actions.retain(|action| action.name != *name),
         }
@@ -262,21 +340,36 @@ impl World {
 
     /// The greatest share in any route.
     pub fn canary_share(&self) -> Option<Percent> {
-        self.routes().filter_map(|route| gateway_api::read(route, &all_rules()).unwrap().canary).max()
+        self.routes()
+            .filter_map(|route| gateway_api::read(route, &all_rules()).unwrap().canary)
+            .max()
     }
 
     /// The smallest share in any rule that has the Service.
     pub fn smallest_share(&self) -> u32 {
-        self.routes().map(|route| gateway_api::read(route, &all_rules()).unwrap().away_from(Percent::FULL).hundredths()).min().unwrap()
+        self.routes()
+            .map(|route| {
+                gateway_api::read(route, &all_rules())
+                    .unwrap()
+                    .away_from(Percent::FULL)
+                    .hundredths()
+            })
+            .min()
+            .unwrap()
     }
 
     fn routes(&self) -> impl Iterator<Item = &Value> {
-        self.objects.iter().filter(|((kind, _), _)| matches!(kind, Kind::HttpRoute | Kind::GrpcRoute)).map(|(_, object)| object)
+        self.objects
+            .iter()
+            .filter(|((kind, _), _)| matches!(kind, Kind::HttpRoute | Kind::GrpcRoute))
+            .map(|(_, object)| object)
     }
 
     /// Rules that lead to the new version alone.
     pub fn tester_rules(&self) -> usize {
-        self.routes().map(|route| gateway_api::read(route, &all_rules()).unwrap().tester_rules).sum()
+        self.routes()
+            .map(|route| gateway_api::read(route, &all_rules()).unwrap().tester_rules)
+            .sum()
     }
 
     /// The new version's share in hundredths of a percent; 0 without an entry.
@@ -287,35 +380,78 @@ impl World {
     /// What must hold at every moment.
     fn check(&self) {
         if let Some(apps) = &self.pair {
-            assert!(self.share() == 0 || apps.candidate.ready > 0, "traffic goes to a Service without pods");
+            assert!(
+                self.share() == 0 || apps.candidate.ready > 0,
+                "traffic goes to a Service without pods"
+            );
             return;
         }
         let sets = self.sets();
         let behind = |service: &str| -> BTreeSet<String> {
             let service = Service::read(self.get(Kind::Service, service));
-            sets.iter().filter(|set| set.ready > 0 && service.hash().is_none_or(|hash| hash == set.hash)).map(|set| set.hash.clone()).collect()
+            sets.iter()
+                .filter(|set| set.ready > 0 && service.hash().is_none_or(|hash| hash == set.hash))
+                .map(|set| set.hash.clone())
+                .collect()
         };
         // Users' Service reaches pods of exactly one version, whoever asks for it directly.
-        assert_eq!(behind("catalog").len(), usize::from(self.stable_ready), "{:?} in {:?}", behind("catalog"), self.status.phase);
+        assert_eq!(
+            behind("catalog").len(),
+            usize::from(self.stable_ready),
+            "{:?} in {:?}",
+            behind("catalog"),
+            self.status.phase
+        );
         if self.tester_rules() > 0 {
-            assert!(!behind("catalog-canary").is_empty(), "testers go to a Service without pods");
-            assert!(!matches!(self.status.phase, Phase::RollingBack | Phase::Idle | Phase::Succeeded | Phase::RolledBack), "in {:?}", self.status.phase);
+            assert!(
+                !behind("catalog-canary").is_empty(),
+                "testers go to a Service without pods"
+            );
+            assert!(
+                !matches!(
+                    self.status.phase,
+                    Phase::RollingBack | Phase::Idle | Phase::Succeeded | Phase::RolledBack
+                ),
+                "in {:?}",
+                self.status.phase
+            );
         }
         if self.canary_share().is_some_and(|share| share > Percent::ZERO) {
-            assert!(!behind("catalog-canary").is_empty(), "traffic goes to a Service without pods");
+            assert!(
+                !behind("catalog-canary").is_empty(),
+                "traffic goes to a Service without pods"
+            );
             let run = self.status.run.as_ref().unwrap();
             let step = usize::try_from(run.step).unwrap();
-            let bound = crate::api::Plan::try_from(&*run.plan).unwrap().steps.get(step.max(1) - 1).unwrap().weight;
-            assert!(self.canary_share().unwrap() <= bound.max(run.weight), "weight above its step");
+            let bound = crate::api::Plan::try_from(&*run.plan)
+                .unwrap()
+                .steps
+                .get(step.max(1) - 1)
+                .unwrap()
+                .weight;
+            assert!(
+                self.canary_share().unwrap() <= bound.max(run.weight),
+                "weight above its step"
+            );
         }
         // A paused Deployment that owns no active ReplicaSet would scale up an old one.
-        let active: Vec<_> = sets.iter().filter(|set| set.owned_by("d") && set.replicas > 0).collect();
-        assert!(active.len() <= 1, "the Deployment owns {} active ReplicaSets", active.len());
+        let active: Vec<_> = sets
+            .iter()
+            .filter(|set| set.owned_by("d") && set.replicas > 0)
+            .collect();
+        assert!(
+            active.len() <= 1,
+            "the Deployment owns {} active ReplicaSets",
+            active.len()
+        );
     }
 
     /// The plan in force.
     pub fn plan(&self) -> crate::api::Plan {
-        InForce::new(Some(&self.spec.clone().into()), &self.status).plan().unwrap().clone()
+        InForce::new(Some(&self.spec.clone().into()), &self.status)
+            .plan()
+            .unwrap()
+            .clone()
     }
 
     /// Passes until nothing changes any more.
@@ -337,8 +473,18 @@ impl World {
             if holds(self) {
                 return;
             }
-            self.now = decision.wake.unwrap_or_else(|| panic!("{what}: nothing is waited for in {:?}: {}", self.status.phase, self.status.message));
-            assert!(self.now < end, "{what} does not come: {:?}: {}", self.status.phase, self.status.message);
+            self.now = decision.wake.unwrap_or_else(|| {
+                panic!(
+                    "{what}: nothing is waited for in {:?}: {}",
+                    self.status.phase, self.status.message
+                )
+            });
+            assert!(
+                self.now < end,
+                "{what} does not come: {:?}: {}",
+                self.status.phase,
+                self.status.message
+            );
         }
     }
 
@@ -368,7 +514,9 @@ impl World {
     }
 
     pub fn adopted(mut self) -> Self {
-        self.until("adoption", |world| world.status.stable_revision.is_some() && world.get(Kind::Deployment, "catalog")["spec"]["paused"] == true);
+        self.until("adoption", |world| {
+            world.status.stable_revision.is_some() && world.get(Kind::Deployment, "catalog")["spec"]["paused"] == true
+        });
         self
     }
 }

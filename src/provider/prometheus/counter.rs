@@ -30,10 +30,17 @@ pub(super) fn seconds(at: Timestamp) -> f64 {
 /// from 0. A series without a sample before the start counts from 0 if its pod came with the run
 /// (`of_run`) or its target was scraped before (the first error makes its series); otherwise nothing
 /// is known about when it counted, and it counts nothing.
-pub(super) fn delta(series: &Series, window: &Window<'_>, of_run: bool, unknown: &mut BTreeSet<(String, String)>) -> f64 {
+pub(super) fn delta(
+    series: &Series,
+    window: &Window<'_>,
+    of_run: bool,
+    unknown: &mut BTreeSet<(String, String)>,
+) -> f64 {
     let (start, end) = (seconds(window.start), seconds(window.end));
     let samples: Vec<(f64, f64)> = series.samples.iter().copied().filter(|(at, _)| *at <= end).collect();
-    let Some((first_at, _)) = samples.first() else { return 0.0 };
+    let Some((first_at, _)) = samples.first() else {
+        return 0.0;
+    };
     let before = samples.iter().rposition(|(at, _)| *at <= start);
     let mut last = match before {
         Some(index) => samples[index].1,

@@ -17,7 +17,12 @@ impl Buckets {
         for (edge, count) in counts {
             let upper: f64 = match edge {
                 "+Inf" => f64::INFINITY,
-                other => other.parse::<f64>().map_err(|_| NoData { cause: Cause::BadReply, message: "a bucket's edge is not a number".to_owned() })? / unit,
+                other => {
+                    other.parse::<f64>().map_err(|_| NoData {
+                        cause: Cause::BadReply,
+                        message: "a bucket's edge is not a number".to_owned(),
+                    })? / unit
+                }
             };
             match edges.iter_mut().find(|(known, _)| known.total_cmp(&upper).is_eq()) {
                 Some((_, sum)) => *sum += count,
@@ -45,11 +50,20 @@ impl Buckets {
         if let Some((_, faster)) = self.0.iter().find(|(edge, _)| same(*edge)) {
             return Ok(self.total() - faster);
         }
-        let upper = self.0.iter().position(|(edge, _)| *edge > limit).filter(|index| *index > 0);
-        let measurable = upper.map(|index| (self.0[index - 1], self.0[index])).filter(|((lower, _), (upper, _))| upper / lower <= WIDEST_GAP);
+        let upper = self
+            .0
+            .iter()
+            .position(|(edge, _)| *edge > limit)
+            .filter(|index| *index > 0);
+        let measurable = upper
+            .map(|index| (self.0[index - 1], self.0[index]))
+            .filter(|((lower, _), (upper, _))| upper / lower <= WIDEST_GAP);
         let Some(((lower, below), (upper, above))) = measurable else {
             let message = format!("no histogram edge is near the limit of {limit}s: give the histogram an edge there");
-            return Err(NoData { cause: Cause::ThresholdNotMeasurable, message });
+            return Err(NoData {
+                cause: Cause::ThresholdNotMeasurable,
+                message,
+            });
         };
         let faster = below + (above - below) * (limit - lower) / (upper - lower);
         Ok(self.total() - faster)

@@ -106,12 +106,33 @@ pub fn plan(spec: &MetricSourceSpec, question: &Question) -> BTreeMap<Layer, Res
     let mut asks = BTreeMap::new();
     for (index, quantity) in question.quantities.iter().enumerate() {
         let (layer, purpose, promql) = match quantity {
-            Quantity::Requests => (Layer::Requests, "requests by status", Ok(query::requests(spec, &question.subject) + &range)),
-            Quantity::Latency { .. } => (Layer::Latency, "latency histogram", Ok(query::latency(spec, &question.subject) + &range)),
-            Quantity::Lookups => (Layer::Lookups, "cache lookups", Ok(query::lookups(spec, &question.subject) + &range)),
+            Quantity::Requests => (
+                Layer::Requests,
+                "requests by status",
+                Ok(query::requests(spec, &question.subject) + &range),
+            ),
+            Quantity::Latency { .. } => (
+                Layer::Latency,
+                "latency histogram",
+                Ok(query::latency(spec, &question.subject) + &range),
+            ),
+            Quantity::Lookups => (
+                Layer::Lookups,
+                "cache lookups",
+                Ok(query::lookups(spec, &question.subject) + &range),
+            ),
             Quantity::Scalar { promql } => (Layer::Scalar(index), "query", query::fill(promql, &question.subject)),
         };
-        let ask = promql.map(|promql| Ask { purpose, promql, time: question.end }).map_err(|message| NoData { cause: Cause::BadQuery, message });
+        let ask = promql
+            .map(|promql| Ask {
+                purpose,
+                promql,
+                time: question.end,
+            })
+            .map_err(|message| NoData {
+                cause: Cause::BadQuery,
+                message,
+            });
         asks.entry(layer).or_insert(ask);
     }
     asks
@@ -119,14 +140,29 @@ pub fn plan(spec: &MetricSourceSpec, question: &Question) -> BTreeMap<Layer, Res
 
 /// The query that tells whether the pods of both sides are scraped.
 pub fn ask_pods(spec: &MetricSourceSpec, question: &Question) -> Ask {
-    let promql = format!("{}[{}ms]", query::up(spec, &question.subject), window(spec, question).as_millis());
-    Ask { purpose: "scraped pods", promql, time: question.end }
+    let promql = format!(
+        "{}[{}ms]",
+        query::up(spec, &question.subject),
+        window(spec, question).as_millis()
+    );
+    Ask {
+        purpose: "scraped pods",
+        promql,
+        time: question.end,
+    }
 }
 
 /// Reads the reply to [`ask_targets`].
 pub fn read_ages(value: &Value) -> Targets {
-    let Value::Matrix(series) = value else { return Targets::new() };
-    let age = |one: &Series| Some(((one.label("job").to_owned(), one.label("instance").to_owned()), one.samples.first()?.0));
+    let Value::Matrix(series) = value else {
+        return Targets::new();
+    };
+    let age = |one: &Series| {
+        Some((
+            (one.label("job").to_owned(), one.label("instance").to_owned()),
+            one.samples.first()?.0,
+        ))
+    };
     series.iter().filter_map(age).collect()
 }
 
@@ -146,12 +182,24 @@ pub fn ask_targets(spec: &MetricSourceSpec, question: &Question, targets: &BTree
     let one_of = |values: BTreeSet<&str>| query::pattern(values);
     let jobs = one_of(targets.iter().map(|(job, _)| job.as_str()).collect());
     let instances = one_of(targets.iter().map(|(_, instance)| instance.as_str()).collect());
-    let promql = format!("up{{job=~{jobs},instance=~{instances}}}[{}ms]", window(spec, question).as_millis());
-    Ask { purpose: "age of targets", promql, time: question.end }
+    let promql = format!(
+        "up{{job=~{jobs},instance=~{instances}}}[{}ms]",
+        window(spec, question).as_millis()
+    );
+    Ask {
+        purpose: "age of targets",
+        promql,
+        time: question.end,
+    }
 }
 
 /// Turns replies into answers.
-pub fn interpret(spec: &MetricSourceSpec, question: &Question, replies: &Replies, known: Option<&Known>) -> Interpretation {
+pub fn interpret(
+    spec: &MetricSourceSpec,
+    question: &Question,
+    replies: &Replies,
+    known: Option<&Known>,
+) -> Interpretation {
     let mut unknown = FollowUp::default();
     let mut answer: Answer = Vec::with_capacity(question.quantities.len());
     for (index, quantity) in question.quantities.iter().enumerate() {
@@ -162,7 +210,10 @@ pub fn interpret(spec: &MetricSourceSpec, question: &Question, replies: &Replies
             Quantity::Scalar { .. } => Layer::Scalar(index),
         };
         let reading = match replies.get(&layer) {
-            None => Err(NoData { cause: Cause::Empty, message: "the query was not asked".to_owned() }),
+            None => Err(NoData {
+                cause: Cause::Empty,
+                message: "the query was not asked".to_owned(),
+            }),
             Some(Err(error)) => Err(error.clone()),
             Some(Ok(value)) => match quantity {
                 Quantity::Scalar { .. } => reply::scalar(value).map(Reading::Scalar),
@@ -171,7 +222,11 @@ pub fn interpret(spec: &MetricSourceSpec, question: &Question, replies: &Replies
         };
         answer.push(reading);
     }
-    if known.is_none() && unknown != FollowUp::default() { Interpretation::Ask(unknown) } else { Interpretation::Done(answer) }
+    if known.is_none() && unknown != FollowUp::default() {
+        Interpretation::Ask(unknown)
+    } else {
+        Interpretation::Done(answer)
+    }
 }
 
 /// Whether a pod is one of a side's.
@@ -185,7 +240,11 @@ fn side_of(spec: &MetricSourceSpec, question: &Question, quantity: &Quantity, se
     let subject = &question.subject;
     let by_cluster = spec.preset == Preset::Envoy && !matches!(quantity, Quantity::Lookups);
     let belongs = |side: &super::Side| {
-        if by_cluster { query::is_cluster_of(label("envoy_cluster_name"), subject, side) } else { has_pod(side, label(&spec.pod_label)) }
+        if by_cluster {
+            query::is_cluster_of(label("envoy_cluster_name"), subject, side)
+        } else {
+            has_pod(side, label(&spec.pod_label))
+        }
     };
     if belongs(&subject.candidate) {
         Some(true)
@@ -204,7 +263,11 @@ fn single_copies(spec: &MetricSourceSpec, series: Vec<Series>) -> Vec<Series> {
         one.labels.retain(|name, _| !REPLICA_LABELS.contains(&name.as_str()));
         let target = (one.label(&spec.pod_label).to_owned(), one.label("__name__").to_owned());
         if !target.0.is_empty() {
-            *jobs.entry(target).or_default().entry(one.label("job").to_owned()).or_default() += 1;
+            *jobs
+                .entry(target)
+                .or_default()
+                .entry(one.label("job").to_owned())
+                .or_default() += 1;
         }
         unique.entry(one.labels.clone()).or_insert(one);
     }
@@ -212,7 +275,10 @@ fn single_copies(spec: &MetricSourceSpec, series: Vec<Series>) -> Vec<Series> {
         let key = (one.label(&spec.pod_label).to_owned(), one.label("__name__").to_owned());
         // Most series first, then by name: the same choice every time.
         jobs.get(&key)
-            .and_then(|jobs| jobs.iter().max_by_key(|(job, count)| (**count, std::cmp::Reverse((*job).clone()))))
+            .and_then(|jobs| {
+                jobs.iter()
+                    .max_by_key(|(job, count)| (**count, std::cmp::Reverse((*job).clone())))
+            })
             .is_none_or(|(job, _)| job == one.label("job"))
     };
     unique.into_values().filter(chosen).collect()
@@ -236,18 +302,42 @@ fn counts(
         }
     }
     let figures_since = question.figures_since.max(question.end - window(spec, question));
-    let tick = Window { start: question.start, end: question.end, run_started: question.run_started, targets: known.map(|known| &known.ages) };
-    let shown = Window { start: figures_since, ..tick };
+    let tick = Window {
+        start: question.start,
+        end: question.end,
+        run_started: question.run_started,
+        targets: known.map(|known| &known.ages),
+    };
+    let shown = Window {
+        start: figures_since,
+        ..tick
+    };
     if candidate.is_empty() {
         let by_pod = spec.preset == Preset::App || matches!(quantity, Quantity::Lookups);
         unknown.pods |= by_pod;
-        let scraped = known.filter(|_| by_pod).map(|known| reached(&known.up, &question.subject.candidate));
-        return Err(no_series(scraped, baseline.is_empty(), &query::metric_names(spec, quantity)));
+        let scraped = known
+            .filter(|_| by_pod)
+            .map(|known| reached(&known.up, &question.subject.candidate));
+        return Err(no_series(
+            scraped,
+            baseline.is_empty(),
+            &query::metric_names(spec, quantity),
+        ));
     }
-    let newest = candidate.iter().filter_map(|series| series.samples.last()).map(|(at, _)| *at).fold(f64::MIN, f64::max);
+    let newest = candidate
+        .iter()
+        .filter_map(|series| series.samples.last())
+        .map(|(at, _)| *at)
+        .fold(f64::MIN, f64::max);
     let oldest_allowed = counter::seconds(question.end) - spec.scrape_interval.as_secs_f64() * f64::from(STALE_AFTER);
     if newest < oldest_allowed {
-        return Err(NoData { cause: Cause::Stale, message: format!("the newest sample is {:.0}s old", counter::seconds(question.end) - newest) });
+        return Err(NoData {
+            cause: Cause::Stale,
+            message: format!(
+                "the newest sample is {:.0}s old",
+                counter::seconds(question.end) - newest
+            ),
+        });
     }
     let mut side = |series: &[Series], of_run: bool| -> Result<(Counts, Option<f64>), NoData> {
         let now = tally(quantity, spec, series, &tick, of_run, &mut unknown.ages_of)?;
@@ -255,7 +345,11 @@ fn counts(
         Ok((now.counts, then.figure))
     };
     let (counts, candidate_figure) = side(&candidate, true)?;
-    let other = if baseline.is_empty() { None } else { side(&baseline, false).ok() };
+    let other = if baseline.is_empty() {
+        None
+    } else {
+        side(&baseline, false).ok()
+    };
     Ok(Reading::Counts {
         candidate: counts,
         baseline: other.map(|(counts, _)| counts),
@@ -266,17 +360,36 @@ fn counts(
 
 /// Whether any pod of a side is scraped; `None` if no target is one of its pods.
 fn reached(up: &BTreeMap<String, bool>, side: &super::Side) -> Option<bool> {
-    up.iter().filter(|(pod, _)| has_pod(side, pod)).map(|(_, up)| *up).reduce(|one, other| one || other)
+    up.iter()
+        .filter(|(pod, _)| has_pod(side, pod))
+        .map(|(_, up)| *up)
+        .reduce(|one, other| one || other)
 }
 
 /// Why the new version has no series: nobody scrapes it, it cannot be scraped, or it counts nothing.
-#[allow(clippy::option_option, reason = "not asked, no target, and a target that is up or down are different things")]
+#[allow(
+    clippy::option_option,
+    reason = "not asked, no target, and a target that is up or down are different things"
+)]
 fn no_series(scraped: Option<Option<bool>>, neither: bool, names: &str) -> NoData {
     let (cause, message) = match scraped {
-        Some(None) => (Cause::ProviderDown, "Prometheus has no target for the pods of the new version: are they scraped, and does podLabel fit?".to_owned()),
-        Some(Some(false)) => (Cause::ProviderDown, "Prometheus cannot scrape the pods of the new version: `up` is 0".to_owned()),
-        _ if neither => (Cause::Empty, format!("no series of either version: is {names} the right preset?")),
-        _ => (Cause::NoTraffic, "no request has reached the new version yet: its series do not exist".to_owned()),
+        Some(None) => (
+            Cause::ProviderDown,
+            "Prometheus has no target for the pods of the new version: are they scraped, and does podLabel fit?"
+                .to_owned(),
+        ),
+        Some(Some(false)) => (
+            Cause::ProviderDown,
+            "Prometheus cannot scrape the pods of the new version: `up` is 0".to_owned(),
+        ),
+        _ if neither => (
+            Cause::Empty,
+            format!("no series of either version: is {names} the right preset?"),
+        ),
+        _ => (
+            Cause::NoTraffic,
+            "no request has reached the new version yet: its series do not exist".to_owned(),
+        ),
     };
     NoData { cause, message }
 }
@@ -298,15 +411,24 @@ fn tally(
     if let Quantity::Latency { limit, quantile } = quantity {
         let unit = if spec.preset == Preset::Envoy { 1_000.0 } else { 1.0 };
         let buckets = histogram::Buckets::collect(series.iter().map(|one| (one.label("le"), delta(one))), unit)?;
-        let counts = Counts { bad: buckets.slower_than(*limit)?, total: buckets.total() };
-        return Ok(Tally { counts, figure: buckets.quantile(*quantile) });
+        let counts = Counts {
+            bad: buckets.slower_than(*limit)?,
+            total: buckets.total(),
+        };
+        return Ok(Tally {
+            counts,
+            figure: buckets.quantile(*quantile),
+        });
     }
     let mut counts = Counts::default();
     for one in series {
         let count = delta(one);
         let (bad, counted) = match quantity {
             Quantity::Lookups => match spec.cache.preset {
-                CachePreset::App => (matches!(one.label("result"), "miss" | "error"), one.label("result") != "bypass"),
+                CachePreset::App => (
+                    matches!(one.label("result"), "miss" | "error"),
+                    one.label("result") != "bypass",
+                ),
             },
             _ => (query::status(one).starts_with('5'), true),
         };
@@ -316,5 +438,8 @@ fn tally(
         }
     }
     counts.bad = counts.bad.clamp(0.0, counts.total.max(0.0));
-    Ok(Tally { counts, figure: (counts.total > 0.0).then(|| counts.bad / counts.total) })
+    Ok(Tally {
+        counts,
+        figure: (counts.total > 0.0).then(|| counts.bad / counts.total),
+    })
 }

@@ -10,11 +10,24 @@ use crate::{
 };
 
 /// Request counters of pods, the first found wins.
-const APP_COUNTS: [&str; 3] = ["http_request_duration_seconds_count", "http_server_request_duration_seconds_count", "http_requests_total"];
+const APP_COUNTS: [&str; 3] = [
+    "http_request_duration_seconds_count",
+    "http_server_request_duration_seconds_count",
+    "http_requests_total",
+];
 /// Request histograms of pods, the first found wins.
-const APP_BUCKETS: [&str; 2] = ["http_request_duration_seconds_bucket", "http_server_request_duration_seconds_bucket"];
+const APP_BUCKETS: [&str; 2] = [
+    "http_request_duration_seconds_bucket",
+    "http_server_request_duration_seconds_bucket",
+];
 /// Labels in which a request's status may stand.
-const STATUS_LABELS: [&str; 5] = ["status", "code", "status_code", "http_response_status_code", "envoy_response_code"];
+const STATUS_LABELS: [&str; 5] = [
+    "status",
+    "code",
+    "status_code",
+    "http_response_status_code",
+    "envoy_response_code",
+];
 
 /// A text as PromQL string literal.
 pub(super) fn literal(text: &str) -> String {
@@ -32,7 +45,9 @@ fn escaped(text: &str) -> String {
 /// A text that matches itself in a regular expression.
 fn quoted(text: &str) -> String {
     let special = |letter: char| r"\.+*?()|[]{}^$".contains(letter);
-    text.chars().flat_map(|letter| special(letter).then_some('\\').into_iter().chain([letter])).collect()
+    text.chars()
+        .flat_map(|letter| special(letter).then_some('\\').into_iter().chain([letter]))
+        .collect()
 }
 
 /// A matcher's value that matches any of the given texts.
@@ -48,7 +63,11 @@ fn pods(side: &Side) -> String {
 
 fn both_pods(spec: &MetricSourceSpec, subject: &Subject) -> String {
     // A side without any must not match series without the label.
-    let sides: Vec<String> = [&subject.candidate, &subject.baseline].into_iter().map(pods).filter(|pods| !pods.is_empty()).collect();
+    let sides: Vec<String> = [&subject.candidate, &subject.baseline]
+        .into_iter()
+        .map(pods)
+        .filter(|pods| !pods.is_empty())
+        .collect();
     let pods = literal(&sides.join("|"));
     format!("namespace={},{}=~{pods}", literal(&subject.namespace), spec.pod_label)
 }
@@ -61,7 +80,9 @@ fn cluster(subject: &Subject, side: &Side) -> String {
 /// Whether Envoy's cluster is a side's Service. Names of namespaces and Services hold no `_`.
 pub(super) fn is_cluster_of(name: &str, subject: &Subject, side: &Side) -> bool {
     let prefix = format!("{}_{}_", subject.namespace, side.service);
-    let Some(port) = name.strip_prefix(&prefix) else { return false };
+    let Some(port) = name.strip_prefix(&prefix) else {
+        return false;
+    };
     match side.port {
         Some(wanted) => port == wanted.to_string(),
         None => !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit()),
@@ -69,7 +90,11 @@ pub(super) fn is_cluster_of(name: &str, subject: &Subject, side: &Side) -> bool 
 }
 
 fn both_clusters(subject: &Subject) -> String {
-    let clusters = literal(&format!("{}|{}", cluster(subject, &subject.candidate), cluster(subject, &subject.baseline)));
+    let clusters = literal(&format!(
+        "{}|{}",
+        cluster(subject, &subject.candidate),
+        cluster(subject, &subject.baseline)
+    ));
     format!("envoy_cluster_name=~{clusters}")
 }
 
@@ -117,7 +142,9 @@ pub(super) fn metric_names(spec: &MetricSourceSpec, quantity: &Quantity) -> Stri
 /// Keeps the series of one metric where several may tell the same.
 pub(super) fn first_metric(mut series: Vec<Series>) -> Vec<Series> {
     let known = APP_COUNTS.iter().chain(&APP_BUCKETS);
-    let first = known.into_iter().find(|name| series.iter().any(|one| one.label("__name__") == **name));
+    let first = known
+        .into_iter()
+        .find(|name| series.iter().any(|one| one.label("__name__") == **name));
     if let Some(first) = first {
         series.retain(|one| one.label("__name__") == *first);
     }
@@ -126,7 +153,11 @@ pub(super) fn first_metric(mut series: Vec<Series>) -> Vec<Series> {
 
 /// A request's status code, wherever it stands.
 pub(super) fn status(series: &Series) -> &str {
-    STATUS_LABELS.iter().map(|label| series.label(label)).find(|value| !value.is_empty()).unwrap_or_default()
+    STATUS_LABELS
+        .iter()
+        .map(|label| series.label(label))
+        .find(|value| !value.is_empty())
+        .unwrap_or_default()
 }
 
 /// What a placeholder stands for.
@@ -151,7 +182,9 @@ pub(super) fn fill(promql: &str, subject: &Subject) -> Result<String, String> {
     let mut filled = String::with_capacity(promql.len());
     let mut rest = promql;
     while let Some((before, after)) = rest.split_once("{{") {
-        let (name, tail) = after.split_once("}}").ok_or("a placeholder is not closed: write {{name}}")?;
+        let (name, tail) = after
+            .split_once("}}")
+            .ok_or("a placeholder is not closed: write {{name}}")?;
         let value = value(name.trim(), subject).ok_or_else(|| {
             format!("unknown placeholder {{{{{name}}}}}: known are namespace, and pods, service, workload and hash of candidate and baseline, such as candidate.pods")
         })?;
@@ -165,7 +198,17 @@ pub(super) fn fill(promql: &str, subject: &Subject) -> Result<String, String> {
 
 /// Whether all placeholders of an expression are known.
 pub fn check_placeholders(promql: &str) -> Result<(), String> {
-    let side = || Side { workload: String::new(), replica_sets: Vec::new(), service: String::new(), port: None, hash: String::new() };
-    let nobody = Subject { namespace: String::new(), candidate: side(), baseline: side() };
+    let side = || Side {
+        workload: String::new(),
+        replica_sets: Vec::new(),
+        service: String::new(),
+        port: None,
+        hash: String::new(),
+    };
+    let nobody = Subject {
+        namespace: String::new(),
+        candidate: side(),
+        baseline: side(),
+    };
     fill(promql, &nobody).map(|_| ())
 }

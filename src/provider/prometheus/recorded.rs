@@ -23,7 +23,11 @@ fn question(quantities: Vec<Quantity>) -> Question {
     let end: Timestamp = "2026-11-24T06:22:14.979Z".parse().unwrap();
     let start = end - SignedDuration::from_secs(6);
     Question {
-        subject: Subject { namespace: "shop".to_owned(), candidate: side(CANDIDATE, "catalog-canary"), baseline: side(BASELINE, "catalog") },
+        subject: Subject {
+            namespace: "shop".to_owned(),
+            candidate: side(CANDIDATE, "catalog-canary"),
+            baseline: side(BASELINE, "catalog"),
+        },
         start,
         end,
         figures_since: start,
@@ -51,10 +55,17 @@ fn body(promql: &str) -> &'static str {
 
 fn read(spec: &MetricSourceSpec, quantity: Quantity) -> Result<(Counts, Counts), NoData> {
     let question = question(vec![quantity]);
-    let replies = plan(spec, &question).into_iter().map(|(layer, ask)| (layer, parse(200, body(&ask.unwrap().promql).as_bytes()))).collect();
-    let Interpretation::Done(mut answer) = interpret(spec, &question, &replies, Some(&Known::default())) else { panic!("asks again") };
+    let replies = plan(spec, &question)
+        .into_iter()
+        .map(|(layer, ask)| (layer, parse(200, body(&ask.unwrap().promql).as_bytes())))
+        .collect();
+    let Interpretation::Done(mut answer) = interpret(spec, &question, &replies, Some(&Known::default())) else {
+        panic!("asks again")
+    };
     match answer.remove(0)? {
-        Reading::Counts { candidate, baseline, .. } => Ok((candidate, baseline.unwrap_or_default())),
+        Reading::Counts {
+            candidate, baseline, ..
+        } => Ok((candidate, baseline.unwrap_or_default())),
         Reading::Scalar(value) => panic!("a scalar: {value}"),
     }
 }
@@ -66,14 +77,32 @@ fn counted(bad: f64, total: f64) -> Counts {
 #[test]
 fn counts_are_those_of_the_recording() {
     let (app, envoy) = (source(Preset::App), source(Preset::Envoy));
-    assert_eq!(read(&app, Quantity::Requests), Ok((counted(17.0, 57.0), counted(0.0, 1143.0))));
+    assert_eq!(
+        read(&app, Quantity::Requests),
+        Ok((counted(17.0, 57.0), counted(0.0, 1143.0)))
+    );
     assert_eq!(read(&app, latency(0.3)), Ok((counted(0.0, 57.0), counted(0.0, 1143.0))));
-    assert_eq!(read(&app, latency(0.005)), Ok((counted(0.0, 57.0), counted(1.0, 1143.0))));
-    assert_eq!(read(&app, Quantity::Lookups), Ok((counted(4.0, 40.0), counted(110.0, 1143.0))));
-    assert_eq!(read(&envoy, Quantity::Requests), Ok((counted(18.0, 58.0), counted(0.0, 1142.0))));
+    assert_eq!(
+        read(&app, latency(0.005)),
+        Ok((counted(0.0, 57.0), counted(1.0, 1143.0)))
+    );
+    assert_eq!(
+        read(&app, Quantity::Lookups),
+        Ok((counted(4.0, 40.0), counted(110.0, 1143.0)))
+    );
+    assert_eq!(
+        read(&envoy, Quantity::Requests),
+        Ok((counted(18.0, 58.0), counted(0.0, 1142.0)))
+    );
     // Envoy merges its histograms every 5 s: one merge lies in the window.
-    assert_eq!(read(&envoy, latency(0.005)), Ok((counted(0.0, 56.0), counted(11.0, 953.0))));
-    assert_eq!(read(&envoy, latency(0.25)), Ok((counted(0.0, 56.0), counted(0.0, 953.0))));
+    assert_eq!(
+        read(&envoy, latency(0.005)),
+        Ok((counted(0.0, 56.0), counted(11.0, 953.0)))
+    );
+    assert_eq!(
+        read(&envoy, latency(0.25)),
+        Ok((counted(0.0, 56.0), counted(0.0, 953.0)))
+    );
 }
 
 #[test]
@@ -81,11 +110,23 @@ fn a_side_without_series_is_told_apart_by_its_targets() {
     let spec = source(Preset::App);
     let mut question = question(vec![Quantity::Lookups]);
     question.subject.candidate.replica_sets = vec!["catalog-wnewer2345".to_owned()];
-    let replies: Replies = plan(&spec, &question).into_iter().map(|(layer, ask)| (layer, parse(200, body(&ask.unwrap().promql).as_bytes()))).collect();
-    let unknown = FollowUp { pods: true, ..FollowUp::default() };
-    assert_eq!(interpret(&spec, &question, &replies, None), Interpretation::Ask(unknown));
+    let replies: Replies = plan(&spec, &question)
+        .into_iter()
+        .map(|(layer, ask)| (layer, parse(200, body(&ask.unwrap().promql).as_bytes())))
+        .collect();
+    let unknown = FollowUp {
+        pods: true,
+        ..FollowUp::default()
+    };
+    assert_eq!(
+        interpret(&spec, &question, &replies, None),
+        Interpretation::Ask(unknown)
+    );
     let cause = |up: &[(&str, bool)]| {
-        let known = Known { up: up.iter().map(|(pod, up)| ((*pod).to_owned(), *up)).collect(), ..Known::default() };
+        let known = Known {
+            up: up.iter().map(|(pod, up)| ((*pod).to_owned(), *up)).collect(),
+            ..Known::default()
+        };
         match interpret(&spec, &question, &replies, Some(&known)) {
             Interpretation::Done(answer) => answer[0].clone().unwrap_err().cause,
             Interpretation::Ask(_) => panic!("asks again"),
@@ -94,8 +135,14 @@ fn a_side_without_series_is_told_apart_by_its_targets() {
     assert_eq!(cause(&[]), Cause::ProviderDown);
     assert_eq!(cause(&[("catalog-w49sn4rrpk-5bnr8", true)]), Cause::ProviderDown);
     assert_eq!(cause(&[("catalog-wnewer2345-aaaaa", false)]), Cause::ProviderDown);
-    assert_eq!(cause(&[("catalog-wnewer2345-aaaaa", false), ("catalog-wnewer2345-bbbbb", true)]), Cause::NoTraffic);
-    let up = read_up(&spec, &parse(200, include_str!("fixtures/app-up.json").as_bytes()).unwrap());
+    assert_eq!(
+        cause(&[("catalog-wnewer2345-aaaaa", false), ("catalog-wnewer2345-bbbbb", true)]),
+        Cause::NoTraffic
+    );
+    let up = read_up(
+        &spec,
+        &parse(200, include_str!("fixtures/app-up.json").as_bytes()).unwrap(),
+    );
     assert_eq!(up.len(), 5);
     assert!(up.values().all(|up| *up));
 }
@@ -108,11 +155,21 @@ async fn server(replies: Vec<(u16, String)>) -> String {
     let answer = async |State(left): State<Left>, Form(form): Form<BTreeMap<String, String>>| {
         assert!(form["time"].parse::<Timestamp>().is_ok(), "{form:?}");
         let mut left = left.lock().unwrap();
-        let (code, reply) = if left.len() > 1 { left.remove(0) } else { left[0].clone() };
-        let reply = if reply.is_empty() { body(&form["query"]).to_owned() } else { reply };
+        let (code, reply) = if left.len() > 1 {
+            left.remove(0)
+        } else {
+            left[0].clone()
+        };
+        let reply = if reply.is_empty() {
+            body(&form["query"]).to_owned()
+        } else {
+            reply
+        };
         (StatusCode::from_u16(code).unwrap(), reply)
     };
-    let router = Router::new().route("/api/v1/query", post(answer)).with_state(Arc::new(Mutex::new(replies)));
+    let router = Router::new()
+        .route("/api/v1/query", post(answer))
+        .with_state(Arc::new(Mutex::new(replies)));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -129,9 +186,16 @@ async fn the_shell_asks_over_http_and_every_failure_has_its_cause() {
         shell.ask(&spec, &question(vec![Quantity::Requests])).await.remove(0)
     };
     let recorded = || (200, String::new());
-    let Ok(Reading::Counts { candidate, .. }) = ask(server(vec![recorded()]).await).await else { panic!("no counts") };
+    let Ok(Reading::Counts { candidate, .. }) = ask(server(vec![recorded()]).await).await else {
+        panic!("no counts")
+    };
     assert_eq!(candidate, counted(17.0, 57.0));
-    assert!(ask(server(vec![(503, "busy".to_owned()), recorded()]).await).await.is_ok(), "an overloaded store is asked once more");
+    assert!(
+        ask(server(vec![(503, "busy".to_owned()), recorded()]).await)
+            .await
+            .is_ok(),
+        "an overloaded store is asked once more"
+    );
     let html = "<html>login</html>".to_owned();
     let huge = format!(r#"{{"status":"success","data":"{}"}}"#, "x".repeat(5 << 20));
     for (reply, expected) in [
@@ -145,9 +209,20 @@ async fn the_shell_asks_over_http_and_every_failure_has_its_cause() {
     ] {
         let error = ask(server(vec![reply.clone()]).await).await.unwrap_err();
         assert_eq!(error.cause, expected, "{}", reply.0);
-        assert!(!error.message.contains("login"), "the body is not told: {}", error.message);
+        assert!(
+            !error.message.contains("login"),
+            "the body is not told: {}",
+            error.message
+        );
     }
     // A port that was free a moment ago.
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    assert_eq!(ask(format!("http://{free}")).await.unwrap_err().cause, Cause::ProviderDown);
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    assert_eq!(
+        ask(format!("http://{free}")).await.unwrap_err().cause,
+        Cause::ProviderDown
+    );
 }

@@ -74,34 +74,76 @@ struct Instant {
 }
 
 fn no_data(cause: Cause, message: impl Into<String>) -> NoData {
-    NoData { cause, message: message.into() }
+    NoData {
+        cause,
+        message: message.into(),
+    }
 }
 
 /// Numbers are written as texts.
 fn number(text: &str) -> Result<f64, NoData> {
-    text.parse().map_err(|_| no_data(Cause::NotANumber, "the value is not a number"))
+    text.parse()
+        .map_err(|_| no_data(Cause::NotANumber, "the value is not a number"))
 }
 
 /// Reads a reply by its status code and body. The body never reaches a message.
 pub fn parse(code: u16, body: &[u8]) -> Result<Value, NoData> {
     match code {
         200..=299 => {}
-        401 | 403 => return Err(no_data(Cause::Unauthorized, format!("Prometheus answered {code}: it refuses us"))),
-        400 | 422 => return Err(no_data(Cause::BadQuery, format!("Prometheus answered {code}: it refuses the query"))),
-        300..=399 => return Err(no_data(Cause::BadReply, format!("Prometheus answered {code}: redirects are not followed, name the final address"))),
+        401 | 403 => {
+            return Err(no_data(
+                Cause::Unauthorized,
+                format!("Prometheus answered {code}: it refuses us"),
+            ));
+        }
+        400 | 422 => {
+            return Err(no_data(
+                Cause::BadQuery,
+                format!("Prometheus answered {code}: it refuses the query"),
+            ));
+        }
+        300..=399 => {
+            return Err(no_data(
+                Cause::BadReply,
+                format!("Prometheus answered {code}: redirects are not followed, name the final address"),
+            ));
+        }
         _ => return Err(no_data(Cause::ProviderDown, format!("Prometheus answered {code}"))),
     }
-    let envelope: Envelope = serde_json::from_slice(body).map_err(|_| no_data(Cause::BadReply, "the reply is not that of Prometheus' query API"))?;
+    let envelope: Envelope = serde_json::from_slice(body)
+        .map_err(|_| no_data(Cause::BadReply, "the reply is not that of Prometheus' query API"))?;
     if envelope.status != "success" {
         return Err(no_data(Cause::BadQuery, "Prometheus reports an error in the query"));
     }
-    if envelope.warnings.iter().chain(&envelope.infos).any(|text| text.to_lowercase().contains("partial")) {
-        return Err(no_data(Cause::PartialReply, "the store says that its reply is not complete"));
+    if envelope
+        .warnings
+        .iter()
+        .chain(&envelope.infos)
+        .any(|text| text.to_lowercase().contains("partial"))
+    {
+        return Err(no_data(
+            Cause::PartialReply,
+            "the store says that its reply is not complete",
+        ));
     }
-    match envelope.data.ok_or_else(|| no_data(Cause::BadReply, "the reply has no data"))? {
-        Data::Matrix(series) if series.len() > MAX_SERIES => Err(no_data(Cause::BadReply, format!("the reply has more than {MAX_SERIES} series"))),
-        Data::Matrix(series) => series.into_iter().map(ranged).collect::<Result<_, _>>().map(Value::Matrix),
-        Data::Vector(values) => values.iter().map(|one| number(&one.value.1)).collect::<Result<_, _>>().map(Value::Vector),
+    match envelope
+        .data
+        .ok_or_else(|| no_data(Cause::BadReply, "the reply has no data"))?
+    {
+        Data::Matrix(series) if series.len() > MAX_SERIES => Err(no_data(
+            Cause::BadReply,
+            format!("the reply has more than {MAX_SERIES} series"),
+        )),
+        Data::Matrix(series) => series
+            .into_iter()
+            .map(ranged)
+            .collect::<Result<_, _>>()
+            .map(Value::Matrix),
+        Data::Vector(values) => values
+            .iter()
+            .map(|one| number(&one.value.1))
+            .collect::<Result<_, _>>()
+            .map(Value::Vector),
         Data::Scalar((_, text)) => number(&text).map(Value::Scalar),
         Data::String(_) => Ok(Value::Text),
     }
@@ -123,14 +165,20 @@ fn ranged(series: Ranged) -> Result<Series, NoData> {
         samples.push((at, value));
     }
     samples.sort_by(|a, b| a.0.total_cmp(&b.0));
-    Ok(Series { labels: series.metric, samples })
+    Ok(Series {
+        labels: series.metric,
+        samples,
+    })
 }
 
 /// Raw samples, where they were asked for.
 pub(super) fn matrix(value: &Value) -> Result<Vec<Series>, NoData> {
     match value {
         Value::Matrix(series) => Ok(series.clone()),
-        _ => Err(no_data(Cause::BadReply, "the store gives no raw samples for a range selector")),
+        _ => Err(no_data(
+            Cause::BadReply,
+            "the store gives no raw samples for a range selector",
+        )),
     }
 }
 
@@ -141,9 +189,19 @@ pub(super) fn scalar(value: &Value) -> Result<f64, NoData> {
         Value::Vector(values) => match values.as_slice() {
             [] => return Err(no_data(Cause::Empty, "the query gives no series")),
             [one] => *one,
-            several => return Err(no_data(Cause::SeveralSeries, format!("the query gives {} series where one is asked for", several.len()))),
+            several => {
+                return Err(no_data(
+                    Cause::SeveralSeries,
+                    format!("the query gives {} series where one is asked for", several.len()),
+                ));
+            }
         },
-        Value::Matrix(_) => return Err(no_data(Cause::SeveralSeries, "the query gives a range of samples: wrap it into a function such as rate()")),
+        Value::Matrix(_) => {
+            return Err(no_data(
+                Cause::SeveralSeries,
+                "the query gives a range of samples: wrap it into a function such as rate()",
+            ));
+        }
         Value::Text => return Err(no_data(Cause::NotANumber, "the query gives a text")),
     };
     match one {

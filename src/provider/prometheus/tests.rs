@@ -14,23 +14,40 @@ fn cause(code: u16, body: &str) -> Cause {
 }
 
 fn vector(values: &[&str]) -> String {
-    let entries: Vec<String> = values.iter().map(|value| format!(r#"{{"metric":{{}},"value":[1.0,"{value}"]}}"#)).collect();
-    format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{}]}}}}"#, entries.join(","))
+    let entries: Vec<String> = values
+        .iter()
+        .map(|value| format!(r#"{{"metric":{{}},"value":[1.0,"{value}"]}}"#))
+        .collect();
+    format!(
+        r#"{{"status":"success","data":{{"resultType":"vector","result":[{}]}}}}"#,
+        entries.join(",")
+    )
 }
 
 #[test]
 fn every_way_to_be_no_number_has_its_cause() {
-    assert_eq!(parse(200, vector(&["0.5"]).as_bytes()).and_then(|value| reply::scalar(&value)), Ok(0.5));
+    assert_eq!(
+        parse(200, vector(&["0.5"]).as_bytes()).and_then(|value| reply::scalar(&value)),
+        Ok(0.5)
+    );
     for (code, body, expected) in [
         (200, vector(&[]), Cause::Empty),
         (200, vector(&["NaN"]), Cause::NaN),
         (200, vector(&["+Inf"]), Cause::Inf),
         (200, vector(&["1", "2"]), Cause::SeveralSeries),
         (200, vector(&["many"]), Cause::NotANumber),
-        (200, r#"{"status":"success","data":{"resultType":"string","result":[1.0,"a"]}}"#.to_owned(), Cause::NotANumber),
+        (
+            200,
+            r#"{"status":"success","data":{"resultType":"string","result":[1.0,"a"]}}"#.to_owned(),
+            Cause::NotANumber,
+        ),
         (200, "<html>".to_owned(), Cause::BadReply),
         (200, vector(&["1"])[..40].to_owned(), Cause::BadReply),
-        (200, vector(&["1"]).replace(r#""success","#, r#""success","warnings":["partial response"],"#), Cause::PartialReply),
+        (
+            200,
+            vector(&["1"]).replace(r#""success","#, r#""success","warnings":["partial response"],"#),
+            Cause::PartialReply,
+        ),
         (302, String::new(), Cause::BadReply),
         (400, String::new(), Cause::BadQuery),
         (401, String::new(), Cause::Unauthorized),
@@ -46,32 +63,72 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn count(samples: &[(f64, f64)], start: i64, end: i64, of_run: bool, targets: Option<&Targets>) -> f64 {
-    let series = Series { labels: BTreeMap::from([("job".to_owned(), "j".to_owned()), ("instance".to_owned(), "i".to_owned())]), samples: samples.to_vec() };
-    counter::delta(&series, &Window { start: at(start), end: at(end), run_started: at(5), targets }, of_run, &mut BTreeSet::new())
+    let series = Series {
+        labels: BTreeMap::from([
+            ("job".to_owned(), "j".to_owned()),
+            ("instance".to_owned(), "i".to_owned()),
+        ]),
+        samples: samples.to_vec(),
+    };
+    counter::delta(
+        &series,
+        &Window {
+            start: at(start),
+            end: at(end),
+            run_started: at(5),
+            targets,
+        },
+        of_run,
+        &mut BTreeSet::new(),
+    )
 }
 
 #[test]
 fn counters_are_subtracted_series_by_series() {
     let steady = [(10.0, 100.0), (20.0, 130.0), (30.0, 150.0)];
     assert!((count(&steady, 10, 30, false, None) - 50.0).abs() < 1e-9);
-    assert!(count(&steady, 30, 40, false, None).abs() < 1e-9, "the same sample twice counts nothing");
+    assert!(
+        count(&steady, 30, 40, false, None).abs() < 1e-9,
+        "the same sample twice counts nothing"
+    );
     let reset = [(10.0, 100.0), (20.0, 5.0), (30.0, 9.0)];
     assert!((count(&reset, 10, 30, false, None) - 9.0).abs() < 1e-9);
     let new = [(20.0, 7.0)];
-    assert!((count(&new, 10, 30, true, None) - 7.0).abs() < 1e-9, "a pod of the run counts from its first sample");
-    assert!(count(&new, 10, 30, false, Some(&Targets::new())).abs() < 1e-9, "nobody knows when it counted");
+    assert!(
+        (count(&new, 10, 30, true, None) - 7.0).abs() < 1e-9,
+        "a pod of the run counts from its first sample"
+    );
+    assert!(
+        count(&new, 10, 30, false, Some(&Targets::new())).abs() < 1e-9,
+        "nobody knows when it counted"
+    );
     let scraped = Targets::from([(("j".to_owned(), "i".to_owned()), 3.0)]);
-    assert!((count(&new, 10, 30, false, Some(&scraped)) - 7.0).abs() < 1e-9, "a first error makes its series");
+    assert!(
+        (count(&new, 10, 30, false, Some(&scraped)) - 7.0).abs() < 1e-9,
+        "a first error makes its series"
+    );
 }
 
 #[test]
 fn slow_requests_are_exact_at_an_edge_and_interpolated_near_one() {
-    let edges = [("0.1", 600.0), ("0.25", 700.0), ("0.5", 740.0), ("1.0", 748.0), ("+Inf", 750.0)];
+    let edges = [
+        ("0.1", 600.0),
+        ("0.25", 700.0),
+        ("0.5", 740.0),
+        ("1.0", 748.0),
+        ("+Inf", 750.0),
+    ];
     let buckets = Buckets::collect(edges.into_iter(), 1.0).unwrap();
     assert!((buckets.slower_than(0.3).unwrap() - 42.0).abs() < 1e-9);
     assert!((buckets.slower_than(1.0).unwrap() - 2.0).abs() < 1e-9);
-    assert_eq!(buckets.slower_than(0.01).unwrap_err().cause, Cause::ThresholdNotMeasurable);
-    assert_eq!(buckets.slower_than(3.0).unwrap_err().cause, Cause::ThresholdNotMeasurable);
+    assert_eq!(
+        buckets.slower_than(0.01).unwrap_err().cause,
+        Cause::ThresholdNotMeasurable
+    );
+    assert_eq!(
+        buckets.slower_than(3.0).unwrap_err().cause,
+        Cause::ThresholdNotMeasurable
+    );
 }
 
 #[test]

@@ -33,16 +33,27 @@ impl Parent {
     }
 
     /// The controller that speaks for it: that of the Gateway's class. For a Service (a mesh) nobody says who that is.
-    fn controller<'a>(&self, gateways: &'a BTreeMap<String, Value>, classes: &'a BTreeMap<String, Value>) -> Option<&'a str> {
+    fn controller<'a>(
+        &self,
+        gateways: &'a BTreeMap<String, Value>,
+        classes: &'a BTreeMap<String, Value>,
+    ) -> Option<&'a str> {
         if self.group != GROUP || self.kind != "Gateway" {
             return None;
         }
         let gateway = gateways.get(&format!("{}/{}", self.namespace, self.name))?;
-        classes.get(gateway.pointer("/spec/gatewayClassName")?.as_str()?)?.pointer("/spec/controllerName")?.as_str()
+        classes
+            .get(gateway.pointer("/spec/gatewayClassName")?.as_str()?)?
+            .pointer("/spec/controllerName")?
+            .as_str()
     }
 
     fn label(&self) -> String {
-        let section = self.section.as_deref().map(|section| format!(", listener {section}")).unwrap_or_default();
+        let section = self
+            .section
+            .as_deref()
+            .map(|section| format!(", listener {section}"))
+            .unwrap_or_default();
         let port = self.port.map(|port| format!(", port {port}")).unwrap_or_default();
         format!("{} {}/{}{section}{port}", self.kind, self.namespace, self.name)
     }
@@ -50,19 +61,40 @@ impl Parent {
 
 /// Namespaces and names of the Gateways that a route names as parents.
 pub fn gateways(route: &Value) -> Vec<(String, String)> {
-    let namespace = route.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-    let parents = route.pointer("/spec/parentRefs").and_then(Value::as_array).into_iter().flatten();
+    let namespace = route
+        .pointer("/metadata/namespace")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let parents = route
+        .pointer("/spec/parentRefs")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     let parents = parents.map(|reference| Parent::read(reference, namespace));
-    parents.filter(|parent| parent.group == GROUP && parent.kind == "Gateway").map(|parent| (parent.namespace, parent.name)).collect()
+    parents
+        .filter(|parent| parent.group == GROUP && parent.kind == "Gateway")
+        .map(|parent| (parent.namespace, parent.name))
+        .collect()
 }
 
 /// Judges the conditions that every parent reports.
 ///
 /// `gateways` (by `namespace/name`) and `classes` (by name) tell which controller speaks for a parent.
 pub fn acceptance(route: &Value, gateways: &BTreeMap<String, Value>, classes: &BTreeMap<String, Value>) -> Acceptance {
-    let namespace = route.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-    let generation = route.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
-    let list = |pointer: &str| route.pointer(pointer).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let namespace = route
+        .pointer("/metadata/namespace")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let generation = route
+        .pointer("/metadata/generation")
+        .and_then(Value::as_i64)
+        .unwrap_or_default();
+    let list = |pointer: &str| {
+        route
+            .pointer(pointer)
+            .and_then(Value::as_array)
+            .map_or(&[][..], Vec::as_slice)
+    };
     let parents = list("/spec/parentRefs");
     if parents.is_empty() {
         return Acceptance::Waiting("the route to name a parent: it has no parentRefs".to_owned());
@@ -74,7 +106,10 @@ pub fn acceptance(route: &Value, gateways: &BTreeMap<String, Value>, classes: &B
         let controller = parent.controller(gateways, classes);
         let speaks = |status: &&Value| {
             let by = status.get("controllerName").and_then(Value::as_str);
-            status.get("parentRef").is_some_and(|reference| Parent::read(reference, namespace) == parent) && controller.is_none_or(|known| by == Some(known))
+            status
+                .get("parentRef")
+                .is_some_and(|reference| Parent::read(reference, namespace) == parent)
+                && controller.is_none_or(|known| by == Some(known))
         };
         let mut reports = list("/status/parents").iter().filter(speaks).peekable();
         if reports.peek().is_none() {
@@ -88,7 +123,11 @@ pub fn acceptance(route: &Value, gateways: &BTreeMap<String, Value>, classes: &B
             }
         }
     }
-    if silent { Acceptance::Unknown } else { Acceptance::Accepted }
+    if silent {
+        Acceptance::Unknown
+    } else {
+        Acceptance::Accepted
+    }
 }
 
 /// What a parent's good report is worth.
@@ -101,12 +140,30 @@ enum Told {
 
 /// Whether a parent accepts `generation`.
 fn accepted_by(report: &Value, label: &str, generation: i64) -> Result<Told, String> {
-    let conditions = report.get("conditions").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let find = |kind: &str| conditions.iter().find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind));
-    let text = |condition: &Value, key: &str| condition.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let conditions = report
+        .get("conditions")
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
+    let find = |kind: &str| {
+        conditions
+            .iter()
+            .find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind))
+    };
+    let text = |condition: &Value, key: &str| {
+        condition
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let of = |condition: &Value| condition.get("observedGeneration").and_then(Value::as_i64);
     let refused = |kind: &str, condition: &Value| {
-        format!("{label} to accept generation {generation}: {kind}={} {} {}", text(condition, "status"), text(condition, "reason"), text(condition, "message"))
+        format!(
+            "{label} to accept generation {generation}: {kind}={} {} {}",
+            text(condition, "status"),
+            text(condition, "reason"),
+            text(condition, "message")
+        )
     };
     let mut told = Told::ThisGeneration;
     for kind in ["Accepted", "ResolvedRefs"] {
@@ -115,7 +172,9 @@ fn accepted_by(report: &Value, label: &str, generation: i64) -> Result<Told, Str
         };
         match of(condition) {
             Some(observed) if observed < generation => {
-                return Err(format!("{label} to accept generation {generation} (it is at {observed})"));
+                return Err(format!(
+                    "{label} to accept generation {generation} (it is at {observed})"
+                ));
             }
             Some(_) => {}
             None => told = Told::NoGeneration,
@@ -125,13 +184,18 @@ fn accepted_by(report: &Value, label: &str, generation: i64) -> Result<Told, Str
         }
     }
     // Belongs to Gateways; some data planes add it to routes, later than the rest.
-    if let Some(programmed) = find("Programmed").filter(|condition| of(condition).is_some_and(|observed| observed >= generation))
+    if let Some(programmed) =
+        find("Programmed").filter(|condition| of(condition).is_some_and(|observed| observed >= generation))
         && text(programmed, "status") != "True"
     {
         return Err(refused("Programmed", programmed));
     }
     if let Some(partial) = find("PartiallyInvalid").filter(|condition| text(condition, "status") == "True") {
-        return Err(format!("{label} to accept generation {generation} whole: PartiallyInvalid {} {}", text(partial, "reason"), text(partial, "message")));
+        return Err(format!(
+            "{label} to accept generation {generation} whole: PartiallyInvalid {} {}",
+            text(partial, "reason"),
+            text(partial, "message")
+        ));
     }
     Ok(told)
 }

@@ -21,8 +21,12 @@ enum Found {
 
 /// By place.
 fn found(rule: &Rule<'_>, original: Option<&RuleOriginal>) -> Vec<Found> {
-    let known = |key: &String| original.and_then(|original| original.backends.iter().find(|known| known.backend == *key));
-    rule.backend_keys().iter().map(|key| known(key).map_or(Found::Later, |known| Found::Before(known.weight))).collect()
+    let known =
+        |key: &String| original.and_then(|original| original.backends.iter().find(|known| known.backend == *key));
+    rule.backend_keys()
+        .iter()
+        .map(|key| known(key).map_or(Found::Later, |known| Found::Before(known.weight)))
+        .collect()
 }
 
 /// Both versions' weights together, as they stand.
@@ -76,7 +80,9 @@ pub(super) fn present(rule: &Rule<'_>, target: &Target, share: Percent, original
     let total = match known[stable] {
         _ if rule.alone() => weights::whole(share),
         // While our entry is absent, the route's own weights are the ones to split.
-        Found::Before(weight) if entered => found_together(rule, &known, weight.unwrap_or(1).max(0)).saturating_mul(SCALE),
+        Found::Before(weight) if entered => {
+            found_together(rule, &known, weight.unwrap_or(1).max(0)).saturating_mul(SCALE)
+        }
         Found::Later if entered => together(rule),
         Found::Before(_) | Found::Later if stands => together(rule).saturating_mul(SCALE),
         Found::Before(_) | Found::Later => rule.effective(stable).saturating_mul(SCALE),
@@ -87,7 +93,11 @@ pub(super) fn present(rule: &Rule<'_>, target: &Target, share: Percent, original
         if place == stable {
             *weight = split.stable;
         } else if rule.canary.contains(&place) {
-            *weight = if rule.canary.first() == Some(&place) { split.canary } else { 0 };
+            *weight = if rule.canary.first() == Some(&place) {
+                split.canary
+            } else {
+                0
+            };
         } else if !entered && !rule.alone() {
             *weight = weight.saturating_mul(SCALE);
         }
@@ -123,7 +133,9 @@ pub(super) fn drained(rule: &Rule<'_>, target: &Target, original: Option<&RuleOr
     }
     // Its owner took the stable Service out meanwhile.
     let mut patch = Patch::new();
-    let others = (0..rule.backends.len()).filter(|place| !rule.canary.contains(place)).any(|place| rule.effective(place) > 0);
+    let others = (0..rule.backends.len())
+        .filter(|place| !rule.canary.contains(place))
+        .any(|place| rule.effective(place) > 0);
     if others {
         for place in &rule.canary {
             set_weight(&mut patch, rule, *place, Some(0));

@@ -25,14 +25,25 @@ const WEIGHT: i64 = 1_000_000;
 pub(super) fn beyond(rules: &Rules<'_>, target: &Target) -> Option<RouteError> {
     let only = rules.concerned.len() == 1;
     let theirs = |theirs: &Theirs| rules.routed().find_map(|rule| of_theirs(rule, theirs, target, only));
-    let reason = rules.routed().find_map(in_rule).or_else(|| target.theirs.as_ref().and_then(theirs)).or_else(|| for_testers(rules, target))?;
-    Some(RouteError::Unsupported { route: rules.route.clone(), reason })
+    let reason = rules
+        .routed()
+        .find_map(in_rule)
+        .or_else(|| target.theirs.as_ref().and_then(theirs))
+        .or_else(|| for_testers(rules, target))?;
+    Some(RouteError::Unsupported {
+        route: rules.route.clone(),
+        reason,
+    })
 }
 
 fn in_rule(rule: &Rule<'_>) -> Option<String> {
     let found = rule.backends.len() - rule.canary.len();
     if found + 1 > BACKENDS {
-        return Some(format!("rule {} has {found} backends: with the new version's it would be {}, and {BACKENDS} are allowed", rule.name, found + 1));
+        return Some(format!(
+            "rule {} has {found} backends: with the new version's it would be {}, and {BACKENDS} are allowed",
+            rule.name,
+            found + 1
+        ));
     }
     // With our entry in it, the weights are no longer the user's.
     let stable = rule.stable.filter(|_| rule.as_found)?;
@@ -43,7 +54,10 @@ fn in_rule(rule: &Rule<'_>) -> Option<String> {
             rule.name
         ));
     }
-    let largest = (0..rule.backends.len()).map(|place| rule.effective(place)).max().unwrap_or_default();
+    let largest = (0..rule.backends.len())
+        .map(|place| rule.effective(place))
+        .max()
+        .unwrap_or_default();
     (!rule.alone() && largest.saturating_mul(SCALE) > WEIGHT).then(|| {
         format!(
             "rule {} has a weight of {largest}: to split it exactly beside other backends it is multiplied by {SCALE}, and {WEIGHT} is the greatest allowed; make all weights of the rule smaller",
@@ -65,10 +79,14 @@ fn of_theirs(rule: &Rule<'_>, theirs: &Theirs, target: &Target, only: bool) -> O
     let original = rule.original_in(&theirs.found, only);
     let share = rule.share()?;
     if original.is_none() && share > Percent::ZERO && share < Percent::FULL {
-        return Some(format!("rule {name} gives {service} {share} already: give it weight 0, from where Warmfront raises it, or everything"));
+        return Some(format!(
+            "rule {name} gives {service} {share} already: give it weight 0, from where Warmfront raises it, or everything"
+        ));
     }
     let keys = rule.backend_keys();
-    let found = |place: &usize| original.is_none_or(|original| original.backends.iter().any(|known| known.backend == keys[*place]));
+    let found = |place: &usize| {
+        original.is_none_or(|original| original.backends.iter().any(|known| known.backend == keys[*place]))
+    };
     (rule.keeps_sessions() && rule.canary.iter().any(found)).then(|| {
         format!(
             "rule {name} keeps sessions on their backend even at weight 0, so the entry of {service} has to leave it on the way back, and yours could not be put back as it was: take it out, and Warmfront puts one in for the release"
@@ -83,14 +101,30 @@ fn for_testers(rules: &Rules<'_>, target: &Target) -> Option<String> {
     }
     let found = rules.all.len() - rules.testers.len();
     if found + ours.len() > RULES {
-        return Some(format!("it has {found} rules: with {} for testers it would be {}, and {RULES} are allowed", ours.len(), found + ours.len()));
+        return Some(format!(
+            "it has {found} rules: with {} for testers it would be {}, and {RULES} are allowed",
+            ours.len(),
+            found + ours.len()
+        ));
     }
     let count = |rule: &Value| matches_of(rule).len().max(1);
     if let Some(most) = ours.iter().map(count).max().filter(|most| *most > MATCHES) {
-        return Some(format!("a rule for testers would have {most} matches, and {MATCHES} are allowed: ask for fewer tester headers"));
+        return Some(format!(
+            "a rule for testers would have {most} matches, and {MATCHES} are allowed: ask for fewer tester headers"
+        ));
     }
-    let users: usize = rules.all.iter().enumerate().filter(|(index, _)| !rules.testers.contains(index)).map(|(_, rule)| count(rule)).sum();
+    let users: usize = rules
+        .all
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| !rules.testers.contains(index))
+        .map(|(_, rule)| count(rule))
+        .sum();
     let testers: usize = ours.iter().map(count).sum();
-    (users + testers > ALL_MATCHES)
-        .then(|| format!("it has {users} matches: with {testers} for testers it would be {}, and {ALL_MATCHES} are allowed", users + testers))
+    (users + testers > ALL_MATCHES).then(|| {
+        format!(
+            "it has {users} matches: with {testers} for testers it would be {}, and {ALL_MATCHES} are allowed",
+            users + testers
+        )
+    })
 }

@@ -39,14 +39,24 @@ pub fn read(route: &Value, target: &Target) -> Result<RouteState, RouteError> {
     let rules = Rules::find(route, target)?;
     let problem = rules.problem.clone().or_else(|| limits::beyond(&rules, target));
     let first = rules.routed().next().or(rules.concerned.first());
-    let port = |rule: &Rule<'_>, place: usize| rule.backends[place].get("port")?.as_u64().and_then(|port| u16::try_from(port).ok());
+    let port = |rule: &Rule<'_>, place: usize| {
+        rule.backends[place]
+            .get("port")?
+            .as_u64()
+            .and_then(|port| u16::try_from(port).ok())
+    };
     Ok(RouteState {
         canary: rules.concerned.iter().filter_map(Rule::share).max(),
         rules: rules.concerned.iter().map(Rule::state).collect(),
         tester_rules: rules.testers.len(),
         port: first.and_then(|rule| port(rule, rule.stable?)),
         canary_port: first.and_then(|rule| port(rule, *rule.canary.first()?)),
-        weights: RouteOriginal { rules: rules.routed().map(|rule| rule.original(target.theirs.is_some())).collect() },
+        weights: RouteOriginal {
+            rules: rules
+                .routed()
+                .map(|rule| rule.original(target.theirs.is_some()))
+                .collect(),
+        },
         left_out: testers::left_out(&rules, target),
         keeps_sessions: rules.routed().any(Rule::keeps_sessions),
         entry_may_stay: target.theirs.is_some(),
@@ -55,7 +65,12 @@ pub fn read(route: &Value, target: &Target) -> Result<RouteState, RouteError> {
 }
 
 /// The change that makes the route say `want`; `None` if it does already.
-pub fn plan(route: &Value, target: &Target, want: Want, originals: &RouteOriginal) -> Result<Option<Patch>, RouteError> {
+pub fn plan(
+    route: &Value,
+    target: &Target,
+    want: Want,
+    originals: &RouteOriginal,
+) -> Result<Option<Patch>, RouteError> {
     let rules = Rules::find(route, target)?;
     let mut patch = Patch::new();
     for rule in &rules.concerned {
@@ -89,12 +104,17 @@ pub fn plan(route: &Value, target: &Target, want: Want, originals: &RouteOrigina
 pub fn overlap(route: Option<&Value>, one: &Target, other: &Target) -> bool {
     let found = |target: &Target| {
         let rules = Rules::find(route?, target).ok()?;
-        rules.problem.is_none().then(|| rules.routed().map(|rule| rule.index).collect::<Vec<_>>())
+        rules
+            .problem
+            .is_none()
+            .then(|| rules.routed().map(|rule| rule.index).collect::<Vec<_>>())
     };
     if let (Some(ours), Some(theirs)) = (found(one), found(other)) {
         return ours.iter().any(|index| theirs.contains(index));
     }
-    let any = |target: &Target| target.rules.is_empty() || target.rules.iter().any(|rule| rule == crate::api::plan::ALL_RULES);
+    let any = |target: &Target| {
+        target.rules.is_empty() || target.rules.iter().any(|rule| rule == crate::api::plan::ALL_RULES)
+    };
     any(one) || any(other) || one.rules.iter().any(|rule| other.rules.contains(rule))
 }
 

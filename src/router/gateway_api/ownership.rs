@@ -6,7 +6,14 @@ use serde_json::{Value, json};
 use super::Patch;
 
 fn entries(route: &Value) -> impl DoubleEndedIterator<Item = (usize, &Value)> {
-    route.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten().collect::<Vec<_>>().into_iter().enumerate()
+    route
+        .pointer("/metadata/managedFields")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .into_iter()
+        .enumerate()
 }
 
 fn manager(entry: &Value) -> &str {
@@ -29,12 +36,18 @@ pub fn drop_managed_fields(route: &Value, ours: &str) -> Option<Patch> {
 /// The manager besides `ours` that changed the route's spec last, as far as the object tells.
 pub fn newest_other_manager(route: &Value, ours: &str) -> Option<String> {
     let time = |entry: &Value| entry.get("time").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let others = entries(route).map(|(_, entry)| entry).filter(|entry| manager(entry) != ours && entry.get("subresource").is_none());
-    others.max_by_key(|entry| time(entry)).map(|entry| manager(entry).to_owned())
+    let others = entries(route)
+        .map(|(_, entry)| entry)
+        .filter(|entry| manager(entry) != ours && entry.get("subresource").is_none());
+    others
+        .max_by_key(|entry| time(entry))
+        .map(|entry| manager(entry).to_owned())
 }
 
 /// When `ours` changed the route last, as far as the object tells; not after our marks were dropped.
 pub fn written_at(route: &Value, ours: &str) -> Option<Timestamp> {
-    let own = entries(route).map(|(_, entry)| entry).filter(|entry| manager(entry) == ours && entry.get("subresource").is_none());
+    let own = entries(route)
+        .map(|(_, entry)| entry)
+        .filter(|entry| manager(entry) == ours && entry.get("subresource").is_none());
     own.filter_map(|entry| entry.get("time")?.as_str()?.parse().ok()).max()
 }

@@ -49,7 +49,14 @@ pub(super) struct Rule<'a> {
 
 /// Such as `HTTPRoute catalog`.
 fn route_name(route: &Value, target: &Target) -> String {
-    format!("{} {}", target.kind, route.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("without a name"))
+    format!(
+        "{} {}",
+        target.kind,
+        route
+            .pointer("/metadata/name")
+            .and_then(Value::as_str)
+            .unwrap_or("without a name")
+    )
 }
 
 fn name_of(rule: &Value) -> Option<&str> {
@@ -57,7 +64,9 @@ fn name_of(rule: &Value) -> Option<&str> {
 }
 
 fn backends_of(rule: &Value) -> &[Value] {
-    rule.get("backendRefs").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    rule.get("backendRefs")
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
 }
 
 /// What a rule matches; empty where it matches everything.
@@ -84,7 +93,10 @@ fn is_for_testers(rule: &Value, canary: &impl Fn(&Value) -> bool, theirs: Option
     }
     let tests_headers = |one: &Value| match theirs {
         Some(theirs) => theirs.testers.iter().any(|tester| testers::admits(one, tester)),
-        None => one.get("headers").and_then(Value::as_array).is_some_and(|headers| !headers.is_empty()),
+        None => one
+            .get("headers")
+            .and_then(Value::as_array)
+            .is_some_and(|headers| !headers.is_empty()),
     };
     let matches = matches_of(rule);
     matches!(backends, [only] if canary(only)) && !matches.is_empty() && matches.iter().all(tests_headers)
@@ -94,8 +106,12 @@ fn is_for_testers(rule: &Value, canary: &impl Fn(&Value) -> bool, theirs: Option
 fn matches_key(rule: &Value) -> String {
     /// So much is shown of long ones.
     const SHOWN: usize = 80;
-    let text = rule.get("matches").map_or_else(|| "every request".to_owned(), Value::to_string);
-    let Some((cut, _)) = text.char_indices().nth(SHOWN) else { return text };
+    let text = rule
+        .get("matches")
+        .map_or_else(|| "every request".to_owned(), Value::to_string);
+    let Some((cut, _)) = text.char_indices().nth(SHOWN) else {
+        return text;
+    };
     let digest = Sha256::digest(text.as_bytes());
     let [a, b, c, d, ..] = *digest else { return text };
     format!("{}… {:08x}", &text[..cut], u32::from_be_bytes([a, b, c, d]))
@@ -107,9 +123,17 @@ impl<'a> Rules<'a> {
         let all = match route.pointer("/spec/rules") {
             None | Some(Value::Null) => &[][..],
             Some(Value::Array(rules)) => rules,
-            Some(_) => return Err(RouteError::Malformed { route: route_name(route, target), reason: "spec.rules is not a list".to_owned() }),
+            Some(_) => {
+                return Err(RouteError::Malformed {
+                    route: route_name(route, target),
+                    reason: "spec.rules is not a list".to_owned(),
+                });
+            }
         };
-        let namespace = route.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+        let namespace = route
+            .pointer("/metadata/namespace")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let canary = |backend: &Value| is_service(backend, namespace, &target.canary);
         let stable = |backend: &Value| is_service(backend, namespace, &target.stable);
         let (mut testers, mut others, mut keys) = (Vec::new(), Vec::new(), Vec::new());
@@ -122,15 +146,25 @@ impl<'a> Rules<'a> {
             let before = keys.iter().filter(|known| **known == key).count();
             keys.push(key.clone());
             let backends = backends_of(rule);
-            let places = |wanted: &dyn Fn(&Value) -> bool| -> Vec<usize> { (0..backends.len()).filter(|place| wanted(&backends[*place])).collect() };
+            let places = |wanted: &dyn Fn(&Value) -> bool| -> Vec<usize> {
+                (0..backends.len()).filter(|place| wanted(&backends[*place])).collect()
+            };
             let (stable, canary) = (places(&stable), places(&canary));
             others.push(Rule {
                 index,
                 value: rule,
                 name: name_of(rule).map_or_else(|| (index + 1).to_string(), str::to_owned),
-                key: if before == 0 { key } else { format!("{key} ({})", before + 1) },
+                key: if before == 0 {
+                    key
+                } else {
+                    format!("{key} ({})", before + 1)
+                },
                 backends,
-                stable: stable.iter().find(|place| has_port(&backends[**place], target)).or(stable.first()).copied(),
+                stable: stable
+                    .iter()
+                    .find(|place| has_port(&backends[**place], target))
+                    .or(stable.first())
+                    .copied(),
                 canary,
                 routed: false,
                 as_found: false,
@@ -139,23 +173,42 @@ impl<'a> Rules<'a> {
         // Where the canary's entries are the user's, those in rules that were never touched are his own business.
         let shared = |rule: &Rule<'_>| rule.stable.is_some() && !rule.canary.is_empty();
         let lone = others.iter().filter(|rule| shared(rule)).count() == 1;
-        let touched = |rule: &Rule<'_>| target.theirs.as_ref().is_none_or(|theirs| rule.original_in(&theirs.found, lone).is_some());
+        let touched = |rule: &Rule<'_>| {
+            target
+                .theirs
+                .as_ref()
+                .is_none_or(|theirs| rule.original_in(&theirs.found, lone).is_some())
+        };
         let (meant, problem) = match select(route, &others, target) {
             Ok(meant) => (meant, None),
             // Until it is known again, those that carry a share keep it.
-            Err(problem) => (others.iter().filter(|rule| shared(rule) && touched(rule)).map(|rule| rule.index).collect(), Some(problem)),
+            Err(problem) => (
+                others
+                    .iter()
+                    .filter(|rule| shared(rule) && touched(rule))
+                    .map(|rule| rule.index)
+                    .collect(),
+                Some(problem),
+            ),
         };
         for rule in &mut others {
             rule.routed = meant.contains(&rule.index);
         }
         // One that leads to the canary alone is its owner's own way to it: there is nothing to split.
-        let left = |rule: &Rule<'_>| !rule.canary.is_empty() && rule.canary.len() < rule.backends.len() && touched(rule);
+        let left =
+            |rule: &Rule<'_>| !rule.canary.is_empty() && rule.canary.len() < rule.backends.len() && touched(rule);
         let mut concerned: Vec<Rule<'_>> = others.into_iter().filter(|rule| rule.routed || left(rule)).collect();
         let only = concerned.len() == 1;
         for rule in &mut concerned {
             rule.as_found = rule.stands_as_found(target.theirs.as_ref(), only);
         }
-        Ok(Self { route: route_name(route, target), all, concerned, testers, problem })
+        Ok(Self {
+            route: route_name(route, target),
+            all,
+            concerned,
+            testers,
+            problem,
+        })
     }
 
     /// Those whose weights are set.
@@ -165,7 +218,10 @@ impl<'a> Rules<'a> {
 }
 
 fn has_port(backend: &Value, target: &Target) -> bool {
-    backend.get("port").and_then(Value::as_u64).is_none_or(|port| target.ports.contains(&port))
+    backend
+        .get("port")
+        .and_then(Value::as_u64)
+        .is_none_or(|port| target.ports.contains(&port))
 }
 
 /// The rules that are meant, by their places.
@@ -180,7 +236,11 @@ fn select(route: &Value, rules: &[Rule<'_>], target: &Target) -> Result<Vec<usiz
             0 => Err(RouteError::NoRule { route, service }),
             2.. if target.rules.is_empty() => {
                 let names: Vec<&str> = found.iter().map(|rule| rule.name.as_str()).collect();
-                Err(RouteError::AmbiguousRule { route, service, rules: names.join(", ") })
+                Err(RouteError::AmbiguousRule {
+                    route,
+                    service,
+                    rules: names.join(", "),
+                })
             }
             _ => Ok(found.iter().map(|rule| rule.index).collect()),
         };
@@ -192,11 +252,19 @@ fn select(route: &Value, rules: &[Rule<'_>], target: &Target) -> Result<Vec<usiz
                 [] => "no rule of it has a name (definitions of the Gateway API before 1.4 drop them); leave `rules` out, or use `*`".to_owned(),
                 names => format!("there are {}", names.join(", ")),
             };
-            return Err(RouteError::NoSuchRule { route: route.clone(), wanted: wanted.clone(), there });
+            return Err(RouteError::NoSuchRule {
+                route: route.clone(),
+                wanted: wanted.clone(),
+                there,
+            });
         };
         match rule.stable {
             Some(_) => Ok(rule.index),
-            None => Err(RouteError::NotInRule { route: route.clone(), rule: wanted.clone(), service: service.clone() }),
+            None => Err(RouteError::NotInRule {
+                route: route.clone(),
+                rule: wanted.clone(),
+                service: service.clone(),
+            }),
         }
     };
     target.rules.iter().map(named).collect()
@@ -215,11 +283,26 @@ impl Rule<'_> {
 
     /// See `as_found`. Both versions' weights add up as they did only while the rule is not scaled.
     fn stands_as_found(&self, theirs: Option<&Theirs>, only: bool) -> bool {
-        let (Some((stable, canary)), Some(theirs)) = (self.parts(), theirs) else { return self.canary.is_empty() };
-        let Some(original) = self.original_in(&theirs.found, only) else { return true };
+        let (Some((stable, canary)), Some(theirs)) = (self.parts(), theirs) else {
+            return self.canary.is_empty();
+        };
+        let Some(original) = self.original_in(&theirs.found, only) else {
+            return true;
+        };
         let keys = self.backend_keys();
-        let known = |place: &usize| original.backends.iter().find(|known| known.backend == keys[*place]).map_or(0, |known| known.weight.unwrap_or(1).max(0));
-        let found: i64 = self.stable.iter().chain(&self.canary).map(known).fold(0, i64::saturating_add);
+        let known = |place: &usize| {
+            original
+                .backends
+                .iter()
+                .find(|known| known.backend == keys[*place])
+                .map_or(0, |known| known.weight.unwrap_or(1).max(0))
+        };
+        let found: i64 = self
+            .stable
+            .iter()
+            .chain(&self.canary)
+            .map(known)
+            .fold(0, i64::saturating_add);
         stable.saturating_add(canary) == found
     }
 
@@ -235,7 +318,10 @@ impl Rule<'_> {
 
     /// Weights of both versions, where the canary has an entry.
     pub fn parts(&self) -> Option<(i64, i64)> {
-        let canary = self.canary.iter().fold(0_i64, |sum, place| sum.saturating_add(self.effective(*place)));
+        let canary = self
+            .canary
+            .iter()
+            .fold(0_i64, |sum, place| sum.saturating_add(self.effective(*place)));
         (!self.canary.is_empty()).then(|| (self.stable.map_or(0, |place| self.effective(place)), canary))
     }
 
@@ -251,17 +337,25 @@ impl Rule<'_> {
 
     /// Its owner asks that a session stays on its backend.
     pub fn keeps_sessions(&self) -> bool {
-        self.value.get("sessionPersistence").is_some_and(|field| !field.is_null())
+        self.value
+            .get("sessionPersistence")
+            .is_some_and(|field| !field.is_null())
     }
 
     /// What is told of it.
     pub fn state(&self) -> RuleState {
-        let beside_others = self
-            .stable
-            .filter(|_| !self.alone() && self.as_found)
-            .map(|place| self.parts().map_or(self.effective(place), |(stable, canary)| stable.saturating_add(canary)));
+        let beside_others = self.stable.filter(|_| !self.alone() && self.as_found).map(|place| {
+            self.parts()
+                .map_or(self.effective(place), |(stable, canary)| stable.saturating_add(canary))
+        });
         let sum = (0..self.backends.len()).fold(0_i64, |sum, place| sum.saturating_add(self.effective(place)));
-        RuleState { name: self.name.clone(), routed: self.routed, parts: self.parts(), sum, beside_others }
+        RuleState {
+            name: self.name.clone(),
+            routed: self.routed,
+            parts: self.parts(),
+            sum,
+            beside_others,
+        }
     }
 
     /// Names under which its backends' weights are remembered.
@@ -269,20 +363,51 @@ impl Rule<'_> {
         let mut keys: Vec<String> = Vec::with_capacity(self.backends.len());
         for backend in self.backends {
             let text = |key: &str| backend.get(key).and_then(Value::as_str).unwrap_or_default();
-            let kind = if matches!(text("kind"), "" | "Service") { String::new() } else { format!("{}/", text("kind")) };
-            let port = backend.get("port").and_then(Value::as_u64).map(|port| format!(":{port}")).unwrap_or_default();
+            let kind = if matches!(text("kind"), "" | "Service") {
+                String::new()
+            } else {
+                format!("{}/", text("kind"))
+            };
+            let port = backend
+                .get("port")
+                .and_then(Value::as_u64)
+                .map(|port| format!(":{port}"))
+                .unwrap_or_default();
             let key = format!("{kind}{}/{}{port}", text("namespace"), text("name"));
-            let before = keys.iter().filter(|known| known.strip_prefix(&key).is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))).count();
-            keys.push(if before == 0 { key } else { format!("{key} ({})", before + 1) });
+            let before = keys
+                .iter()
+                .filter(|known| {
+                    known
+                        .strip_prefix(&key)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
+                })
+                .count();
+            keys.push(if before == 0 {
+                key
+            } else {
+                format!("{key} ({})", before + 1)
+            });
         }
         keys
     }
 
     /// Its weights as they stand, for putting back; the canary's among them where its entry may be the user's.
     pub fn original(&self, theirs: bool) -> RuleOriginal {
-        let backends = self.backend_keys().into_iter().enumerate().filter(|(place, _)| theirs || !self.canary.contains(place));
-        let backends = backends.map(|(place, backend)| BackendWeight { backend, weight: self.weight(place) }).collect();
-        RuleOriginal { rule: self.key.clone(), backends }
+        let backends = self
+            .backend_keys()
+            .into_iter()
+            .enumerate()
+            .filter(|(place, _)| theirs || !self.canary.contains(place));
+        let backends = backends
+            .map(|(place, backend)| BackendWeight {
+                backend,
+                weight: self.weight(place),
+            })
+            .collect();
+        RuleOriginal {
+            rule: self.key.clone(),
+            backends,
+        }
     }
 
     /// Path of one of its backends.
@@ -292,7 +417,11 @@ impl Rule<'_> {
 
     /// Refused by the server if another rule stands in its place meanwhile.
     pub fn guard(&self) -> Option<Value> {
-        let field = if name_of(self.value).is_some() { "name" } else { "matches" };
+        let field = if name_of(self.value).is_some() {
+            "name"
+        } else {
+            "matches"
+        };
         let value = self.value.get(field)?;
         Some(json!({"op": "test", "path": format!("/spec/rules/{}/{field}", self.index), "value": value}))
     }

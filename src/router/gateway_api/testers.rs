@@ -14,14 +14,18 @@ use crate::api::traffic::{RouteKind, Tester};
 /// Header names do not depend on case.
 fn tests(one: &Value, header: &str) -> bool {
     let headers = one.get("headers").and_then(Value::as_array).into_iter().flatten();
-    headers.filter_map(|entry| entry.get("name").and_then(Value::as_str)).any(|name| name.eq_ignore_ascii_case(header))
+    headers
+        .filter_map(|entry| entry.get("name").and_then(Value::as_str))
+        .any(|name| name.eq_ignore_ascii_case(header))
 }
 
 /// Whether a match asks for a tester's header with its value.
 pub(super) fn admits(one: &Value, tester: &Tester) -> bool {
     let headers = one.get("headers").and_then(Value::as_array).into_iter().flatten();
     let text = |entry: &Value, field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-    headers.into_iter().any(|entry| text(entry, "name").eq_ignore_ascii_case(&tester.header) && text(entry, "value") == tester.equals)
+    headers
+        .into_iter()
+        .any(|entry| text(entry, "name").eq_ignore_ascii_case(&tester.header) && text(entry, "value") == tester.equals)
 }
 
 /// The matches of a rule, written out as the API server completes them.
@@ -43,7 +47,11 @@ fn written_out(rule: &Value, kind: RouteKind) -> Vec<Value> {
 
 fn with_header(one: &Value, tester: &Tester) -> Value {
     let mut one = one.clone();
-    let mut headers = one.get("headers").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut headers = one
+        .get("headers")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     headers.push(json!({"type": "Exact", "name": tester.header, "value": tester.equals}));
     one["headers"] = Value::from(headers);
     one
@@ -52,7 +60,14 @@ fn with_header(one: &Value, tester: &Tester) -> Value {
 fn rule_for_testers(rule: &Rule<'_>, target: &Target) -> Option<Value> {
     let matches: Vec<Value> = written_out(rule.value, target.kind)
         .iter()
-        .flat_map(|one| target.testers.iter().filter(|tester| !tests(one, &tester.header)).map(|tester| with_header(one, tester)).collect::<Vec<_>>())
+        .flat_map(|one| {
+            target
+                .testers
+                .iter()
+                .filter(|tester| !tests(one, &tester.header))
+                .map(|tester| with_header(one, tester))
+                .collect::<Vec<_>>()
+        })
         .collect();
     if matches.is_empty() {
         return None;
@@ -72,7 +87,10 @@ pub(super) fn wanted(rules: &Rules<'_>, target: &Target) -> Vec<Value> {
     if target.testers.is_empty() {
         return Vec::new();
     }
-    rules.routed().filter_map(|rule| rule_for_testers(rule, target)).collect()
+    rules
+        .routed()
+        .filter_map(|rule| rule_for_testers(rule, target))
+        .collect()
 }
 
 /// What testers must know.
@@ -81,7 +99,12 @@ pub(super) fn left_out(rules: &Rules<'_>, target: &Target) -> Vec<String> {
     for rule in rules.routed() {
         for (index, one) in written_out(rule.value, target.kind).iter().enumerate() {
             for tester in target.testers.iter().filter(|tester| tests(one, &tester.header)) {
-                told.push(format!("match {} of rule {} tests header {} itself: testers are not told apart there", index + 1, rule.name, tester.header));
+                told.push(format!(
+                    "match {} of rule {} tests header {} itself: testers are not told apart there",
+                    index + 1,
+                    rule.name,
+                    tester.header
+                ));
             }
         }
     }
@@ -99,7 +122,11 @@ fn without_name(rule: &Value) -> Value {
 /// From the rules for testers that stand to those that are wanted.
 pub(super) fn change(rules: &Rules<'_>, wanted: Vec<Value>) -> Patch {
     let mut patch = Patch::new();
-    let mut taken: Vec<String> = rules.all.iter().filter_map(|rule| Some(rule.get("name")?.as_str()?.to_owned())).collect();
+    let mut taken: Vec<String> = rules
+        .all
+        .iter()
+        .filter_map(|rule| Some(rule.get("name")?.as_str()?.to_owned()))
+        .collect();
     let mut free = || {
         let mut name = TESTERS.to_owned();
         let mut number = 1;
@@ -124,7 +151,11 @@ pub(super) fn change(rules: &Rules<'_>, wanted: Vec<Value>) -> Patch {
         if without_name(live) == ours {
             continue;
         }
-        ours["name"] = live.get("name").filter(|name| name.is_string()).cloned().unwrap_or_else(|| json!(free()));
+        ours["name"] = live
+            .get("name")
+            .filter(|name| name.is_string())
+            .cloned()
+            .unwrap_or_else(|| json!(free()));
         patch.push(guard(index));
         patch.push(json!({"op": "replace", "path": format!("/spec/rules/{index}"), "value": ours}));
     }

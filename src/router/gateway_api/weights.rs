@@ -14,7 +14,11 @@ pub(super) struct Split {
 
 /// What both versions have together where they are alone in their rule: percent, or hundredths of it.
 pub(super) fn whole(share: Percent) -> i64 {
-    if share.hundredths().is_multiple_of(100) { 100 } else { 10_000 }
+    if share.hundredths().is_multiple_of(100) {
+        100
+    } else {
+        10_000
+    }
 }
 
 /// Splits what both versions have together.
@@ -23,7 +27,10 @@ pub(super) fn split(total: i64, share: Percent) -> Split {
     // Rounded down: the canary never gets more than its share.
     let canary = i128::from(total) * i128::from(share.hundredths()) / 10_000;
     let canary = i64::try_from(canary).unwrap_or(total);
-    Split { stable: total - canary, canary }
+    Split {
+        stable: total - canary,
+        canary,
+    }
 }
 
 /// The canary's share of both, rounded to a hundredth of a percent.
@@ -34,5 +41,8 @@ pub(super) fn share(stable: i64, canary: i64) -> Percent {
         return Percent::ZERO;
     }
     let hundredths = (canary * 10_000 + total / 2) / total;
-    u32::try_from(hundredths).ok().and_then(|hundredths| Percent::from_hundredths(hundredths).ok()).unwrap_or(Percent::FULL)
+    u32::try_from(hundredths)
+        .ok()
+        .and_then(|hundredths| Percent::from_hundredths(hundredths).ok())
+        .unwrap_or(Percent::FULL)
 }

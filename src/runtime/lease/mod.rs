@@ -38,14 +38,23 @@ impl Elector {
     /// A candidate `me` for the lease `namespace`/`name`. The client must not be the fenced one.
     pub fn new(client: Client, namespace: &str, name: String, me: String, leadership: Leadership) -> Self {
         let candidate = Candidate::new(name.clone(), me);
-        Self { api: Api::namespaced(client, namespace), name, candidate, leadership }
+        Self {
+            api: Api::namespaced(client, namespace),
+            name,
+            candidate,
+            leadership,
+        }
     }
 
     /// Goes on until `release`, and gives the lease back then, or until it is lost.
     pub async fn run(mut self, release: CancellationToken) -> Result<(), Loss> {
         loop {
             let now = Instant::now();
-            let limit = self.candidate.leads_until().unwrap_or(now + PATIENCE).min(now + PATIENCE);
+            let limit = self
+                .candidate
+                .leads_until()
+                .unwrap_or(now + PATIENCE)
+                .min(now + PATIENCE);
             match timeout_at(limit, self.attempt()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(loss)) => {
@@ -53,11 +62,18 @@ impl Elector {
                     return Err(loss);
                 }
                 // Whether a write came through is seen at the next try: its version does not fit then.
-                Err(_) => tracing::warn!(lease = self.name, waited_ms = (Instant::now() - now).as_millis(), "the API server gives no answer about the lease"),
+                Err(_) => tracing::warn!(
+                    lease = self.name,
+                    waited_ms = (Instant::now() - now).as_millis(),
+                    "the API server gives no answer about the lease"
+                ),
             }
             let now = Instant::now();
             let pause = RETRY.mul_f64(1.0 + JITTER * fastrand::f64());
-            let pause = self.candidate.due(now).map_or(pause, |due| pause.min(due.saturating_duration_since(now)));
+            let pause = self
+                .candidate
+                .due(now)
+                .map_or(pause, |due| pause.min(due.saturating_duration_since(now)));
             tokio::select! {
                 biased;
                 () = release.cancelled() => break,
@@ -66,7 +82,10 @@ impl Elector {
         }
         self.leadership.end();
         if timeout(PATIENCE, self.release()).await.is_err() {
-            tracing::warn!(lease = self.name, "the lease could not be given back in time; it expires");
+            tracing::warn!(
+                lease = self.name,
+                "the lease could not be given back in time; it expires"
+            );
         }
         Ok(())
     }
@@ -128,19 +147,26 @@ impl Elector {
     /// Lets others follow at once, if this process is the holder.
     async fn release(&mut self) {
         for _ in 0..2 {
-            let Some(lease) = self.candidate.released(Timestamp::now()) else { return };
+            let Some(lease) = self.candidate.released(Timestamp::now()) else {
+                return;
+            };
             match self.api.replace(&self.name, &params(), &lease).await {
                 Ok(_) => return tracing::info!(lease = self.name, "the lease is given back"),
                 // Perhaps a renewal whose answer was lost.
                 Err(error) if another_hand(&error) && self.look().await => {}
-                Err(error) => return tracing::warn!(lease = self.name, %error, "the lease could not be given back; it expires"),
+                Err(error) => {
+                    return tracing::warn!(lease = self.name, %error, "the lease could not be given back; it expires");
+                }
             }
         }
     }
 }
 
 fn params() -> PostParams {
-    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: false }
+    PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        dry_run: false,
+    }
 }
 
 /// The lease is not what it was when it was seen.

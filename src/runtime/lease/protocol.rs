@@ -37,7 +37,10 @@ impl Seen {
     }
 
     fn expires(&self) -> Instant {
-        let seconds = self.spec().lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+        let seconds = self
+            .spec()
+            .lease_duration_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok());
         self.since + seconds.map_or(DURATION, Duration::from_secs)
     }
 }
@@ -46,7 +49,9 @@ impl Seen {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Loss {
     /// Nobody may rely on it any more.
-    #[error("renewing the lease did not succeed for {RENEW_DEADLINE:?}, and soon another process may take it; this one ends, to start afresh")]
+    #[error(
+        "renewing the lease did not succeed for {RENEW_DEADLINE:?}, and soon another process may take it; this one ends, to start afresh"
+    )]
     Deadline,
     /// Somebody else has it.
     #[error("the lease was taken from this process, its holder is {0:?}; this one ends, to start afresh")]
@@ -78,13 +83,22 @@ pub struct Candidate {
 impl Candidate {
     /// A process with the identity `me`, for the lease of this name.
     pub fn new(name: String, me: String) -> Self {
-        Self { name, me, seen: None, renewed: None }
+        Self {
+            name,
+            me,
+            seen: None,
+            renewed: None,
+        }
     }
 
     /// What the lease was found to be at this moment.
     pub fn saw(&mut self, found: Option<Lease>, now: Instant) {
         // An edit of labels is no sign of life.
-        let same = self.seen.as_ref().zip(found.as_ref()).filter(|(seen, found)| seen.lease.spec == found.spec);
+        let same = self
+            .seen
+            .as_ref()
+            .zip(found.as_ref())
+            .filter(|(seen, found)| seen.lease.spec == found.spec);
         let since = same.map_or(now, |(seen, _)| seen.since);
         self.seen = found.map(|lease| Seen { lease, since });
     }
@@ -113,9 +127,18 @@ impl Candidate {
             return Next::Lost(Loss::Deadline);
         }
         let Some(seen) = &self.seen else {
-            let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
-            let spec = LeaseSpec { lease_transitions: Some(0), ..LeaseSpec::default() };
-            return Next::Create(Box::new(Lease { metadata, spec: Some(self.held(spec, time, true)) }));
+            let metadata = ObjectMeta {
+                name: Some(self.name.clone()),
+                ..ObjectMeta::default()
+            };
+            let spec = LeaseSpec {
+                lease_transitions: Some(0),
+                ..LeaseSpec::default()
+            };
+            return Next::Create(Box::new(Lease {
+                metadata,
+                spec: Some(self.held(spec, time, true)),
+            }));
         };
         let holder = seen.holder();
         if holder.as_ref() == Some(&self.me) {
@@ -136,12 +159,23 @@ impl Candidate {
     /// The record of a holder that goes and lets others follow at once, if this process is the holder.
     pub fn released(&self, time: Timestamp) -> Option<Lease> {
         self.renewed?;
-        let seen = self.seen.as_ref().filter(|seen| seen.holder().as_ref() == Some(&self.me))?;
+        let seen = self
+            .seen
+            .as_ref()
+            .filter(|seen| seen.holder().as_ref() == Some(&self.me))?;
         let time = Some(MicroTime(time));
         // client-go writes these values too; a duration of 0 is not valid.
-        let spec =
-            LeaseSpec { holder_identity: Some(String::new()), lease_duration_seconds: Some(1), acquire_time: time.clone(), renew_time: time, ..seen.spec() };
-        Some(Lease { spec: Some(spec), ..seen.lease.clone() })
+        let spec = LeaseSpec {
+            holder_identity: Some(String::new()),
+            lease_duration_seconds: Some(1),
+            acquire_time: time.clone(),
+            renew_time: time,
+            ..seen.spec()
+        };
+        Some(Lease {
+            spec: Some(spec),
+            ..seen.lease.clone()
+        })
     }
 
     fn held(&self, before: LeaseSpec, time: Timestamp, anew: bool) -> LeaseSpec {
@@ -149,13 +183,20 @@ impl Candidate {
         LeaseSpec {
             holder_identity: Some(self.me.clone()),
             lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
-            acquire_time: if anew { time.clone() } else { before.acquire_time.clone() },
+            acquire_time: if anew {
+                time.clone()
+            } else {
+                before.acquire_time.clone()
+            },
             renew_time: time,
             ..before
         }
     }
 
     fn replaced(seen: &Seen, spec: LeaseSpec) -> Next {
-        Next::Replace(Box::new(Lease { spec: Some(spec), ..seen.lease.clone() }))
+        Next::Replace(Box::new(Lease {
+            spec: Some(spec),
+            ..seen.lease.clone()
+        }))
     }
 }

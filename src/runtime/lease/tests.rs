@@ -51,7 +51,12 @@ fn written(next: &Next) -> (Option<&str>, &str, i32, i64) {
     assert_eq!(spec.renew_time, Some(time(1000).into()));
     assert_eq!(spec.lease_duration_seconds, Some(15));
     let acquired = spec.acquire_time.as_ref().unwrap().0.as_second();
-    (lease.metadata.resource_version.as_deref(), spec.holder_identity.as_deref().unwrap(), spec.lease_transitions.unwrap(), acquired)
+    (
+        lease.metadata.resource_version.as_deref(),
+        spec.holder_identity.as_deref().unwrap(),
+        spec.lease_transitions.unwrap(),
+        acquired,
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,8 +67,18 @@ async fn who_may_take_the_lease() {
         ("none", None, 0, Some((None, "a", 0, 1000))),
         ("released", Some(lease("", 3, "7")), 0, Some((Some("7"), "a", 4, 1000))),
         ("held and alive", Some(lease("b", 3, "7")), 14, None),
-        ("held and expired", Some(lease("b", 3, "7")), 15, Some((Some("7"), "a", 4, 1000))),
-        ("of the container before this one", Some(lease("a", 3, "7")), 0, Some((Some("7"), "a", 3, 100))),
+        (
+            "held and expired",
+            Some(lease("b", 3, "7")),
+            15,
+            Some((Some("7"), "a", 4, 1000)),
+        ),
+        (
+            "of the container before this one",
+            Some(lease("a", 3, "7")),
+            0,
+            Some((Some("7"), "a", 3, 100)),
+        ),
     ];
     for (what, found, later, expected) in table {
         let mut candidate = candidate();
@@ -74,7 +89,11 @@ async fn who_may_take_the_lease() {
             None => assert_eq!(next, Next::Wait, "{what}"),
         }
         assert_eq!(matches!(next, Next::Create(_)), what == "none", "{what}");
-        assert_eq!(candidate.leads_until(), None, "{what}: nobody leads before the write has succeeded");
+        assert_eq!(
+            candidate.leads_until(),
+            None,
+            "{what}: nobody leads before the write has succeeded"
+        );
     }
 }
 
@@ -89,7 +108,11 @@ async fn expiry_counts_from_the_last_change_seen_here() {
     // Somebody put a label on it: another version, the same record.
     candidate.saw(Some(lease("b", 2, "9")), start + SECOND * 28);
     let next = candidate.next(start + SECOND * 29, time(1000));
-    assert_eq!(written(&next).0, Some("9"), "the takeover replaces the version that was seen");
+    assert_eq!(
+        written(&next).0,
+        Some("9"),
+        "the takeover replaces the version that was seen"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,13 +120,24 @@ async fn a_leader_renews_and_stops() {
     let start = Instant::now();
     let mut leader = candidate();
     leader.stored(lease("a", 3, "7"), start, start + SECOND);
-    assert_eq!(leader.leads_until(), Some(start + SECOND * 10), "from when it was asked for, not from the answer");
-    assert_eq!(written(&leader.next(start + SECOND * 9, time(1000))), (Some("7"), "a", 3, 100));
+    assert_eq!(
+        leader.leads_until(),
+        Some(start + SECOND * 10),
+        "from when it was asked for, not from the answer"
+    );
+    assert_eq!(
+        written(&leader.next(start + SECOND * 9, time(1000))),
+        (Some("7"), "a", 3, 100)
+    );
     assert_eq!(leader.next(start + SECOND * 10, time(1000)), Next::Lost(Loss::Deadline));
 
     for (what, found, expected) in [
         ("taken", Some(lease("b", 4, "8")), Some(Loss::Taken("b".to_owned()))),
-        ("cleared by hand", Some(lease("", 3, "8")), Some(Loss::Taken(String::new()))),
+        (
+            "cleared by hand",
+            Some(lease("", 3, "8")),
+            Some(Loss::Taken(String::new())),
+        ),
         ("deleted by hand", None, None),
         ("its own, whose answer was lost", Some(lease("a", 3, "8")), None),
     ] {
@@ -126,7 +160,14 @@ async fn only_the_holder_gives_the_lease_back() {
     let released = candidate.released(time(1000)).unwrap();
     assert_eq!(released.metadata.resource_version.as_deref(), Some("8"));
     let spec = released.spec.unwrap();
-    assert_eq!((spec.holder_identity.as_deref(), spec.lease_duration_seconds, spec.lease_transitions), (Some(""), Some(1), Some(4)));
+    assert_eq!(
+        (
+            spec.holder_identity.as_deref(),
+            spec.lease_duration_seconds,
+            spec.lease_transitions
+        ),
+        (Some(""), Some(1), Some(4))
+    );
     candidate.saw(Some(lease("b", 5, "9")), start);
     assert_eq!(candidate.released(time(1000)), None, "somebody else's is not touched");
 }
@@ -150,7 +191,10 @@ struct State {
 impl Server {
     fn client(&self) -> Client {
         let server = self.clone();
-        Client::new(tower::service_fn(move |request| server.clone().answer(request)), "default")
+        Client::new(
+            tower::service_fn(move |request| server.clone().answer(request)),
+            "default",
+        )
     }
 
     async fn answer(self, request: http::Request<Body>) -> Result<http::Response<Body>, Infallible> {
@@ -160,24 +204,35 @@ impl Server {
         if self.0.lock().unwrap().silent {
             std::future::pending::<()>().await;
         }
-        Ok(http::Response::builder().status(code).body(Body::from(answer.to_string().into_bytes())).unwrap())
+        Ok(http::Response::builder()
+            .status(code)
+            .body(Body::from(answer.to_string().into_bytes()))
+            .unwrap())
     }
 
     fn carry_out(&self, method: &str, mut sent: Value) -> (u16, Value) {
         let mut state = self.0.lock().unwrap();
         state.requests.push(method.to_owned());
         let failure = |code: u16, reason: &str| {
-            (code, json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": reason}))
+            (
+                code,
+                json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": reason}),
+            )
         };
         if state.broken {
             return failure(500, "InternalError");
         }
-        let version = state.lease.as_ref().map(|lease| lease["metadata"]["resourceVersion"].clone());
+        let version = state
+            .lease
+            .as_ref()
+            .map(|lease| lease["metadata"]["resourceVersion"].clone());
         match (method, version) {
             ("GET" | "PUT", None) => return failure(404, "NotFound"),
             ("GET", Some(_)) => return (200, state.lease.clone().unwrap()),
             ("POST", Some(_)) => return failure(409, "AlreadyExists"),
-            ("PUT", Some(version)) if version != sent["metadata"]["resourceVersion"] => return failure(409, "Conflict"),
+            ("PUT", Some(version)) if version != sent["metadata"]["resourceVersion"] => {
+                return failure(409, "Conflict");
+            }
             ("POST", None) | ("PUT", Some(_)) => {}
             other => panic!("not expected: {other:?}"),
         }
@@ -192,7 +247,13 @@ impl Server {
     }
 
     fn record(&self, field: &str) -> Value {
-        self.0.lock().unwrap().lease.as_ref().map(|lease| lease["spec"][field].clone()).unwrap_or_default()
+        self.0
+            .lock()
+            .unwrap()
+            .lease
+            .as_ref()
+            .map(|lease| lease["spec"][field].clone())
+            .unwrap_or_default()
     }
 
     fn set(&self, change: impl FnOnce(&mut State)) {
@@ -201,8 +262,18 @@ impl Server {
 
     fn start(&self, me: &str) -> Process {
         let (leadership, release) = (Leadership::by_election(), CancellationToken::new());
-        let elector = Elector::new(self.client(), "warmfront", "warmfront".to_owned(), me.to_owned(), leadership.clone());
-        Process { leadership, task: tokio::spawn(elector.run(release.clone())), release }
+        let elector = Elector::new(
+            self.client(),
+            "warmfront",
+            "warmfront".to_owned(),
+            me.to_owned(),
+            leadership.clone(),
+        );
+        Process {
+            leadership,
+            task: tokio::spawn(elector.run(release.clone())),
+            release,
+        }
     }
 }
 
@@ -233,14 +304,23 @@ async fn a_lease_that_is_given_back_is_taken_at_the_next_look() {
     led(&first).await;
     let second = server.start("b");
     sleep(SECOND * 120).await;
-    assert!(first.leadership.is_held() && !second.leadership.is_held(), "it is renewed, and the other waits");
-    assert_eq!((server.holder().as_str(), server.record("leaseTransitions")), ("a", json!(0)));
+    assert!(
+        first.leadership.is_held() && !second.leadership.is_held(),
+        "it is renewed, and the other waits"
+    );
+    assert_eq!(
+        (server.holder().as_str(), server.record("leaseTransitions")),
+        ("a", json!(0))
+    );
     let leadership = first.leadership.clone();
     assert_eq!(first.stop().await, Ok(()));
     assert!(!leadership.is_held());
     assert_eq!(server.holder(), "");
     assert!(led(&second).await <= SECOND * 3);
-    assert_eq!((server.holder().as_str(), server.record("leaseTransitions")), ("b", json!(1)));
+    assert_eq!(
+        (server.holder().as_str(), server.record("leaseTransitions")),
+        ("b", json!(1))
+    );
     second.stop().await.unwrap();
 }
 
@@ -254,7 +334,10 @@ async fn a_standby_only_reads_and_goes_without_a_trace() {
     sleep(SECOND * 14).await;
     let requests = server.0.lock().unwrap().requests.clone();
     assert_eq!(requests[..2], ["GET", "POST"], "the first one's");
-    assert!(requests.len() > 5 && requests[2..].iter().all(|method| method == "GET"), "{requests:?}");
+    assert!(
+        requests.len() > 5 && requests[2..].iter().all(|method| method == "GET"),
+        "{requests:?}"
+    );
     standby.stop().await.unwrap();
     assert_eq!(server.holder(), "a");
 }
@@ -269,7 +352,10 @@ async fn a_dead_leader_is_followed_when_its_lease_has_expired() {
     first.task.abort();
     let took = led(&second).await;
     assert!(took + SECOND * 3 > DURATION && took < SECOND * 18, "{took:?}");
-    assert_eq!((server.holder().as_str(), server.record("leaseTransitions")), ("b", json!(1)));
+    assert_eq!(
+        (server.holder().as_str(), server.record("leaseTransitions")),
+        ("b", json!(1))
+    );
     second.stop().await.unwrap();
 }
 
@@ -287,7 +373,10 @@ async fn a_restarted_container_has_its_lease_at_once() {
     assert_eq!(led(&again).await, Duration::ZERO);
     sleep(SECOND * 60).await;
     assert!(again.leadership.is_held() && !other.leadership.is_held());
-    assert_eq!((server.record("leaseTransitions"), server.record("acquireTime")), (json!(0), acquired));
+    assert_eq!(
+        (server.record("leaseTransitions"), server.record("acquireTime")),
+        (json!(0), acquired)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -313,12 +402,21 @@ async fn who_cannot_renew_stops_before_anybody_may_follow() {
         led(&leader).await;
         sleep(SECOND * 60).await;
         let last = Instant::now();
-        server.set(|state| if silent { state.silent = true } else { state.broken = true });
+        server.set(|state| {
+            if silent {
+                state.silent = true
+            } else {
+                state.broken = true
+            }
+        });
         while leader.leadership.is_held() {
             sleep(SECOND / 100).await;
         }
         let held = last.elapsed();
-        assert!(held <= RENEW_DEADLINE && held + SECOND * 3 >= RENEW_DEADLINE, "{held:?}");
+        assert!(
+            held <= RENEW_DEADLINE && held + SECOND * 3 >= RENEW_DEADLINE,
+            "{held:?}"
+        );
         assert_eq!(leader.task.await.unwrap(), Err(Loss::Deadline));
     }
 }
@@ -329,7 +427,13 @@ async fn a_short_outage_is_bridged() {
     let leader = server.start("a");
     led(&leader).await;
     for silent in [false, true] {
-        server.set(|state| if silent { state.silent = true } else { state.broken = true });
+        server.set(|state| {
+            if silent {
+                state.silent = true
+            } else {
+                state.broken = true
+            }
+        });
         sleep(SECOND * 4).await;
         server.set(|state| (state.silent, state.broken) = (false, false));
         for _ in 0..300 {

@@ -31,7 +31,9 @@ struct Reference {
 impl Request {
     /// Verb and resource, such as `update canaryrollouts/status`.
     pub fn name(&self) -> String {
-        let Reference { resource, subresource, .. } = &self.object_ref;
+        let Reference {
+            resource, subresource, ..
+        } = &self.object_ref;
         let slash = if subresource.is_empty() { "" } else { "/" };
         format!("{} {resource}{slash}{subresource}", self.verb)
     }
@@ -43,7 +45,9 @@ impl Request {
 
     /// Whether it changes an object other than an Event or a lease.
     pub fn is_write(&self) -> bool {
-        matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete") && self.object_ref.resource != "events" && !self.is_lease()
+        matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete")
+            && self.object_ref.resource != "events"
+            && !self.is_lease()
     }
 
     /// Whether it is about an object of this namespace.
@@ -70,7 +74,9 @@ pub struct Audit {
 impl Audit {
     /// Where the log ends now.
     pub fn end(&self) -> anyhow::Result<u64> {
-        Ok(std::fs::metadata(&self.path).with_context(|| format!("looking at {}", self.path.display()))?.len())
+        Ok(std::fs::metadata(&self.path)
+            .with_context(|| format!("looking at {}", self.path.display()))?
+            .len())
     }
 
     /// Requests after a place that [`Audit::end`] told. A line that is still being written is left for the next time.
@@ -80,7 +86,10 @@ impl Audit {
         let mut text = String::new();
         file.read_to_string(&mut text)?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        text[..whole].lines().map(|line| serde_json::from_str(line).context("reading a line of the audit log")).collect()
+        text[..whole]
+            .lines()
+            .map(|line| serde_json::from_str(line).context("reading a line of the audit log"))
+            .collect()
     }
 }
 
@@ -107,7 +116,10 @@ mod tests {
         let requests = Audit { path: path.clone() }.since(0);
         std::fs::remove_file(&path)?;
         let requests = requests?;
-        assert_eq!(requests.iter().map(Request::name).collect::<Vec<_>>(), ["update canaryrollouts/status", "create events", "update leases", "get "]);
+        assert_eq!(
+            requests.iter().map(Request::name).collect::<Vec<_>>(),
+            ["update canaryrollouts/status", "create events", "update leases", "get "]
+        );
         assert_eq!(requests.iter().filter(|request| request.is_write()).count(), 1);
         assert_eq!(requests.iter().filter(|request| request.is_lease()).count(), 1);
         assert_eq!(requests.iter().filter(|request| request.is_in("a")).count(), 2);

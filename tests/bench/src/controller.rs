@@ -47,16 +47,32 @@ pub struct Usage {
 impl Launch {
     /// Starts the controller as the pod of a chart would be: one identity, also after a restart.
     pub fn start(&self) -> anyhow::Result<Controller> {
-        let log = File::options().create(true).append(true).open(self.state.join("logs/warmfront.log")).context("opening the controller's log")?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.state.join("logs/warmfront.log"))
+            .context("opening the controller's log")?;
         let mut command = Command::new(&self.program);
         command.args(["run", "--listen", LISTEN]);
-        command.env("KUBECONFIG", self.state.join("warmfront.kubeconfig")).env("POD_NAME", "warmfront-0").env("POD_NAMESPACE", "warmfront");
-        command.stdin(Stdio::null()).stdout(log.try_clone().context("sharing the controller's log")?).stderr(log);
+        command
+            .env("KUBECONFIG", self.state.join("warmfront.kubeconfig"))
+            .env("POD_NAME", "warmfront-0")
+            .env("POD_NAMESPACE", "warmfront");
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().context("sharing the controller's log")?)
+            .stderr(log);
         let started = Instant::now();
-        let child = command.spawn().with_context(|| format!("starting {}", self.program.display()))?;
+        let child = command
+            .spawn()
+            .with_context(|| format!("starting {}", self.program.display()))?;
         let pid_file = self.state.join("pids/warmfront");
         fs::write(&pid_file, child.id().to_string()).context("recording the controller's pid")?;
-        Ok(Controller { child, pid_file, started })
+        Ok(Controller {
+            child,
+            pid_file,
+            started,
+        })
     }
 }
 
@@ -73,24 +89,45 @@ impl Controller {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        tokio::time::timeout(START, ready).await.with_context(|| format!("the controller was not ready within {START:?}; see logs/warmfront.log"))
+        tokio::time::timeout(START, ready)
+            .await
+            .with_context(|| format!("the controller was not ready within {START:?}; see logs/warmfront.log"))
     }
 
     /// CPU and memory.
     pub fn usage(&self) -> anyhow::Result<Usage> {
         let process = Path::new("/proc").join(self.child.id().to_string());
-        let stat = fs::read_to_string(process.join("stat")).context("reading the controller's CPU time: has it ended?")?;
+        let stat =
+            fs::read_to_string(process.join("stat")).context("reading the controller's CPU time: has it ended?")?;
         // The fields after the name, which is in parentheses; the first one is the state, number 3.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |number: usize| fields.get(number - 3).and_then(|field| field.parse::<f64>().ok()).unwrap_or_default();
+        let ticks = |number: usize| {
+            fields
+                .get(number - 3)
+                .and_then(|field| field.parse::<f64>().ok())
+                .unwrap_or_default()
+        };
         let status = fs::read_to_string(process.join("status")).context("reading the controller's memory")?;
-        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<f64>().ok());
-        Ok(Usage { cpu: (ticks(14) + ticks(15)) / TICKS, resident: kib.unwrap_or_default() / 1024.0 })
+        let kib = status.lines().find_map(|line| {
+            line.strip_prefix("VmRSS:")?
+                .split_whitespace()
+                .next()?
+                .parse::<f64>()
+                .ok()
+        });
+        Ok(Usage {
+            cpu: (ticks(14) + ticks(15)) / TICKS,
+            resident: kib.unwrap_or_default() / 1024.0,
+        })
     }
 
     /// Lengths of its passes so far.
     pub async fn passes(&self) -> anyhow::Result<Histogram> {
-        let text = reqwest::get(format!("http://{LISTEN}/metrics")).await.context("asking the controller for its metrics")?.text().await?;
+        let text = reqwest::get(format!("http://{LISTEN}/metrics"))
+            .await
+            .context("asking the controller for its metrics")?
+            .text()
+            .await?;
         Ok(Histogram::read(&text, "warmfront_reconcile_duration_seconds"))
     }
 

@@ -16,9 +16,13 @@ pub struct Size {
 impl FromStr for Size {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (number, idle_only) = text.strip_suffix("-idle").map_or((text, false), |number| (number, true));
+        let (number, idle_only) = text
+            .strip_suffix("-idle")
+            .map_or((text, false), |number| (number, true));
         let rollouts = number.parse().ok().filter(|rollouts| *rollouts > 0);
-        rollouts.map(|rollouts| Self { rollouts, idle_only }).ok_or_else(|| format!("`{text}` is not a size: write a number such as 200, or 5000-idle"))
+        rollouts
+            .map(|rollouts| Self { rollouts, idle_only })
+            .ok_or_else(|| format!("`{text}` is not a size: write a number such as 200, or 5000-idle"))
     }
 }
 

@@ -26,8 +26,19 @@ impl Histogram {
     /// What came since an earlier reading of the same process.
     pub fn since(&self, earlier: &Self) -> Self {
         // The edges are the same texts each time.
-        let before = |edge: f64| earlier.0.iter().find(|(other, _)| other.total_cmp(&edge).is_eq()).map_or(0.0, |(_, count)| *count);
-        Self(self.0.iter().map(|(edge, count)| (*edge, count - before(*edge))).collect())
+        let before = |edge: f64| {
+            earlier
+                .0
+                .iter()
+                .find(|(other, _)| other.total_cmp(&edge).is_eq())
+                .map_or(0.0, |(_, count)| *count)
+        };
+        Self(
+            self.0
+                .iter()
+                .map(|(edge, count)| (*edge, count - before(*edge)))
+                .collect(),
+        )
     }
 
     /// How many were observed.
@@ -51,7 +62,11 @@ impl Histogram {
     }
 
     fn below(&self, edge: f64) -> f64 {
-        self.0.iter().map(|(other, _)| *other).filter(|other| *other < edge).fold(0.0, f64::max)
+        self.0
+            .iter()
+            .map(|(other, _)| *other)
+            .filter(|other| *other < edge)
+            .fold(0.0, f64::max)
     }
 }
 

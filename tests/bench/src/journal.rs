@@ -16,7 +16,10 @@ pub struct Journal<T> {
 
 impl<T> Default for Journal<T> {
     fn default() -> Self {
-        Self { entries: Mutex::default(), changed: watch::Sender::new(()) }
+        Self {
+            entries: Mutex::default(),
+            changed: watch::Sender::new(()),
+        }
     }
 }
 
@@ -44,20 +47,40 @@ impl<T: Clone + PartialEq> Journal<T> {
     /// What was seen from a moment on.
     pub fn since(&self, key: &str, from: Instant) -> Vec<T> {
         let entries = self.entries();
-        entries.get(key).into_iter().flatten().filter(|(at, _)| *at >= from).map(|(_, seen)| seen.clone()).collect()
+        entries
+            .get(key)
+            .into_iter()
+            .flatten()
+            .filter(|(at, _)| *at >= from)
+            .map(|(_, seen)| seen.clone())
+            .collect()
     }
 
     /// Objects whose last entry is as wanted.
     pub fn count(&self, wanted: impl Fn(&T) -> bool) -> usize {
-        self.entries().values().filter(|seen| seen.last().is_some_and(|(_, last)| wanted(last))).count()
+        self.entries()
+            .values()
+            .filter(|seen| seen.last().is_some_and(|(_, last)| wanted(last)))
+            .count()
     }
 
     /// When an object was first as wanted, at `from` or later.
-    pub async fn first(&self, key: &str, from: Instant, what: &str, within: Duration, wanted: impl Fn(&T) -> bool) -> anyhow::Result<Instant> {
+    pub async fn first(
+        &self,
+        key: &str,
+        from: Instant,
+        what: &str,
+        within: Duration,
+        wanted: impl Fn(&T) -> bool,
+    ) -> anyhow::Result<Instant> {
         let mut changed = self.changed.subscribe();
         let look = || {
             let entries = self.entries();
-            entries.get(key)?.iter().find(|(at, seen)| *at >= from && wanted(seen)).map(|(at, _)| *at)
+            entries
+                .get(key)?
+                .iter()
+                .find(|(at, seen)| *at >= from && wanted(seen))
+                .map(|(at, _)| *at)
         };
         let wait = async {
             loop {
@@ -68,17 +91,27 @@ impl<T: Clone + PartialEq> Journal<T> {
                 let _ = changed.changed().await;
             }
         };
-        tokio::time::timeout(within, wait).await.map_err(|_| anyhow::anyhow!("{key}: {what} did not come within {within:?}"))
+        tokio::time::timeout(within, wait)
+            .await
+            .map_err(|_| anyhow::anyhow!("{key}: {what} did not come within {within:?}"))
     }
 
     /// Waits until the last entry of an object is as wanted.
-    pub async fn until(&self, key: &str, what: &str, within: Duration, wanted: impl Fn(&T) -> bool) -> anyhow::Result<()> {
+    pub async fn until(
+        &self,
+        key: &str,
+        what: &str,
+        within: Duration,
+        wanted: impl Fn(&T) -> bool,
+    ) -> anyhow::Result<()> {
         let mut changed = self.changed.subscribe();
         let wait = async {
             while !self.last(key).is_some_and(|seen| wanted(&seen)) {
                 let _ = changed.changed().await;
             }
         };
-        tokio::time::timeout(within, wait).await.map_err(|_| anyhow::anyhow!("{key}: {what} did not come within {within:?}"))
+        tokio::time::timeout(within, wait)
+            .await
+            .map_err(|_| anyhow::anyhow!("{key}: {what} did not come within {within:?}"))
     }
 }

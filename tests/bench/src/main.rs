@@ -1,5 +1,9 @@
 //! What Warmfront costs with many rollouts: measures one size on a running control plane, or reports what was measured.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the fence is the engine's")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the fence is the engine's"
+)]
 
 mod audit;
 mod controller;
@@ -84,7 +88,9 @@ async fn main() -> anyhow::Result<()> {
         }
         Command::Measure(measure) => {
             let provider = rustls::crypto::aws_lc_rs::default_provider();
-            provider.install_default().map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
+            provider
+                .install_default()
+                .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
             let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
             // Whichever way this ends, the controller is killed when its handle goes.
             tokio::select! {

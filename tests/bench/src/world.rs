@@ -51,12 +51,22 @@ pub struct App {
 impl App {
     /// The n-th of many.
     pub fn nth(n: usize) -> Self {
-        Self { namespace: format!("team-{}", n / PER_NAMESPACE), name: format!("app-{n}"), replicas: n % MOST_REPLICAS + 1, node: n % NODES }
+        Self {
+            namespace: format!("team-{}", n / PER_NAMESPACE),
+            name: format!("app-{n}"),
+            replicas: n % MOST_REPLICAS + 1,
+            node: n % NODES,
+        }
     }
 
     /// One more, for a single measure.
     pub fn single(name: &str) -> Self {
-        Self { namespace: "probe".to_owned(), name: name.to_owned(), replicas: MOST_REPLICAS, node: 0 }
+        Self {
+            namespace: "probe".to_owned(),
+            name: name.to_owned(),
+            replicas: MOST_REPLICAS,
+            node: 0,
+        }
     }
 
     /// `namespace/name`.
@@ -96,7 +106,11 @@ impl App {
         if let Some(settle) = plan.settle {
             traffic["settle"] = json!(settle);
         }
-        let steps: Vec<Value> = plan.steps.iter().map(|(weight, hold)| json!({"weight": weight, "hold": hold})).collect();
+        let steps: Vec<Value> = plan
+            .steps
+            .iter()
+            .map(|(weight, hold)| json!({"weight": weight, "hold": hold}))
+            .collect();
         json!({
             "metadata": {"name": self.name},
             "spec": {
@@ -123,7 +137,12 @@ pub struct Plan {
 impl Plan {
     /// Stays at 5%, judged every ten seconds, and falls with the first bad answer.
     pub fn held() -> Self {
-        Self { steps: vec![(5, "6h".to_owned()), (100, "0s".to_owned())], interval: "10s", settle: None, one_bad_answer: true }
+        Self {
+            steps: vec![(5, "6h".to_owned()), (100, "0s".to_owned())],
+            interval: "10s",
+            settle: None,
+            one_bad_answer: true,
+        }
     }
 }
 
@@ -153,7 +172,9 @@ impl Seen {
             phase: status.phase,
             adopted: status.stable_revision.is_some(),
             run: run.map_or(0, |run| run.number),
-            weight: run.filter(|run| run.intent.is_none()).map(|run| run.weight.hundredths()),
+            weight: run
+                .filter(|run| run.intent.is_none())
+                .map(|run| run.weight.hundredths()),
             judged: status.checks.iter().filter_map(|check| check.at).max(),
             passing: !status.checks.is_empty() && status.checks.iter().all(|check| check.verdict == Verdict::Pass),
         }
@@ -168,10 +189,17 @@ impl Seen {
 /// Notes every change of a rollout's status until the process ends.
 pub async fn follow(client: Client, rollouts: Arc<Journal<Seen>>) -> anyhow::Result<()> {
     let api: Api<DynamicObject> = Api::all_with(client, &Kinds::rollout());
-    let mut seen = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff().applied_objects());
+    let mut seen = std::pin::pin!(
+        watcher(api, watcher::Config::default())
+            .default_backoff()
+            .applied_objects()
+    );
     while let Some(rollout) = seen.next().await {
         match rollout {
-            Ok(rollout) => rollouts.note(format!("{}/{}", rollout.namespace().unwrap_or_default(), rollout.name_any()), Seen::read(&rollout)),
+            Ok(rollout) => rollouts.note(
+                format!("{}/{}", rollout.namespace().unwrap_or_default(), rollout.name_any()),
+                Seen::read(&rollout),
+            ),
             Err(error) => eprintln!("the bench lost its watch of rollouts, which starts again: {error}"),
         }
     }
@@ -185,7 +213,13 @@ pub struct World {
 }
 
 fn core(kind: &str, plural: &str) -> ApiResource {
-    ApiResource { group: String::new(), version: "v1".to_owned(), api_version: "v1".to_owned(), kind: kind.to_owned(), plural: plural.to_owned() }
+    ApiResource {
+        group: String::new(),
+        version: "v1".to_owned(),
+        api_version: "v1".to_owned(),
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+    }
 }
 
 fn rbac(kind: &str, plural: &str) -> ApiResource {
@@ -218,35 +252,63 @@ impl World {
     /// What every cluster has: nodes, a gateway, a metrics source, and the controller's rights.
     pub async fn furnish(&self, rules: Value) -> anyhow::Result<()> {
         for node in 0..NODES {
-            self.create(&core("Node", "nodes"), None, json!({"metadata": {"name": format!("fake-{node}")}})).await?;
+            self.create(
+                &core("Node", "nodes"),
+                None,
+                json!({"metadata": {"name": format!("fake-{node}")}}),
+            )
+            .await?;
         }
         for namespace in [GATEWAY.1, "warmfront", "probe"] {
-            self.create(&core("Namespace", "namespaces"), None, json!({"metadata": {"name": namespace}})).await?;
+            self.create(
+                &core("Namespace", "namespaces"),
+                None,
+                json!({"metadata": {"name": namespace}}),
+            )
+            .await?;
         }
         let class = json!({"metadata": {"name": "bench"}, "spec": {"controllerName": CONTROLLER}});
         self.create(&Kinds::gateway_class(), None, class).await?;
-        let listener = json!({"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}});
-        let gateway = json!({"metadata": {"name": GATEWAY.0}, "spec": {"gatewayClassName": "bench", "listeners": [listener]}});
+        let listener =
+            json!({"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}});
+        let gateway =
+            json!({"metadata": {"name": GATEWAY.0}, "spec": {"gatewayClassName": "bench", "listeners": [listener]}});
         self.create(&Kinds::gateway(), Some(GATEWAY.1), gateway).await?;
         let spec = json!({"prometheus": {"url": format!("http://{}", store::ADDRESS)}, "scrapeInterval": "1s"});
-        self.create(&Kinds::source(), None, json!({"metadata": {"name": "default"}, "spec": spec})).await?;
+        self.create(
+            &Kinds::source(),
+            None,
+            json!({"metadata": {"name": "default"}, "spec": spec}),
+        )
+        .await?;
         let mut rules = rules.as_array().cloned().unwrap_or_default();
         // In the chart the lease is the matter of a Role beside the generated rules.
         rules.push(json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "list", "watch", "create", "update", "patch"]}));
-        self.create(&rbac("ClusterRole", "clusterroles"), None, json!({"metadata": {"name": "warmfront"}, "rules": rules})).await?;
+        self.create(
+            &rbac("ClusterRole", "clusterroles"),
+            None,
+            json!({"metadata": {"name": "warmfront"}, "rules": rules}),
+        )
+        .await?;
         let binding = json!({
             "metadata": {"name": "warmfront"},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "warmfront"},
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "warmfront"}],
         });
-        self.create(&rbac("ClusterRoleBinding", "clusterrolebindings"), None, binding).await
+        self.create(&rbac("ClusterRoleBinding", "clusterrolebindings"), None, binding)
+            .await
     }
 
     /// Creates apps and waits until Kubernetes has rolled them out.
     pub async fn open(&self, apps: &[App], within: Duration) -> anyhow::Result<()> {
         let namespaces: BTreeSet<&str> = apps.iter().map(|app| app.namespace.as_str()).collect();
         for namespace in namespaces {
-            self.create(&core("Namespace", "namespaces"), None, json!({"metadata": {"name": namespace}})).await?;
+            self.create(
+                &core("Namespace", "namespaces"),
+                None,
+                json!({"metadata": {"name": namespace}}),
+            )
+            .await?;
         }
         stream::iter(apps)
             .map(|app| async move {
@@ -262,11 +324,20 @@ impl World {
         let complete = async {
             loop {
                 let all: Api<DynamicObject> = Api::all_with(self.client.clone(), &Kinds::deployment());
-                let found = all.list(&ListParams::default().match_any()).await.context("looking at the Deployments")?;
+                let found = all
+                    .list(&ListParams::default().match_any())
+                    .await
+                    .context("looking at the Deployments")?;
                 let open = found.items.iter().filter(|deployment| {
-                    let key = format!("{}/{}", deployment.namespace().unwrap_or_default(), deployment.name_any());
+                    let key = format!(
+                        "{}/{}",
+                        deployment.namespace().unwrap_or_default(),
+                        deployment.name_any()
+                    );
                     let (replicas, status) = (&deployment.data["spec"]["replicas"], &deployment.data["status"]);
-                    wanted.contains(&key) && status["availableReplicas"] == *replicas && status["updatedReplicas"] == *replicas
+                    wanted.contains(&key)
+                        && status["availableReplicas"] == *replicas
+                        && status["updatedReplicas"] == *replicas
                 });
                 let open = open.count();
                 if open == wanted.len() {
@@ -278,7 +349,9 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(if wanted.len() > 20 { 3_000 } else { 200 })).await;
             }
         };
-        tokio::time::timeout(within, complete).await.with_context(|| format!("{} apps were not up within {within:?}", apps.len()))?
+        tokio::time::timeout(within, complete)
+            .await
+            .with_context(|| format!("{} apps were not up within {within:?}", apps.len()))?
     }
 
     /// Puts apps under rollouts.
@@ -287,14 +360,20 @@ impl World {
             let (namespace, rollout) = (app.namespace.clone(), app.rollout(plan));
             async move { self.create(&Kinds::rollout(), Some(&namespace), rollout).await }
         };
-        stream::iter(apps.iter().map(create)).buffer_unordered(CONCURRENCY).try_collect::<()>().await
+        stream::iter(apps.iter().map(create))
+            .buffer_unordered(CONCURRENCY)
+            .try_collect::<()>()
+            .await
     }
 
     /// Waits until the Deployment of an app is paused: a template changed before would be rolled out by Kubernetes.
     pub async fn paused(&self, app: &App, within: Duration) -> anyhow::Result<()> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &app.namespace, &Kinds::deployment());
         let is_paused = |found: Option<&DynamicObject>| {
-            found.is_some_and(|found| found.data["spec"]["paused"] == true && found.data["status"]["observedGeneration"].as_i64() == found.metadata.generation)
+            found.is_some_and(|found| {
+                found.data["spec"]["paused"] == true
+                    && found.data["status"]["observedGeneration"].as_i64() == found.metadata.generation
+            })
         };
         let waited = tokio::time::timeout(within, await_condition(api, &app.name, is_paused)).await;
         waited.with_context(|| format!("Deployment {} was not paused within {within:?}", app.key()))??;
@@ -304,14 +383,20 @@ impl World {
     /// Changes the template of each app: a release is due.
     pub async fn release(&self, apps: &[App], version: &str) -> anyhow::Result<()> {
         let patch = |app: &App| {
-            let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &app.namespace, &Kinds::deployment());
+            let api: Api<DynamicObject> =
+                Api::namespaced_with(self.client.clone(), &app.namespace, &Kinds::deployment());
             let change = json!({"spec": {"template": {"spec": {"containers": [{"name": "app", "env": [{"name": "VERSION", "value": version}]}]}}}});
             let name = app.name.clone();
             async move {
-                api.patch(&name, &PatchParams::default(), &Patch::Strategic(change)).await.with_context(|| format!("changing the template of {name}"))?;
+                api.patch(&name, &PatchParams::default(), &Patch::Strategic(change))
+                    .await
+                    .with_context(|| format!("changing the template of {name}"))?;
                 anyhow::Ok(())
             }
         };
-        stream::iter(apps.iter().map(patch)).buffer_unordered(CONCURRENCY).try_collect::<()>().await
+        stream::iter(apps.iter().map(patch))
+            .buffer_unordered(CONCURRENCY)
+            .try_collect::<()>()
+            .await
     }
 }

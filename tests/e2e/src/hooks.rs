@@ -55,12 +55,20 @@ impl Desk {
 impl Hooks {
     /// Listens, as Service `hooks`: gates at `/ask` get a 200, and what comes to `/tell` is taken.
     pub async fn open(shop: &Shop) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((NODE, 0)).await.context("listening for webhooks in the cluster's network")?;
+        let listener = TcpListener::bind((NODE, 0))
+            .await
+            .context("listening for webhooks in the cluster's network")?;
         let port = listener.local_addr()?.port();
         let (mood, seen) = watch::channel(Some(200));
         let called = Arc::new(Mutex::new(Vec::new()));
-        let desk = Desk { mood: seen, called: called.clone() };
-        let app = Router::new().route("/ask", post(ask)).route("/tell", post(tell)).with_state(desk);
+        let desk = Desk {
+            mood: seen,
+            called: called.clone(),
+        };
+        let app = Router::new()
+            .route("/ask", post(ask))
+            .route("/tell", post(tell))
+            .with_state(desk);
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, app).await {
                 eprintln!("the webhooks' server ended: {error}");
@@ -87,8 +95,11 @@ impl Hooks {
     pub fn heard(&self, field: &str) -> Vec<String> {
         let mut keys = BTreeSet::new();
         let called = self.called.lock().unwrap_or_else(PoisonError::into_inner);
-        let once = called.iter().filter(|body| keys.insert(body["idempotencyKey"].to_string()));
-        once.filter_map(|body| body[field].as_str().map(str::to_owned)).collect()
+        let once = called
+            .iter()
+            .filter(|body| keys.insert(body["idempotencyKey"].to_string()));
+        once.filter_map(|body| body[field].as_str().map(str::to_owned))
+            .collect()
     }
 }
 

@@ -1,5 +1,9 @@
 //! Drives the real test cluster: one namespace per scenario with the example app, load, and a rollout.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the fence is the engine's")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the fence is the engine's"
+)]
 
 pub mod ask;
 pub mod controllers;
@@ -42,6 +46,10 @@ pub async fn until(
     if let Ok(found) = tokio::time::timeout(within, await_condition(api.clone(), name, wanted)).await {
         return found.with_context(|| format!("watching {name} until {what}"));
     }
-    let last = api.get_opt(name).await?.map(|object| object.data.to_string()).unwrap_or_default();
+    let last = api
+        .get_opt(name)
+        .await?
+        .map(|object| object.data.to_string())
+        .unwrap_or_default();
     anyhow::bail!("{what} did not come within {within:?}; {name} is {last}")
 }

@@ -24,11 +24,28 @@ pub enum Connections {
 impl Load {
     /// Starts and waits for the first answers.
     pub async fn start(host: &str, rate: u32, connections: Connections) -> anyhow::Result<Self> {
-        let variable = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set: run these tests by `make test`"));
+        let variable = |name: &str| {
+            std::env::var(name).with_context(|| format!("{name} is not set: run these tests by `make test`"))
+        };
         let summary = std::env::temp_dir().join(format!("load-{host}-{}.json", std::process::id()));
-        let connections = if connections == Connections::KeepAlive { "keep-alive" } else { "per-request" };
+        let connections = if connections == Connections::KeepAlive {
+            "keep-alive"
+        } else {
+            "per-request"
+        };
         let child = Command::new(variable("WF_LOAD")?)
-            .args(["--target", &variable("WF_GATEWAY")?, "--host", host, "--rate", &rate.to_string(), "--duration", "10m", "--connections", connections])
+            .args([
+                "--target",
+                &variable("WF_GATEWAY")?,
+                "--host",
+                host,
+                "--rate",
+                &rate.to_string(),
+                "--duration",
+                "10m",
+                "--connections",
+                connections,
+            ])
             .arg("--summary")
             .arg(&summary)
             .stdout(Stdio::null())
@@ -71,7 +88,10 @@ impl Load {
     /// Stops it and tells how many requests failed, by kind.
     pub async fn stop(self) -> anyhow::Result<(u64, Value)> {
         let summary = self.settled().await?;
-        Ok((summary["failed"].as_u64().unwrap_or_default(), summary["failures"].clone()))
+        Ok((
+            summary["failed"].as_u64().unwrap_or_default(),
+            summary["failures"].clone(),
+        ))
     }
 }
 

@@ -23,18 +23,35 @@ impl Frozen {
     pub fn new(part: &str) -> anyhow::Result<Self> {
         let pids = std::env::var("WF_PIDS").context("WF_PIDS is not set: run these tests by `make test`")?;
         let path = PathBuf::from(pids).join(part);
-        let first: u32 = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?.trim().parse().context("a process id")?;
+        let first: u32 = fs::read_to_string(&path)
+            .with_context(|| format!("reading {}", path.display()))?
+            .trim()
+            .parse()
+            .context("a process id")?;
         // The number may long be another process's.
-        let command = fs::read_to_string(format!("/proc/{first}/cmdline")).with_context(|| format!("process {first} of {part}"))?;
+        let command = fs::read_to_string(format!("/proc/{first}/cmdline"))
+            .with_context(|| format!("process {first} of {part}"))?;
         anyhow::ensure!(command.contains(part), "process {first} is not {part} but {command}");
-        let frozen = Self { part: part.to_owned(), processes: with_descendants(first)? };
+        let frozen = Self {
+            part: part.to_owned(),
+            processes: with_descendants(first)?,
+        };
         frozen.signal("STOP")?;
         Ok(frozen)
     }
 
     fn signal(&self, name: &str) -> anyhow::Result<()> {
-        let sent = Command::new("kill").args(["-s", name]).args(self.processes.iter().map(u32::to_string)).status().context("starting kill")?;
-        anyhow::ensure!(sent.success(), "signal {name} did not reach {} ({:?})", self.part, self.processes);
+        let sent = Command::new("kill")
+            .args(["-s", name])
+            .args(self.processes.iter().map(u32::to_string))
+            .status()
+            .context("starting kill")?;
+        anyhow::ensure!(
+            sent.success(),
+            "signal {name} did not reach {} ({:?})",
+            self.part,
+            self.processes
+        );
         Ok(())
     }
 }
@@ -52,16 +69,27 @@ fn with_descendants(first: u32) -> anyhow::Result<BTreeSet<u32>> {
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc").context("listing processes")? {
         let path = entry?.path();
-        let Some(process) = path.file_name().and_then(|name| name.to_string_lossy().parse::<u32>().ok()) else { continue };
+        let Some(process) = path
+            .file_name()
+            .and_then(|name| name.to_string_lossy().parse::<u32>().ok())
+        else {
+            continue;
+        };
         // One that has just ended has no parent any more.
         let status = fs::read_to_string(path.join("status")).unwrap_or_default();
-        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).and_then(|parent| parent.trim().parse::<u32>().ok());
+        let parent = status
+            .lines()
+            .find_map(|line| line.strip_prefix("PPid:"))
+            .and_then(|parent| parent.trim().parse::<u32>().ok());
         parents.extend(parent.map(|parent| (process, parent)));
     }
     let mut found = BTreeSet::from([first]);
     loop {
-        let more: Vec<u32> =
-            parents.iter().filter(|(process, parent)| found.contains(parent) && !found.contains(process)).map(|(process, _)| *process).collect();
+        let more: Vec<u32> = parents
+            .iter()
+            .filter(|(process, parent)| found.contains(parent) && !found.contains(process))
+            .map(|(process, _)| *process)
+            .collect();
         if more.is_empty() {
             return Ok(found);
         }
@@ -106,8 +134,15 @@ impl Drop for Partition {
 
 /// Changes packet filters of the network namespace in which the tests run, which is the cluster's.
 fn filter(rules: &str) -> anyhow::Result<()> {
-    let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().context("starting nft")?;
-    nft.stdin.take().context("nft takes no input")?.write_all(rules.as_bytes())?;
+    let mut nft = Command::new("nft")
+        .args(["-f", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("starting nft")?;
+    nft.stdin
+        .take()
+        .context("nft takes no input")?
+        .write_all(rules.as_bytes())?;
     anyhow::ensure!(nft.wait()?.success(), "nft refused {rules}");
     Ok(())
 }

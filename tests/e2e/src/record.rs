@@ -29,13 +29,25 @@ struct Seen<T> {
 }
 
 fn version(object: &DynamicObject) -> u64 {
-    object.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
+    object
+        .metadata
+        .resource_version
+        .as_deref()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or_default()
 }
 
 impl<T: Clone + PartialEq + Send + Sync + 'static> Record<T> {
     /// Starts recording what `read` finds in the object of this name, which exists; its value as it stands is the first.
-    pub async fn start(api: Api<DynamicObject>, name: &str, read: impl Fn(&DynamicObject) -> T + Send + 'static) -> anyhow::Result<Self> {
-        let (told, seen) = watch::channel(Seen { newest: 0, values: Vec::new() });
+    pub async fn start(
+        api: Api<DynamicObject>,
+        name: &str,
+        read: impl Fn(&DynamicObject) -> T + Send + 'static,
+    ) -> anyhow::Result<Self> {
+        let (told, seen) = watch::channel(Seen {
+            newest: 0,
+            values: Vec::new(),
+        });
         let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let watched = api.clone();
         let task = tokio::spawn(async move {
@@ -51,7 +63,12 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Record<T> {
                 });
             }
         });
-        let record = Self { api, name: name.to_owned(), seen, task };
+        let record = Self {
+            api,
+            name: name.to_owned(),
+            seen,
+            task,
+        };
         record.versions().await?;
         Ok(record)
     }
@@ -60,8 +77,15 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Record<T> {
     pub async fn versions(&self) -> anyhow::Result<Vec<(u64, T)>> {
         let now = self.api.get_opt(&self.name).await?.as_ref().map_or(0, version);
         let mut seen = self.seen.clone();
-        let caught_up = tokio::time::timeout(PATIENCE, seen.wait_for(|seen| !seen.values.is_empty() && seen.newest >= now)).await;
-        let values = caught_up.with_context(|| format!("the watch of {} lags by {PATIENCE:?}", self.name))??.values.clone();
+        let caught_up = tokio::time::timeout(
+            PATIENCE,
+            seen.wait_for(|seen| !seen.values.is_empty() && seen.newest >= now),
+        )
+        .await;
+        let values = caught_up
+            .with_context(|| format!("the watch of {} lags by {PATIENCE:?}", self.name))??
+            .values
+            .clone();
         Ok(values)
     }
 
@@ -85,15 +109,34 @@ impl<T> Drop for Record<T> {
 
 /// Backends of all rules with their weights; an absent weight is 1.
 fn backends(route: &DynamicObject) -> impl Iterator<Item = (&str, i64)> {
-    let rules = route.data.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten();
+    let rules = route
+        .data
+        .pointer("/spec/rules")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     let backends = rules.filter_map(|rule| rule["backendRefs"].as_array()).flatten();
-    backends.map(|backend| (backend["name"].as_str().unwrap_or_default(), backend["weight"].as_i64().unwrap_or(1)))
+    backends.map(|backend| {
+        (
+            backend["name"].as_str().unwrap_or_default(),
+            backend["weight"].as_i64().unwrap_or(1),
+        )
+    })
 }
 
 /// The canary's share in percent of what goes to either version of the app, rounded.
 pub fn canary_percent(route: &DynamicObject) -> i64 {
-    let sum = |name: &str| backends(route).filter(|(backend, _)| *backend == name).map(|(_, weight)| weight).sum::<i64>();
+    let sum = |name: &str| {
+        backends(route)
+            .filter(|(backend, _)| *backend == name)
+            .map(|(_, weight)| weight)
+            .sum::<i64>()
+    };
     // The last one is a pair's candidate.
     let (canary, stable) = (sum("catalog-canary") + sum("catalog-cached"), sum("catalog"));
-    if canary == 0 { 0 } else { (200 * canary + canary + stable) / (2 * (canary + stable)) }
+    if canary == 0 {
+        0
+    } else {
+        (200 * canary + canary + stable) / (2 * (canary + stable))
+    }
 }

@@ -26,8 +26,15 @@ impl Store {
     /// Listens at the node's address, which pods reach.
     pub async fn start(reply: Reply) -> anyhow::Result<Self> {
         let gateway = std::env::var("WF_GATEWAY").context("WF_GATEWAY is not set: run these tests by `make test`")?;
-        let node: IpAddr = gateway.split(':').next().unwrap_or_default().parse().with_context(|| format!("the node's address in {gateway}"))?;
-        let listener = TcpListener::bind((node, 0)).await.with_context(|| format!("listening at {node} for queries"))?;
+        let node: IpAddr = gateway
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .parse()
+            .with_context(|| format!("the node's address in {gateway}"))?;
+        let listener = TcpListener::bind((node, 0))
+            .await
+            .with_context(|| format!("listening at {node} for queries"))?;
         let url = format!("http://{}", listener.local_addr()?);
         let router = Router::new().route("/api/v1/query", post(answer)).with_state(reply);
         let task = tokio::spawn(async move {
@@ -46,8 +53,18 @@ impl Drop for Store {
 }
 
 async fn answer(State(reply): State<Reply>, body: String) -> impl IntoResponse {
-    let query = form_urlencoded::parse(body.as_bytes()).find(|(key, _)| key == "query").map(|(_, query)| query.into_owned());
+    let query = form_urlencoded::parse(body.as_bytes())
+        .find(|(key, _)| key == "query")
+        .map(|(_, query)| query.into_owned());
     let (code, text) = reply(query.as_deref().unwrap_or_default());
-    let kind = if text.starts_with('<') { "text/html" } else { "application/json" };
-    (StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), [(header::CONTENT_TYPE, kind)], text)
+    let kind = if text.starts_with('<') {
+        "text/html"
+    } else {
+        "application/json"
+    };
+    (
+        StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        [(header::CONTENT_TYPE, kind)],
+        text,
+    )
 }

@@ -93,7 +93,10 @@ impl Life {
     /// The next call goes wrong.
     pub fn fail_next(&self, fault: Fault) {
         let next = u64::try_from(self.calls().len()).unwrap_or(u64::MAX);
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner).insert(next, fault);
+        self.faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(next, fault);
     }
 
     /// The calls so far.
@@ -159,9 +162,14 @@ impl Life {
         if number >= self.lag_until_call.load(Ordering::SeqCst) {
             self.lag.store(0, Ordering::SeqCst);
         }
-        let fault = self.faults.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+        let fault = self
+            .faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&number);
         if fault == Some(Fault::WatchesLag) {
-            self.lag.store(u64::try_from(LAG.as_millis()).unwrap_or_default(), Ordering::SeqCst);
+            self.lag
+                .store(u64::try_from(LAG.as_millis()).unwrap_or_default(), Ordering::SeqCst);
             self.lag_until_call.store(number + LAGGING_CALLS, Ordering::SeqCst);
         }
         fault
@@ -187,7 +195,11 @@ impl Access {
 
     async fn serve(self, request: Request<Body>) -> Answer {
         let (head, body) = request.into_parts();
-        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let body = body
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes)
+            .unwrap_or_default();
         if self.life.is_dead() {
             return std::future::pending().await;
         }
@@ -200,7 +212,10 @@ impl Access {
         };
         if self.life.count() > MOST_CALLS {
             let last = self.life.calls().split_off(MOST_CALLS - 8);
-            lock(&self.cluster).complaints.push(format!("the controller made {MOST_CALLS} calls, the last of them {}", last.join(", ")));
+            lock(&self.cluster).complaints.push(format!(
+                "the controller made {MOST_CALLS} calls, the last of them {}",
+                last.join(", ")
+            ));
             return std::future::pending().await;
         }
         let fault = self.life.note(&wanted);
@@ -231,9 +246,8 @@ impl Access {
             return refused(&Refusal::trouble(code));
         }
         let answer = match &wanted {
-            Wanted::Kinds(group, version) => {
-                kinds(&lock(&self.cluster).store, group, version).map_or_else(|refusal| refused(&refusal), |list| reply(200, &list))
-            }
+            Wanted::Kinds(group, version) => kinds(&lock(&self.cluster).store, group, version)
+                .map_or_else(|refusal| refused(&refusal), |list| reply(200, &list)),
             Wanted::Objects(asked) => self.carry_out(asked, &body),
         };
         match fault {
@@ -252,15 +266,25 @@ impl Access {
     }
 
     fn way(&self) -> Duration {
-        lock(&self.cluster).ways.as_mut().map_or(WAY, |ways| Duration::from_millis(ways.u64(1..=LONGEST_WAY)))
+        lock(&self.cluster)
+            .ways
+            .as_mut()
+            .map_or(WAY, |ways| Duration::from_millis(ways.u64(1..=LONGEST_WAY)))
     }
 
     fn carry_out(&self, asked: &Asked, body: &[u8]) -> Answer {
         if lock(&self.cluster).store.lacks(asked.kind) {
-            return refused(&Refusal::not_found(&format!("the server could not find the requested resource {}", asked.kind.traits().plural)));
+            return refused(&Refusal::not_found(&format!(
+                "the server could not find the requested resource {}",
+                asked.kind.traits().plural
+            )));
         }
         if asked.verb == Verb::Watch {
-            let version = asked.query.get("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or_default();
+            let version = asked
+                .query
+                .get("resourceVersion")
+                .and_then(|version| version.parse().ok())
+                .unwrap_or_default();
             let stream = follow(self.cluster.clone(), self.life.clone(), asked, version);
             return Response::new(StreamBody::new(stream).boxed_unsync());
         }

@@ -69,30 +69,72 @@ pub enum Step {
 }
 
 use Step::{
-    Complete, Give, GiveAsNewest, Hold, Narrow, Numbers, Owns, Pause, RememberPods, Resize, SamePods, Scale, Serves, Sizes, Take, Template, Unpause, Widen,
+    Complete, Give, GiveAsNewest, Hold, Narrow, Numbers, Owns, Pause, RememberPods, Resize, SamePods, Scale, Serves,
+    Sizes, Take, Template, Unpause, Widen,
 };
 
 /// All cases.
 pub const CASES: &[Case] = &[
     Case {
         title: "a paused Deployment scales its active ReplicaSet and rolls nothing out",
-        steps: &[Pause, Template("v3"), Sizes(&[("v1", 0), ("v2", 4)]), Scale(2), Sizes(&[("v1", 0), ("v2", 2)]), Complete(false)],
+        steps: &[
+            Pause,
+            Template("v3"),
+            Sizes(&[("v1", 0), ("v2", 4)]),
+            Scale(2),
+            Sizes(&[("v1", 0), ("v2", 2)]),
+            Complete(false),
+        ],
     },
     Case {
         title: "a taken ReplicaSet is let go and left alone, its pods too",
-        steps: &[Pause, RememberPods, Take("v1"), Take("v2"), Owns(&[]), SamePods("v2"), Scale(3), Sizes(&[("v1", 0), ("v2", 4)])],
+        steps: &[
+            Pause,
+            RememberPods,
+            Take("v1"),
+            Take("v2"),
+            Owns(&[]),
+            SamePods("v2"),
+            Scale(3),
+            Sizes(&[("v1", 0), ("v2", 4)]),
+        ],
     },
     Case {
         title: "a given ReplicaSet is adopted with its pods",
-        steps: &[Pause, RememberPods, Take("v2"), Take("v1"), Owns(&[]), Give("v2"), Owns(&["v2"]), SamePods("v2"), Sizes(&[("v2", 4)]), Complete(true)],
+        steps: &[
+            Pause,
+            RememberPods,
+            Take("v2"),
+            Take("v1"),
+            Owns(&[]),
+            Give("v2"),
+            Owns(&["v2"]),
+            SamePods("v2"),
+            Sizes(&[("v2", 4)]),
+            Complete(true),
+        ],
     },
     Case {
         title: "a paused Deployment without an active ReplicaSet scales up the newest old one",
-        steps: &[Pause, Template("v3"), Take("v2"), Owns(&["v1"]), Sizes(&[("v1", 4), ("v2", 4)])],
+        steps: &[
+            Pause,
+            Template("v3"),
+            Take("v2"),
+            Owns(&["v1"]),
+            Sizes(&[("v1", 4), ("v2", 4)]),
+        ],
     },
     Case {
         title: "scaled 4 to 0 to 4 while paused, the history held, the serving version comes back",
-        steps: &[Pause, Take("v1"), Template("v3"), Scale(0), Sizes(&[("v2", 0)]), Scale(4), Sizes(&[("v1", 0), ("v2", 4)])],
+        steps: &[
+            Pause,
+            Take("v1"),
+            Template("v3"),
+            Scale(0),
+            Sizes(&[("v2", 0)]),
+            Scale(4),
+            Sizes(&[("v1", 0), ("v2", 4)]),
+        ],
     },
     Case {
         title: "a held ReplicaSet of the new template lives beside the Deployment, and a Service narrowed to either sees it alone",
@@ -167,7 +209,16 @@ pub const CASES: &[Case] = &[
     },
     Case {
         title: "unpaused, Kubernetes rolls out with a ReplicaSet of its own and leaves the held one alone",
-        steps: &[Pause, Take("v1"), Template("v3"), Hold("v3", 1), Sizes(&[("v3", 1)]), Unpause, Complete(true), Sizes(&[("v2", 0), ("v3", 5)])],
+        steps: &[
+            Pause,
+            Take("v1"),
+            Template("v3"),
+            Hold("v3", 1),
+            Sizes(&[("v3", 1)]),
+            Unpause,
+            Complete(true),
+            Sizes(&[("v2", 0), ("v3", 5)]),
+        ],
     },
     Case {
         title: "of two ReplicaSets of one template the Deployment keeps the older and empties the other",
@@ -203,9 +254,15 @@ pub struct Stage {
 const APP: &str = "app";
 
 fn version(object: &Value) -> String {
-    let env = object.pointer("/spec/containers/0/env").or_else(|| object.pointer("/spec/template/spec/containers/0/env")).and_then(Value::as_array);
+    let env = object
+        .pointer("/spec/containers/0/env")
+        .or_else(|| object.pointer("/spec/template/spec/containers/0/env"))
+        .and_then(Value::as_array);
     let found = env.into_iter().flatten().find(|variable| variable["name"] == "VERSION");
-    found.and_then(|variable| variable["value"].as_str()).unwrap_or_default().to_owned()
+    found
+        .and_then(|variable| variable["value"].as_str())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn plain(object: &DynamicObject) -> Value {
@@ -218,7 +275,13 @@ impl Stage {
     }
 
     fn pods(&self) -> Api<DynamicObject> {
-        self.api(&ApiResource { group: String::new(), version: "v1".into(), api_version: "v1".into(), kind: "Pod".into(), plural: "pods".into() })
+        self.api(&ApiResource {
+            group: String::new(),
+            version: "v1".into(),
+            api_version: "v1".into(),
+            kind: "Pod".into(),
+            plural: "pods".into(),
+        })
     }
 
     fn template(&self, version: &str) -> Value {
@@ -234,55 +297,103 @@ impl Stage {
     /// Plays a case from its beginning.
     pub async fn play(&self, case: &Case) -> anyhow::Result<()> {
         let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": APP}, "spec": {"replicas": 4, "selector": {"matchLabels": {"app": APP}}, "template": self.template("v1")}});
-        self.api(&Kinds::deployment()).create(&PostParams::default(), &serde_json::from_value(deployment)?).await?;
+        self.api(&Kinds::deployment())
+            .create(&PostParams::default(), &serde_json::from_value(deployment)?)
+            .await?;
         let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": APP}, "spec": {"selector": {"app": APP}, "ports": [{"port": 80}]}});
-        self.api(&Kinds::service()).create(&PostParams::default(), &serde_json::from_value(service)?).await?;
+        self.api(&Kinds::service())
+            .create(&PostParams::default(), &serde_json::from_value(service)?)
+            .await?;
         let mut pods = BTreeMap::new();
-        for step in [Complete(true), Template("v2"), Complete(true)].iter().chain(case.steps) {
-            self.step(step, &mut pods).await.with_context(|| format!("{}: {step:?}", case.title))?;
+        for step in [Complete(true), Template("v2"), Complete(true)]
+            .iter()
+            .chain(case.steps)
+        {
+            self.step(step, &mut pods)
+                .await
+                .with_context(|| format!("{}: {step:?}", case.title))?;
         }
         Ok(())
     }
 
     async fn patch(&self, resource: &ApiResource, name: &str, patch: Vec<Value>) -> anyhow::Result<()> {
         let patch: json_patch::Patch = serde_json::from_value(Value::from(patch))?;
-        self.api(resource).patch(name, &PatchParams::default(), &Patch::Json::<()>(patch)).await?;
+        self.api(resource)
+            .patch(name, &PatchParams::default(), &Patch::Json::<()>(patch))
+            .await?;
         Ok(())
     }
 
     async fn deployment(&self) -> anyhow::Result<Deployment> {
-        Ok(Deployment::read(&plain(&self.api(&Kinds::deployment()).get(APP).await?)))
+        Ok(Deployment::read(&plain(
+            &self.api(&Kinds::deployment()).get(APP).await?,
+        )))
     }
 
     /// ReplicaSets of a version; the held one first.
     async fn sets(&self, wanted: &str) -> anyhow::Result<Vec<(ReplicaSet, Value)>> {
         let all = self.api(&Kinds::replica_set()).list(&ListParams::default()).await?;
-        let mut found: Vec<_> = all.iter().map(plain).filter(|set| version(set) == wanted).map(|set| (ReplicaSet::read(&set), set)).collect();
+        let mut found: Vec<_> = all
+            .iter()
+            .map(plain)
+            .filter(|set| version(set) == wanted)
+            .map(|set| (ReplicaSet::read(&set), set))
+            .collect();
         found.sort_by_key(|(set, _)| set.held_by.is_none());
         Ok(found)
     }
 
     async fn set(&self, wanted: &str) -> anyhow::Result<ReplicaSet> {
-        self.sets(wanted).await?.into_iter().next().map(|(set, _)| set).with_context(|| format!("there is no ReplicaSet of {wanted}"))
+        self.sets(wanted)
+            .await?
+            .into_iter()
+            .next()
+            .map(|(set, _)| set)
+            .with_context(|| format!("there is no ReplicaSet of {wanted}"))
     }
 
     async fn step(&self, step: &Step, remembered: &mut BTreeMap<String, BTreeSet<String>>) -> anyhow::Result<()> {
         let (app, sets) = (Kinds::deployment(), Kinds::replica_set());
         match step {
-            Pause => self.patch(&app, APP, warmfront::workload::deployment::pause(true)).await,
-            Unpause => self.patch(&app, APP, warmfront::workload::deployment::pause(false)).await,
-            Scale(size) => self.patch(&app, APP, vec![json!({"op": "replace", "path": "/spec/replicas", "value": size})]).await,
-            Template(version) => self.patch(&app, APP, vec![json!({"op": "replace", "path": "/spec/template", "value": self.template(version)})]).await,
+            Pause => {
+                self.patch(&app, APP, warmfront::workload::deployment::pause(true))
+                    .await
+            }
+            Unpause => {
+                self.patch(&app, APP, warmfront::workload::deployment::pause(false))
+                    .await
+            }
+            Scale(size) => {
+                self.patch(
+                    &app,
+                    APP,
+                    vec![json!({"op": "replace", "path": "/spec/replicas", "value": size})],
+                )
+                .await
+            }
+            Template(version) => {
+                self.patch(
+                    &app,
+                    APP,
+                    vec![json!({"op": "replace", "path": "/spec/template", "value": self.template(version)})],
+                )
+                .await
+            }
             Take(version) => {
                 let set = self.set(version).await?;
-                self.patch(&sets, &set.name, set.take(&self.deployment().await?.selector, APP)).await
+                self.patch(&sets, &set.name, set.take(&self.deployment().await?.selector, APP))
+                    .await
             }
             Give(version) | GiveAsNewest(version) => {
                 let set = self.set(version).await?;
                 let mut patch = set.give(&self.deployment().await?.selector);
                 if matches!(step, GiveAsNewest(_)) {
                     let all = self.api(&sets).list(&ListParams::default()).await?;
-                    let highest = all.iter().filter_map(|set| ReplicaSet::read(&plain(set)).revision).max().unwrap_or_default();
+                    let highest = all
+                        .iter()
+                        .filter_map(|set| ReplicaSet::read(&plain(set)).revision)
+                        .max()
+                        .unwrap_or_default();
                     patch.extend(replica_set::number(set.revision.is_some(), highest + 1));
                 }
                 self.patch(&sets, &set.name, patch).await
@@ -290,37 +401,62 @@ impl Stage {
             Hold(_, size) => {
                 let deployment = self.deployment().await?;
                 let revision = deployment.template.revision(0);
-                let object = replica_set::canary(&deployment, &self.namespace, APP, &format!("{APP}-{revision}"), &revision, *size);
-                self.api(&sets).create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+                let object = replica_set::canary(
+                    &deployment,
+                    &self.namespace,
+                    APP,
+                    &format!("{APP}-{revision}"),
+                    &revision,
+                    *size,
+                );
+                self.api(&sets)
+                    .create(&PostParams::default(), &serde_json::from_value(object)?)
+                    .await?;
                 Ok(())
             }
-            Resize(version, size) => self.patch(&sets, &self.set(version).await?.name, replica_set::scale(*size)).await,
+            Resize(version, size) => {
+                self.patch(&sets, &self.set(version).await?.name, replica_set::scale(*size))
+                    .await
+            }
             Narrow(_) | Widen => {
                 let service = Service::read(&plain(&self.api(&Kinds::service()).get(APP).await?));
                 let hash = match step {
                     Narrow(version) => Some(self.set(version).await?.hash),
                     _ => None,
                 };
-                self.patch(&Kinds::service(), APP, service.narrow(hash.as_deref())).await
+                self.patch(&Kinds::service(), APP, service.narrow(hash.as_deref()))
+                    .await
             }
             RememberPods => {
                 *remembered = self.names().await?;
                 Ok(())
             }
-            Sizes(_) | Owns(_) | Serves(_) | SamePods(_) | Complete(_) | Numbers(_) => self.comes_and_stays(step, remembered).await,
+            Sizes(_) | Owns(_) | Serves(_) | SamePods(_) | Complete(_) | Numbers(_) => {
+                self.comes_and_stays(step, remembered).await
+            }
         }
     }
 
     /// Pods by version.
     async fn names(&self) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
         let mut names: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for pod in self.pods().list(&ListParams::default()).await?.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
+        for pod in self
+            .pods()
+            .list(&ListParams::default())
+            .await?
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        {
             names.entry(version(&plain(pod))).or_default().insert(pod.name_any());
         }
         Ok(names)
     }
 
-    async fn comes_and_stays(&self, step: &Step, remembered: &BTreeMap<String, BTreeSet<String>>) -> anyhow::Result<()> {
+    async fn comes_and_stays(
+        &self,
+        step: &Step,
+        remembered: &BTreeMap<String, BTreeSet<String>>,
+    ) -> anyhow::Result<()> {
         let begun = tokio::time::Instant::now();
         let mut since = None;
         loop {
@@ -337,7 +473,11 @@ impl Stage {
         }
     }
 
-    async fn differs(&self, step: &Step, remembered: &BTreeMap<String, BTreeSet<String>>) -> anyhow::Result<Option<String>> {
+    async fn differs(
+        &self,
+        step: &Step,
+        remembered: &BTreeMap<String, BTreeSet<String>>,
+    ) -> anyhow::Result<Option<String>> {
         let differs = |is: String, wanted: String| (is != wanted).then(|| format!("{is} instead of {wanted}"));
         Ok(match step {
             Sizes(wanted) => {
@@ -349,26 +489,48 @@ impl Stage {
                     is.push(((*version, i64::from(total)), i64::from(ready) == *size));
                 }
                 let sizes: Vec<_> = is.iter().map(|(size, _)| *size).collect();
-                differs(format!("{sizes:?}"), format!("{wanted:?}"))
-                    .or_else(|| is.iter().any(|(_, ready)| !ready).then(|| format!("not all ready of {wanted:?}")))
+                differs(format!("{sizes:?}"), format!("{wanted:?}")).or_else(|| {
+                    is.iter()
+                        .any(|(_, ready)| !ready)
+                        .then(|| format!("not all ready of {wanted:?}"))
+                })
             }
             Owns(wanted) => {
                 let uid = self.deployment().await?.uid;
                 let all = self.api(&Kinds::replica_set()).list(&ListParams::default()).await?;
-                let mut is: Vec<String> = all.iter().map(plain).filter(|set| ReplicaSet::read(set).owned_by(&uid)).map(|set| version(&set)).collect();
+                let mut is: Vec<String> = all
+                    .iter()
+                    .map(plain)
+                    .filter(|set| ReplicaSet::read(set).owned_by(&uid))
+                    .map(|set| version(&set))
+                    .collect();
                 is.sort();
                 differs(format!("{is:?}"), format!("{wanted:?}"))
             }
             Serves(wanted) => {
-                let slices = self.api(&Kinds::endpoint_slice()).list(&ListParams::default().labels(&format!("kubernetes.io/service-name={APP}"))).await?;
+                let slices = self
+                    .api(&Kinds::endpoint_slice())
+                    .list(&ListParams::default().labels(&format!("kubernetes.io/service-name={APP}")))
+                    .await?;
                 let pods = self.names().await?;
-                let endpoints = slices.items.iter().filter_map(|slice| slice.data["endpoints"].as_array()).flatten();
-                let ready = endpoints.filter(|endpoint| endpoint["conditions"]["ready"] == true).filter_map(|endpoint| endpoint["targetRef"]["name"].as_str());
-                let is: BTreeSet<&str> =
-                    ready.filter_map(|pod| pods.iter().find(|(_, names)| names.contains(pod))).map(|(version, _)| version.as_str()).collect();
+                let endpoints = slices
+                    .items
+                    .iter()
+                    .filter_map(|slice| slice.data["endpoints"].as_array())
+                    .flatten();
+                let ready = endpoints
+                    .filter(|endpoint| endpoint["conditions"]["ready"] == true)
+                    .filter_map(|endpoint| endpoint["targetRef"]["name"].as_str());
+                let is: BTreeSet<&str> = ready
+                    .filter_map(|pod| pods.iter().find(|(_, names)| names.contains(pod)))
+                    .map(|(version, _)| version.as_str())
+                    .collect();
                 differs(format!("{:?}", Vec::from_iter(is)), format!("{wanted:?}"))
             }
-            SamePods(version) => differs(format!("{:?}", self.names().await?.get(*version)), format!("{:?}", remembered.get(*version))),
+            SamePods(version) => differs(
+                format!("{:?}", self.names().await?.get(*version)),
+                format!("{:?}", remembered.get(*version)),
+            ),
             Complete(wanted) => differs(self.deployment().await?.complete().to_string(), wanted.to_string()),
             Numbers(wanted) => {
                 let mut is = Vec::new();

@@ -39,10 +39,18 @@ impl Outcome {
         let witness = &cluster.witness;
         Self {
             objects,
-            weights: witness.confirmed.iter().map(|one| format!("run {} step {}: {}", one.run, one.step, one.weight)).collect(),
+            weights: witness
+                .confirmed
+                .iter()
+                .map(|one| format!("run {} step {}: {}", one.run, one.step, one.weight))
+                .collect(),
             shares: witness.shares.clone(),
             events: witness.reasons(),
-            called: cluster.called.iter().map(|called| format!("{} {} {}", called.host, called.about, called.key)).collect(),
+            called: cluster
+                .called
+                .iter()
+                .map(|called| format!("{} {} {}", called.host, called.about, called.key))
+                .collect(),
         }
     }
 
@@ -55,7 +63,11 @@ impl Outcome {
         for name in names {
             let (a, b) = (self.objects.get(name), other.objects.get(name));
             if a != b {
-                found.push(format!("{name}: {} instead of {}", b.unwrap_or(&Value::Null), a.unwrap_or(&Value::Null)));
+                found.push(format!(
+                    "{name}: {} instead of {}",
+                    b.unwrap_or(&Value::Null),
+                    a.unwrap_or(&Value::Null)
+                ));
             }
         }
         let mut compare = |what: &str, a: String, b: String| {
@@ -73,8 +85,18 @@ impl Outcome {
 
 fn normal(kind: Kind, object: &Value) -> Value {
     let metadata = &object["metadata"];
-    let owners: Vec<&Value> = metadata["ownerReferences"].as_array().into_iter().flatten().map(|owner| &owner["kind"]).collect();
-    let managers: Vec<&Value> = metadata["managedFields"].as_array().into_iter().flatten().map(|entry| &entry["manager"]).collect();
+    let owners: Vec<&Value> = metadata["ownerReferences"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|owner| &owner["kind"])
+        .collect();
+    let managers: Vec<&Value> = metadata["managedFields"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|entry| &entry["manager"])
+        .collect();
     let status = match kind {
         Kind::CanaryRollout => status(object),
         Kind::RolloutAction => json!([object["status"]["phase"], object["status"]["reason"]]),
@@ -98,11 +120,29 @@ fn normal(kind: Kind, object: &Value) -> Value {
 
 /// What is said of the rollout, times, figures and messages aside.
 fn status(object: &Value) -> Value {
-    let Ok(status) = serde_json::from_value::<CanaryRolloutStatus>(object["status"].clone()) else { return json!("unreadable") };
-    let conditions: BTreeMap<String, String> =
-        status.conditions.iter().map(|condition| (condition.type_.clone(), format!("{}/{}", condition.status, condition.reason))).collect();
-    let history: Vec<String> = status.history.iter().map(|entry| format!("{} {} {}/{}", entry.run, entry.revision, entry.outcome, entry.reason)).collect();
-    let rejected: Vec<String> = status.rejected.iter().map(|rejected| format!("{} {}", rejected.revision, rejected.reason)).collect();
+    let Ok(status) = serde_json::from_value::<CanaryRolloutStatus>(object["status"].clone()) else {
+        return json!("unreadable");
+    };
+    let conditions: BTreeMap<String, String> = status
+        .conditions
+        .iter()
+        .map(|condition| {
+            (
+                condition.type_.clone(),
+                format!("{}/{}", condition.status, condition.reason),
+            )
+        })
+        .collect();
+    let history: Vec<String> = status
+        .history
+        .iter()
+        .map(|entry| format!("{} {} {}/{}", entry.run, entry.revision, entry.outcome, entry.reason))
+        .collect();
+    let rejected: Vec<String> = status
+        .rejected
+        .iter()
+        .map(|rejected| format!("{} {}", rejected.revision, rejected.reason))
+        .collect();
     let run = status
         .run
         .as_ref()

@@ -33,7 +33,11 @@ struct Process {
 
 fn start(cluster: &Shared, faults: Faults) -> Process {
     let life = Life::new(faults);
-    let client = Access { cluster: cluster.clone(), life: life.clone() }.client();
+    let client = Access {
+        cluster: cluster.clone(),
+        life: life.clone(),
+    }
+    .client();
     let main = tokio::spawn(run(cluster.clone(), client));
     Process { life, main }
 }
@@ -45,9 +49,19 @@ async fn run(cluster: Shared, client: kube::Client) {
     let begin = lock(&cluster).traffic.start;
     let clock = Box::new(move || wall(begin, tokio::time::Instant::now()));
     let calls = Calls::new(Arc::new(hooks::Hooks(cluster.clone())), requests);
-    let context = Context::new(client.clone(), Leadership::without_election(), caches, Box::new(metrics::Store(cluster)), calls, clock);
+    let context = Context::new(
+        client.clone(),
+        Leadership::without_election(),
+        caches,
+        Box::new(metrics::Store(cluster)),
+        calls,
+        clock,
+    );
     // Both end with the process.
-    tokio::join!(controller::run(Arc::new(context), queue, CancellationToken::new()), discovery::follow(client, absent));
+    tokio::join!(
+        controller::run(Arc::new(context), queue, CancellationToken::new()),
+        discovery::follow(client, absent)
+    );
 }
 
 /// A controller that is started again whenever it dies.
@@ -62,7 +76,10 @@ impl Supervised {
         let lives = Arc::new(Mutex::new(Vec::new()));
         let mut faults: VecDeque<Faults> = faults.into_iter().collect();
         let first = start(cluster, faults.pop_front().unwrap_or_default());
-        lives.lock().unwrap_or_else(PoisonError::into_inner).push(first.life.clone());
+        lives
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(first.life.clone());
         let (cluster, all) = (cluster.clone(), lives.clone());
         let task = tokio::spawn(async move {
             let mut process = first;
@@ -70,10 +87,14 @@ impl Supervised {
                 process.life.ended().await;
                 // Its watches wait for ever; its passes are dropped with its main task.
                 process.main.abort();
-                lock(&cluster).witness.note(tokio::time::Instant::now(), "the controller dies");
+                lock(&cluster)
+                    .witness
+                    .note(tokio::time::Instant::now(), "the controller dies");
                 tokio::time::sleep(RESTART).await;
                 process = start(&cluster, faults.pop_front().unwrap_or_default());
-                all.lock().unwrap_or_else(PoisonError::into_inner).push(process.life.clone());
+                all.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(process.life.clone());
             }
         });
         Self { lives, task }

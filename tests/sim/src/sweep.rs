@@ -39,8 +39,19 @@ impl Case<'_> {
         let ended = self.scenario.play(vec![Faults::from([(self.call, self.fault)])]);
         let mut wrong = ended.wrong.clone();
         wrong.extend(self.undisturbed.outcome.differences(&ended.outcome));
-        let call = usize::try_from(self.call).ok().and_then(|call| self.undisturbed.calls.get(call)).map_or("", String::as_str);
-        (!wrong.is_empty()).then(|| format!("{} with {:?} at call {} ({call}):\n  {}", self.name, self.fault, self.call, wrong.join("\n  ")))
+        let call = usize::try_from(self.call)
+            .ok()
+            .and_then(|call| self.undisturbed.calls.get(call))
+            .map_or("", String::as_str);
+        (!wrong.is_empty()).then(|| {
+            format!(
+                "{} with {:?} at call {} ({call}):\n  {}",
+                self.name,
+                self.fault,
+                self.call,
+                wrong.join("\n  ")
+            )
+        })
     }
 }
 
@@ -56,32 +67,52 @@ pub fn in_parallel<T: Sync, R: Send>(jobs: &[T], run: impl Fn(&T) -> R + Sync) -
                     let index = next.fetch_add(1, Ordering::SeqCst);
                     let Some(job) = jobs.get(index) else { return };
                     let result = run(job);
-                    results.lock().unwrap_or_else(PoisonError::into_inner).insert(index, result);
+                    results
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(index, result);
                 }
             });
         }
     });
-    results.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+    results
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+        .into_values()
+        .collect()
 }
 
 /// Plays each scenario undisturbed, then once for every call and every fault. `every` leaves out all
 /// but each so-manieth run.
 pub fn sweep(scenarios: &[(String, Scenario)], faults: &[Fault], every: usize) -> Report {
     let undisturbed = in_parallel(scenarios, |(_, scenario)| scenario.play(Vec::new()));
-    let mut report = Report { scenarios: scenarios.len(), ..Report::default() };
+    let mut report = Report {
+        scenarios: scenarios.len(),
+        ..Report::default()
+    };
     let mut cases = Vec::new();
     for ((name, scenario), ended) in scenarios.iter().zip(&undisturbed) {
         if !ended.wrong.is_empty() {
-            report.differences.push(format!("{name}, undisturbed:\n  {}", ended.wrong.join("\n  ")));
+            report
+                .differences
+                .push(format!("{name}, undisturbed:\n  {}", ended.wrong.join("\n  ")));
             continue;
         }
         for call in 0..ended.calls.len() {
             let call = u64::try_from(call).unwrap_or(u64::MAX);
-            cases.extend(faults.iter().map(|fault| Case { name, scenario, undisturbed: ended, call, fault: *fault }));
+            cases.extend(faults.iter().map(|fault| Case {
+                name,
+                scenario,
+                undisturbed: ended,
+                call,
+                fault: *fault,
+            }));
         }
     }
     let cases: Vec<Case<'_>> = cases.into_iter().step_by(every.max(1)).collect();
     report.runs = cases.len();
-    report.differences.extend(in_parallel(&cases, Case::play).into_iter().flatten());
+    report
+        .differences
+        .extend(in_parallel(&cases, Case::play).into_iter().flatten());
     report
 }

@@ -1,6 +1,9 @@
 //! Load for the example app: Zipf-distributed reads at a steady rate, every failed request reported.
 
-#![allow(clippy::disallowed_methods, reason = "only the engine of Warmfront is fenced off from time and tasks")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "only the engine of Warmfront is fenced off from time and tasks"
+)]
 
 #[path = "../duration.rs"]
 mod duration;
@@ -61,12 +64,20 @@ struct Args {
 
 fn target(text: &str) -> Result<SocketAddr, String> {
     let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    let address: SocketAddr = address.parse().map_err(|_| format!("`{text}` is not an IP address and port such as `http://10.77.0.1:8080`"))?;
+    let address: SocketAddr = address
+        .parse()
+        .map_err(|_| format!("`{text}` is not an IP address and port such as `http://10.77.0.1:8080`"))?;
     let allowed = match address.ip() {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
         IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
     };
-    if allowed { Ok(address) } else { Err(format!("{address} is neither loopback nor private: this load is for test clusters only")) }
+    if allowed {
+        Ok(address)
+    } else {
+        Err(format!(
+            "{address} is neither loopback nor private: this load is for test clusters only"
+        ))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -120,7 +131,10 @@ struct Times {
 
 impl Times {
     fn add(&mut self, took: Duration) {
-        *self.counts.entry(u64::try_from(took.as_micros() / 100).unwrap_or(u64::MAX)).or_default() += 1;
+        *self
+            .counts
+            .entry(u64::try_from(took.as_micros() / 100).unwrap_or(u64::MAX))
+            .or_default() += 1;
         self.total += 1;
     }
 
@@ -136,7 +150,13 @@ impl Times {
     }
 
     fn quantiles(&self) -> Quantiles {
-        Quantiles { p50: self.at(500), p90: self.at(900), p99: self.at(990), p999: self.at(999), max: self.at(1_000) }
+        Quantiles {
+            p50: self.at(500),
+            p90: self.at(900),
+            p99: self.at(990),
+            p999: self.at(999),
+            max: self.at(1_000),
+        }
     }
 }
 
@@ -162,7 +182,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Milliseconds since 1970.
 fn now() -> u64 {
-    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or_default()
+    u64::try_from(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis(),
+    )
+    .unwrap_or_default()
 }
 
 /// Draws products: the n-th most wanted one with a probability in proportion to n^-exponent.
@@ -181,7 +207,10 @@ impl Zipf {
                 sum
             })
             .collect();
-        Self { cumulative, state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).max(1) }
+        Self {
+            cumulative,
+            state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).max(1),
+        }
     }
 
     #[allow(clippy::cast_precision_loss, reason = "only 53 bits are used")]
@@ -204,13 +233,20 @@ async fn main() -> anyhow::Result<()> {
     let mut zipf = Zipf::new(args.products, args.exponent, args.seed.unwrap_or_else(now));
     let mut progress = tokio::time::interval(args.progress_interval.max(Duration::from_millis(100)));
     progress.reset();
-    let load = Arc::new(Load { args, counts: Mutex::default(), idle: Mutex::default(), permits: Arc::new(Semaphore::new(IN_FLIGHT)) });
+    let load = Arc::new(Load {
+        args,
+        counts: Mutex::default(),
+        idle: Mutex::default(),
+        permits: Arc::new(Semaphore::new(IN_FLIGHT)),
+    });
 
     let mut schedule = tokio::time::interval(Duration::from_secs(1) / rate);
     schedule.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut rewrite = tokio::time::interval(Duration::from_secs(1));
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).context("listening for SIGINT")?;
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).context("listening for SIGINT")?;
     loop {
         tokio::select! {
             // The time at which the request was due, not the one at which there was time for it.
@@ -234,7 +270,11 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     // What is under way still counts.
-    let _ = tokio::time::timeout(timeout + Duration::from_secs(1), load.permits.acquire_many(u32::try_from(IN_FLIGHT).unwrap_or(u32::MAX))).await;
+    let _ = tokio::time::timeout(
+        timeout + Duration::from_secs(1),
+        load.permits.acquire_many(u32::try_from(IN_FLIGHT).unwrap_or(u32::MAX)),
+    )
+    .await;
     load.progress(started.elapsed());
     load.write()?;
     println!("{}", serde_json::to_string(&load.summary())?);
@@ -255,7 +295,9 @@ impl Load {
     async fn connect(&self) -> anyhow::Result<Connection> {
         let stream = TcpStream::connect(self.args.target).await.context("connecting")?;
         stream.set_nodelay(true).context("connecting")?;
-        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.context("beginning to talk HTTP")?;
+        let (sender, driver) = http1::handshake(TokioIo::new(stream))
+            .await
+            .context("beginning to talk HTTP")?;
         tokio::spawn(driver);
         Ok(sender)
     }
@@ -264,11 +306,16 @@ impl Load {
         let keep = self.args.connections == Connections::KeepAlive;
         let request = || {
             let request = Request::get(format!("/products/{product}")).header("host", &self.args.host);
-            request.header("connection", if keep { "keep-alive" } else { "close" }).body(Empty::new())
+            request
+                .header("connection", if keep { "keep-alive" } else { "close" })
+                .body(Empty::new())
         };
         let mut again = request()?;
         let (response, connection) = loop {
-            let kept = lock(&self.idle).pop().filter(|(_, used)| used.elapsed() < IDLE).map(|(connection, _)| connection);
+            let kept = lock(&self.idle)
+                .pop()
+                .filter(|(_, used)| used.elapsed() < IDLE)
+                .map(|(connection, _)| connection);
             let fresh = kept.is_none();
             let mut connection = match kept {
                 Some(kept) => kept,
@@ -284,7 +331,11 @@ impl Load {
             }
         };
         let status = response.status().as_u16();
-        let version = response.headers().get("x-version").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let version = response
+            .headers()
+            .get("x-version")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
         response.into_body().collect().await.context("reading the answer")?;
         if keep && !connection.is_closed() {
             lock(&self.idle).push((connection, Instant::now()));
@@ -308,7 +359,10 @@ impl Load {
         let version = version.unwrap_or_else(|| "none".to_owned());
         let now = now();
         let Args { target, host, .. } = &self.args;
-        eprintln!("failed at {now}: http://{target}/products/{product} ({host}): {result} (version {version}, {} ms)", took.as_millis());
+        eprintln!(
+            "failed at {now}: http://{target}/products/{product} ({host}): {result} (version {version}, {} ms)",
+            took.as_millis()
+        );
         all.failed += 1;
         *all.failures.entry(result.to_owned()).or_default() += 1;
         *all.failures_by_version.entry(version).or_default() += 1;
@@ -318,24 +372,39 @@ impl Load {
 
     fn summary(&self) -> Summary {
         let counts = lock(&self.counts);
-        Summary { latency_ms: counts.times.quantiles(), ..counts.all.clone() }
+        Summary {
+            latency_ms: counts.times.quantiles(),
+            ..counts.all.clone()
+        }
     }
 
     /// One line of progress.
     fn progress(&self, elapsed: Duration) {
         let mut counts = lock(&self.counts);
         let recent = std::mem::take(&mut counts.recent);
-        let Summary { sent, failed, versions, .. } = &counts.all;
+        let Summary {
+            sent, failed, versions, ..
+        } = &counts.all;
         let answers = versions.values().sum::<u64>().max(1);
-        let shares: Vec<_> = versions.iter().map(|(version, count)| format!("{version} {}%", count * 100 / answers)).collect();
-        eprintln!("{} s: {sent} sent, {failed} failed, p50 {} ms, p99 {} ms, {}", elapsed.as_secs(), recent.at(500), recent.at(990), shares.join(", "));
+        let shares: Vec<_> = versions
+            .iter()
+            .map(|(version, count)| format!("{version} {}%", count * 100 / answers))
+            .collect();
+        eprintln!(
+            "{} s: {sent} sent, {failed} failed, p50 {} ms, p99 {} ms, {}",
+            elapsed.as_secs(),
+            recent.at(500),
+            recent.at(990),
+            shares.join(", ")
+        );
     }
 
     /// The file for other programs: never seen half written.
     fn write(&self) -> anyhow::Result<()> {
         if let Some(path) = &self.args.summary {
             let fresh = path.with_extension("new");
-            std::fs::write(&fresh, serde_json::to_vec(&self.summary())?).with_context(|| format!("writing {}", fresh.display()))?;
+            std::fs::write(&fresh, serde_json::to_vec(&self.summary())?)
+                .with_context(|| format!("writing {}", fresh.display()))?;
             std::fs::rename(&fresh, path).with_context(|| format!("writing {}", path.display()))?;
         }
         Ok(())
@@ -358,7 +427,10 @@ mod tests {
         for rank in [1_u32, 2, 10] {
             let wanted = expected * f64::from(rank).powf(-1.1);
             let found = f64::from(seen[rank as usize]);
-            assert!((found - wanted).abs() < wanted * 0.05, "rank {rank}: {found} of {wanted}");
+            assert!(
+                (found - wanted).abs() < wanted * 0.05,
+                "rank {rank}: {found} of {wanted}"
+            );
         }
     }
 
@@ -369,10 +441,24 @@ mod tests {
 
     #[test]
     fn only_loopback_and_private_targets() {
-        for text in ["127.0.0.1:80", "http://10.77.0.1:8080/", "192.168.1.1:80", "172.16.0.1:80", "[::1]:80", "[fd00::1]:80"] {
+        for text in [
+            "127.0.0.1:80",
+            "http://10.77.0.1:8080/",
+            "192.168.1.1:80",
+            "172.16.0.1:80",
+            "[::1]:80",
+            "[fd00::1]:80",
+        ] {
             assert!(target(text).is_ok(), "{text}");
         }
-        for text in ["8.8.8.8:80", "172.32.0.1:80", "169.254.169.254:80", "[2001:db8::1]:80", "example:80", "10.0.0.1"] {
+        for text in [
+            "8.8.8.8:80",
+            "172.32.0.1:80",
+            "169.254.169.254:80",
+            "[2001:db8::1]:80",
+            "example:80",
+            "10.0.0.1",
+        ] {
             assert!(target(text).is_err(), "{text}");
         }
     }
@@ -383,6 +469,9 @@ mod tests {
         assert!(times.at(990).abs() < f64::EPSILON, "nothing seen yet");
         (1..=100).for_each(|ms| times.add(Duration::from_millis(ms)));
         let found = times.quantiles();
-        assert_eq!(format!("{found:?}"), "Quantiles { p50: 50.0, p90: 90.0, p99: 99.0, p999: 100.0, max: 100.0 }");
+        assert_eq!(
+            format!("{found:?}"),
+            "Quantiles { p50: 50.0, p90: 90.0, p99: 99.0, p999: 100.0, max: 100.0 }"
+        );
     }
 }

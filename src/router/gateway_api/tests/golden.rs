@@ -42,9 +42,25 @@ struct Step {
 fn run(kind: RouteKind, text: &str) {
     let cases: Vec<Golden> = serde_yaml::from_str(text).unwrap();
     assert!(!cases.is_empty());
-    for Golden { case, target: asked, rules, steps } in cases {
-        let theirs = asked.theirs.map(|ports| Theirs { ports, testers: asked.testers.clone(), ..Theirs::default() });
-        let mut all = Target { rules: asked.rules, ports: asked.ports, testers: asked.testers, theirs, ..target(kind) };
+    for Golden {
+        case,
+        target: asked,
+        rules,
+        steps,
+    } in cases
+    {
+        let theirs = asked.theirs.map(|ports| Theirs {
+            ports,
+            testers: asked.testers.clone(),
+            ..Theirs::default()
+        });
+        let mut all = Target {
+            rules: asked.rules,
+            ports: asked.ports,
+            testers: asked.testers,
+            theirs,
+            ..target(kind)
+        };
         let found = route(kind, &rules);
         let (mut live, mut originals) = (found.clone(), RouteOriginal::default());
         for (number, step) in steps.into_iter().enumerate() {
@@ -70,9 +86,21 @@ fn run(kind: RouteKind, text: &str) {
             let before = live.clone();
             live = apply(&live, plan(&live, &asked, want, &originals).unwrap());
             let mut expected = before;
-            expected["spec"]["rules"] = if step.rules == "found" { rules.clone() } else { step.rules };
-            assert_eq!(serde_json::to_string_pretty(&live).unwrap(), serde_json::to_string_pretty(&expected).unwrap(), "{place}");
-            assert_eq!(plan(&live, &asked, want, &originals).unwrap(), None, "{place}: written once");
+            expected["spec"]["rules"] = if step.rules == "found" {
+                rules.clone()
+            } else {
+                step.rules
+            };
+            assert_eq!(
+                serde_json::to_string_pretty(&live).unwrap(),
+                serde_json::to_string_pretty(&expected).unwrap(),
+                "{place}"
+            );
+            assert_eq!(
+                plan(&live, &asked, want, &originals).unwrap(),
+                None,
+                "{place}: written once"
+            );
             let state = read(&live, &all).unwrap();
             match want {
                 Want::Absent => assert!(state.entry_gone(), "{place}"),

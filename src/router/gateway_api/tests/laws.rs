@@ -6,34 +6,62 @@ use super::*;
 use crate::api::traffic::Tester;
 
 fn simple(kind: RouteKind) -> Value {
-    route(kind, &json!([{"matches": [{"headers": [{"name": "a", "value": "b"}]}], "backendRefs": [{"name": "catalog", "port": 80}]}]))
+    route(
+        kind,
+        &json!([{"matches": [{"headers": [{"name": "a", "value": "b"}]}], "backendRefs": [{"name": "catalog", "port": 80}]}]),
+    )
 }
 
 #[test]
 fn two_rules_with_the_service_are_named() {
-    let live = route(RouteKind::Grpc, &json!([{"name": "a", "backendRefs": [{"name": "catalog"}]}, {"backendRefs": [{"name": "catalog"}]}]));
+    let live = route(
+        RouteKind::Grpc,
+        &json!([{"name": "a", "backendRefs": [{"name": "catalog"}]}, {"backendRefs": [{"name": "catalog"}]}]),
+    );
     let problem = |live: &Value, rules: &[&str]| {
-        let target = Target { rules: rules.iter().map(|rule| (*rule).to_owned()).collect(), ..target(RouteKind::Grpc) };
-        read(live, &target).unwrap().problem.map(|problem| problem.to_string()).unwrap_or_default()
+        let target = Target {
+            rules: rules.iter().map(|rule| (*rule).to_owned()).collect(),
+            ..target(RouteKind::Grpc)
+        };
+        read(live, &target)
+            .unwrap()
+            .problem
+            .map(|problem| problem.to_string())
+            .unwrap_or_default()
     };
-    assert!(problem(&live, &[]).starts_with("rules a, 2 of GRPCRoute catalog all have Service catalog"), "{}", problem(&live, &[]));
+    assert!(
+        problem(&live, &[]).starts_with("rules a, 2 of GRPCRoute catalog all have Service catalog"),
+        "{}",
+        problem(&live, &[])
+    );
     assert_eq!(problem(&live, &["a"]), "");
     assert_eq!(problem(&live, &["*"]), "");
-    assert_eq!(problem(&live, &["a", "c"]), "GRPCRoute catalog has no rule named c: there are a");
-    let none =
-        route(RouteKind::Http, &json!([{"name": "x", "backendRefs": [{"name": "catalog", "namespace": "elsewhere"}, {"kind": "Other", "name": "catalog"}]}]));
+    assert_eq!(
+        problem(&live, &["a", "c"]),
+        "GRPCRoute catalog has no rule named c: there are a"
+    );
+    let none = route(
+        RouteKind::Http,
+        &json!([{"name": "x", "backendRefs": [{"name": "catalog", "namespace": "elsewhere"}, {"kind": "Other", "name": "catalog"}]}]),
+    );
     assert!(problem(&none, &[]).starts_with("no rule of"));
     assert!(problem(&none, &["*"]).starts_with("no rule of"));
     assert!(problem(&none, &["x"]).starts_with("rule x of"));
     let nameless = route(RouteKind::Http, &json!([{"backendRefs": [{"name": "catalog"}]}]));
     assert!(problem(&nameless, &["x"]).contains("no rule of it has a name"));
-    assert!(matches!(read(&json!({"spec": {"rules": 3}}), &target(RouteKind::Http)), Err(RouteError::Malformed { .. })));
+    assert!(matches!(
+        read(&json!({"spec": {"rules": 3}}), &target(RouteKind::Http)),
+        Err(RouteError::Malformed { .. })
+    ));
     assert!(problem(&json!({"spec": {}}), &[]).starts_with("no rule of"));
 }
 
 #[test]
 fn weights_count_only_where_every_rule_has_them() {
-    let target = Target { rules: vec!["*".to_owned()], ..target(RouteKind::Http) };
+    let target = Target {
+        rules: vec!["*".to_owned()],
+        ..target(RouteKind::Http)
+    };
     let backends = |stable: i64, canary: i64| json!({"backendRefs": [{"name": "catalog", "weight": stable}, {"name": "catalog-canary", "weight": canary}]});
     let state = |rules: Value| read(&route(RouteKind::Http, &rules), &target).unwrap();
     let same = state(json!([backends(75, 25), backends(3, 1)]));
@@ -53,9 +81,19 @@ fn weights_count_only_where_every_rule_has_them() {
 
 #[test]
 fn limits_are_told_with_their_numbers() {
-    let testers = |count: usize| -> Vec<Tester> { (0..count).map(|n| Tester { header: format!("h{n}"), equals: "1".to_owned() }).collect() };
+    let testers = |count: usize| -> Vec<Tester> {
+        (0..count)
+            .map(|n| Tester {
+                header: format!("h{n}"),
+                equals: "1".to_owned(),
+            })
+            .collect()
+    };
     let problem = |rules: Value, testers: Vec<Tester>| {
-        let target = Target { testers, ..target(RouteKind::Http) };
+        let target = Target {
+            testers,
+            ..target(RouteKind::Http)
+        };
         match read(&route(RouteKind::Http, &rules), &target).unwrap().problem {
             Some(RouteError::Unsupported { reason, .. }) => reason,
             Some(other) => panic!("{other}"),
@@ -70,15 +108,16 @@ fn limits_are_told_with_their_numbers() {
     assert_eq!(problem(with_others(15), testers(0)), "");
     assert!(problem(with_others(16), testers(0)).contains("has 16 backends: with the new version's it would be 17"));
     let many_rules = |count: usize| {
-        let mut rules: Vec<Value> = (1..count).map(|n| json!({"backendRefs": [{"name": format!("o{n}")}]})).collect();
+        let mut rules: Vec<Value> = (1..count)
+            .map(|n| json!({"backendRefs": [{"name": format!("o{n}")}]}))
+            .collect();
         rules.push(json!({"backendRefs": [{"name": "catalog"}]}));
         Value::from(rules)
     };
     assert_eq!(problem(many_rules(15), testers(1)), "");
     assert_eq!(problem(many_rules(16), testers(0)), "");
     assert!(problem(many_rules(16), testers(1)).contains("has 16 rules: with 1 for testers it would be 17"));
-    let many_matches =
-        |count: usize| json!([{"matches": vec![json!({"path": {"type": "Exact", "value": "/x"}}); count], "backendRefs": [{"name": "catalog"}]}]);
+    let many_matches = |count: usize| json!([{"matches": vec![json!({"path": {"type": "Exact", "value": "/x"}}); count], "backendRefs": [{"name": "catalog"}]}]);
     assert_eq!(problem(many_matches(32), testers(2)), "");
     assert!(problem(many_matches(33), testers(2)).contains("would have 66 matches, and 64 are allowed"));
     let two_long = |count: usize| {
@@ -88,7 +127,13 @@ fn limits_are_told_with_their_numbers() {
     assert_eq!(problem(two_long(48), testers(1)), "");
     assert!(problem(two_long(49), testers(1)).contains("it has 89 matches: with 40 for testers it would be 129"));
     assert!(problem(json!([{"backendRefs": [{"name": "catalog", "weight": 0}]}]), testers(0)).contains("weight 0"));
-    assert!(problem(json!([{"backendRefs": [{"name": "catalog", "weight": 0}, {"name": "legacy"}]}]), testers(0)).contains("weight 0"));
+    assert!(
+        problem(
+            json!([{"backendRefs": [{"name": "catalog", "weight": 0}, {"name": "legacy"}]}]),
+            testers(0)
+        )
+        .contains("weight 0")
+    );
     let heavy = |weight: i64| json!([{"backendRefs": [{"name": "catalog"}, {"name": "legacy", "weight": weight}]}]);
     assert_eq!(problem(heavy(10_000), testers(0)), "");
     assert!(problem(heavy(10_001), testers(0)).contains("10001"));
@@ -96,31 +141,65 @@ fn limits_are_told_with_their_numbers() {
 
 #[test]
 fn a_rule_never_adds_up_to_0() {
-    let live = route(RouteKind::Http, &json!([{"backendRefs": [{"name": "catalog", "weight": 0}, {"name": "legacy", "weight": 0}]}]));
+    let live = route(
+        RouteKind::Http,
+        &json!([{"backendRefs": [{"name": "catalog", "weight": 0}, {"name": "legacy", "weight": 0}]}]),
+    );
     let target = target(RouteKind::Http);
     let originals = read(&live, &target).unwrap().weights;
     let mut now = live.clone();
     for want in [Want::Weight(percent(0)), Want::Weight(percent(5_000)), Want::Drained] {
         now = apply(&now, plan(&now, &target, want, &originals).unwrap());
-        assert!(weights_of(&now["spec"]["rules"][0]).iter().any(|(name, weight)| name == "catalog" && *weight > 0), "{now}");
+        assert!(
+            weights_of(&now["spec"]["rules"][0])
+                .iter()
+                .any(|(name, weight)| name == "catalog" && *weight > 0),
+            "{now}"
+        );
         assert_eq!(plan(&now, &target, want, &originals).unwrap(), None);
     }
-    assert_eq!(apply(&now, plan(&now, &target, Want::Absent, &originals).unwrap()), live, "what its owner wrote comes back");
+    assert_eq!(
+        apply(&now, plan(&now, &target, Want::Absent, &originals).unwrap()),
+        live,
+        "what its owner wrote comes back"
+    );
 }
 
 #[test]
 fn what_a_pairs_route_must_not_have_is_told() {
-    let target = |ports: &[u64]| Target { theirs: Some(Theirs { ports: ports.to_vec(), ..Theirs::default() }), ..target(RouteKind::Http) };
+    let target = |ports: &[u64]| Target {
+        theirs: Some(Theirs {
+            ports: ports.to_vec(),
+            ..Theirs::default()
+        }),
+        ..target(RouteKind::Http)
+    };
     let problem = |rule: Value, ports: &[u64]| {
         let live = route(RouteKind::Http, &json!([rule]));
-        assert_eq!(plan(&live, &target(ports), Want::Weight(percent(500)), &RouteOriginal::default()), Ok(None), "not before it is remembered");
-        read(&live, &target(ports)).unwrap().problem.map(|problem| problem.to_string()).unwrap_or_default()
+        assert_eq!(
+            plan(
+                &live,
+                &target(ports),
+                Want::Weight(percent(500)),
+                &RouteOriginal::default()
+            ),
+            Ok(None),
+            "not before it is remembered"
+        );
+        read(&live, &target(ports))
+            .unwrap()
+            .problem
+            .map(|problem| problem.to_string())
+            .unwrap_or_default()
     };
     let backends = |weights: Value| json!({"backendRefs": [{"name": "catalog", "port": 80}, {"name": "catalog-canary", "port": 80, "weight": weights}]});
     assert_eq!(problem(backends(json!(0)), &[80]), "");
     // An absent weight is 1.
     assert!(problem(backends(json!(null)), &[80]).contains("rule 1 gives catalog-canary 50% already"));
-    assert!(problem(json!({"backendRefs": [{"name": "catalog", "port": 80}]}), &[8080]).contains("port 80, which Service catalog-canary does not have"));
+    assert!(
+        problem(json!({"backendRefs": [{"name": "catalog", "port": 80}]}), &[8080])
+            .contains("port 80, which Service catalog-canary does not have")
+    );
     let mut sticky = backends(json!(0));
     sticky["sessionPersistence"] = json!({});
     assert!(problem(sticky, &[80]).contains("keeps sessions"));
@@ -131,21 +210,42 @@ fn what_a_pairs_route_must_not_have_is_told() {
 #[test]
 fn a_share_too_fine_beside_others_is_told() {
     let state = |stable: i64| {
-        read(&route(RouteKind::Http, &json!([{"backendRefs": [{"name": "catalog", "weight": stable}, {"name": "legacy"}]}])), &target(RouteKind::Http)).unwrap()
+        read(
+            &route(
+                RouteKind::Http,
+                &json!([{"backendRefs": [{"name": "catalog", "weight": stable}, {"name": "legacy"}]}]),
+            ),
+            &target(RouteKind::Http),
+        )
+        .unwrap()
     };
     assert_eq!(state(1).too_fine(percent(100)), None);
     assert!(state(1).too_fine(percent(50)).is_some());
     assert_eq!(state(2).too_fine(percent(50)), None);
-    assert_eq!(read(&simple(RouteKind::Http), &target(RouteKind::Http)).unwrap().too_fine(percent(1)), None);
+    assert_eq!(
+        read(&simple(RouteKind::Http), &target(RouteKind::Http))
+            .unwrap()
+            .too_fine(percent(1)),
+        None
+    );
 }
 
 #[test]
 fn a_match_that_tests_the_header_itself_is_told() {
     let rules = json!([{"name": "a", "matches": [{"headers": [{"name": "x-canary", "value": "2"}]}, {}], "backendRefs": [{"name": "catalog"}]}]);
-    let target = Target { testers: vec![Tester { header: "X-Canary".to_owned(), equals: "1".to_owned() }], ..target(RouteKind::Http) };
+    let target = Target {
+        testers: vec![Tester {
+            header: "X-Canary".to_owned(),
+            equals: "1".to_owned(),
+        }],
+        ..target(RouteKind::Http)
+    };
     let told = read(&route(RouteKind::Http, &rules), &target).unwrap().left_out;
     assert_eq!(told.len(), 1);
-    assert!(told[0].starts_with("match 1 of rule a tests header X-Canary itself"), "{told:?}");
+    assert!(
+        told[0].starts_with("match 1 of rule a tests header X-Canary itself"),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -182,7 +282,13 @@ fn every_place_in_a_patch_is_guarded() {
         RouteKind::Http,
         &json!([{"matches": [{"path": {"type": "Exact", "value": "/a"}}], "backendRefs": [{"name": "catalog"}]}, {"backendRefs": [{"name": "search"}]}]),
     );
-    let target = Target { testers: vec![Tester { header: "x".to_owned(), equals: "1".to_owned() }], ..target(RouteKind::Http) };
+    let target = Target {
+        testers: vec![Tester {
+            header: "x".to_owned(),
+            equals: "1".to_owned(),
+        }],
+        ..target(RouteKind::Http)
+    };
     let originals = read(&live, &target).unwrap().weights;
     let patch = |live: &Value, want| plan(live, &target, want, &originals).unwrap();
     let at_a_quarter = apply(&live, patch(&live, Want::Weight(percent(2_500))));
@@ -190,7 +296,10 @@ fn every_place_in_a_patch_is_guarded() {
         let patch: json_patch::Patch = serde_json::from_value(json!(change)).unwrap();
         json_patch::patch(&mut live.clone(), &patch).is_err()
     };
-    for change in [patch(&at_a_quarter, Want::Weight(percent(5_000))), patch(&at_a_quarter, Want::Absent)] {
+    for change in [
+        patch(&at_a_quarter, Want::Weight(percent(5_000))),
+        patch(&at_a_quarter, Want::Absent),
+    ] {
         assert!(change.is_some() && !refused(&at_a_quarter, &change));
         let mut shifted = at_a_quarter.clone();
         shifted["spec"]["rules"].as_array_mut().unwrap().insert(0, json!({"matches": [{"path": {"type": "Exact", "value": "/b"}}], "backendRefs": [{"name": "catalog", "weight": 1}, {"name": "catalog-canary", "weight": 1}]}));
@@ -201,7 +310,10 @@ fn every_place_in_a_patch_is_guarded() {
     without.testers.clear();
     let leave = plan(&at_a_quarter, &without, Want::Weight(percent(2_500)), &originals).unwrap();
     let mut shifted = at_a_quarter.clone();
-    shifted["spec"]["rules"].as_array_mut().unwrap().insert(2, json!({"backendRefs": [{"name": "other"}]}));
+    shifted["spec"]["rules"]
+        .as_array_mut()
+        .unwrap()
+        .insert(2, json!({"backendRefs": [{"name": "other"}]}));
     assert!(!refused(&at_a_quarter, &leave) && refused(&shifted, &leave));
 }
 
@@ -209,7 +321,10 @@ fn every_place_in_a_patch_is_guarded() {
 fn our_marks_of_ownership_can_be_dropped_and_tell_when_we_wrote() {
     let mut live = simple(RouteKind::Http);
     live["metadata"]["managedFields"] = json!([{"manager": "kubectl", "time": "2026-01-01T00:00:00Z"}, {"manager": "warmfront", "time": "2026-01-02T00:00:00Z"}, {"manager": "contour", "subresource": "status", "time": "2026-02-01T00:00:00Z"}]);
-    assert_eq!(written_at(&live, "warmfront").map(|at| at.to_string()).as_deref(), Some("2026-01-02T00:00:00Z"));
+    assert_eq!(
+        written_at(&live, "warmfront").map(|at| at.to_string()).as_deref(),
+        Some("2026-01-02T00:00:00Z")
+    );
     let dropped = apply(&live, drop_managed_fields(&live, "warmfront"));
     assert_eq!(dropped["metadata"]["managedFields"].as_array().unwrap().len(), 2);
     assert_eq!(drop_managed_fields(&dropped, "warmfront"), None);
@@ -221,36 +336,57 @@ fn our_marks_of_ownership_can_be_dropped_and_tell_when_we_wrote() {
 fn any_rule() -> impl Strategy<Value = Value> {
     let weight = || proptest::option::of(0..=10_000_i64);
     let stable = proptest::option::of(1..=10_000_i64);
-    (stable, proptest::collection::vec(weight(), 0..4), 0..4_usize, any::<bool>(), any::<bool>()).prop_map(|(stable, others, place, matches, sticky)| {
-        let entry = |name: String, weight: Option<i64>| match weight {
-            Some(weight) => json!({"name": name, "port": 80, "weight": weight}),
-            None => json!({"name": name, "port": 80}),
-        };
-        let mut backends: Vec<Value> = others.iter().enumerate().map(|(n, weight)| entry(format!("o{n}"), *weight)).collect();
-        backends.insert(place.min(backends.len()), entry("catalog".to_owned(), stable));
-        let mut rule = json!({"backendRefs": backends, "timeouts": {"request": "3s"}});
-        if matches {
-            rule["matches"] = json!([{"headers": [{"name": "tenant", "value": "a"}]}]);
-        }
-        if sticky {
-            rule["sessionPersistence"] = json!({});
-        }
-        rule
-    })
+    (
+        stable,
+        proptest::collection::vec(weight(), 0..4),
+        0..4_usize,
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(stable, others, place, matches, sticky)| {
+            let entry = |name: String, weight: Option<i64>| match weight {
+                Some(weight) => json!({"name": name, "port": 80, "weight": weight}),
+                None => json!({"name": name, "port": 80}),
+            };
+            let mut backends: Vec<Value> = others
+                .iter()
+                .enumerate()
+                .map(|(n, weight)| entry(format!("o{n}"), *weight))
+                .collect();
+            backends.insert(place.min(backends.len()), entry("catalog".to_owned(), stable));
+            let mut rule = json!({"backendRefs": backends, "timeouts": {"request": "3s"}});
+            if matches {
+                rule["matches"] = json!([{"headers": [{"name": "tenant", "value": "a"}]}]);
+            }
+            if sticky {
+                rule["sessionPersistence"] = json!({});
+            }
+            rule
+        })
 }
 
 fn any_route() -> impl Strategy<Value = (RouteKind, Value)> {
     let kind = prop_oneof![Just(RouteKind::Http), Just(RouteKind::Grpc)];
     let foreign = || proptest::collection::vec(Just(json!({"backendRefs": [{"name": "search", "weight": 3}]})), 0..2);
-    (kind, foreign(), proptest::collection::vec(any_rule(), 1..4), foreign()).prop_map(|(kind, before, rules, after)| {
-        let rules: Vec<Value> = before.into_iter().chain(rules).chain(after).collect();
-        (kind, route(kind, &Value::from(rules)))
-    })
+    (kind, foreign(), proptest::collection::vec(any_rule(), 1..4), foreign()).prop_map(
+        |(kind, before, rules, after)| {
+            let rules: Vec<Value> = before.into_iter().chain(rules).chain(after).collect();
+            (kind, route(kind, &Value::from(rules)))
+        },
+    )
 }
 
 fn weights_of(rule: &Value) -> Vec<(String, i64)> {
     let backends = rule["backendRefs"].as_array().unwrap();
-    backends.iter().map(|backend| (backend["name"].as_str().unwrap().to_owned(), backend["weight"].as_i64().unwrap_or(1))).collect()
+    backends
+        .iter()
+        .map(|backend| {
+            (
+                backend["name"].as_str().unwrap().to_owned(),
+                backend["weight"].as_i64().unwrap_or(1),
+            )
+        })
+        .collect()
 }
 
 proptest! {

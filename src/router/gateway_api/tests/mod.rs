@@ -10,7 +10,12 @@ use super::{super::Theirs, *};
 use crate::api::traffic::RouteKind;
 
 fn target(kind: RouteKind) -> Target {
-    Target { kind, stable: "catalog".to_owned(), canary: "catalog-canary".to_owned(), ..Target::default() }
+    Target {
+        kind,
+        stable: "catalog".to_owned(),
+        canary: "catalog-canary".to_owned(),
+        ..Target::default()
+    }
 }
 
 fn route(kind: RouteKind, rules: &Value) -> Value {

@@ -14,7 +14,10 @@ fn condition(kind: &str, status: &str, generation: impl Into<Option<i64>>) -> Va
 }
 
 fn good(generation: impl Into<Option<i64>> + Copy) -> Vec<Value> {
-    vec![condition("Accepted", "True", generation), condition("ResolvedRefs", "True", generation)]
+    vec![
+        condition("Accepted", "True", generation),
+        condition("ResolvedRefs", "True", generation),
+    ]
 }
 
 fn report(parent: &Value, controller: &str, conditions: &[Value]) -> Value {
@@ -42,12 +45,33 @@ fn conditions_of_a_gateway() {
     let table = [
         (good(7), ""),
         (good(8), ""),
-        (vec![condition("Accepted", "True", 6), condition("ResolvedRefs", "True", 7)], "it is at 6"),
-        (vec![condition("Accepted", "True", 7), condition("ResolvedRefs", "True", 6)], "it is at 6"),
-        (vec![condition("Accepted", "True", 7), condition("ResolvedRefs", "False", 7)], "ResolvedRefs=False R m"),
-        (vec![condition("Accepted", "False", 7), condition("ResolvedRefs", "True", 7)], "Accepted=False R m"),
-        (vec![condition("Accepted", "Unknown", 7), condition("ResolvedRefs", "True", 7)], "Accepted=Unknown"),
-        (vec![condition("Accepted", "True", 7)], "to report ResolvedRefs for generation 7"),
+        (
+            vec![condition("Accepted", "True", 6), condition("ResolvedRefs", "True", 7)],
+            "it is at 6",
+        ),
+        (
+            vec![condition("Accepted", "True", 7), condition("ResolvedRefs", "True", 6)],
+            "it is at 6",
+        ),
+        (
+            vec![condition("Accepted", "True", 7), condition("ResolvedRefs", "False", 7)],
+            "ResolvedRefs=False R m",
+        ),
+        (
+            vec![condition("Accepted", "False", 7), condition("ResolvedRefs", "True", 7)],
+            "Accepted=False R m",
+        ),
+        (
+            vec![
+                condition("Accepted", "Unknown", 7),
+                condition("ResolvedRefs", "True", 7),
+            ],
+            "Accepted=Unknown",
+        ),
+        (
+            vec![condition("Accepted", "True", 7)],
+            "to report ResolvedRefs for generation 7",
+        ),
         (Vec::new(), "to report Accepted for generation 7"),
         (with(condition("PartiallyInvalid", "True", 7)), "PartiallyInvalid R m"),
         (with(condition("PartiallyInvalid", "True", 6)), "PartiallyInvalid"),
@@ -59,14 +83,27 @@ fn conditions_of_a_gateway() {
         (with(condition("Programmed", "False", None)), ""),
         // Without generations there is no signal, good news aside from bad.
         (good(None), "?"),
-        (vec![condition("Accepted", "True", 7), condition("ResolvedRefs", "True", None)], "?"),
-        (vec![condition("Accepted", "True", None), condition("ResolvedRefs", "False", None)], "ResolvedRefs=False"),
+        (
+            vec![
+                condition("Accepted", "True", 7),
+                condition("ResolvedRefs", "True", None),
+            ],
+            "?",
+        ),
+        (
+            vec![
+                condition("Accepted", "True", None),
+                condition("ResolvedRefs", "False", None),
+            ],
+            "ResolvedRefs=False",
+        ),
     ];
     for (conditions, expected) in table {
         let found = judged(&json!([edge()]), &[report(&edge(), "a/b", &conditions)]);
         match (&found, expected) {
             (Acceptance::Accepted, "") | (Acceptance::Unknown, "?") => {}
-            (Acceptance::Waiting(what), text) if !text.is_empty() && what.contains(text) && what.starts_with("Gateway gateway/edge") => {}
+            (Acceptance::Waiting(what), text)
+                if !text.is_empty() && what.contains(text) && what.starts_with("Gateway gateway/edge") => {}
             _ => panic!("{conditions:?}: {found:?}, expected `{expected}`"),
         }
     }
@@ -91,22 +128,58 @@ fn parents_are_the_same_after_defaulting_and_every_one_counts() {
         (json!([]), vec![], "no parentRefs"),
         (json!([edge_short]), vec![report(&edge(), "a/b", &good(7))], ""),
         (json!([edge()]), vec![report(&edge_short, "a/b", &good(7))], ""),
-        (json!([edge_short]), vec![], "no controller reports on parent Gateway gateway/edge"),
+        (
+            json!([edge_short]),
+            vec![],
+            "no controller reports on parent Gateway gateway/edge",
+        ),
         // Section and port must be the same.
-        (json!([section(edge(), "http")]), vec![report(&edge(), "a/b", &good(7))], nobody),
-        (json!([edge()]), vec![report(&section(edge(), "http"), "a/b", &good(7))], nobody),
-        (json!([section(edge(), "http")]), vec![report(&section(edge(), "http"), "a/b", &good(7))], ""),
+        (
+            json!([section(edge(), "http")]),
+            vec![report(&edge(), "a/b", &good(7))],
+            nobody,
+        ),
+        (
+            json!([edge()]),
+            vec![report(&section(edge(), "http"), "a/b", &good(7))],
+            nobody,
+        ),
+        (
+            json!([section(edge(), "http")]),
+            vec![report(&section(edge(), "http"), "a/b", &good(7))],
+            "",
+        ),
         (json!([port]), vec![report(&mesh, "m/1", &good(7))], nobody),
         // Another controller does not speak for the Gateway's class.
         (json!([edge()]), vec![report(&edge(), "x/y", &good(7))], nobody),
-        (json!([edge()]), vec![report(&edge(), "x/y", &bad), report(&edge(), "a/b", &good(7))], ""),
+        (
+            json!([edge()]),
+            vec![report(&edge(), "x/y", &bad), report(&edge(), "a/b", &good(7))],
+            "",
+        ),
         // Every parent counts.
-        (json!([edge(), gone]), vec![report(&edge(), "a/b", &good(7))], "no controller reports on parent Gateway shop/gone"),
-        (json!([edge(), mesh]), vec![report(&edge(), "a/b", &good(7)), report(&mesh_full, "m/1", &good(6))], "it is at 6"),
+        (
+            json!([edge(), gone]),
+            vec![report(&edge(), "a/b", &good(7))],
+            "no controller reports on parent Gateway shop/gone",
+        ),
+        (
+            json!([edge(), mesh]),
+            vec![report(&edge(), "a/b", &good(7)), report(&mesh_full, "m/1", &good(6))],
+            "it is at 6",
+        ),
         // For a Service every controller that reports counts.
         (json!([mesh]), vec![report(&mesh_full, "m/1", &good(7))], ""),
-        (json!([mesh]), vec![report(&mesh, "m/1", &good(7)), report(&mesh, "m/2", &bad)], "Accepted=False"),
-        (json!([mesh]), vec![report(&mesh, "m/1", &good(7)), report(&mesh, "m/2", &good(None))], "?"),
+        (
+            json!([mesh]),
+            vec![report(&mesh, "m/1", &good(7)), report(&mesh, "m/2", &bad)],
+            "Accepted=False",
+        ),
+        (
+            json!([mesh]),
+            vec![report(&mesh, "m/1", &good(7)), report(&mesh, "m/2", &good(None))],
+            "?",
+        ),
         // A Service named like a Gateway has nothing to do with its class.
         (json!([same_name]), vec![report(&same_name, "m/1", &good(7))], ""),
     ];

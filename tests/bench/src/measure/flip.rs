@@ -21,23 +21,40 @@ impl Bench {
             let key = app.key();
             self.rollouts.until(&key, "being held", PATIENCE, Seen::is_held).await?;
             moment = (moment + GOLDEN).fract();
-            let judged = self.rollouts.last(&key).and_then(|seen| seen.judged).with_context(|| format!("when was {key} judged?"))?;
+            let judged = self
+                .rollouts
+                .last(&key)
+                .and_then(|seen| seen.judged)
+                .with_context(|| format!("when was {key} judged?"))?;
             let since = Timestamp::now().duration_since(judged).as_secs_f64();
             let length = interval.as_secs_f64();
             tokio::time::sleep(Duration::from_secs_f64((moment * length - since).rem_euclid(length))).await;
 
             let flipped = Instant::now();
             self.store.spoil(&key);
-            let zero = self.weights.first(&key, flipped, "weight 0", PATIENCE, |weight| *weight == 0).await?;
+            let zero = self
+                .weights
+                .first(&key, flipped, "weight 0", PATIENCE, |weight| *weight == 0)
+                .await?;
             seconds.push(zero.duration_since(flipped).as_secs_f64());
-            eprintln!("   {} of {number}: {:.2} s", flip + 1, zero.duration_since(flipped).as_secs_f64());
+            eprintln!(
+                "   {} of {number}: {:.2} s",
+                flip + 1,
+                zero.duration_since(flipped).as_secs_f64()
+            );
 
             let run = self.rollouts.last(&key).map_or(0, |seen| seen.run);
-            self.rollouts.until(&key, "the rollback", PATIENCE, |seen| seen.run == run && !seen.is_held() && seen.weight == Some(0)).await?;
+            self.rollouts
+                .until(&key, "the rollback", PATIENCE, |seen| {
+                    seen.run == run && !seen.is_held() && seen.weight == Some(0)
+                })
+                .await?;
             self.store.heal(&key);
             self.release(std::slice::from_ref(app)).await?;
             // Not before the new run is held is the next flip of the same app.
-            self.rollouts.until(&key, "the next run", PATIENCE, |seen| seen.run > run).await?;
+            self.rollouts
+                .until(&key, "the next run", PATIENCE, |seen| seen.run > run)
+                .await?;
         }
         Ok(seconds)
     }
@@ -45,7 +62,15 @@ impl Bench {
     /// One app with the fastest settings there are.
     pub(super) async fn fast_flips(&mut self, number: usize) -> anyhow::Result<Vec<f64>> {
         let app = App::single("fast");
-        self.adopt(&app, &Plan { interval: "1s", settle: Some("0s"), ..Plan::held() }).await?;
+        self.adopt(
+            &app,
+            &Plan {
+                interval: "1s",
+                settle: Some("0s"),
+                ..Plan::held()
+            },
+        )
+        .await?;
         let apps = [app];
         self.release(&apps).await?;
         self.flips(&apps, number, Duration::from_secs(1)).await

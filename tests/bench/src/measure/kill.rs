@@ -26,7 +26,12 @@ impl Bench {
     pub(super) async fn kill(&mut self, name: &str, after: Duration) -> anyhow::Result<Vec<Killed>> {
         let apps: Vec<App> = (0..TRIES).map(|n| App::single(&format!("kill-{name}-{n}"))).collect();
         let steps = vec![(5, "30s".to_owned()), (50, "6h".to_owned()), (100, "0s".to_owned())];
-        let plan = Plan { steps, interval: "10s", settle: Some("0s"), one_bad_answer: true };
+        let plan = Plan {
+            steps,
+            interval: "10s",
+            settle: Some("0s"),
+            one_bad_answer: true,
+        };
         for app in &apps {
             self.adopt(app, &plan).await?;
         }
@@ -40,7 +45,17 @@ impl Bench {
             let (apps, weights) = (&apps, &weights);
             try_join_all(apps.iter().map(move |app| {
                 let key = app.key();
-                async move { weights.first(&key, from, &format!("{weight} hundredths of a percent"), PATIENCE, |seen| *seen == weight).await }
+                async move {
+                    weights
+                        .first(
+                            &key,
+                            from,
+                            &format!("{weight} hundredths of a percent"),
+                            PATIENCE,
+                            |seen| *seen == weight,
+                        )
+                        .await
+                }
             }))
         };
         let begun = reached(500).await?;
@@ -53,7 +68,9 @@ impl Bench {
         let killed = begun.iter().zip(&ended).map(|(begun, ended)| Killed {
             step: ended.duration_since(*begun).as_secs_f64(),
             // A step whose time was not over when the controller came back goes on later by right.
-            after_restart: ended.duration_since(restarted.max(*begun + Duration::from_secs(30))).as_secs_f64(),
+            after_restart: ended
+                .duration_since(restarted.max(*begun + Duration::from_secs(30)))
+                .as_secs_f64(),
         });
         Ok(killed.collect())
     }

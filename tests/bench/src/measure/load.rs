@@ -13,7 +13,12 @@ impl Bench {
     pub(super) async fn load(&self, length: Duration) -> anyhow::Result<Load> {
         let controller = self.controller()?;
         let passes = controller.passes().await?;
-        let (started, usage, place, queries) = (Instant::now(), controller.usage()?, self.audit.end()?, self.store.queries());
+        let (started, usage, place, queries) = (
+            Instant::now(),
+            controller.usage()?,
+            self.audit.end()?,
+            self.store.queries(),
+        );
         tokio::time::sleep(length).await;
         let after = controller.usage()?;
         let minutes = started.elapsed().as_secs_f64() / 60.0;
@@ -28,7 +33,10 @@ impl Bench {
         Ok(Load {
             cpu: per_minute(after.cpu - usage.cpu),
             resident: after.resident,
-            requests: by_name(&others).into_iter().map(|(name, count)| (name, per_minute(count as f64))).collect(),
+            requests: by_name(&others)
+                .into_iter()
+                .map(|(name, count)| (name, per_minute(count as f64)))
+                .collect(),
             requests_total: number(&others),
             lease: number(&lease),
             queries: per_minute((queries_after - queries) as f64),

@@ -56,7 +56,13 @@ pub async fn run(measure: &Measure) -> anyhow::Result<()> {
     let apps: Vec<App> = (0..measure.size.rollouts).map(App::nth).collect();
 
     progress(&format!("bringing up {} apps", apps.len()));
-    bench.world.open(&apps, PATIENCE + Duration::from_millis(200) * u32::try_from(apps.len())?).await?;
+    bench
+        .world
+        .open(
+            &apps,
+            PATIENCE + Duration::from_millis(200) * u32::try_from(apps.len())?,
+        )
+        .await?;
     bench.world.put_under_rollouts(&apps, &Plan::held()).await?;
     bench.start_controller().await?;
     bench.all("adopted", apps.len(), |seen| seen.adopted).await?;
@@ -80,7 +86,11 @@ pub async fn run(measure: &Measure) -> anyhow::Result<()> {
     if wants("flip") {
         progress("flipping metrics, 10 s interval");
         // A single rollout has to be released again each time, which takes half a minute.
-        let flips = if apps.len() == 1 { measure.flips.div_ceil(2) } else { measure.flips };
+        let flips = if apps.len() == 1 {
+            measure.flips.div_ceil(2)
+        } else {
+            measure.flips
+        };
         figures.flips = bench.flips(&apps, flips, Duration::from_secs(10)).await?;
         write(&file, &figures)?;
     }
@@ -91,9 +101,19 @@ pub async fn run(measure: &Measure) -> anyhow::Result<()> {
     }
     if wants("kill") {
         progress("killing the controller in the middle of a 30 s step");
-        figures.killed_steps = bench.kill("middle", Duration::from_secs(15)).await?.into_iter().map(|killed| killed.step).collect();
+        figures.killed_steps = bench
+            .kill("middle", Duration::from_secs(15))
+            .await?
+            .into_iter()
+            .map(|killed| killed.step)
+            .collect();
         progress("killing the controller in the last 5 s of a step");
-        figures.late_restarts = bench.kill("late", Duration::from_secs(28)).await?.into_iter().map(|killed| killed.after_restart).collect();
+        figures.late_restarts = bench
+            .kill("late", Duration::from_secs(28))
+            .await?
+            .into_iter()
+            .map(|killed| killed.after_restart)
+            .collect();
         write(&file, &figures)?;
     }
     // These do not depend on the number of rollouts.
@@ -120,19 +140,37 @@ fn write(file: &std::path::Path, figures: &Figures) -> anyhow::Result<()> {
 
 impl Bench {
     async fn open(measure: &Measure) -> anyhow::Result<Self> {
-        let kubeconfig = Kubeconfig::read_from(measure.state.join("kubeconfig")).context("reading the administrator's kubeconfig")?;
+        let kubeconfig = Kubeconfig::read_from(measure.state.join("kubeconfig"))
+            .context("reading the administrator's kubeconfig")?;
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         let client = Client::try_from(config).context("setting up the client of the API server")?;
-        let rules = fs::read_to_string(&measure.rules).with_context(|| format!("reading {}", measure.rules.display()))?;
+        let rules =
+            fs::read_to_string(&measure.rules).with_context(|| format!("reading {}", measure.rules.display()))?;
         let world = World { client: client.clone() };
-        world.furnish(serde_yaml::from_str(&rules).context("reading the controller's rules")?).await?;
+        world
+            .furnish(serde_yaml::from_str(&rules).context("reading the controller's rules")?)
+            .await?;
         let mut store = Store::at(store::ADDRESS)?;
         store.up().await?;
         let (weights, rollouts) = (Arc::<Journal<u32>>::default(), Arc::<Journal<Seen>>::default());
         tokio::spawn(gateway::run(client.clone(), weights.clone()));
         tokio::spawn(world::follow(client, rollouts.clone()));
-        let launch = Launch { program: measure.controller.clone(), state: measure.state.clone() };
-        Ok(Self { world, audit: Audit { path: measure.state.join("logs/audit.log") }, store, launch, controller: None, weights, rollouts, version: 0 })
+        let launch = Launch {
+            program: measure.controller.clone(),
+            state: measure.state.clone(),
+        };
+        Ok(Self {
+            world,
+            audit: Audit {
+                path: measure.state.join("logs/audit.log"),
+            },
+            store,
+            launch,
+            controller: None,
+            weights,
+            rollouts,
+            version: 0,
+        })
     }
 
     async fn start_controller(&mut self) -> anyhow::Result<Instant> {
@@ -156,7 +194,10 @@ impl Bench {
             if count >= number {
                 return Ok(());
             }
-            anyhow::ensure!(Instant::now() < deadline, "only {count} of {number} rollouts were {what} in time");
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "only {count} of {number} rollouts were {what} in time"
+            );
             if told.elapsed() > Duration::from_secs(5) {
                 eprintln!("   {count} of {number} {what}");
                 told = Instant::now();
@@ -173,12 +214,19 @@ impl Bench {
             let (place, passes) = (self.audit.end()?, self.controller()?.passes().await?);
             tokio::time::sleep(Duration::from_secs(6)).await;
             // A watch that ends is opened again, and a lease is renewed, also at rest.
-            let busy = self.audit.since(place)?.iter().any(|request| !request.is_lease() && request.verb != "watch");
+            let busy = self
+                .audit
+                .since(place)?
+                .iter()
+                .any(|request| !request.is_lease() && request.verb != "watch");
             let looked = self.controller()?.passes().await?.since(&passes).count();
             if !busy && looked < 1.0 {
                 return Ok(());
             }
-            anyhow::ensure!(Instant::now() < deadline, "the controller did not come to rest within {PATIENCE:?}: {looked} passes in the last 6 s");
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "the controller did not come to rest within {PATIENCE:?}: {looked} passes in the last 6 s"
+            );
         }
     }
 
@@ -187,7 +235,9 @@ impl Bench {
         let apps = std::slice::from_ref(app);
         self.world.open(apps, PATIENCE).await?;
         self.world.put_under_rollouts(apps, plan).await?;
-        self.rollouts.until(&app.key(), "adoption", PATIENCE, |seen| seen.adopted).await?;
+        self.rollouts
+            .until(&app.key(), "adoption", PATIENCE, |seen| seen.adopted)
+            .await?;
         self.world.paused(app, PATIENCE).await
     }
 

@@ -19,12 +19,27 @@ impl Bench {
             // Until all are held, and the first tick of the outage has had no answer, a minute may pass: whose hold ends before that
             // may rise by the answers it has. The holds end in different parts of the outage.
             let hold = Duration::from_mins(1) + length.mul_f64((0.5 + f64::from(u32::try_from(n)?)) / 6.0);
-            let steps = vec![(5, format!("{}s", hold.as_secs())), (50, "6h".to_owned()), (100, "0s".to_owned())];
-            self.adopt(app, &Plan { steps, interval: "10s", settle: None, one_bad_answer: false }).await?;
+            let steps = vec![
+                (5, format!("{}s", hold.as_secs())),
+                (50, "6h".to_owned()),
+                (100, "0s".to_owned()),
+            ];
+            self.adopt(
+                app,
+                &Plan {
+                    steps,
+                    interval: "10s",
+                    settle: None,
+                    one_bad_answer: false,
+                },
+            )
+            .await?;
         }
         self.release(&apps).await?;
         for app in &apps {
-            self.rollouts.until(&app.key(), "being held", PATIENCE, Seen::is_held).await?;
+            self.rollouts
+                .until(&app.key(), "being held", PATIENCE, Seen::is_held)
+                .await?;
         }
         let down = Instant::now();
         self.store.down().await?;
@@ -33,14 +48,25 @@ impl Bench {
         let up = Instant::now();
         self.store.up().await?;
         let rolled_back = blind.iter().filter(|weights| weights.contains(&0)).count();
-        let raised = blind.iter().filter(|weights| weights.iter().any(|weight| *weight > 500)).count();
+        let raised = blind
+            .iter()
+            .filter(|weights| weights.iter().any(|weight| *weight > 500))
+            .count();
         let mut went_on = Vec::new();
         for (app, weights) in apps.iter().zip(&blind) {
             if weights.is_empty() {
-                let at = self.weights.first(&app.key(), up, "the next weight", PATIENCE, |weight| *weight > 500).await?;
+                let at = self
+                    .weights
+                    .first(&app.key(), up, "the next weight", PATIENCE, |weight| *weight > 500)
+                    .await?;
                 went_on.push(at.duration_since(up).as_secs_f64());
             }
         }
-        Ok(Outage { tries: TRIES, rolled_back, raised, went_on })
+        Ok(Outage {
+            tries: TRIES,
+            rolled_back,
+            raised,
+            went_on,
+        })
     }
 }

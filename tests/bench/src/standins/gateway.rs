@@ -22,7 +22,11 @@ pub const GATEWAY: (&str, &str) = ("edge", "gateway");
 /// Accepts routes until the process ends, and notes the canary's weight in each, in hundredths of a percent.
 pub async fn run(client: Client, weights: Arc<Journal<u32>>) -> anyhow::Result<()> {
     let routes: Api<DynamicObject> = Api::all_with(client.clone(), &Kinds::http_route());
-    let mut seen = pin!(watcher(routes, watcher::Config::default()).default_backoff().applied_objects());
+    let mut seen = pin!(
+        watcher(routes, watcher::Config::default())
+            .default_backoff()
+            .applied_objects()
+    );
     while let Some(route) = seen.next().await {
         let route = match route {
             Ok(route) => route,
@@ -47,7 +51,10 @@ pub async fn run(client: Client, weights: Arc<Journal<u32>>) -> anyhow::Result<(
 }
 
 fn observed(route: &DynamicObject) -> Option<i64> {
-    route.data.pointer("/status/parents/0/conditions/0/observedGeneration").and_then(Value::as_i64)
+    route
+        .data
+        .pointer("/status/parents/0/conditions/0/observedGeneration")
+        .and_then(Value::as_i64)
 }
 
 async fn accept(client: Client, route: &DynamicObject) -> anyhow::Result<()> {
@@ -63,13 +70,19 @@ async fn accept(client: Client, route: &DynamicObject) -> anyhow::Result<()> {
     });
     let patch = Patch::Merge(json!({"status": {"parents": [parent]}}));
     let api: Api<DynamicObject> = Api::namespaced_with(client, &namespace, &Kinds::http_route());
-    api.patch_status(&route.name_any(), &PatchParams::default(), &patch).await.context("writing its status")?;
+    api.patch_status(&route.name_any(), &PatchParams::default(), &patch)
+        .await
+        .context("writing its status")?;
     Ok(())
 }
 
 /// Share of the backend whose name ends with `-canary`.
 fn canary_weight(route: &DynamicObject) -> u32 {
-    let backends = route.data.pointer("/spec/rules/0/backendRefs").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let backends = route
+        .data
+        .pointer("/spec/rules/0/backendRefs")
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
     let weight = |backend: &Value| backend.get("weight").and_then(Value::as_u64).unwrap_or(1);
     let is_canary = |backend: &&Value| backend["name"].as_str().is_some_and(|name| name.ends_with("-canary"));
     let total: u64 = backends.iter().map(weight).sum();

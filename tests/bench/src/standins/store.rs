@@ -50,7 +50,10 @@ pub struct Store {
 }
 
 fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
 }
 
 /// The query that a rollout's check asks.
@@ -61,15 +64,23 @@ pub fn query(key: &str) -> String {
 impl Store {
     /// One that will listen there.
     pub fn at(address: &str) -> anyhow::Result<Self> {
-        Ok(Self { address: address.parse()?, figures: Arc::default(), serving: None })
+        Ok(Self {
+            address: address.parse()?,
+            figures: Arc::default(),
+            serving: None,
+        })
     }
 
     /// Begins to answer.
     pub async fn up(&mut self) -> anyhow::Result<()> {
         let address = self.address;
-        let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address} for metric queries"))?;
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("listening on {address} for metric queries"))?;
         let stop = CancellationToken::new();
-        let router = Router::new().route("/api/v1/query", post(answer)).with_state(self.figures.clone());
+        let router = Router::new()
+            .route("/api/v1/query", post(answer))
+            .with_state(self.figures.clone());
         let stopped = stop.clone().cancelled_owned();
         let task = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
@@ -107,7 +118,11 @@ impl Store {
 
 /// A time as the API takes it: seconds since the epoch, or RFC 3339.
 fn moment(text: &str) -> Option<f64> {
-    text.parse().ok().or_else(|| text.parse::<jiff::Timestamp>().ok().map(|time| time.as_duration().as_secs_f64()))
+    text.parse().ok().or_else(|| {
+        text.parse::<jiff::Timestamp>()
+            .ok()
+            .map(|time| time.as_duration().as_secs_f64())
+    })
 }
 
 /// As a real store does, it answers of the moment that is asked for, not of now.
@@ -116,7 +131,10 @@ async fn answer(State(figures): State<Arc<Figures>>, body: String) -> ([(HeaderN
     let form: HashMap<_, _> = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
     let time = form.get("time").and_then(|time| moment(time)).unwrap_or_else(now);
     let query = form.get("query").map(String::as_str).unwrap_or_default();
-    let key = query.split_once("app=\"").and_then(|(_, rest)| rest.split_once('"')).map(|(key, _)| key);
+    let key = query
+        .split_once("app=\"")
+        .and_then(|(_, rest)| rest.split_once('"'))
+        .map(|(key, _)| key);
     let bad = key.is_some_and(|key| figures.bad_since().get(key).is_some_and(|since| *since <= time));
     let sample = json!([{"metric": {}, "value": [time, if bad { BAD } else { GOOD }]}]);
     let reply = json!({"status": "success", "data": {"resultType": "vector", "result": sample}});
@@ -150,7 +168,13 @@ mod tests {
         let address = "127.0.0.1:39090";
         let mut store = Store::at(address)?;
         let client = reqwest::Client::builder().no_proxy().build()?;
-        let ask = async || client.post(format!("http://{address}/api/v1/query")).body("query=1").send().await;
+        let ask = async || {
+            client
+                .post(format!("http://{address}/api/v1/query"))
+                .body("query=1")
+                .send()
+                .await
+        };
         store.up().await?;
         assert!(ask().await?.status().is_success());
         tokio::time::timeout(std::time::Duration::from_secs(5), store.down()).await??;

@@ -23,7 +23,13 @@ async fn kubernetes_behaves_like_the_simulation() -> anyhow::Result<()> {
             "ports": [{"name": "http", "containerPort": 8080}],
             "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
         });
-        let stage = Stage { client: shop.client.clone(), namespace: shop.namespace.clone(), container, patience: PATIENCE, stays: Duration::from_secs(3) };
+        let stage = Stage {
+            client: shop.client.clone(),
+            namespace: shop.namespace.clone(),
+            container,
+            patience: PATIENCE,
+            stays: Duration::from_secs(3),
+        };
         stage.play(case).await.with_context(|| format!("case {}", number + 1))?;
         shop.close().await?;
     }

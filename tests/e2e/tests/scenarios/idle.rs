@@ -30,23 +30,52 @@ async fn bring_up(shop: &Shop, name: &str) -> anyhow::Result<()> {
     let container = json!({"name": "app", "image": "localhost/catalog:test"});
     let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [container]}});
     let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}});
-    let service =
-        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": 8080}]}});
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": 8080}]}});
     shop.create(&Kinds::deployment(), deployment).await?;
     shop.create(&Kinds::service(), service).await?;
-    shop.route_named(&Kinds::http_route(), name, &format!("{name}.{}", shop.host()), json!([{"backendRefs": [{"name": name, "port": 80}]}])).await?;
-    shop.rollout_named(name, json!({"workload": {"deployment": {"name": name}}, "traffic": {"gatewayAPI": {"routes": [{"name": name}]}}})).await?;
-    shop.until_of(name, "adoption", |status| status.stable_revision.is_some()).await?;
+    shop.route_named(
+        &Kinds::http_route(),
+        name,
+        &format!("{name}.{}", shop.host()),
+        json!([{"backendRefs": [{"name": name, "port": 80}]}]),
+    )
+    .await?;
+    shop.rollout_named(
+        name,
+        json!({"workload": {"deployment": {"name": name}}, "traffic": {"gatewayAPI": {"routes": [{"name": name}]}}}),
+    )
+    .await?;
+    shop.until_of(name, "adoption", |status| status.stable_revision.is_some())
+        .await?;
     let paused = |found: Option<&DynamicObject>| found.is_some_and(|object| object.data["spec"]["paused"] == true);
-    until(&shop.api(&Kinds::deployment()), name, "the Deployment is paused", PATIENCE, paused).await.map(|_| ())
+    until(
+        &shop.api(&Kinds::deployment()),
+        name,
+        "the Deployment is paused",
+        PATIENCE,
+        paused,
+    )
+    .await
+    .map(|_| ())
 }
 
 /// Names and versions of all objects that the controller might change.
 async fn versions(shop: &Shop) -> anyhow::Result<BTreeSet<(String, Option<String>)>> {
     let mut all = BTreeSet::new();
-    for kind in [Kinds::rollout(), Kinds::deployment(), Kinds::replica_set(), Kinds::service(), Kinds::http_route()] {
+    for kind in [
+        Kinds::rollout(),
+        Kinds::deployment(),
+        Kinds::replica_set(),
+        Kinds::service(),
+        Kinds::http_route(),
+    ] {
         let found = shop.api(&kind).list(&ListParams::default()).await?;
-        all.extend(found.items.into_iter().map(|object| (format!("{}/{}", kind.kind, object.name_any()), object.metadata.resource_version)));
+        all.extend(found.items.into_iter().map(|object| {
+            (
+                format!("{}/{}", kind.kind, object.name_any()),
+                object.metadata.resource_version,
+            )
+        }));
     }
     Ok(all)
 }
@@ -69,7 +98,10 @@ async fn settled(shop: &Shop) -> anyhow::Result<BTreeSet<(String, Option<String>
 /// Objects that are not what they were.
 async fn changed(shop: &Shop, before: &BTreeSet<(String, Option<String>)>) -> anyhow::Result<Vec<String>> {
     let now = versions(shop).await?;
-    Ok(now.symmetric_difference(before).map(|(name, version)| format!("{name} {version:?}")).collect())
+    Ok(now
+        .symmetric_difference(before)
+        .map(|(name, version)| format!("{name} {version:?}"))
+        .collect())
 }
 
 #[tokio::test]
@@ -78,7 +110,11 @@ async fn s05_s45_a_hundred_rollouts_at_rest_and_a_restart() -> anyhow::Result<()
     let shop = Shop::open("s45").await?;
     let began = Instant::now();
     let names: Vec<String> = (0..ROLLOUTS).map(|number| format!("app-{number}")).collect();
-    stream::iter(&names).map(|name| bring_up(&shop, name)).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
+    stream::iter(&names)
+        .map(|name| bring_up(&shop, name))
+        .buffer_unordered(CONCURRENCY)
+        .try_collect::<()>()
+        .await?;
     println!("{ROLLOUTS} are adopted after {} ms", began.elapsed().as_millis());
     let before = settled(&shop).await?;
     assert!(before.len() >= 5 * ROLLOUTS, "{} objects", before.len());
@@ -87,14 +123,22 @@ async fn s05_s45_a_hundred_rollouts_at_rest_and_a_restart() -> anyhow::Result<()
     controllers.replace().await?;
     let (leader, standby) = controllers.both().await?;
     controllers.passes(&leader.by, ROLLOUTS).await?;
-    assert_eq!(changed(&shop, &before).await?, [] as [&str; 0], "a controller that starts changes nothing");
+    assert_eq!(
+        changed(&shop, &before).await?,
+        [] as [&str; 0],
+        "a controller that starts changes nothing"
+    );
 
     // The last of these passes may still tell its Events.
     settled(&shop).await?;
     let rest = Timestamp::now();
     tokio::time::sleep(QUIET).await;
     for pod in [&leader.by, &standby] {
-        assert_eq!(asked(pod, &shop.namespace, rest)?, [] as [&str; 0], "{pod} asks nothing but watches and the lease");
+        assert_eq!(
+            asked(pod, &shop.namespace, rest)?,
+            [] as [&str; 0],
+            "{pod} asks nothing but watches and the lease"
+        );
     }
     assert_eq!(changed(&shop, &before).await?, [] as [&str; 0], "and writes nothing");
     for name in &names {

@@ -46,7 +46,11 @@ fn is(status: &CanaryRolloutStatus, kind: &str, value: &str, reason: &str) {
 
 /// Outcome and reason of the newest run that ended.
 fn last_ended(status: &CanaryRolloutStatus) -> (String, String) {
-    status.history.first().map(|entry| (entry.outcome.to_string(), entry.reason.clone())).unwrap_or_default()
+    status
+        .history
+        .first()
+        .map(|entry| (entry.outcome.to_string(), entry.reason.clone()))
+        .unwrap_or_default()
 }
 
 fn at_rest(status: &CanaryRolloutStatus) -> bool {

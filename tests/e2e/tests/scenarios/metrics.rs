@@ -17,11 +17,16 @@ use super::{RATE, is};
 pub(super) async fn another_source(name: &str, more: Value) -> anyhow::Result<(Api<DynamicObject>, String)> {
     let sources = Api::<DynamicObject>::all_with(Shop::client().await?, &Kinds::source());
     let mut object = sources.get("default").await?;
-    object.metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+    object.metadata = ObjectMeta {
+        name: Some(name.to_owned()),
+        ..ObjectMeta::default()
+    };
     if let (Some(spec), Value::Object(more)) = (object.data["spec"].as_object_mut(), more) {
         spec.extend(more);
     }
-    let url = serde_json::from_value::<MetricSourceSpec>(object.data["spec"].clone())?.prometheus.url;
+    let url = serde_json::from_value::<MetricSourceSpec>(object.data["spec"].clone())?
+        .prometheus
+        .url;
     // One of an earlier run.
     let _ = sources.delete(name, &DeleteParams::default()).await;
     sources.create(&PostParams::default(), &object).await?;
@@ -49,16 +54,26 @@ async fn s29_an_outage_of_the_metrics_holds_and_never_rolls_back() -> anyhow::Re
     turn(dead).await?;
     let down = shop
         .until("noData", |status| {
-            !status.checks.is_empty() && status.checks.iter().all(|check| check.cause == Some(warmfront::api::status::Cause::ProviderDown))
+            !status.checks.is_empty()
+                && status
+                    .checks
+                    .iter()
+                    .all(|check| check.cause == Some(warmfront::api::status::Cause::ProviderDown))
         })
         .await?;
     is(&down, "Paused", "False", "NotPaused");
     turn(&url).await?;
     shop.at(1, 50).await?;
-    assert_eq!(weights.so_far().await?, [25, 50], "a short outage: it stays, then goes on");
+    assert_eq!(
+        weights.so_far().await?,
+        [25, 50],
+        "a short outage: it stays, then goes on"
+    );
 
     turn(dead).await?;
-    let paused = shop.until("the pause", |status| condition(status, "Paused") == ("True", "NoData")).await?;
+    let paused = shop
+        .until("the pause", |status| condition(status, "Paused") == ("True", "NoData"))
+        .await?;
     assert_eq!(paused.phase, Phase::Shifting);
     assert_eq!(weights.so_far().await?, [25, 50], "a long outage rolls nothing back");
     turn(&url).await?;
@@ -77,17 +92,33 @@ async fn s34_errors_above_the_limit_at_a_quarter_as_the_gateway_counts_them() ->
     let shop = Shop::adopted("s34", json!({"metrics": {"interval": "2s", "source": "gateway"}})).await?;
     let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
     let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
-    shop.release(&[("VERSION", "v2"), ("FAULT_ERROR_SHARE", "0.25")]).await?;
+    shop.release(&[("VERSION", "v2"), ("FAULT_ERROR_SHARE", "0.25")])
+        .await?;
     let status = shop.ended(1, Phase::RolledBack).await?;
     is(&status, "RolledBack", "True", "ErrorRateAboveMax");
     assert_eq!(weights.so_far().await?, [0, 25, 0]);
-    let said = status.conditions.iter().find(|condition| condition.type_ == "RolledBack").map(|condition| condition.message.as_str()).unwrap_or_default();
-    let value = status.checks.iter().find_map(|check| check.value.clone()).unwrap_or_default();
+    let said = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "RolledBack")
+        .map(|condition| condition.message.as_str())
+        .unwrap_or_default();
+    let value = status
+        .checks
+        .iter()
+        .find_map(|check| check.value.clone())
+        .unwrap_or_default();
     for part in ["error-rate", &value, "<= 2%", "3 of the last", "requests in this step"] {
-        assert!(said.contains(part), "`{said}` names check, value, limit and samples: {part}");
+        assert!(
+            said.contains(part),
+            "`{said}` names check, value, limit and samples: {part}"
+        );
     }
     let (failed, failures) = load.stop().await?;
     sources.delete("gateway", &DeleteParams::default()).await?;
-    assert!(failed > 0 && failures.as_object().is_some_and(|kinds| kinds.len() == 1), "only the version's own errors: {failures}");
+    assert!(
+        failed > 0 && failures.as_object().is_some_and(|kinds| kinds.len() == 1),
+        "only the version's own errors: {failures}"
+    );
     shop.close().await
 }

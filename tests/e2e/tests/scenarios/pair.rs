@@ -41,16 +41,35 @@ async fn hands_off(shop: &Shop) -> anyhow::Result<Value> {
     for name in ["catalog", CANDIDATE] {
         for resource in [Kinds::deployment(), Kinds::service()] {
             let object = shop.api(&resource).get(name).await?;
-            let ours = object.managed_fields().iter().any(|entry| entry.manager.as_deref() == Some("warmfront"));
+            let ours = object
+                .managed_fields()
+                .iter()
+                .any(|entry| entry.manager.as_deref() == Some("warmfront"));
             assert!(!ours, "{} {name} is not Warmfront's", resource.kind);
-            found.push(json!([resource.kind, name, object.metadata.generation, object.data["spec"]]));
+            found.push(json!([
+                resource.kind,
+                name,
+                object.metadata.generation,
+                object.data["spec"]
+            ]));
         }
     }
-    for set in shop.api(&Kinds::replica_set()).list(&kube::api::ListParams::default()).await? {
-        assert!(!set.labels().contains_key("warmfront.dev/rollout"), "{} is held", set.name_any());
+    for set in shop
+        .api(&Kinds::replica_set())
+        .list(&kube::api::ListParams::default())
+        .await?
+    {
+        assert!(
+            !set.labels().contains_key("warmfront.dev/rollout"),
+            "{} is held",
+            set.name_any()
+        );
         found.push(json!([set.name_any(), set.data["spec"]["replicas"]]));
     }
-    let services = shop.api(&Kinds::service()).list(&kube::api::ListParams::default()).await?;
+    let services = shop
+        .api(&Kinds::service())
+        .list(&kube::api::ListParams::default())
+        .await?;
     assert_eq!(services.items.len(), 2, "no Service is made");
     Ok(Value::from(found))
 }
@@ -72,11 +91,20 @@ async fn a_pair_is_promoted_under_load_and_undone_and_nothing_but_the_route_is_t
         assert_eq!(version(&shop.host(), None).await?, "v2");
     }
     assert_eq!(hands_off(&shop).await?, before);
-    let ours = |route: &DynamicObject| route.managed_fields().iter().any(|entry| entry.manager.as_deref() == Some("warmfront"));
+    let ours = |route: &DynamicObject| {
+        route
+            .managed_fields()
+            .iter()
+            .any(|entry| entry.manager.as_deref() == Some("warmfront"))
+    };
     let routes = shop.api(&Kinds::http_route());
-    until(&routes, "catalog", "no managedFields entry of ours is left", warmfront_e2e::PATIENCE, |found: Option<&DynamicObject>| {
-        found.is_some_and(|route| !ours(route) && canary_percent(route) == 100)
-    })
+    until(
+        &routes,
+        "catalog",
+        "no managedFields entry of ours is left",
+        warmfront_e2e::PATIENCE,
+        |found: Option<&DynamicObject>| found.is_some_and(|route| !ours(route) && canary_percent(route) == 100),
+    )
     .await?;
 
     assert_eq!(shop.act(Verb::Abort).await?.0, "Applied");
@@ -94,8 +122,14 @@ async fn a_pair_is_promoted_under_load_and_undone_and_nothing_but_the_route_is_t
 #[ignore = "needs the test cluster: make test"]
 async fn errors_of_a_candidate_take_its_traffic_back_as_the_gateway_counts_them() -> anyhow::Result<()> {
     let (sources, _) = another_source("gateway-of-a-pair", json!({"preset": "envoy"})).await?;
-    let more = json!({"metrics": {"interval": "2s", "source": "gateway-of-a-pair"}, "checks": [{"errorRate": {"max": "2%"}}]});
-    let (shop, spec) = pair("pair-errors", &[("VERSION", "v2"), ("FAULT_ERROR_SHARE", "0.25")], &more).await?;
+    let more =
+        json!({"metrics": {"interval": "2s", "source": "gateway-of-a-pair"}, "checks": [{"errorRate": {"max": "2%"}}]});
+    let (shop, spec) = pair(
+        "pair-errors",
+        &[("VERSION", "v2"), ("FAULT_ERROR_SHARE", "0.25")],
+        &more,
+    )
+    .await?;
     let before = hands_off(&shop).await?;
     let route = shop.spec(&Kinds::http_route(), "catalog").await?;
     let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
@@ -105,10 +139,17 @@ async fn errors_of_a_candidate_take_its_traffic_back_as_the_gateway_counts_them(
     is(&status, "RolledBack", "True", "ErrorRateAboveMax");
     assert_eq!(weights.so_far().await?, [0, 25, 0]);
     shop.as_found(&Kinds::http_route(), "catalog", &route).await?;
-    assert_eq!(hands_off(&shop).await?, before, "the candidate's pods stay, and so does everything else");
+    assert_eq!(
+        hands_off(&shop).await?,
+        before,
+        "the candidate's pods stay, and so does everything else"
+    );
     let (failed, failures) = load.stop().await?;
     sources.delete("gateway-of-a-pair", &DeleteParams::default()).await?;
-    assert!(failed > 0 && failures.as_object().is_some_and(|kinds| kinds.len() == 1), "only the candidate's own errors: {failures}");
+    assert!(
+        failed > 0 && failures.as_object().is_some_and(|kinds| kinds.len() == 1),
+        "only the candidate's own errors: {failures}"
+    );
     shop.close().await
 }
 
@@ -118,7 +159,8 @@ async fn a_changed_candidate_begins_anew_and_a_deletion_leaves_the_route_as_foun
     let (shop, spec) = pair("pair-changed", &[("VERSION", "v2")], &stays_at(25)).await?;
     // The candidate's entry is put in and taken out.
     let alone = json!([{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "backendRefs": [{"group": "", "kind": "Service", "name": "catalog", "port": 80, "weight": 7}]}]);
-    shop.merge(&Kinds::http_route(), "catalog", json!({"spec": {"rules": alone}})).await?;
+    shop.merge(&Kinds::http_route(), "catalog", json!({"spec": {"rules": alone}}))
+        .await?;
     let route = shop.spec(&Kinds::http_route(), "catalog").await?;
     let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
     let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
@@ -126,13 +168,25 @@ async fn a_changed_candidate_begins_anew_and_a_deletion_leaves_the_route_as_foun
     let first = shop.at(1, 25).await?.run.map(|run| run.revision);
     shop.release_named(CANDIDATE, &[("VERSION", "v3")]).await?;
     let again = shop.at(2, 25).await?;
-    assert_eq!(last_ended(&again), ("Superseded".to_owned(), "NewerRevision".to_owned()));
+    assert_eq!(
+        last_ended(&again),
+        ("Superseded".to_owned(), "NewerRevision".to_owned())
+    );
     assert_ne!(again.run.map(|run| run.revision), first);
     assert_eq!(weights.so_far().await?, [0, 25, 0, 25]);
     shop.serving_named(CANDIDATE).await?;
-    shop.api(&Kinds::rollout()).delete("catalog", &DeleteParams::default()).await?;
+    shop.api(&Kinds::rollout())
+        .delete("catalog", &DeleteParams::default())
+        .await?;
     shop.as_found(&Kinds::http_route(), "catalog", &route).await?;
-    until(&shop.api(&Kinds::rollout()), "catalog", "the rollout is gone", warmfront_e2e::PATIENCE, |found: Option<&DynamicObject>| found.is_none()).await?;
+    until(
+        &shop.api(&Kinds::rollout()),
+        "catalog",
+        "the rollout is gone",
+        warmfront_e2e::PATIENCE,
+        |found: Option<&DynamicObject>| found.is_none(),
+    )
+    .await?;
     let (failed, failures) = load.stop().await?;
     assert_eq!(failed, 0, "{failures}");
     shop.close().await

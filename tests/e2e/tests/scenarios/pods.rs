@@ -30,7 +30,11 @@ async fn s22_no_weight_before_the_pods_that_carry_it() -> anyhow::Result<()> {
     shop.paused().await?;
     let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
     shop.release(&[("VERSION", "v2")]).await?;
-    let short = shop.until("two of three pods", |status| status.message.contains("2/3 pods Available") && status.message.contains("exceeded quota")).await?;
+    let short = shop
+        .until("two of three pods", |status| {
+            status.message.contains("2/3 pods Available") && status.message.contains("exceeded quota")
+        })
+        .await?;
     assert_eq!(short.phase, Phase::Preparing);
     assert_eq!(weights.so_far().await?, [0], "not written for two pods");
     shop.merge(&quota, "pods", limit("30")).await?;
@@ -47,11 +51,20 @@ async fn s23_a_crash_loop_never_gets_traffic() -> anyhow::Result<()> {
     let shop = Shop::adopted("s23", plan).await?;
     let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
     let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
-    shop.release(&[("VERSION", "v2"), ("FAULT_CRASH_AT_START", "true")]).await?;
-    let named = shop.until("pod, reason and exit code", |status| status.message.contains("CrashLoopBackOff") && status.message.contains("exit code 3")).await?;
+    shop.release(&[("VERSION", "v2"), ("FAULT_CRASH_AT_START", "true")])
+        .await?;
+    let named = shop
+        .until("pod, reason and exit code", |status| {
+            status.message.contains("CrashLoopBackOff") && status.message.contains("exit code 3")
+        })
+        .await?;
     let revision = named.run.map(|run| run.revision).unwrap_or_default();
     let pods = shop.pods(Some(&revision)).await?;
-    assert!(pods.iter().any(|(name, _)| named.message.contains(name)), "{} names one of {pods:?}", named.message);
+    assert!(
+        pods.iter().any(|(name, _)| named.message.contains(name)),
+        "{} names one of {pods:?}",
+        named.message
+    );
     let status = shop.ended(1, Phase::RolledBack).await?;
     is(&status, "RolledBack", "True", "NotReady");
     assert_eq!(weights.so_far().await?, [0]);
@@ -81,25 +94,52 @@ async fn s26_lost_stable_pods_are_not_the_canarys_fault() -> anyhow::Result<()> 
     shop.create(&quota, json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "pods"}, "spec": {"hard": {"pods": "1"}}})).await?;
     let pods = shop.core("Pod", "pods");
     for (name, _) in shop.pods(quarter.stable_revision.as_deref()).await? {
-        pods.delete(&name, &DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() }).await?;
+        pods.delete(
+            &name,
+            &DeleteParams {
+                grace_period_seconds: Some(0),
+                ..DeleteParams::default()
+            },
+        )
+        .await?;
     }
-    let lost = shop.until("stable is gone", |status| condition(status, "Healthy") == ("False", "StableUnavailable")).await?;
+    let lost = shop
+        .until("stable is gone", |status| {
+            condition(status, "Healthy") == ("False", "StableUnavailable")
+        })
+        .await?;
     assert_eq!(lost.phase, Phase::Shifting);
     // Longer than the hold and the samples that a pass needs.
-    let sizes = Record::start(shop.api(&Kinds::replica_set()), &format!("catalog-{}", quarter.stable_revision.unwrap_or_default()), |set| {
-        set.data["spec"]["replicas"].clone()
-    })
+    let sizes = Record::start(
+        shop.api(&Kinds::replica_set()),
+        &format!("catalog-{}", quarter.stable_revision.unwrap_or_default()),
+        |set| set.data["spec"]["replicas"].clone(),
+    )
     .await?;
-    assert_eq!(weights.after(Duration::from_secs(12)).await?, [0, 25], "no rise and no fall because of it");
-    let still =
-        shop.until("the checks pass", |status| status.checks.len() == 2 && status.checks.iter().all(|check| check.verdict.to_string() == "pass")).await?;
+    assert_eq!(
+        weights.after(Duration::from_secs(12)).await?,
+        [0, 25],
+        "no rise and no fall because of it"
+    );
+    let still = shop
+        .until("the checks pass", |status| {
+            status.checks.len() == 2 && status.checks.iter().all(|check| check.verdict.to_string() == "pass")
+        })
+        .await?;
     is(&still, "Healthy", "False", "StableUnavailable");
-    assert_eq!(still.message.split(':').next(), Some("no pod of the stable version is Ready"), "{}", still.message);
+    assert_eq!(
+        still.message.split(':').next(),
+        Some("no pod of the stable version is Ready"),
+        "{}",
+        still.message
+    );
     assert_eq!(shop.pods(Some(&canary)).await?, of_canary, "the canary's pods stay");
     assert_eq!(sizes.so_far().await?, [json!(4)], "nothing is scaled down");
     assert_eq!(shop.told("StableUnavailable").await?.len(), 1);
 
-    shop.core("ResourceQuota", "resourcequotas").delete("pods", &DeleteParams::default()).await?;
+    shop.core("ResourceQuota", "resourcequotas")
+        .delete("pods", &DeleteParams::default())
+        .await?;
     let status = shop.ended(1, Phase::Succeeded).await?;
     is(&status, "Promoted", "True", "Promoted");
     assert_eq!(weights.so_far().await?, [0, 25, 100, 0]);

@@ -26,11 +26,18 @@ pub struct Release {
 /// Number of the step and when its clock began.
 fn clock(rollout: &DynamicObject) -> (i64, String) {
     let run = &rollout.data["status"]["run"];
-    (run["step"].as_i64().unwrap_or_default(), run["stepStartedAt"].as_str().unwrap_or_default().to_owned())
+    (
+        run["step"].as_i64().unwrap_or_default(),
+        run["stepStartedAt"].as_str().unwrap_or_default().to_owned(),
+    )
 }
 
 fn began(status: &CanaryRolloutStatus) -> Option<Timestamp> {
-    status.run.as_ref().filter(|run| run.step == 1 && run.intent.is_none()).and_then(|run| run.step_started_at)
+    status
+        .run
+        .as_ref()
+        .filter(|run| run.step == 1 && run.intent.is_none())
+        .and_then(|run| run.step_started_at)
 }
 
 impl Release {
@@ -42,8 +49,15 @@ impl Release {
         let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
         let clocks = Record::start(shop.api(&Kinds::rollout()), "catalog", clock).await?;
         shop.release(&[("VERSION", "v2")]).await?;
-        shop.until("the first step's clock runs", |status| began(status).is_some()).await?;
-        Ok(Self { shop, weights, load, clocks, hold })
+        shop.until("the first step's clock runs", |status| began(status).is_some())
+            .await?;
+        Ok(Self {
+            shop,
+            weights,
+            load,
+            clocks,
+            hold,
+        })
     }
 
     /// Goes on to its end as if nothing had happened: no step repeated, skipped or shortened, no request failed.
@@ -65,9 +79,17 @@ impl Release {
         // The number of a step is stored before its clock begins; the disturbance falls into the first.
         clocks.retain(|(step, since)| *step < 3 && !since.is_empty());
         clocks.dedup_by(|later, earlier| later.1 == earlier.1);
-        assert_eq!(clocks.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [1, 2], "each step's clock begins once: {clocks:?}");
+        assert_eq!(
+            clocks.iter().map(|(step, _)| *step).collect::<Vec<_>>(),
+            [1, 2],
+            "each step's clock begins once: {clocks:?}"
+        );
         let first: Timestamp = clocks[0].1.parse()?;
-        let held = half.run.and_then(|run| run.weight_confirmed_at).context("50% is confirmed")?.duration_since(first);
+        let held = half
+            .run
+            .and_then(|run| run.weight_confirmed_at)
+            .context("50% is confirmed")?
+            .duration_since(first);
         assert!(held.as_secs_f64() >= f64::from(self.hold), "held for {held} only");
         Ok(())
     }

@@ -24,19 +24,37 @@ async fn s13_abort_keeps_the_pods_for_a_while() -> anyhow::Result<()> {
     assert_eq!(phase, "Applied", "{reason}");
     let status = shop.ended(1, Phase::RolledBack).await?;
     is(&status, "RolledBack", "True", "Aborted");
-    assert!(condition_text(&status, "RolledBack").contains("scenario"), "the reason that was given: {status:?}");
+    assert!(
+        condition_text(&status, "RolledBack").contains("scenario"),
+        "the reason that was given: {status:?}"
+    );
     assert_eq!(canary_percent(&shop.api(&Kinds::http_route()).get("catalog").await?), 0);
     assert_eq!(shop.pods(Some(&revision)).await?, pods, "kept to be looked at");
-    shop.until("keepCanary is over", |status| status.kept.is_empty()).await?;
-    let empty = |found: Option<&kube::api::DynamicObject>| found.is_none_or(|set| set.data["spec"]["replicas"] == 0 && set.data["status"]["replicas"] == 0);
-    until(&shop.api(&Kinds::replica_set()), &format!("catalog-{revision}"), "the canary's pods are gone", Duration::from_mins(1), empty).await?;
+    shop.until("keepCanary is over", |status| status.kept.is_empty())
+        .await?;
+    let empty = |found: Option<&kube::api::DynamicObject>| {
+        found.is_none_or(|set| set.data["spec"]["replicas"] == 0 && set.data["status"]["replicas"] == 0)
+    };
+    until(
+        &shop.api(&Kinds::replica_set()),
+        &format!("catalog-{revision}"),
+        "the canary's pods are gone",
+        Duration::from_mins(1),
+        empty,
+    )
+    .await?;
     let (failed, failures) = load.stop().await?;
     assert_eq!(failed, 0, "{failures}");
     shop.close().await
 }
 
 fn condition_text(status: &warmfront::api::CanaryRolloutStatus, kind: &str) -> String {
-    status.conditions.iter().find(|condition| condition.type_ == kind).map(|condition| condition.message.clone()).unwrap_or_default()
+    status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == kind)
+        .map(|condition| condition.message.clone())
+        .unwrap_or_default()
 }
 
 #[tokio::test]
@@ -50,10 +68,19 @@ async fn s17_a_breach_goes_back_although_a_person_has_paused() -> anyhow::Result
     shop.at(1, 25).await?;
     let (phase, reason) = shop.act(Verb::Pause).await?;
     assert_eq!(phase, "Applied", "{reason}");
-    let paused = shop.until("the pause", |status| warmfront_e2e::condition(status, "Paused") == ("True", "User")).await?;
+    let paused = shop
+        .until("the pause", |status| {
+            warmfront_e2e::condition(status, "Paused") == ("True", "User")
+        })
+        .await?;
     assert_eq!(paused.phase, Phase::Shifting);
     // The version did not change: what is tolerated did.
-    shop.merge(&Kinds::rollout(), "catalog", json!({"spec": {"checks": [{"errorRate": {"max": "1%"}}]}})).await?;
+    shop.merge(
+        &Kinds::rollout(),
+        "catalog",
+        json!({"spec": {"checks": [{"errorRate": {"max": "1%"}}]}}),
+    )
+    .await?;
     let status = shop.ended(1, Phase::RolledBack).await?;
     is(&status, "RolledBack", "True", "ErrorRateAboveMax");
     assert_eq!(canary_percent(&shop.api(&Kinds::http_route()).get("catalog").await?), 0);
@@ -78,15 +105,39 @@ async fn s46_deletion_at_half_of_the_traffic() -> anyhow::Result<()> {
     shop.release(&[("VERSION", "v2")]).await?;
     let half = shop.at(1, 50).await?;
     let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
-    shop.api(&Kinds::rollout()).delete("catalog", &kube::api::DeleteParams::default()).await?;
+    shop.api(&Kinds::rollout())
+        .delete("catalog", &kube::api::DeleteParams::default())
+        .await?;
     let gone = |found: Option<&kube::api::DynamicObject>| found.is_none();
-    until(&shop.api(&Kinds::rollout()), "catalog", "the CanaryRollout is gone", Duration::from_mins(2), gone).await?;
+    until(
+        &shop.api(&Kinds::rollout()),
+        "catalog",
+        "the CanaryRollout is gone",
+        Duration::from_mins(2),
+        gone,
+    )
+    .await?;
 
     assert_eq!(weights.so_far().await?, [50, 0]);
-    assert_eq!(shop.spec(&Kinds::http_route(), "catalog").await?, route, "the route is as found");
-    assert_eq!(shop.spec(&Kinds::service(), "catalog").await?, service, "the Service is as found");
-    assert_eq!(shop.spec(&Kinds::deployment(), "catalog").await?["paused"], true, "unpausing would ship what was not judged");
-    assert!(shop.api(&Kinds::service()).get_opt("catalog-canary").await?.is_none(), "our Service is gone");
+    assert_eq!(
+        shop.spec(&Kinds::http_route(), "catalog").await?,
+        route,
+        "the route is as found"
+    );
+    assert_eq!(
+        shop.spec(&Kinds::service(), "catalog").await?,
+        service,
+        "the Service is as found"
+    );
+    assert_eq!(
+        shop.spec(&Kinds::deployment(), "catalog").await?["paused"],
+        true,
+        "unpausing would ship what was not judged"
+    );
+    assert!(
+        shop.api(&Kinds::service()).get_opt("catalog-canary").await?.is_none(),
+        "our Service is gone"
+    );
     assert_eq!(shop.events("LeftPaused").await?.len(), 1);
     let stable = shop.pods(half.stable_revision.as_deref()).await?;
     assert_eq!(stable.len(), 4, "stable serves");

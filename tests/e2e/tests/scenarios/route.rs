@@ -22,14 +22,31 @@ async fn s38_a_weight_raised_by_hand_is_put_back() -> anyhow::Result<()> {
     for backend in rules[0]["backendRefs"].as_array_mut().into_iter().flatten() {
         backend["weight"] = json!(if backend["name"] == "catalog-canary" { 60 } else { 40 });
     }
-    shop.merge(&Kinds::http_route(), "catalog", json!({"spec": {"rules": rules}})).await?;
-    let status = shop.until("the drift is counted", |status| status.drift.corrected == 1).await?;
+    shop.merge(&Kinds::http_route(), "catalog", json!({"spec": {"rules": rules}}))
+        .await?;
+    let status = shop
+        .until("the drift is counted", |status| status.drift.corrected == 1)
+        .await?;
     let back = |route: Option<&kube::api::DynamicObject>| route.is_some_and(|route| canary_percent(route) == 25);
-    warmfront_e2e::until(&shop.api(&Kinds::http_route()), "catalog", "25% again", std::time::Duration::from_mins(1), back).await?;
+    warmfront_e2e::until(
+        &shop.api(&Kinds::http_route()),
+        "catalog",
+        "25% again",
+        std::time::Duration::from_mins(1),
+        back,
+    )
+    .await?;
     assert_eq!(weights.so_far().await?, [25, 60, 25]);
-    assert_eq!(status.run.map(|run| (run.number, run.step)), Some((1, 1)), "no step is counted");
+    assert_eq!(
+        status.run.map(|run| (run.number, run.step)),
+        Some((1, 1)),
+        "no step is counted"
+    );
     let told = shop.events("RouteDrift").await?;
-    assert!(told.len() == 1 && told[0].contains("60%") && told[0].contains("25%") && told[0].contains("e2e"), "names values and manager: {told:?}");
+    assert!(
+        told.len() == 1 && told[0].contains("60%") && told[0].contains("25%") && told[0].contains("e2e"),
+        "names values and manager: {told:?}"
+    );
     let (failed, failures) = load.stop().await?;
     assert_eq!(failed, 0, "{failures}");
     shop.close().await
@@ -37,10 +54,18 @@ async fn s38_a_weight_raised_by_hand_is_put_back() -> anyhow::Result<()> {
 
 /// Share of the third backend in the rule that is shared with the app, in hundredths of a percent.
 fn third_share(route: &kube::api::DynamicObject) -> i64 {
-    let backends: Vec<&Value> = route.data["spec"]["rules"][1]["backendRefs"].as_array().into_iter().flatten().collect();
+    let backends: Vec<&Value> = route.data["spec"]["rules"][1]["backendRefs"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .collect();
     let weight = |backend: &&Value| backend["weight"].as_i64().unwrap_or(1);
     let total: i64 = backends.iter().map(weight).sum();
-    let third: i64 = backends.iter().filter(|backend| backend["name"] == "legacy").map(weight).sum();
+    let third: i64 = backends
+        .iter()
+        .filter(|backend| backend["name"] == "legacy")
+        .map(weight)
+        .sum();
     10_000 * third / total.max(1)
 }
 
@@ -70,7 +95,11 @@ async fn s40_everything_else_in_the_route_stays() -> anyhow::Result<()> {
     let shares = Record::start(shop.api(&Kinds::http_route()), "catalog", third_share).await?;
     let others = Record::start(shop.api(&Kinds::http_route()), "catalog", |route| {
         let rules = &route.data["spec"]["rules"];
-        (rules[0].clone(), rules[1]["filters"].clone(), rules[1]["timeouts"].clone())
+        (
+            rules[0].clone(),
+            rules[1]["filters"].clone(),
+            rules[1]["timeouts"].clone(),
+        )
     })
     .await?;
     let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
@@ -78,8 +107,16 @@ async fn s40_everything_else_in_the_route_stays() -> anyhow::Result<()> {
     let status = shop.ended(1, Phase::Succeeded).await?;
     is(&status, "Promoted", "True", "Promoted");
     assert_eq!(weights.so_far().await?, [0, 25, 50, 100, 0]);
-    assert_eq!(shares.so_far().await?, [2000], "the third backend's share at every moment");
-    assert_eq!(others.so_far().await?.len(), 1, "rules, filters and timeouts at every moment");
+    assert_eq!(
+        shares.so_far().await?,
+        [2000],
+        "the third backend's share at every moment"
+    );
+    assert_eq!(
+        others.so_far().await?.len(),
+        1,
+        "rules, filters and timeouts at every moment"
+    );
     shop.as_found(&Kinds::http_route(), "catalog", &before).await?;
     shop.as_found(&Kinds::service(), "legacy", &legacy).await?;
     let (failed, failures) = load.stop().await?;
@@ -96,11 +133,25 @@ async fn s03_adoption_waits_for_the_route_and_goes_on_by_itself() -> anyhow::Res
     let service = shop.spec(&Kinds::service(), "catalog").await?;
     let deployment = shop.spec(&Kinds::deployment(), "catalog").await?;
     shop.rollout(json!({})).await?;
-    let status = shop.until("the refusal", |status| condition(status, "Accepted") == ("False", "RouteNotFound")).await?;
-    assert!(status.message.contains("HTTPRoute catalog does not exist"), "{}", status.message);
-    assert_eq!(shop.spec(&Kinds::deployment(), "catalog").await?, deployment, "nothing is changed");
+    let status = shop
+        .until("the refusal", |status| {
+            condition(status, "Accepted") == ("False", "RouteNotFound")
+        })
+        .await?;
+    assert!(
+        status.message.contains("HTTPRoute catalog does not exist"),
+        "{}",
+        status.message
+    );
+    assert_eq!(
+        shop.spec(&Kinds::deployment(), "catalog").await?,
+        deployment,
+        "nothing is changed"
+    );
     shop.route(plain()).await?;
-    let status = shop.until("adoption", |status| status.stable_revision.is_some()).await?;
+    let status = shop
+        .until("adoption", |status| status.stable_revision.is_some())
+        .await?;
     is(&status, "Accepted", "True", "Accepted");
     shop.paused().await?;
     assert_eq!(shop.spec(&Kinds::service(), "catalog").await?, service);
@@ -110,7 +161,8 @@ async fn s03_adoption_waits_for_the_route_and_goes_on_by_itself() -> anyhow::Res
 /// Applies a cluster-wide or namespaced object by server-side apply.
 async fn apply(api: &kube::Api<kube::api::DynamicObject>, manager: &str, object: Value) -> anyhow::Result<()> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    api.patch(&name, &PatchParams::apply(manager).force(), &Patch::Apply(object)).await?;
+    api.patch(&name, &PatchParams::apply(manager).force(), &Patch::Apply(object))
+        .await?;
     Ok(())
 }
 
@@ -120,14 +172,22 @@ async fn s37_a_parent_that_nobody_serves_lets_no_step_begin() -> anyhow::Result<
     let shop = Shop::open("s37").await?;
     shop.app(4).await?;
     let class = json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {"name": "nobody"}, "spec": {"controllerName": "warmfront.dev/nobody"}});
-    apply(&kube::Api::all_with(shop.client.clone(), &Kinds::gateway_class()), "e2e", class).await?;
+    apply(
+        &kube::Api::all_with(shop.client.clone(), &Kinds::gateway_class()),
+        "e2e",
+        class,
+    )
+    .await?;
     let gateway = json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "nowhere"}, "spec": {"gatewayClassName": "nobody", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}});
     shop.create(&Kinds::gateway(), gateway).await?;
     shop.route(plain()).await?;
     let edge = shop.spec(&Kinds::http_route(), "catalog").await?["parentRefs"].clone();
     let mut both = edge.clone();
-    both.as_array_mut().into_iter().for_each(|parents| parents.push(json!({"name": "nowhere"})));
-    shop.merge(&Kinds::http_route(), "catalog", json!({"spec": {"parentRefs": both}})).await?;
+    both.as_array_mut()
+        .into_iter()
+        .for_each(|parents| parents.push(json!({"name": "nowhere"})));
+    shop.merge(&Kinds::http_route(), "catalog", json!({"spec": {"parentRefs": both}}))
+        .await?;
     shop.serving().await?;
     let mut plan = stays_at(25);
     plan["progressDeadline"] = json!("25s");
@@ -137,15 +197,29 @@ async fn s37_a_parent_that_nobody_serves_lets_no_step_begin() -> anyhow::Result<
     let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
     shop.release(&[("VERSION", "v2")]).await?;
     let text = "no controller reports on parent Gateway e2e-s37/nowhere";
-    let waiting = shop.until("the wait is explained", |status| status.message.contains(text)).await?;
-    assert!(waiting.run.as_ref().is_some_and(|run| run.step_started_at.is_none()), "the clock does not start: {waiting:?}");
-    let back = shop.until("the way back", |status| status.phase == Phase::RollingBack).await?;
-    assert_eq!(back.run.and_then(|run| run.verdict).map(|verdict| verdict.reason).as_deref(), Some("RouteNotAccepted"));
+    let waiting = shop
+        .until("the wait is explained", |status| status.message.contains(text))
+        .await?;
+    assert!(
+        waiting.run.as_ref().is_some_and(|run| run.step_started_at.is_none()),
+        "the clock does not start: {waiting:?}"
+    );
+    let back = shop
+        .until("the way back", |status| status.phase == Phase::RollingBack)
+        .await?;
+    assert_eq!(
+        back.run
+            .and_then(|run| run.verdict)
+            .map(|verdict| verdict.reason)
+            .as_deref(),
+        Some("RouteNotAccepted")
+    );
     assert!(back.checks.is_empty(), "no check counts: {:?}", back.checks);
     let told = shop.told("RouteNotAccepted").await?;
     assert!(told.len() == 1 && told[0].contains(text), "{told:?}");
     // Until every parent has said so, weight 0 is not taken for served.
-    shop.merge(&Kinds::http_route(), "catalog", json!({"spec": {"parentRefs": edge}})).await?;
+    shop.merge(&Kinds::http_route(), "catalog", json!({"spec": {"parentRefs": edge}}))
+        .await?;
     let status = shop.ended(1, Phase::RolledBack).await?;
     is(&status, "RolledBack", "True", "RouteNotAccepted");
     assert_eq!(weights.so_far().await?, [0]);
@@ -157,14 +231,25 @@ async fn s37_a_parent_that_nobody_serves_lets_no_step_begin() -> anyhow::Result<
 /// Shares of the canary in every rule that has the app's Service, in percent.
 fn shares(route: &kube::api::DynamicObject) -> Vec<i64> {
     let weight = |rule: &Value, name: &str| -> Option<i64> {
-        let found = rule["backendRefs"].as_array()?.iter().find(|backend| backend["name"] == name)?;
+        let found = rule["backendRefs"]
+            .as_array()?
+            .iter()
+            .find(|backend| backend["name"] == name)?;
         Some(found["weight"].as_i64().unwrap_or(1))
     };
     let share = |rule: &Value| {
-        let (stable, canary) = (weight(rule, "catalog")?, weight(rule, "catalog-canary").unwrap_or_default());
+        let (stable, canary) = (
+            weight(rule, "catalog")?,
+            weight(rule, "catalog-canary").unwrap_or_default(),
+        );
         Some(100 * canary / (stable + canary).max(1))
     };
-    route.data["spec"]["rules"].as_array().into_iter().flatten().filter_map(share).collect()
+    route.data["spec"]["rules"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(share)
+        .collect()
 }
 
 #[tokio::test]
@@ -174,9 +259,18 @@ async fn s40_two_routes_and_all_their_rules_move_together() -> anyhow::Result<()
     shop.app(4).await?;
     let rule = |path: &str, weight: i64| json!({"matches": [{"path": {"type": "PathPrefix", "value": path}}], "backendRefs": [{"name": "catalog", "port": 80, "weight": weight}]});
     shop.route(json!([rule("/products/1", 7), rule("/", 3)])).await?;
-    shop.route_named(&Kinds::http_route(), "second", &format!("second.{}", shop.host()), plain()).await?;
+    shop.route_named(
+        &Kinds::http_route(),
+        "second",
+        &format!("second.{}", shop.host()),
+        plain(),
+    )
+    .await?;
     shop.serving().await?;
-    let found = [shop.spec(&Kinds::http_route(), "catalog").await?, shop.spec(&Kinds::http_route(), "second").await?];
+    let found = [
+        shop.spec(&Kinds::http_route(), "catalog").await?,
+        shop.spec(&Kinds::http_route(), "second").await?,
+    ];
     let routes = json!([{"name": "catalog", "rules": ["*"]}, {"name": "second"}]);
     shop.rollout(json!({"steps": steps(&[25, 50, 100]), "keepStable": "5s", "traffic": {"gatewayAPI": {"routes": routes}, "settle": "500ms"}})).await?;
     shop.paused().await?;
@@ -203,14 +297,16 @@ async fn s40_a_grpc_route_moves_and_is_put_back() -> anyhow::Result<()> {
     shop.app(4).await?;
     shop.route(plain()).await?;
     let calls = json!([{"matches": [{"method": {"service": "shop.Catalog", "method": "List"}}], "backendRefs": [{"name": "catalog", "port": 80}]}]);
-    shop.route_named(&Kinds::grpc_route(), "calls", &format!("grpc.{}", shop.host()), calls).await?;
+    shop.route_named(&Kinds::grpc_route(), "calls", &format!("grpc.{}", shop.host()), calls)
+        .await?;
     shop.serving().await?;
     let found = shop.spec(&Kinds::grpc_route(), "calls").await?;
     let traffic = json!({
         "gatewayAPI": {"routes": [{"name": "catalog"}, {"kind": "GRPCRoute", "name": "calls"}]}, "settle": "500ms",
         "testers": [{"header": "x-canary", "equals": "1"}],
     });
-    shop.rollout(json!({"steps": steps(&[25, 100]), "keepStable": "5s", "traffic": traffic})).await?;
+    shop.rollout(json!({"steps": steps(&[25, 100]), "keepStable": "5s", "traffic": traffic}))
+        .await?;
     shop.paused().await?;
     let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
     let weights = Record::start(shop.api(&Kinds::grpc_route()), "calls", shares).await?;
@@ -219,7 +315,14 @@ async fn s40_a_grpc_route_moves_and_is_put_back() -> anyhow::Result<()> {
     shop.at(1, 25).await?;
     let rules = shop.spec(&Kinds::grpc_route(), "calls").await?["rules"].clone();
     let for_testers = json!([{"type": "Exact", "name": "x-canary", "value": "1"}]);
-    assert_eq!((rules[1]["matches"][0]["method"]["service"].as_str(), &rules[1]["matches"][0]["headers"]), (Some("shop.Catalog"), &for_testers), "{rules}");
+    assert_eq!(
+        (
+            rules[1]["matches"][0]["method"]["service"].as_str(),
+            &rules[1]["matches"][0]["headers"]
+        ),
+        (Some("shop.Catalog"), &for_testers),
+        "{rules}"
+    );
     let status = shop.ended(1, Phase::Succeeded).await?;
     is(&status, "Promoted", "True", "Promoted");
     assert_eq!(weights.so_far().await?, [[0], [25], [100], [0]].map(Vec::from));
@@ -233,7 +336,10 @@ async fn s40_a_grpc_route_moves_and_is_put_back() -> anyhow::Result<()> {
 async fn answers(host: &str, header: Option<(&str, &str)>, first: &str, times: usize) -> anyhow::Result<Vec<String>> {
     let end = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
     while version(host, header).await? != first {
-        anyhow::ensure!(tokio::time::Instant::now() < end, "{first} does not answer {header:?} on {host}");
+        anyhow::ensure!(
+            tokio::time::Instant::now() < end,
+            "{first} does not answer {header:?} on {host}"
+        );
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     let mut seen = Vec::with_capacity(times);
@@ -253,27 +359,71 @@ async fn s40_testers_reach_the_canary_before_and_beside_everybody_else() -> anyh
     let (host, tester) = (shop.host(), Some(("X-Canary", "1")));
     let load = Load::start(&host, RATE, Connections::KeepAlive).await?;
     let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", shares).await?;
-    assert!(answers(&host, tester, "v1", 5).await?.iter().all(|version| version == "v1"), "without a release they are like everybody else");
+    assert!(
+        answers(&host, tester, "v1", 5)
+            .await?
+            .iter()
+            .all(|version| version == "v1"),
+        "without a release they are like everybody else"
+    );
     // A person holds the release before its first weight.
-    shop.merge(&Kinds::rollout(), "catalog", json!({"spec": {"paused": true}})).await?;
-    shop.release(&[("VERSION", "v2")]).await?;
-    shop.until("the hold at 0%", |status| condition(status, "Paused") == ("True", "User") && status.run.as_ref().is_some_and(|run| run.entered_at.is_some()))
+    shop.merge(&Kinds::rollout(), "catalog", json!({"spec": {"paused": true}}))
         .await?;
-    assert!(answers(&host, tester, "v2", 30).await?.iter().all(|version| version == "v2"), "testers reach the canary at 0%");
-    assert!(answers(&host, Some(("X-Canary", "2")), "v1", 30).await?.iter().all(|version| version == "v1"), "another value is no tester's");
-    assert!(answers(&host, None, "v1", 60).await?.iter().all(|version| version == "v1"), "nobody else does");
+    shop.release(&[("VERSION", "v2")]).await?;
+    shop.until("the hold at 0%", |status| {
+        condition(status, "Paused") == ("True", "User")
+            && status.run.as_ref().is_some_and(|run| run.entered_at.is_some())
+    })
+    .await?;
+    assert!(
+        answers(&host, tester, "v2", 30)
+            .await?
+            .iter()
+            .all(|version| version == "v2"),
+        "testers reach the canary at 0%"
+    );
+    assert!(
+        answers(&host, Some(("X-Canary", "2")), "v1", 30)
+            .await?
+            .iter()
+            .all(|version| version == "v1"),
+        "another value is no tester's"
+    );
+    assert!(
+        answers(&host, None, "v1", 60)
+            .await?
+            .iter()
+            .all(|version| version == "v1"),
+        "nobody else does"
+    );
     assert_eq!(weights.so_far().await?, [vec![0]]);
 
-    shop.merge(&Kinds::rollout(), "catalog", json!({"spec": {"paused": false}})).await?;
+    shop.merge(&Kinds::rollout(), "catalog", json!({"spec": {"paused": false}}))
+        .await?;
     shop.at(1, 25).await?;
-    assert!(answers(&host, tester, "v2", 30).await?.iter().all(|version| version == "v2"), "and above 0%");
+    assert!(
+        answers(&host, tester, "v2", 30)
+            .await?
+            .iter()
+            .all(|version| version == "v2"),
+        "and above 0%"
+    );
     let others = answers(&host, None, "v1", 60).await?;
-    assert!(others.iter().any(|version| version == "v1") && others.iter().any(|version| version == "v2"), "{others:?}");
+    assert!(
+        others.iter().any(|version| version == "v1") && others.iter().any(|version| version == "v2"),
+        "{others:?}"
+    );
 
     let (phase, reason) = shop.act(Verb::Abort).await?;
     assert_eq!(phase, "Applied", "{reason}");
     shop.ended(1, Phase::RolledBack).await?;
-    assert!(answers(&host, tester, "v1", 30).await?.iter().all(|version| version == "v1"), "the normal rule again");
+    assert!(
+        answers(&host, tester, "v1", 30)
+            .await?
+            .iter()
+            .all(|version| version == "v1"),
+        "the normal rule again"
+    );
     shop.as_found(&Kinds::http_route(), "catalog", &found).await?;
     let (failed, failures) = load.stop().await?;
     assert_eq!(failed, 0, "{failures}");

@@ -26,7 +26,11 @@ async fn a_deleted_leader_is_followed_within_seconds() -> anyhow::Result<()> {
 
     let deleted = Instant::now();
     controllers.delete(&leader.by).await?;
-    let next = controllers.until("another pod leads", Duration::from_secs(5), |lease| !lease.by.is_empty() && lease.by != leader.by).await?;
+    let next = controllers
+        .until("another pod leads", Duration::from_secs(5), |lease| {
+            !lease.by.is_empty() && lease.by != leader.by
+        })
+        .await?;
     println!("followed {} ms after the deletion", deleted.elapsed().as_millis());
     assert_eq!(next.transitions, leader.transitions + 1);
     release.end().await
@@ -46,10 +50,19 @@ async fn a_killed_container_has_its_own_lease_back() -> anyhow::Result<()> {
     let (_, signal) = controllers.restarted(&leader.by, 1, Duration::from_secs(15)).await?;
     assert!(signal == 9 || signal == 0, "ended by signal {signal}");
     let again = controllers
-        .until("the lease is renewed", Duration::from_secs(15), |lease| lease.renewed.parse::<Timestamp>().is_ok_and(|renewed| renewed > killed.1))
+        .until("the lease is renewed", Duration::from_secs(15), |lease| {
+            lease
+                .renewed
+                .parse::<Timestamp>()
+                .is_ok_and(|renewed| renewed > killed.1)
+        })
         .await?;
     println!("renewed {} ms after the kill", killed.0.elapsed().as_millis());
-    assert_eq!((&again.by, again.transitions, &again.since), (&leader.by, leader.transitions, &leader.since), "the same holder all the time");
+    assert_eq!(
+        (&again.by, again.transitions, &again.since),
+        (&leader.by, leader.transitions, &leader.since),
+        "the same holder all the time"
+    );
     release.end().await
 }
 
@@ -64,7 +77,11 @@ async fn a_frozen_leader_is_replaced_and_wakes_without_a_word() -> anyhow::Resul
     let process = controllers.process(&leader.by).await?;
     let frozen = Instant::now();
     process.signal("STOP").await?;
-    let next = controllers.until("the standby leads", Duration::from_secs(20), |lease| lease.by == standby).await;
+    let next = controllers
+        .until("the standby leads", Duration::from_secs(20), |lease| {
+            lease.by == standby
+        })
+        .await;
     println!("replaced {} ms after the freeze", frozen.elapsed().as_millis());
     let woken = Timestamp::now();
     process.signal("CONT").await?;
@@ -72,7 +89,15 @@ async fn a_frozen_leader_is_replaced_and_wakes_without_a_word() -> anyhow::Resul
     let (code, _) = controllers.restarted(&leader.by, 1, Duration::from_mins(1)).await?;
     assert_eq!(code, 1, "it ends by itself, and says so");
     release.end().await?;
-    assert_eq!(controllers.lease().await?.by, standby, "it does not come back into the lead");
-    assert_eq!(writes(&leader.by, woken)?, [] as [&str; 0], "whoever slept through the end of his term writes nothing");
+    assert_eq!(
+        controllers.lease().await?.by,
+        standby,
+        "it does not come back into the lead"
+    );
+    assert_eq!(
+        writes(&leader.by, woken)?,
+        [] as [&str; 0],
+        "whoever slept through the end of his term writes nothing"
+    );
     Ok(())
 }

@@ -67,36 +67,83 @@ impl Kind {
 
     /// How it is addressed and how it behaves.
     pub fn traits(self) -> Traits {
-        let kind = |group, version, plural, kind| Traits { group, version, plural, kind, namespaced: true, status: true, generation: true };
+        let kind = |group, version, plural, kind| Traits {
+            group,
+            version,
+            plural,
+            kind,
+            namespaced: true,
+            status: true,
+            generation: true,
+        };
         match self {
-            Self::Namespace => Traits { namespaced: false, generation: false, ..kind("", "v1", "namespaces", "Namespace") },
-            Self::Pod => Traits { generation: false, ..kind("", "v1", "pods", "Pod") },
-            Self::Service => Traits { generation: false, ..kind("", "v1", "services", "Service") },
-            Self::Event => Traits { status: false, generation: false, ..kind("", "v1", "events", "Event") },
-            Self::EndpointSlice => Traits { status: false, ..kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice") },
+            Self::Namespace => Traits {
+                namespaced: false,
+                generation: false,
+                ..kind("", "v1", "namespaces", "Namespace")
+            },
+            Self::Pod => Traits {
+                generation: false,
+                ..kind("", "v1", "pods", "Pod")
+            },
+            Self::Service => Traits {
+                generation: false,
+                ..kind("", "v1", "services", "Service")
+            },
+            Self::Event => Traits {
+                status: false,
+                generation: false,
+                ..kind("", "v1", "events", "Event")
+            },
+            Self::EndpointSlice => Traits {
+                status: false,
+                ..kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+            },
             Self::Deployment => kind("apps", "v1", "deployments", "Deployment"),
             Self::ReplicaSet => kind("apps", "v1", "replicasets", "ReplicaSet"),
-            Self::ConfigMap => Traits { status: false, generation: false, ..kind("", "v1", "configmaps", "ConfigMap") },
-            Self::HorizontalPodAutoscaler => kind("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"),
+            Self::ConfigMap => Traits {
+                status: false,
+                generation: false,
+                ..kind("", "v1", "configmaps", "ConfigMap")
+            },
+            Self::HorizontalPodAutoscaler => kind(
+                "autoscaling",
+                "v2",
+                "horizontalpodautoscalers",
+                "HorizontalPodAutoscaler",
+            ),
             Self::ScaledObject => kind("keda.sh", "v1alpha1", "scaledobjects", "ScaledObject"),
             Self::GrpcRoute => kind(GATEWAY, "v1", "grpcroutes", "GRPCRoute"),
             Self::HttpRoute => kind(GATEWAY, "v1", "httproutes", "HTTPRoute"),
             Self::Gateway => kind(GATEWAY, "v1", "gateways", "Gateway"),
-            Self::GatewayClass => Traits { namespaced: false, ..kind(GATEWAY, "v1", "gatewayclasses", "GatewayClass") },
+            Self::GatewayClass => Traits {
+                namespaced: false,
+                ..kind(GATEWAY, "v1", "gatewayclasses", "GatewayClass")
+            },
             Self::CanaryRollout => kind("warmfront.dev", "v1alpha1", "canaryrollouts", "CanaryRollout"),
             Self::RolloutAction => kind("warmfront.dev", "v1alpha1", "rolloutactions", "RolloutAction"),
-            Self::MetricSource => Traits { namespaced: false, status: false, ..kind("warmfront.dev", "v1alpha1", "metricsources", "MetricSource") },
+            Self::MetricSource => Traits {
+                namespaced: false,
+                status: false,
+                ..kind("warmfront.dev", "v1alpha1", "metricsources", "MetricSource")
+            },
         }
     }
 
     /// By its address.
     pub fn find(group: &str, plural: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.traits().group == group && kind.traits().plural == plural)
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.traits().group == group && kind.traits().plural == plural)
     }
 
     /// As manifests write it.
     pub fn api_version(self) -> String {
         let traits = self.traits();
-        if traits.group.is_empty() { traits.version.to_owned() } else { format!("{}/{}", traits.group, traits.version) }
+        if traits.group.is_empty() {
+            traits.version.to_owned()
+        } else {
+            format!("{}/{}", traits.group, traits.version)
+        }
     }
 }

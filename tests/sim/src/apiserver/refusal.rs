@@ -16,7 +16,12 @@ pub struct Refusal {
 }
 
 fn refusal(code: u16, reason: &'static str, message: impl Into<String>) -> Refusal {
-    Refusal { code, reason, message: message.into(), causes: Vec::new() }
+    Refusal {
+        code,
+        reason,
+        message: message.into(),
+        causes: Vec::new(),
+    }
 }
 
 impl Refusal {
@@ -33,7 +38,9 @@ impl Refusal {
         refusal(
             409,
             "Conflict",
-            format!("Operation cannot be fulfilled on {what}: the object has been modified; please apply your changes to the latest version"),
+            format!(
+                "Operation cannot be fulfilled on {what}: the object has been modified; please apply your changes to the latest version"
+            ),
         )
     }
     /// The name is taken.
@@ -42,11 +49,18 @@ impl Refusal {
     }
     /// A JSON Patch that cannot be carried out, a failed `test` among them: 422 without causes.
     pub fn patch(why: &str) -> Self {
-        refusal(422, "Invalid", format!("the server rejected our request due to an error in our request: {why}"))
+        refusal(
+            422,
+            "Invalid",
+            format!("the server rejected our request due to an error in our request: {why}"),
+        )
     }
     /// Validation refuses the object: 422 with causes.
     pub fn invalid(field: &str, why: &str) -> Self {
-        Self { causes: vec![field.to_owned()], ..refusal(422, "Invalid", format!("{field}: {why}")) }
+        Self {
+            causes: vec![field.to_owned()],
+            ..refusal(422, "Invalid", format!("{field}: {why}"))
+        }
     }
     /// What was asked makes no sense.
     pub fn bad_request(why: &str) -> Self {
@@ -77,7 +91,11 @@ impl Refusal {
         if self.reason.is_empty() {
             return self.message.clone().into();
         }
-        let causes: Vec<Value> = self.causes.iter().map(|field| json!({"reason": "FieldValueInvalid", "field": field, "message": self.message})).collect();
+        let causes: Vec<Value> = self
+            .causes
+            .iter()
+            .map(|field| json!({"reason": "FieldValueInvalid", "field": field, "message": self.message}))
+            .collect();
         let mut body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message, "reason": self.reason, "code": self.code});
         if !causes.is_empty() {
             body["details"] = json!({"causes": causes});

@@ -45,7 +45,13 @@ impl Request {
 
     /// Whether it is part of a watch.
     pub fn watches(&self) -> bool {
-        matches!(self, Self::Objects(Asked { verb: Verb::Watch | Verb::List, .. }))
+        matches!(
+            self,
+            Self::Objects(Asked {
+                verb: Verb::Watch | Verb::List,
+                ..
+            })
+        )
     }
 
     /// Reads a request's head.
@@ -60,14 +66,19 @@ impl Request {
 
 /// The kinds of a group in a version.
 pub fn kinds(store: &Store, group: &str, version: &str) -> Result<Value, Refusal> {
-    let known = Kind::ALL.into_iter().filter(|kind| !store.lacks(*kind)).map(Kind::traits);
+    let known = Kind::ALL
+        .into_iter()
+        .filter(|kind| !store.lacks(*kind))
+        .map(Kind::traits);
     let found = known.filter(|traits| traits.group == group && traits.version == version);
     let resource = |traits: Traits| json!({"name": traits.plural, "singularName": "", "namespaced": traits.namespaced, "kind": traits.kind, "verbs": ["get", "list", "watch", "patch"]});
     let resources: Vec<Value> = found.map(resource).collect();
     if resources.is_empty() {
         return Err(Refusal::no_page());
     }
-    Ok(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": format!("{group}/{version}"), "resources": resources}))
+    Ok(
+        json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": format!("{group}/{version}"), "resources": resources}),
+    )
 }
 
 /// One request about objects.
@@ -93,7 +104,11 @@ impl Asked {
     /// For people, such as `PATCH httproutes/catalog`.
     pub fn text(&self) -> String {
         let status = if self.status { "/status" } else { "" };
-        let name = if self.name.is_empty() { String::new() } else { format!("/{}", self.name) };
+        let name = if self.name.is_empty() {
+            String::new()
+        } else {
+            format!("/{}", self.name)
+        };
         format!("{:?} {}{name}{status}", self.verb, self.kind.traits().plural)
     }
 
@@ -132,9 +147,17 @@ impl Asked {
             Some(_) => return Err(unknown()),
         };
         let query = form(head.uri.query().unwrap_or_default());
-        let accept = head.headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let accept = head
+            .headers
+            .get(http::header::ACCEPT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         let metadata = accept.contains("as=PartialObjectMetadata");
-        let patch = head.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let patch = head
+            .headers
+            .get(http::header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         let watch = query.get("watch").is_some_and(|value| value == "true");
         let verb = match (&head.method, name.is_empty()) {
             (&Method::GET, true) if watch => Verb::Watch,
@@ -145,15 +168,31 @@ impl Asked {
             (&Method::DELETE, false) => Verb::Delete,
             (&Method::PATCH, false) if patch == "application/json-patch+json" => Verb::JsonPatch,
             (&Method::PATCH, false) if patch == "application/merge-patch+json" => Verb::MergePatch,
-            _ => return Err(Refusal::bad_request(&format!("{} {path} ({patch}) is not simulated", head.method))),
+            _ => {
+                return Err(Refusal::bad_request(&format!(
+                    "{} {path} ({patch}) is not simulated",
+                    head.method
+                )));
+            }
         };
-        Ok(Self { verb, kind, namespace, name, status, metadata, query })
+        Ok(Self {
+            verb,
+            kind,
+            namespace,
+            name,
+            status,
+            metadata,
+            query,
+        })
     }
 }
 
 fn form(query: &str) -> BTreeMap<String, String> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(key, value)| (decoded(key), decoded(value))).collect()
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(key, value)| (decoded(key), decoded(value)))
+        .collect()
 }
 
 fn decoded(text: &str) -> String {
@@ -172,10 +211,18 @@ fn decoded(text: &str) -> String {
 
 /// Whether labels answer a selector of the form `a=b,c,d!=e`.
 pub fn selected(selector: Option<&String>, label: impl Fn(&str) -> Option<String>) -> bool {
-    let terms = selector.map(String::as_str).unwrap_or_default().split(',').filter(|term| !term.is_empty());
-    terms.into_iter().all(|term| match (term.split_once("!="), term.split_once('=')) {
-        (Some((key, value)), _) => label(key).as_deref() != Some(value),
-        (None, Some((key, value))) => label(key.trim_end_matches('=')).as_deref() == Some(value.trim_start_matches('=')),
-        (None, None) => label(term).is_some(),
-    })
+    let terms = selector
+        .map(String::as_str)
+        .unwrap_or_default()
+        .split(',')
+        .filter(|term| !term.is_empty());
+    terms
+        .into_iter()
+        .all(|term| match (term.split_once("!="), term.split_once('=')) {
+            (Some((key, value)), _) => label(key).as_deref() != Some(value),
+            (None, Some((key, value))) => {
+                label(key.trim_end_matches('=')).as_deref() == Some(value.trim_start_matches('='))
+            }
+            (None, None) => label(term).is_some(),
+        })
 }

@@ -86,7 +86,16 @@ impl Store {
     /// An empty one, without KEDA, which is no part of Kubernetes.
     pub fn new(start: Instant) -> Self {
         let missing = BTreeSet::from([Kind::ScaledObject]);
-        Self { objects: BTreeMap::new(), missing, log: Vec::new(), version: 1, compacted: 0, names: 0, changed: watch::channel(1).0, start }
+        Self {
+            objects: BTreeMap::new(),
+            missing,
+            log: Vec::new(),
+            version: 1,
+            compacted: 0,
+            names: 0,
+            changed: watch::channel(1).0,
+            start,
+        }
     }
 
     /// Whether the cluster has no such kind.
@@ -142,14 +151,18 @@ impl Store {
 
     /// An object.
     pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        self.objects.get(&(kind, namespace.to_owned(), name.to_owned())).cloned()
+        self.objects
+            .get(&(kind, namespace.to_owned(), name.to_owned()))
+            .cloned()
     }
 
     /// All objects of a kind, of one namespace or of all.
     pub fn list(&self, kind: Kind, namespace: Option<&str>) -> Vec<Arc<Value>> {
         let from = (kind, String::new(), String::new());
         let all = self.objects.range(from..).take_while(|(key, _)| key.0 == kind);
-        all.filter(|(key, _)| namespace.is_none_or(|namespace| key.1 == namespace)).map(|(_, object)| object.clone()).collect()
+        all.filter(|(key, _)| namespace.is_none_or(|namespace| key.1 == namespace))
+            .map(|(_, object)| object.clone())
+            .collect()
     }
 
     /// Everything there is.
@@ -172,23 +185,45 @@ impl Store {
     }
 
     /// Creates an object.
-    pub fn create(&mut self, kind: Kind, namespace: &str, mut object: Value, author: Author<'_>) -> Result<Arc<Value>, Refusal> {
+    pub fn create(
+        &mut self,
+        kind: Kind,
+        namespace: &str,
+        mut object: Value,
+        author: Author<'_>,
+    ) -> Result<Arc<Value>, Refusal> {
         let traits = kind.traits();
         let mut name = text(&object, "/metadata/name").to_owned();
         if name.is_empty() {
-            let base = text(&object, "/metadata/generateName").chars().take(58).collect::<String>();
+            let base = text(&object, "/metadata/generateName")
+                .chars()
+                .take(58)
+                .collect::<String>();
             if base.is_empty() {
-                return Err(Refusal::invalid("metadata.name", "Required value: name or generateName is required"));
+                return Err(Refusal::invalid(
+                    "metadata.name",
+                    "Required value: name or generateName is required",
+                ));
             }
             name = format!("{base}{}", self.fresh_suffix());
         }
         let what = format!("{} \"{name}\"", traits.plural);
-        let key = (kind, if traits.namespaced { namespace.to_owned() } else { String::new() }, name.clone());
+        let key = (
+            kind,
+            if traits.namespaced {
+                namespace.to_owned()
+            } else {
+                String::new()
+            },
+            name.clone(),
+        );
         if traits.namespaced {
             match self.get(Kind::Namespace, "", namespace) {
                 None => return Err(Refusal::not_found(&format!("namespaces \"{namespace}\""))),
                 Some(space) if space.pointer("/metadata/deletionTimestamp").is_some() => {
-                    return Err(Refusal::forbidden(&format!("unable to create new content in namespace {namespace} because it is being terminated")));
+                    return Err(Refusal::forbidden(&format!(
+                        "unable to create new content in namespace {namespace} because it is being terminated"
+                    )));
                 }
                 Some(_) => {}
             }
@@ -199,15 +234,26 @@ impl Store {
         if kind == Kind::ReplicaSet {
             let labels = object.pointer("/spec/template/metadata/labels");
             let selector = object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-            let fits = selector.is_some_and(|selector| selector.iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value)));
+            let fits = selector.is_some_and(|selector| {
+                selector
+                    .iter()
+                    .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
+            });
             if !fits {
-                return Err(Refusal::invalid("spec.template.metadata.labels", "`selector` does not match template `labels`"));
+                return Err(Refusal::invalid(
+                    "spec.template.metadata.labels",
+                    "`selector` does not match template `labels`",
+                ));
             }
         }
         object["apiVersion"] = json!(kind.api_version());
         object["kind"] = json!(traits.kind);
         self.names += 1;
-        let uid = format!("{:08x}-0000-4000-8000-{:012x}", self.names.wrapping_mul(2_654_435_761) & 0xffff_ffff, self.names);
+        let uid = format!(
+            "{:08x}-0000-4000-8000-{:012x}",
+            self.names.wrapping_mul(2_654_435_761) & 0xffff_ffff,
+            self.names
+        );
         let now = self.now();
         let metadata = &mut object["metadata"];
         metadata["name"] = json!(name);
@@ -236,8 +282,20 @@ impl Store {
     ) -> Result<Arc<Value>, Refusal> {
         let traits = kind.traits();
         let what = format!("{} \"{name}\"", traits.plural);
-        let key = (kind, if traits.namespaced { namespace.to_owned() } else { String::new() }, name.to_owned());
-        let old = self.objects.get(&key).cloned().ok_or_else(|| Refusal::not_found(&what))?;
+        let key = (
+            kind,
+            if traits.namespaced {
+                namespace.to_owned()
+            } else {
+                String::new()
+            },
+            name.to_owned(),
+        );
+        let old = self
+            .objects
+            .get(&key)
+            .cloned()
+            .ok_or_else(|| Refusal::not_found(&what))?;
         let mut wanted = (*old).clone();
         change(&mut wanted)?;
         let version = text(&wanted, "/metadata/resourceVersion");
@@ -255,10 +313,22 @@ impl Store {
                     None => fields.remove("status"),
                 };
             }
-            for field in ["uid", "creationTimestamp", "deletionTimestamp", "generation", "name", "namespace", "resourceVersion"] {
+            for field in [
+                "uid",
+                "creationTimestamp",
+                "deletionTimestamp",
+                "generation",
+                "name",
+                "namespace",
+                "resourceVersion",
+            ] {
                 match old["metadata"].get(field) {
                     Some(value) => wanted["metadata"][field] = value.clone(),
-                    None => drop(wanted["metadata"].as_object_mut().map(|metadata| metadata.remove(field))),
+                    None => drop(
+                        wanted["metadata"]
+                            .as_object_mut()
+                            .map(|metadata| metadata.remove(field)),
+                    ),
                 }
             }
             wanted
@@ -269,24 +339,52 @@ impl Store {
         if traits.generation && !author.status && new.get("spec") != old.get("spec") {
             new["metadata"]["generation"] = json!(old["metadata"]["generation"].as_i64().unwrap_or_default() + 1);
         }
-        let finalizers = new.pointer("/metadata/finalizers").and_then(Value::as_array).is_none_or(Vec::is_empty);
+        let finalizers = new
+            .pointer("/metadata/finalizers")
+            .and_then(Value::as_array)
+            .is_none_or(Vec::is_empty);
         // What has no finalizer from the beginning is taken away by whoever runs it.
-        if finalizers && !matches!(kind, Kind::Pod | Kind::Namespace) && new.pointer("/metadata/deletionTimestamp").is_some() {
+        if finalizers
+            && !matches!(kind, Kind::Pod | Kind::Namespace)
+            && new.pointer("/metadata/deletionTimestamp").is_some()
+        {
             return Ok(self.remove(&key, author));
         }
         Ok(self.commit(key, Some(old), new, author))
     }
 
     /// Deletes an object; one with finalizers is marked only.
-    pub fn delete(&mut self, kind: Kind, namespace: &str, name: &str, uid: Option<&str>, author: Author<'_>) -> Result<Arc<Value>, Refusal> {
+    pub fn delete(
+        &mut self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        uid: Option<&str>,
+        author: Author<'_>,
+    ) -> Result<Arc<Value>, Refusal> {
         let traits = kind.traits();
         let what = format!("{} \"{name}\"", traits.plural);
-        let key = (kind, if traits.namespaced { namespace.to_owned() } else { String::new() }, name.to_owned());
-        let old = self.objects.get(&key).cloned().ok_or_else(|| Refusal::not_found(&what))?;
+        let key = (
+            kind,
+            if traits.namespaced {
+                namespace.to_owned()
+            } else {
+                String::new()
+            },
+            name.to_owned(),
+        );
+        let old = self
+            .objects
+            .get(&key)
+            .cloned()
+            .ok_or_else(|| Refusal::not_found(&what))?;
         if uid.is_some_and(|uid| uid != text(&old, "/metadata/uid")) {
             return Err(Refusal::conflict(&what));
         }
-        let held = old.pointer("/metadata/finalizers").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+        let held = old
+            .pointer("/metadata/finalizers")
+            .and_then(Value::as_array)
+            .is_some_and(|list| !list.is_empty());
         // Pods stop serving a while after they were asked to; whoever runs them takes them away.
         if !held && kind != Kind::Pod && kind != Kind::Namespace {
             return Ok(self.remove(&key, author));
@@ -304,7 +402,9 @@ impl Store {
 
     /// Takes an object away at once.
     pub fn remove(&mut self, key: &Key, author: Author<'_>) -> Arc<Value> {
-        let Some(old) = self.objects.remove(key) else { return Arc::new(Value::Null) };
+        let Some(old) = self.objects.remove(key) else {
+            return Arc::new(Value::Null);
+        };
         self.version += 1;
         let mut told = (*old).clone();
         told["metadata"]["resourceVersion"] = json!(self.version.to_string());
@@ -343,16 +443,34 @@ impl Store {
         if !metadata["managedFields"].is_array() {
             metadata["managedFields"] = json!([]);
         }
-        let Some(entries) = metadata["managedFields"].as_array_mut() else { return };
-        let same = |one: &&mut Value| one["manager"] == entry["manager"] && one.get("subresource") == entry.get("subresource");
+        let Some(entries) = metadata["managedFields"].as_array_mut() else {
+            return;
+        };
+        let same =
+            |one: &&mut Value| one["manager"] == entry["manager"] && one.get("subresource") == entry.get("subresource");
         match entries.iter_mut().find(same) {
             Some(found) => *found = entry,
             None => entries.push(entry),
         }
     }
 
-    fn record(&mut self, key: Key, old: Option<Arc<Value>>, new: Option<Arc<Value>>, told: Arc<Value>, author: Author<'_>) {
-        self.log.push(Change { version: self.version, at: Instant::now(), by: author.manager.to_owned(), key, old, new, told });
+    fn record(
+        &mut self,
+        key: Key,
+        old: Option<Arc<Value>>,
+        new: Option<Arc<Value>>,
+        told: Arc<Value>,
+        author: Author<'_>,
+    ) {
+        self.log.push(Change {
+            version: self.version,
+            at: Instant::now(),
+            by: author.manager.to_owned(),
+            key,
+            old,
+            new,
+            told,
+        });
         self.changed.send_replace(self.version);
     }
 }

@@ -24,9 +24,23 @@ struct Following {
 }
 
 /// The stream of a watch that goes on from `version`.
-pub fn follow(store: Shared, life: Arc<Life>, asked: &Asked, version: u64) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + use<> {
+pub fn follow(
+    store: Shared,
+    life: Arc<Life>,
+    asked: &Asked,
+    version: u64,
+) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + use<> {
     let drops = life.drops();
-    let following = Following { store, life, kind: asked.kind, namespace: asked.namespace.clone(), metadata: asked.metadata, version, drops, ended: false };
+    let following = Following {
+        store,
+        life,
+        kind: asked.kind,
+        namespace: asked.namespace.clone(),
+        metadata: asked.metadata,
+        version,
+        drops,
+        ended: false,
+    };
     stream::unfold(following, next)
 }
 
@@ -46,7 +60,10 @@ async fn next(mut watch: Following) -> Option<(Result<Frame<Bytes>, Infallible>,
         }
         let found = {
             let cluster = lock(&watch.store);
-            cluster.store.remembers(watch.version).then(|| cluster.store.next(watch.kind, watch.version).cloned())
+            cluster
+                .store
+                .remembers(watch.version)
+                .then(|| cluster.store.next(watch.kind, watch.version).cloned())
         };
         let Some(found) = found else {
             watch.ended = true;
@@ -68,7 +85,11 @@ async fn next(mut watch: Following) -> Option<(Result<Frame<Bytes>, Infallible>,
             continue;
         }
         watch.version = change.version;
-        if watch.namespace.as_ref().is_some_and(|namespace| *namespace != change.key.1) {
+        if watch
+            .namespace
+            .as_ref()
+            .is_some_and(|namespace| *namespace != change.key.1)
+        {
             continue;
         }
         let kind = match (&change.old, &change.new) {
@@ -76,7 +97,11 @@ async fn next(mut watch: Following) -> Option<(Result<Frame<Bytes>, Infallible>,
             (Some(_), Some(_)) => "MODIFIED",
             (Some(_), None) => "DELETED",
         };
-        let told = if watch.metadata { line(kind, &metadata_of(&change.told)) } else { line(kind, &change.told) };
+        let told = if watch.metadata {
+            line(kind, &metadata_of(&change.told))
+        } else {
+            line(kind, &change.told)
+        };
         return Some((Ok(told), watch));
     }
 }

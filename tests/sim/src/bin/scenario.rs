@@ -25,12 +25,20 @@ fn fault(name: &str) -> anyhow::Result<Fault> {
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some(file) = arguments.first() else { anyhow::bail!("usage: scenario FILE [CALL FAULT | leaders SEED | leader SEED]") };
+    let Some(file) = arguments.first() else {
+        anyhow::bail!("usage: scenario FILE [CALL FAULT | leaders SEED | leader SEED]")
+    };
     let scenario = Scenario::open(std::path::Path::new(file))?;
     let began = std::time::Instant::now();
     let ended = match (arguments.get(1).map(String::as_str), arguments.get(2)) {
-        (Some("leaders"), Some(seed)) => scenario.play_with(Leaders { number: 2, seed: Some(seed.parse()?) }),
-        (Some("leader"), Some(seed)) => scenario.play_with(Leaders { number: 1, seed: Some(seed.parse()?) }),
+        (Some("leaders"), Some(seed)) => scenario.play_with(Leaders {
+            number: 2,
+            seed: Some(seed.parse()?),
+        }),
+        (Some("leader"), Some(seed)) => scenario.play_with(Leaders {
+            number: 1,
+            seed: Some(seed.parse()?),
+        }),
         (Some(call), Some(name)) => scenario.play(vec![Faults::from([(call.parse()?, fault(name)?)])]),
         _ => scenario.play(Vec::new()),
     };
@@ -41,7 +49,11 @@ fn main() -> anyhow::Result<()> {
             println!("call {number}: {call}");
         }
     }
-    anyhow::ensure!(ended.wrong.is_empty(), "not as it must be:\n  {}", ended.wrong.join("\n  "));
+    anyhow::ensure!(
+        ended.wrong.is_empty(),
+        "not as it must be:\n  {}",
+        ended.wrong.join("\n  ")
+    );
     println!("as it must be");
     Ok(())
 }

@@ -230,8 +230,13 @@ impl Run {
         self.acts += 1;
         let mut spec = serde_json::to_value(act)?;
         spec["rollout"] = json!(NAME);
-        let action = json!({"metadata": {"name": format!("{}-{}", act.action.to_lowercase(), self.acts)}, "spec": spec});
-        lock(&self.cluster).store.create(Kind::RolloutAction, NAMESPACE, action, by("kubectl")).map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
+        let action =
+            json!({"metadata": {"name": format!("{}-{}", act.action.to_lowercase(), self.acts)}, "spec": spec});
+        lock(&self.cluster)
+            .store
+            .create(Kind::RolloutAction, NAMESPACE, action, by("kubectl"))
+            .map(|_| ())
+            .map_err(|refusal| anyhow::anyhow!(refusal.message))
     }
 
     fn create(&mut self, what: What) -> anyhow::Result<()> {
@@ -249,7 +254,9 @@ impl Run {
         };
         let store = &mut lock(&self.cluster).store;
         store.install(kind);
-        create(store, kind, namespace, object).map(|_| ()).ok_or_else(|| anyhow::anyhow!("it stands already"))
+        create(store, kind, namespace, object)
+            .map(|_| ())
+            .ok_or_else(|| anyhow::anyhow!("it stands already"))
     }
 
     /// A forced apply: every field of the manifest is as in Git, lists and selectors whole.
@@ -259,17 +266,24 @@ impl Run {
             What::Deployment => self.manifest.clone(),
             What::Service => Given::service(),
             What::Route => self.given.route(),
-            What::Rollout | What::SecondRollout | What::Candidate | What::Source | What::ScaledObject | What::Namespace => {
+            What::Rollout
+            | What::SecondRollout
+            | What::Candidate
+            | What::Source
+            | What::ScaledObject
+            | What::Namespace => {
                 anyhow::bail!("only Deployment, Service and route are applied again")
             }
         };
-        let applied = lock(&self.cluster).store.update(kind, namespace, name, by(GIT), |object| {
-            if what == What::Service {
-                object["spec"]["selector"] = manifest["spec"]["selector"].clone();
-            }
-            json_patch::merge(object, &manifest);
-            Ok(())
-        });
+        let applied = lock(&self.cluster)
+            .store
+            .update(kind, namespace, name, by(GIT), |object| {
+                if what == What::Service {
+                    object["spec"]["selector"] = manifest["spec"]["selector"].clone();
+                }
+                json_patch::merge(object, &manifest);
+                Ok(())
+            });
         applied.map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
     }
 
@@ -278,18 +292,32 @@ impl Run {
         let Some(status) = self.status() else { return Vec::new() };
         let stable = status.stable_revision.clone().unwrap_or_default();
         let canary = status.run.as_ref().map(|run| run.revision.clone()).unwrap_or_default();
-        let hash = if matches!(side, Side::Stable | Side::OneStable) { stable } else { canary };
+        let hash = if matches!(side, Side::Stable | Side::OneStable) {
+            stable
+        } else {
+            canary
+        };
         let pods = lock(&self.cluster).store.list(Kind::Pod, Some(NAMESPACE));
-        let of = pods.iter().filter(|pod| text(pod, "/metadata/labels/pod-template-hash") == hash && controller(pod).is_some());
-        let number = if matches!(side, Side::OneCanary | Side::OneStable) { 1 } else { pods.len() };
-        of.take(number).map(|pod| text(pod, "/metadata/name").to_owned()).collect()
+        let of = pods
+            .iter()
+            .filter(|pod| text(pod, "/metadata/labels/pod-template-hash") == hash && controller(pod).is_some());
+        let number = if matches!(side, Side::OneCanary | Side::OneStable) {
+            1
+        } else {
+            pods.len()
+        };
+        of.take(number)
+            .map(|pod| text(pod, "/metadata/name").to_owned())
+            .collect()
     }
 
     fn lose_pods(&mut self, side: Side) {
         let lost = self.pods_of(side);
         let mut cluster = lock(&self.cluster);
         for pod in lost {
-            cluster.store.remove(&(Kind::Pod, NAMESPACE.to_owned(), pod), by("node"));
+            cluster
+                .store
+                .remove(&(Kind::Pod, NAMESPACE.to_owned(), pod), by("node"));
         }
         cluster.see_traffic(Instant::now());
         self.losses.push(Instant::now());
@@ -299,7 +327,8 @@ impl Run {
         let lost = self.pods_of(side);
         let mut cluster = lock(&self.cluster);
         for pod in lost {
-            replica_set::lose_node(&mut cluster, NAMESPACE, &pod).map_err(|refusal| anyhow::anyhow!(refusal.message))?;
+            replica_set::lose_node(&mut cluster, NAMESPACE, &pod)
+                .map_err(|refusal| anyhow::anyhow!(refusal.message))?;
         }
         cluster.see_traffic(Instant::now());
         self.losses.push(Instant::now());
@@ -307,20 +336,31 @@ impl Run {
     }
 
     fn set_weight(&mut self, percent: i64) -> anyhow::Result<()> {
-        let changed = lock(&self.cluster).store.update(Kind::HttpRoute, NAMESPACE, NAME, by("kubectl-edit"), |route| {
-            let versions = [format!("{NAME}-canary"), CANDIDATE.to_owned()];
-            if !versions.iter().any(|version| route["spec"].to_string().contains(version)) {
-                return Ok(());
-            }
-            for backend in route["spec"]["rules"].as_array_mut().into_iter().flatten().filter_map(|rule| rule["backendRefs"].as_array_mut()).flatten() {
-                if backend["name"] == NAME {
-                    backend["weight"] = json!(100 - percent);
-                } else if versions.iter().any(|version| backend["name"] == **version) {
-                    backend["weight"] = json!(percent);
+        let changed = lock(&self.cluster)
+            .store
+            .update(Kind::HttpRoute, NAMESPACE, NAME, by("kubectl-edit"), |route| {
+                let versions = [format!("{NAME}-canary"), CANDIDATE.to_owned()];
+                if !versions
+                    .iter()
+                    .any(|version| route["spec"].to_string().contains(version))
+                {
+                    return Ok(());
                 }
-            }
-            Ok(())
-        });
+                for backend in route["spec"]["rules"]
+                    .as_array_mut()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|rule| rule["backendRefs"].as_array_mut())
+                    .flatten()
+                {
+                    if backend["name"] == NAME {
+                        backend["weight"] = json!(100 - percent);
+                    } else if versions.iter().any(|version| backend["name"] == **version) {
+                        backend["weight"] = json!(percent);
+                    }
+                }
+                Ok(())
+            });
         changed.map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
     }
 }

@@ -134,17 +134,34 @@ impl Run {
         found.same("run", facts.run.as_ref(), &run.as_ref().map_or(0, |run| run.number));
         found.same("step", facts.step.as_ref(), &run.as_ref().map_or(0, |run| run.step));
         let percent = |hundredths: u32| f64::from(hundredths) / 100.0;
-        let weight = run.as_ref().filter(|run| run.intent.is_none()).map_or(-1.0, |run| percent(run.weight.hundredths()));
+        let weight = run
+            .as_ref()
+            .filter(|run| run.intent.is_none())
+            .map_or(-1.0, |run| percent(run.weight.hundredths()));
         found.same("weight", facts.weight.as_ref(), &weight);
         for (kind, wanted) in &facts.conditions {
-            let is = status.conditions.iter().find(|condition| condition.type_ == *kind).map(|condition| format!("{}/{}", condition.status, condition.reason));
+            let is = status
+                .conditions
+                .iter()
+                .find(|condition| condition.type_ == *kind)
+                .map(|condition| format!("{}/{}", condition.status, condition.reason));
             found.same(kind, Some(wanted), &is.unwrap_or_default());
         }
-        if let Some(part) = facts.message.as_ref().filter(|part| !status.message.contains(part.as_str())) {
-            found.0.push(format!("the message is {:?}, without {part:?}", status.message));
+        if let Some(part) = facts
+            .message
+            .as_ref()
+            .filter(|part| !status.message.contains(part.as_str()))
+        {
+            found
+                .0
+                .push(format!("the message is {:?}, without {part:?}", status.message));
         }
         if let Some(wanted) = &facts.history {
-            let is: Vec<String> = status.history.iter().map(|entry| format!("{}/{}", entry.outcome, entry.reason)).collect();
+            let is: Vec<String> = status
+                .history
+                .iter()
+                .map(|entry| format!("{}/{}", entry.outcome, entry.reason))
+                .collect();
             found.same("history", Some(wanted), &is);
         }
         let canary = run.as_ref().map(|run| run.revision.clone()).unwrap_or_default();
@@ -159,56 +176,108 @@ impl Run {
         let store = &cluster.store;
         let pods = store.list(Kind::Pod, Some(NAMESPACE));
         let ready = |hash: &str| {
-            i64::try_from(pods.iter().filter(|pod| text(pod, "/metadata/labels/pod-template-hash") == hash && serves(pod)).count()).unwrap_or_default()
+            i64::try_from(
+                pods.iter()
+                    .filter(|pod| text(pod, "/metadata/labels/pod-template-hash") == hash && serves(pod))
+                    .count(),
+            )
+            .unwrap_or_default()
         };
         found.same("canaryPods", facts.canary_pods.as_ref(), &ready(canary));
         found.same("stablePods", facts.stable_pods.as_ref(), &ready(stable));
         let app = store.get(Kind::Deployment, NAMESPACE, NAME).unwrap_or_default();
         found.same("paused", facts.paused.as_ref(), &(app["spec"]["paused"] == true));
         let wanted = deployment::replicas(&app);
-        let complete = ["updatedReplicas", "availableReplicas", "replicas"].iter().all(|field| app["status"][*field] == wanted);
+        let complete = ["updatedReplicas", "availableReplicas", "replicas"]
+            .iter()
+            .all(|field| app["status"][*field] == wanted);
         found.same("complete", facts.complete.as_ref(), &complete);
-        found.same("gone", facts.gone.as_ref(), &store.get(Kind::CanaryRollout, NAMESPACE, NAME).is_none());
-        found.same("namespaceGone", facts.namespace_gone.as_ref(), &store.get(Kind::Namespace, "", NAMESPACE).is_none());
+        found.same(
+            "gone",
+            facts.gone.as_ref(),
+            &store.get(Kind::CanaryRollout, NAMESPACE, NAME).is_none(),
+        );
+        found.same(
+            "namespaceGone",
+            facts.namespace_gone.as_ref(),
+            &store.get(Kind::Namespace, "", NAMESPACE).is_none(),
+        );
         if let Some(wanted) = &facts.second {
             let second = store.get(Kind::CanaryRollout, NAMESPACE, SECOND).unwrap_or_default();
             let conditions = second.pointer("/status/conditions").and_then(Value::as_array);
-            let accepted = conditions.into_iter().flatten().find(|condition| condition["type"] == "Accepted");
-            let is = accepted.map(|accepted| format!("{}/{}", text(accepted, "/status"), text(accepted, "/reason"))).unwrap_or_default();
+            let accepted = conditions
+                .into_iter()
+                .flatten()
+                .find(|condition| condition["type"] == "Accepted");
+            let is = accepted
+                .map(|accepted| format!("{}/{}", text(accepted, "/status"), text(accepted, "/reason")))
+                .unwrap_or_default();
             found.same("second", Some(wanted), &is);
         }
         let scaler = |name: &str| store.get(Kind::HorizontalPodAutoscaler, NAMESPACE, name);
-        let scaler = scaler(NAME).or_else(|| scaler(&keda::kept_for(NAME))).unwrap_or_default();
-        found.same("minimum", facts.minimum.as_ref(), &number(&scaler, "/spec/minReplicas", 0));
+        let scaler = scaler(NAME)
+            .or_else(|| scaler(&keda::kept_for(NAME)))
+            .unwrap_or_default();
+        found.same(
+            "minimum",
+            facts.minimum.as_ref(),
+            &number(&scaler, "/spec/minReplicas", 0),
+        );
         let scaled = store.get(Kind::ScaledObject, NAMESPACE, NAME).unwrap_or_default();
-        found.same("minReplicaCount", facts.min_replica_count.as_ref(), &number(&scaled, "/spec/minReplicaCount", -1));
+        found.same(
+            "minReplicaCount",
+            facts.min_replica_count.as_ref(),
+            &number(&scaled, "/spec/minReplicaCount", -1),
+        );
         let route = store.get(Kind::HttpRoute, NAMESPACE, NAME).unwrap_or_default();
-        found.same("route", facts.route.as_ref(), &(f64::from(witness::share(&route)) / 100.0));
+        found.same(
+            "route",
+            facts.route.as_ref(),
+            &(f64::from(witness::share(&route)) / 100.0),
+        );
         if let Some(wanted) = &facts.serves {
             let service = store.get(Kind::Service, NAMESPACE, NAME).unwrap_or_default();
-            let behind = pods.iter().filter(|pod| serves(pod) && crate::world::answers(service.pointer("/spec/selector"), pod.pointer("/metadata/labels")));
+            let behind = pods.iter().filter(|pod| {
+                serves(pod) && crate::world::answers(service.pointer("/spec/selector"), pod.pointer("/metadata/labels"))
+            });
             let mut versions: Vec<&str> = behind.map(|pod| crate::world::replica_set::tag(&pod["spec"])).collect();
             versions.dedup();
             found.same("serves", Some(wanted), &versions.join(" and "));
         }
         if let Some(wanted) = &facts.route_managers {
             let managers = route.pointer("/metadata/managedFields").and_then(Value::as_array);
-            let is: Vec<String> = managers.into_iter().flatten().map(|entry| text(entry, "/manager").to_owned()).collect();
+            let is: Vec<String> = managers
+                .into_iter()
+                .flatten()
+                .map(|entry| text(entry, "/manager").to_owned())
+                .collect();
             found.same("routeManagers", Some(wanted), &is);
         }
         if let Some(wanted) = &facts.backend_weights {
             let rules = route["spec"]["rules"].as_array();
-            let is: Vec<Option<i64>> =
-                rules.into_iter().flatten().filter_map(|rule| rule["backendRefs"].as_array()).flatten().map(|one| one["weight"].as_i64()).collect();
+            let is: Vec<Option<i64>> = rules
+                .into_iter()
+                .flatten()
+                .filter_map(|rule| rule["backendRefs"].as_array())
+                .flatten()
+                .map(|one| one["weight"].as_i64())
+                .collect();
             found.same("backendWeights", Some(wanted), &is);
         }
         if let Some(wanted) = &facts.answer {
             let mut actions = store.list(Kind::RolloutAction, Some(NAMESPACE));
             actions.sort_by_key(|action| {
-                number(action, "/metadata/resourceVersion", 0)
-                    .max(text(action, "/metadata/name").rsplit_once('-').and_then(|(_, n)| n.parse().ok()).unwrap_or_default())
+                number(action, "/metadata/resourceVersion", 0).max(
+                    text(action, "/metadata/name")
+                        .rsplit_once('-')
+                        .and_then(|(_, n)| n.parse().ok())
+                        .unwrap_or_default(),
+                )
             });
-            let last = actions.last().map(|action| format!("{}/{}", text(action, "/status/phase"), text(action, "/status/reason"))).unwrap_or_default();
+            let last = actions
+                .last()
+                .map(|action| format!("{}/{}", text(action, "/status/phase"), text(action, "/status/reason")))
+                .unwrap_or_default();
             found.same("answer", Some(wanted), &last);
         }
     }
@@ -221,8 +290,15 @@ impl Run {
         let witness = &cluster.witness;
         for (host, wanted) in &facts.called {
             let mut keys = BTreeSet::new();
-            let once = cluster.called.iter().filter(|called| called.host == *host && keys.insert(&called.key));
-            found.same(&format!("what {host} was sent"), Some(wanted), &once.map(|called| called.about.clone()).collect());
+            let once = cluster
+                .called
+                .iter()
+                .filter(|called| called.host == *host && keys.insert(&called.key));
+            found.same(
+                &format!("what {host} was sent"),
+                Some(wanted),
+                &once.map(|called| called.about.clone()).collect(),
+            );
         }
         let told: Vec<&String> = witness.told.values().map(|(reason, _)| reason).collect();
         for reason in facts.events.iter().filter(|reason| !told.contains(reason)) {
@@ -236,16 +312,28 @@ impl Run {
             found.0.push(format!("Event {reason} was told"));
         }
         if let Some(wanted) = &facts.weights {
-            let is: Vec<f64> = witness.confirmed.iter().map(|one| f64::from(one.weight.hundredths()) / 100.0).collect();
+            let is: Vec<f64> = witness
+                .confirmed
+                .iter()
+                .map(|one| f64::from(one.weight.hundredths()) / 100.0)
+                .collect();
             found.same("weights", Some(wanted), &is);
         }
         if let Some(wanted) = &facts.shares {
-            let is: Vec<f64> = witness.shares.iter().skip(1).map(|share| f64::from(*share) / 100.0).collect();
+            let is: Vec<f64> = witness
+                .shares
+                .iter()
+                .skip(1)
+                .map(|share| f64::from(*share) / 100.0)
+                .collect();
             found.same("shares", Some(wanted), &is);
         }
         let failed: f64 = cluster.traffic.failures.iter().map(|failure| failure.requests).sum();
         if let Some(most) = facts.failed.filter(|most| failed > *most) {
-            found.0.push(format!("{failed:.1} requests failed, more than {most}: {:?}", cluster.traffic.failures.first().map(|failure| &failure.why)));
+            found.0.push(format!(
+                "{failed:.1} requests failed, more than {most}: {:?}",
+                cluster.traffic.failures.first().map(|failure| &failure.why)
+            ));
         }
         found.same("podsMade", facts.pods_made.as_ref(), &witness.pods_made);
     }

@@ -133,7 +133,10 @@ impl Given {
     pub fn second_spec(&self) -> Value {
         let mut spec = self.spec();
         if !self.pair {
-            merge(&mut spec["traffic"], &json!({"service": NAME, "canaryService": "second-canary"}));
+            merge(
+                &mut spec["traffic"],
+                &json!({"service": NAME, "canaryService": "second-canary"}),
+            );
         }
         merge(&mut spec, &self.second);
         spec
@@ -143,7 +146,8 @@ impl Given {
     pub fn route(&self) -> Value {
         let mut plain = json!([{"backendRefs": [{"name": NAME, "port": 80}]}]);
         if self.pair {
-            plain = json!([{"backendRefs": [{"name": NAME, "port": 80}, {"name": CANDIDATE, "port": 80, "weight": 0}]}]);
+            plain =
+                json!([{"backendRefs": [{"name": NAME, "port": 80}, {"name": CANDIDATE, "port": 80, "weight": 0}]}]);
         }
         let rules = self.rules.clone().unwrap_or(plain);
         json!({"metadata": {"name": NAME}, "spec": {"parentRefs": [{"name": "edge"}], "hostnames": ["shop.example"], "rules": rules}})
@@ -196,8 +200,18 @@ impl Given {
         let mut cluster = lock(cluster);
         let store = &mut cluster.store;
         create(store, Kind::Namespace, "", json!({"metadata": {"name": NAMESPACE}}));
-        create(store, Kind::GatewayClass, "", json!({"metadata": {"name": "example"}, "spec": {"controllerName": gateway::CONTROLLER}}));
-        create(store, Kind::Gateway, NAMESPACE, json!({"metadata": {"name": "edge"}, "spec": {"gatewayClassName": "example"}}));
+        create(
+            store,
+            Kind::GatewayClass,
+            "",
+            json!({"metadata": {"name": "example"}, "spec": {"controllerName": gateway::CONTROLLER}}),
+        );
+        create(
+            store,
+            Kind::Gateway,
+            NAMESPACE,
+            json!({"metadata": {"name": "edge"}, "spec": {"gatewayClassName": "example"}}),
+        );
         if self.has("source") {
             create(store, Kind::MetricSource, "", Self::source());
         }
@@ -216,7 +230,12 @@ impl Given {
         if let Some(Bounds { min, max }) = self.autoscaler {
             let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME});
             let spec = json!({"scaleTargetRef": target, "minReplicas": min, "maxReplicas": max});
-            create(store, Kind::HorizontalPodAutoscaler, NAMESPACE, json!({"metadata": {"name": NAME}, "spec": spec}));
+            create(
+                store,
+                Kind::HorizontalPodAutoscaler,
+                NAMESPACE,
+                json!({"metadata": {"name": NAME}, "spec": spec}),
+            );
         }
         if self.scaled_object.is_some() && self.has("keda") {
             store.install(Kind::ScaledObject);

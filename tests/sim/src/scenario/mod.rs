@@ -92,7 +92,10 @@ impl Scenario {
         for entry in std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))? {
             let path = entry?.path();
             if path.extension().is_some_and(|ending| ending == "yaml") {
-                let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+                let name = path
+                    .file_stem()
+                    .map(|stem| stem.to_string_lossy().into_owned())
+                    .unwrap_or_default();
                 found.push((name, Self::open(&path)?));
             }
         }
@@ -103,6 +106,9 @@ impl Scenario {
     /// One of them.
     pub fn named(name: &str) -> anyhow::Result<Self> {
         let all = Self::all()?;
-        all.into_iter().find(|(file, _)| file == name).map(|(_, scenario)| scenario).with_context(|| format!("tests/scenarios/{name}.yaml does not exist"))
+        all.into_iter()
+            .find(|(file, _)| file == name)
+            .map(|(_, scenario)| scenario)
+            .with_context(|| format!("tests/scenarios/{name}.yaml does not exist"))
     }
 }

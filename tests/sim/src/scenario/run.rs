@@ -83,9 +83,14 @@ fn apply(cluster: &Shared, manifest: Value) {
 async fn rolled_out(cluster: &Shared) {
     loop {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let app = lock(cluster).store.get(Kind::Deployment, NAMESPACE, NAME).unwrap_or_default();
+        let app = lock(cluster)
+            .store
+            .get(Kind::Deployment, NAMESPACE, NAME)
+            .unwrap_or_default();
         let size = world::deployment::replicas(&app);
-        let whole = ["replicas", "updatedReplicas", "availableReplicas"].iter().all(|field| app["status"][*field] == size);
+        let whole = ["replicas", "updatedReplicas", "availableReplicas"]
+            .iter()
+            .all(|field| app["status"][*field] == size);
         if whole && app["status"]["observedGeneration"] == app["metadata"]["generation"] {
             return;
         }
@@ -94,7 +99,10 @@ async fn rolled_out(cluster: &Shared) {
 
 /// Runs a future in simulated time of its own.
 pub fn simulate<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
     runtime.expect("a runtime without IO starts").block_on(future)
 }
 
@@ -154,7 +162,18 @@ impl Run {
         lock(&cluster).ways = leaders.seed.map(fastrand::Rng::with_seed);
         let controller = Supervised::start(&cluster, faults);
         let second = (leaders.number == 2).then(|| Supervised::start(&cluster, Vec::new()));
-        let run = Self { cluster, controller, second, given, manifest, acts: 0, losses: Vec::new(), begun: Instant::now(), disturbed, world };
+        let run = Self {
+            cluster,
+            controller,
+            second,
+            given,
+            manifest,
+            acts: 0,
+            losses: Vec::new(),
+            begun: Instant::now(),
+            disturbed,
+            world,
+        };
         {
             let mut guard = lock(&run.cluster);
             let rollout = json!({"metadata": {"name": NAME}, "spec": run.given.spec()});
@@ -178,7 +197,11 @@ impl Run {
             }
         }
         if wrong.is_empty() {
-            wrong.extend(self.differences(&scenario.end).into_iter().map(|text| format!("at the end: {text}")));
+            wrong.extend(
+                self.differences(&scenario.end)
+                    .into_iter()
+                    .map(|text| format!("at the end: {text}")),
+            );
         }
         wrong.extend(self.judge(scenario));
         self.end(wrong, idle_calls)
@@ -186,12 +209,20 @@ impl Run {
 
     async fn script(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
         if self.given.adopted && self.given.running && !self.given.pair {
-            let adopted = Facts { paused: Some(true), conditions: [("Promoted".to_owned(), "True/Adopted".to_owned())].into(), ..Facts::default() };
-            self.wait(&adopted, PATIENCE).await.map_err(|error| error.context("adoption"))?;
+            let adopted = Facts {
+                paused: Some(true),
+                conditions: [("Promoted".to_owned(), "True/Adopted".to_owned())].into(),
+                ..Facts::default()
+            };
+            self.wait(&adopted, PATIENCE)
+                .await
+                .map_err(|error| error.context("adoption"))?;
         }
         self.begun = Instant::now();
         for (number, step) in scenario.script.iter().enumerate() {
-            self.step(step).await.map_err(|error| error.context(format!("step {} of the script", number + 1)))?;
+            self.step(step)
+                .await
+                .map_err(|error| error.context(format!("step {} of the script", number + 1)))?;
         }
         Ok(())
     }
@@ -242,8 +273,15 @@ impl Run {
             if wrong.is_empty() {
                 return Ok(());
             }
-            let status = self.status().map(|status| format!("{}: {}", status.phase, status.message)).unwrap_or_default();
-            anyhow::ensure!(Instant::now() < end, "not within {within:?}: {} ({status})", wrong.join("; "));
+            let status = self
+                .status()
+                .map(|status| format!("{}: {}", status.phase, status.message))
+                .unwrap_or_default();
+            anyhow::ensure!(
+                Instant::now() < end,
+                "not within {within:?}: {} ({status})",
+                wrong.join("; ")
+            );
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -270,7 +308,10 @@ impl Run {
             if still && resting {
                 return Ok(usize::from(calls() != last));
             }
-            let status = self.status().map(|status| format!("{}: {}", status.phase, status.message)).unwrap_or_default();
+            let status = self
+                .status()
+                .map(|status| format!("{}: {}", status.phase, status.message))
+                .unwrap_or_default();
             anyhow::ensure!(Instant::now() < end, "it does not come to rest ({status})");
         }
     }
@@ -286,15 +327,24 @@ impl Run {
         let cluster = lock(&self.cluster);
         let store = &cluster.store;
         let mut wrong = Vec::new();
-        let objects =
-            [(Kind::Service, NAME, Given::service()), (Kind::Service, CANDIDATE, Given::service_of(CANDIDATE)), (Kind::HttpRoute, NAME, self.given.route())];
+        let objects = [
+            (Kind::Service, NAME, Given::service()),
+            (Kind::Service, CANDIDATE, Given::service_of(CANDIDATE)),
+            (Kind::HttpRoute, NAME, self.given.route()),
+        ];
         for (kind, name, found) in objects {
-            let Some(object) = store.get(kind, NAMESPACE, name) else { continue };
+            let Some(object) = store.get(kind, NAMESPACE, name) else {
+                continue;
+            };
             if object["spec"] != found["spec"] {
                 wrong.push(format!("{} is not as found: {}", kind.traits().kind, object["spec"]));
             }
         }
-        for (kind, _, name) in store.all().keys().filter(|key| key.0 == Kind::Service && key.2 != NAME && key.2 != CANDIDATE) {
+        for (kind, _, name) in store
+            .all()
+            .keys()
+            .filter(|key| key.0 == Kind::Service && key.2 != NAME && key.2 != CANDIDATE)
+        {
             wrong.push(format!("{} {name} is left", kind.traits().kind));
         }
         for set in store.list(Kind::ReplicaSet, Some(NAMESPACE)) {
@@ -333,11 +383,26 @@ impl Run {
             second.stop();
         }
         self.world.abort();
-        let calls = self.controller.lives().first().map(|life| life.calls()).unwrap_or_default();
+        let calls = self
+            .controller
+            .lives()
+            .first()
+            .map(|life| life.calls())
+            .unwrap_or_default();
         let cluster = lock(&self.cluster);
         let start = cluster.traffic.start;
-        let lines: Vec<String> =
-            cluster.witness.lines.iter().map(|line| format!("{:>9.3}s  {}", line.at.duration_since(start).as_secs_f64(), line.text)).collect();
-        Ended { wrong, timeline: lines.join("\n"), outcome: Outcome::of(&cluster), calls, idle_calls }
+        let lines: Vec<String> = cluster
+            .witness
+            .lines
+            .iter()
+            .map(|line| format!("{:>9.3}s  {}", line.at.duration_since(start).as_secs_f64(), line.text))
+            .collect();
+        Ended {
+            wrong,
+            timeline: lines.join("\n"),
+            outcome: Outcome::of(&cluster),
+            calls,
+            idle_calls,
+        }
     }
 }

@@ -9,7 +9,10 @@ impl Witness {
         let (reason, message) = (text(event, "/reason").to_owned(), text(event, "/message").to_owned());
         self.note(change.at, format!("event {reason}: {message}"));
         if let Some((before, _)) = self.told.insert(change.key.2.clone(), (reason.clone(), message)) {
-            self.violation(change.at, format!("Event {} was told twice: {before}, {reason}", change.key.2));
+            self.violation(
+                change.at,
+                format!("Event {} was told twice: {before}, {reason}", change.key.2),
+            );
         }
     }
 
@@ -19,8 +22,13 @@ impl Witness {
         let mut lost = Vec::new();
         for ((rollout, sequence), promised) in &self.promised {
             match told(rollout, *sequence) {
-                None => lost.push(format!("Event {sequence} of {rollout} was never told: {}: {}", promised.0, promised.1)),
-                Some(told) if told != promised => lost.push(format!("Event {sequence} of {rollout} was told as {told:?} instead of {promised:?}")),
+                None => lost.push(format!(
+                    "Event {sequence} of {rollout} was never told: {}: {}",
+                    promised.0, promised.1
+                )),
+                Some(told) if told != promised => lost.push(format!(
+                    "Event {sequence} of {rollout} was told as {told:?} instead of {promised:?}"
+                )),
                 Some(_) => {}
             }
         }

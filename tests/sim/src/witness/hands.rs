@@ -20,7 +20,10 @@ const DRAINED: Duration = Duration::from_secs(25);
 
 impl Witness {
     fn sets(&self) -> impl Iterator<Item = &Object> {
-        self.objects.iter().filter(|(key, _)| key.0 == Kind::ReplicaSet).map(|(_, set)| set)
+        self.objects
+            .iter()
+            .filter(|(key, _)| key.0 == Kind::ReplicaSet)
+            .map(|(_, set)| set)
     }
 
     pub(super) fn see_hands(&mut self, change: &Change, traffic: &Traffic) {
@@ -39,7 +42,9 @@ impl Witness {
         let mut wrong = Vec::new();
         for (_, owner) in self.objects.iter().filter(|(key, _)| key.0 == Kind::Deployment) {
             let uid = text(owner, "/metadata/uid");
-            let active = self.sets().filter(|set| controller(set) == Some(uid) && deployment::replicas(set) > 0);
+            let active = self
+                .sets()
+                .filter(|set| controller(set) == Some(uid) && deployment::replicas(set) > 0);
             let active: Vec<&str> = active.map(|set| text(set, "/metadata/name")).collect();
             let under_way = self.statuses.values().any(|status| status.originals.paused.is_some());
             if active.len() > 1 && owner["spec"]["paused"] == true && under_way && self.calm(at) && self.narrowed(at) {
@@ -53,29 +58,62 @@ impl Witness {
 
     fn see_set(&mut self, change: &Change, traffic: &Traffic) {
         let (at, name) = (change.at, change.key.2.clone());
-        let owners = change.new.as_ref().and_then(|set| set.pointer("/metadata/ownerReferences")?.as_array().cloned());
-        if owners.into_iter().flatten().any(|owner| owner["kind"] == "CanaryRollout") {
-            self.violation(at, format!("ReplicaSet {name} is owned by the CanaryRollout: the garbage collector may take it"));
+        let owners = change
+            .new
+            .as_ref()
+            .and_then(|set| set.pointer("/metadata/ownerReferences")?.as_array().cloned());
+        if owners
+            .into_iter()
+            .flatten()
+            .any(|owner| owner["kind"] == "CanaryRollout")
+        {
+            self.violation(
+                at,
+                format!("ReplicaSet {name} is owned by the CanaryRollout: the garbage collector may take it"),
+            );
         }
         let size = |set: &Object| deployment::replicas(set);
         let (old, new) = (change.old.as_ref().map_or(0, size), change.new.as_ref().map_or(0, size));
         if old != new {
-            self.note(at, format!("ReplicaSet {name}: {old} → {new} pods wanted (by {})", change.by));
+            self.note(
+                at,
+                format!("ReplicaSet {name}: {old} → {new} pods wanted (by {})", change.by),
+            );
         }
-        let serving = self.statuses.values().any(|status| status.stable_revision.as_deref().is_some_and(|hash| name.ends_with(hash)));
+        let serving = self.statuses.values().any(|status| {
+            status
+                .stable_revision
+                .as_deref()
+                .is_some_and(|hash| name.ends_with(hash))
+        });
         let rate = traffic.rate(&name);
         let native = change.by == deployment::NAME && !(serving && self.paused());
         if new == 0 && old > 0 && rate > 0.0 && !native && self.calm(at) {
-            self.violation(at, format!("ReplicaSet {name} goes to 0 pods under {rate:.0} requests a second"));
+            self.violation(
+                at,
+                format!("ReplicaSet {name} goes to 0 pods under {rate:.0} requests a second"),
+            );
         }
         // How long one that served stands by is its owner's choice.
         let served = self.stable.iter().any(|hash| name.ends_with(hash.as_str()));
         // Direct callers met its pods for a moment when another hand widened the Service.
-        let by_others = |last: &Instant| self.widened.iter().any(|widened| *last >= *widened && last.duration_since(*widened) < ANSWERED);
+        let by_others = |last: &Instant| {
+            self.widened
+                .iter()
+                .any(|widened| *last >= *widened && last.duration_since(*widened) < ANSWERED)
+        };
         let last = traffic.last(&name).filter(|last| !by_others(last));
-        let since = last.map(|last| at.duration_since(last)).filter(|since| *since < DRAINED);
-        if let (true, Some(since)) = (new == 0 && old > 0 && change.by == "warmfront" && !served && self.calm(at), since) {
-            self.violation(at, format!("ReplicaSet {name} goes to 0 pods {since:?} after its last request"));
+        let since = last
+            .map(|last| at.duration_since(last))
+            .filter(|since| *since < DRAINED);
+        if let (true, Some(since)) = (
+            new == 0 && old > 0 && change.by == "warmfront" && !served && self.calm(at),
+            since,
+        ) {
+            self.violation(
+                at,
+                format!("ReplicaSet {name} goes to 0 pods {since:?} after its last request"),
+            );
         }
     }
 
@@ -87,9 +125,22 @@ impl Witness {
         }
         let hash = |selector: Option<serde_json::Value>| match selector {
             None => "absent".to_owned(),
-            Some(selector) => selector.get("pod-template-hash").and_then(|hash| hash.as_str()).unwrap_or("wide").to_owned(),
+            Some(selector) => selector
+                .get("pod-template-hash")
+                .and_then(|hash| hash.as_str())
+                .unwrap_or("wide")
+                .to_owned(),
         };
-        self.note(change.at, format!("Service {}: {} → {} (by {})", change.key.2, hash(old), hash(new), change.by));
+        self.note(
+            change.at,
+            format!(
+                "Service {}: {} → {} (by {})",
+                change.key.2,
+                hash(old),
+                hash(new),
+                change.by
+            ),
+        );
         if change.by != "warmfront" {
             self.meddled = Some(change.at);
             self.widened.push(change.at);
@@ -99,37 +150,65 @@ impl Witness {
     /// Of autoscalers we change nothing but the minimum, and nothing at all of those that KEDA keeps.
     pub(super) fn see_autoscaler(&mut self, change: &Change) {
         let (at, kind, name) = (change.at, change.key.0.traits().kind, &change.key.2);
-        let (least, most) = if change.key.0 == Kind::ScaledObject { ("minReplicaCount", "maxReplicaCount") } else { ("minReplicas", "maxReplicas") };
-        let (Some(old), Some(new)) = (&change.old, &change.new) else { return };
+        let (least, most) = if change.key.0 == Kind::ScaledObject {
+            ("minReplicaCount", "maxReplicaCount")
+        } else {
+            ("minReplicas", "maxReplicas")
+        };
+        let (Some(old), Some(new)) = (&change.old, &change.new) else {
+            return;
+        };
         let [before, after] = [old, new].map(|object| object["spec"][least].as_i64());
         if before != after {
             let text = |min: Option<i64>| min.map_or_else(|| "left out".to_owned(), |min| min.to_string());
-            self.note(at, format!("{kind} {name}: {least} {} → {} (by {})", text(before), text(after), change.by));
+            self.note(
+                at,
+                format!(
+                    "{kind} {name}: {least} {} → {} (by {})",
+                    text(before),
+                    text(after),
+                    change.by
+                ),
+            );
         }
         if change.by != "warmfront" {
             return;
         }
-        if new.pointer("/metadata/ownerReferences/0/kind").is_some_and(|owner| owner == "ScaledObject") {
+        if new
+            .pointer("/metadata/ownerReferences/0/kind")
+            .is_some_and(|owner| owner == "ScaledObject")
+        {
             self.violation(at, format!("{kind} {name} was written, and a ScaledObject keeps it"));
         }
         let rest = |object: &Object| {
             let (mut spec, metadata) = (object["spec"].clone(), &object["metadata"]);
             spec.as_object_mut().map(|spec| spec.remove(least));
-            json!([spec, metadata["annotations"], metadata["labels"], metadata["finalizers"]])
+            json!([
+                spec,
+                metadata["annotations"],
+                metadata["labels"],
+                metadata["finalizers"]
+            ])
         };
         if rest(old) != rest(new) {
             self.violation(at, format!("more of {kind} {name} was written than its minimum"));
         }
         let bound = |field: &str| new["spec"][field].as_i64();
         // KEDA refuses a ScaledObject whose bounds are not in order.
-        let (idle, min, max) = (bound("idleReplicaCount").unwrap_or(-1), after.unwrap_or_default(), bound(most).unwrap_or(100));
+        let (idle, min, max) = (
+            bound("idleReplicaCount").unwrap_or(-1),
+            after.unwrap_or_default(),
+            bound(most).unwrap_or(100),
+        );
         if idle >= min.max(0) && idle >= 0 || min > max {
             self.violation(at, format!("{kind} {name} has the bounds {idle} < {min} ≤ {max}"));
         }
     }
 
     fn paused(&self) -> bool {
-        self.objects.iter().any(|(key, object)| key.0 == Kind::Deployment && object["spec"].get("paused") == Some(&json!(true)))
+        self.objects
+            .iter()
+            .any(|(key, object)| key.0 == Kind::Deployment && object["spec"].get("paused") == Some(&json!(true)))
     }
 
     /// No other hand changed anything just now.
@@ -145,7 +224,11 @@ impl Witness {
     /// Who calls a user's Service directly meets one version only.
     pub(super) fn mixed(&mut self, traffic: &Traffic) {
         let now = Instant::now();
-        if !self.paused() || !self.calm(now) || !self.narrowed(now) || !self.statuses.values().any(|status| status.originals.paused.is_some()) {
+        if !self.paused()
+            || !self.calm(now)
+            || !self.narrowed(now)
+            || !self.statuses.values().any(|status| status.originals.paused.is_some())
+        {
             return;
         }
         let mixed = traffic.direct.iter().find(|(_, versions)| versions.len() > 1);

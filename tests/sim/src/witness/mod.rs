@@ -135,9 +135,19 @@ impl Witness {
             Some(new) => drop(self.objects.insert(change.key.clone(), new.clone())),
             None => drop(self.objects.remove(&change.key)),
         }
-        let its_own = matches!(change.key.0, Kind::CanaryRollout | Kind::RolloutAction | Kind::Event | Kind::HttpRoute | Kind::GrpcRoute);
+        let its_own = matches!(
+            change.key.0,
+            Kind::CanaryRollout | Kind::RolloutAction | Kind::Event | Kind::HttpRoute | Kind::GrpcRoute
+        );
         if change.by == "warmfront" && !its_own && self.specs.values().any(|spec| spec.workload.pair.is_some()) {
-            self.violation(change.at, format!("{} {} was touched, and of a pair only routes are", change.key.0.traits().kind, change.key.2));
+            self.violation(
+                change.at,
+                format!(
+                    "{} {} was touched, and of a pair only routes are",
+                    change.key.0.traits().kind,
+                    change.key.2
+                ),
+            );
         }
         match change.key.0 {
             Kind::CanaryRollout => self.see_rollout(change),

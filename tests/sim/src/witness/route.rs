@@ -24,8 +24,15 @@ pub(super) struct Seen {
 /// The new version's share in a route, in hundredths of a percent.
 pub fn share(route: &serde_json::Value) -> u32 {
     let of = |canary: &str| {
-        let target = Target { stable: NAME.to_owned(), canary: canary.to_owned(), ..Target::default() };
-        gateway_api::read(route, &target).ok().and_then(|state| state.canary).map_or(0, Percent::hundredths)
+        let target = Target {
+            stable: NAME.to_owned(),
+            canary: canary.to_owned(),
+            ..Target::default()
+        };
+        gateway_api::read(route, &target)
+            .ok()
+            .and_then(|state| state.canary)
+            .map_or(0, Percent::hundredths)
     };
     of(&format!("{NAME}-canary")).max(of(CANDIDATE))
 }
@@ -45,24 +52,44 @@ impl Witness {
             if self.route.accepted.is_none_or(|(share, _)| share != now) {
                 self.route.accepted = Some((now, at));
             }
-            self.note(at, format!("gateway accepts generation {accepted}: canary {}", percent(now)));
+            self.note(
+                at,
+                format!("gateway accepts generation {accepted}: canary {}", percent(now)),
+            );
         }
         if change.old.as_ref().is_some_and(|old| old["spec"] == new["spec"]) {
             return;
         }
         if now != before || change.old.is_none() {
-            self.note(at, format!("route: canary {} → {} (by {})", percent(before), percent(now), change.by));
+            self.note(
+                at,
+                format!(
+                    "route: canary {} → {} (by {})",
+                    percent(before),
+                    percent(now),
+                    change.by
+                ),
+            );
             self.shares.push(now);
         }
         if change.by != "warmfront" {
             self.meddled = Some(at);
             return;
         }
-        let Some(run) = self.statuses.values().find_map(|status| status.run.clone()) else { return };
+        let Some(run) = self.statuses.values().find_map(|status| status.run.clone()) else {
+            return;
+        };
         let intent = run.intent.as_ref().map(|intent| intent.weight.hundredths());
         let allowed = run.weight.hundredths().max(intent.unwrap_or_default());
         if now > before && (now > allowed || run.ended_at.is_some() || run.verdict.is_some()) {
-            self.violation(at, format!("the route was raised to {} although the status asks for {}", percent(now), percent(allowed)));
+            self.violation(
+                at,
+                format!(
+                    "the route was raised to {} although the status asks for {}",
+                    percent(now),
+                    percent(allowed)
+                ),
+            );
         }
     }
 }

@@ -18,11 +18,19 @@ impl Witness {
             return;
         };
         if let Ok(spec) = serde_json::from_value(new["spec"].clone())
-            && self.specs.insert(name.clone(), spec).is_some_and(|before| Some(&before) != self.specs.get(&name))
+            && self
+                .specs
+                .insert(name.clone(), spec)
+                .is_some_and(|before| Some(&before) != self.specs.get(&name))
         {
             self.plan_changes += 1;
         }
-        let Some(status) = new.get("status").filter(|status| change.old.as_ref().and_then(|old| old.get("status")) != Some(status)) else { return };
+        let Some(status) = new
+            .get("status")
+            .filter(|status| change.old.as_ref().and_then(|old| old.get("status")) != Some(status))
+        else {
+            return;
+        };
         let status: CanaryRolloutStatus = match serde_json::from_value(status.clone()) {
             Ok(status) => status,
             Err(error) => return self.violation(change.at, format!("the status of {name} cannot be read: {error}")),
@@ -38,33 +46,69 @@ impl Witness {
     fn compare(&mut self, name: &str, before: &CanaryRolloutStatus, after: &CanaryRolloutStatus, at: Instant) {
         if before.phase != after.phase {
             self.phases.push(after.phase.to_string());
-            self.note(at, format!("phase {} → {}: {}", before.phase, after.phase, after.message));
+            self.note(
+                at,
+                format!("phase {} → {}: {}", before.phase, after.phase, after.message),
+            );
         }
         for notice in &after.telling {
             let key = (name.to_owned(), notice.sequence);
             let promised = (notice.reason.clone(), notice.note.clone());
-            if let Some(other) = self.promised.insert(key, promised.clone()).filter(|other| *other != promised) {
-                self.violation(at, format!("Event {} stands for two things: {other:?} and {promised:?}", notice.sequence));
+            if let Some(other) = self
+                .promised
+                .insert(key, promised.clone())
+                .filter(|other| *other != promised)
+            {
+                self.violation(
+                    at,
+                    format!(
+                        "Event {} stands for two things: {other:?} and {promised:?}",
+                        notice.sequence
+                    ),
+                );
             }
         }
         if after.announced < before.announced {
-            self.violation(at, format!("the number of Events fell from {} to {}", before.announced, after.announced));
+            self.violation(
+                at,
+                format!(
+                    "the number of Events fell from {} to {}",
+                    before.announced, after.announced
+                ),
+            );
         }
         let Some(run) = &after.run else { return };
         let old = before.run.as_ref().filter(|old| old.number == run.number);
         if before.run.as_ref().map_or(0, |old| old.number) + i64::from(old.is_none()) != run.number {
-            self.violation(at, format!("run {} follows run {:?}", run.number, before.run.as_ref().map(|old| old.number)));
+            self.violation(
+                at,
+                format!(
+                    "run {} follows run {:?}",
+                    run.number,
+                    before.run.as_ref().map(|old| old.number)
+                ),
+            );
         }
         let Some(old) = old else { return };
         if run.weight_confirmed_at != old.weight_confirmed_at && run.ended_at.is_none() {
-            self.confirmed.push(Confirmed { run: run.number, step: run.step, weight: run.weight });
+            self.confirmed.push(Confirmed {
+                run: run.number,
+                step: run.step,
+                weight: run.weight,
+            });
         }
         // A promotion may be undone while the old version stands by, and ends once more then.
         if old.ended_at.is_some() && run.ended_at != old.ended_at && run.undo.is_none() {
             self.violation(at, format!("run {} ended twice", run.number));
         }
         if run.revision != old.revision {
-            self.violation(at, format!("run {} changed its revision from {} to {}", run.number, old.revision, run.revision));
+            self.violation(
+                at,
+                format!(
+                    "run {} changed its revision from {} to {}",
+                    run.number, old.revision, run.revision
+                ),
+            );
         }
         self.rise(before, old, after, run, at);
     }
@@ -72,7 +116,11 @@ impl Witness {
     /// A higher weight was decided.
     fn rise(&mut self, before: &CanaryRolloutStatus, old: &Run, after: &CanaryRolloutStatus, run: &Run, at: Instant) {
         let wanted = run.intent.as_ref().map(|intent| intent.weight);
-        let Some(wanted) = wanted.filter(|wanted| *wanted > run.weight && old.intent.as_ref().map(|intent| intent.weight) != Some(*wanted)) else { return };
+        let Some(wanted) = wanted
+            .filter(|wanted| *wanted > run.weight && old.intent.as_ref().map(|intent| intent.weight) != Some(*wanted))
+        else {
+            return;
+        };
         if run.plan != old.plan {
             return;
         }
@@ -81,33 +129,71 @@ impl Witness {
             self.violation(at, format!("step {} follows step {}", run.step, old.step));
         }
         let Ok(plan) = Plan::try_from(&*run.plan) else { return };
-        let Some(step) = usize::try_from(run.step - 1).ok().and_then(|index| plan.steps.get(index)) else {
+        let Some(step) = usize::try_from(run.step - 1)
+            .ok()
+            .and_then(|index| plan.steps.get(index))
+        else {
             return self.violation(at, format!("there is no step {}", run.step));
         };
         if wanted != step.weight {
-            self.violation(at, format!("step {} has weight {}, not {wanted}", run.step, step.weight));
+            self.violation(
+                at,
+                format!("step {} has weight {}, not {wanted}", run.step, step.weight),
+            );
         }
         if before.phase == Phase::Preparing {
             return;
         }
         if let Some(check) = after.checks.iter().find(|check| check.verdict != Verdict::Pass) {
-            self.violation(at, format!("weight {wanted} was decided while check {} says {}", check.name, check.verdict));
+            self.violation(
+                at,
+                format!(
+                    "weight {wanted} was decided while check {} says {}",
+                    check.name, check.verdict
+                ),
+            );
         }
         if after.checks.len() != plan.checks.len() {
-            self.violation(at, format!("weight {wanted} was decided on {} of {} checks", after.checks.len(), plan.checks.len()));
+            self.violation(
+                at,
+                format!(
+                    "weight {wanted} was decided on {} of {} checks",
+                    after.checks.len(),
+                    plan.checks.len()
+                ),
+            );
         }
-        let held = usize::try_from(old.step - 1).ok().and_then(|index| plan.steps.get(index)).map_or(std::time::Duration::ZERO, |step| step.hold.into());
+        let held = usize::try_from(old.step - 1)
+            .ok()
+            .and_then(|index| plan.steps.get(index))
+            .map_or(std::time::Duration::ZERO, |step| step.hold.into());
         match self.route.accepted {
             Some((share, since)) if share == run.weight.hundredths() => {
                 let served = at.duration_since(since);
                 // The clock is exact to a millisecond.
-                if served + std::time::Duration::from_millis(2) < held && !old.hold_waived && !run.hold_waived && !run.fully {
-                    self.violation(at, format!("{} was held for {served:?} from its confirmation instead of {held:?}", run.weight));
+                if served + std::time::Duration::from_millis(2) < held
+                    && !old.hold_waived
+                    && !run.hold_waived
+                    && !run.fully
+                {
+                    self.violation(
+                        at,
+                        format!(
+                            "{} was held for {served:?} from its confirmation instead of {held:?}",
+                            run.weight
+                        ),
+                    );
                 }
             }
             other => {
                 let share = other.map(|(share, _)| share);
-                self.violation(at, format!("weight {wanted} was decided although the gateway had accepted {share:?} and not {}", run.weight));
+                self.violation(
+                    at,
+                    format!(
+                        "weight {wanted} was decided although the gateway had accepted {share:?} and not {}",
+                        run.weight
+                    ),
+                );
             }
         }
     }

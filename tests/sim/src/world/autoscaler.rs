@@ -23,18 +23,28 @@ impl Part for Autoscaler {
     }
     fn act(&mut self, cluster: &mut Cluster, _: Instant) -> Option<Instant> {
         for scaler in cluster.store.list(Kind::HorizontalPodAutoscaler, None) {
-            let (namespace, target) = (text(&scaler, "/metadata/namespace").to_owned(), text(&scaler, "/spec/scaleTargetRef/name").to_owned());
-            let Some(app) = cluster.store.get(Kind::Deployment, &namespace, &target) else { continue };
+            let (namespace, target) = (
+                text(&scaler, "/metadata/namespace").to_owned(),
+                text(&scaler, "/spec/scaleTargetRef/name").to_owned(),
+            );
+            let Some(app) = cluster.store.get(Kind::Deployment, &namespace, &target) else {
+                continue;
+            };
             let size = replicas(&app);
             let wanted = cluster.settings.load_asks_for.unwrap_or(size);
-            let (least, most) = (number(&scaler, "/spec/minReplicas", 1), number(&scaler, "/spec/maxReplicas", i64::MAX));
+            let (least, most) = (
+                number(&scaler, "/spec/minReplicas", 1),
+                number(&scaler, "/spec/maxReplicas", i64::MAX),
+            );
             let bounded = wanted.max(least).min(most);
             if bounded != size {
                 // What does not exist any more needs no size.
-                let _ = cluster.store.update(Kind::Deployment, &namespace, &target, by(NAME), |object| {
-                    object["spec"]["replicas"] = json!(bounded);
-                    Ok(())
-                });
+                let _ = cluster
+                    .store
+                    .update(Kind::Deployment, &namespace, &target, by(NAME), |object| {
+                        object["spec"]["replicas"] = json!(bounded);
+                        Ok(())
+                    });
             }
         }
         None

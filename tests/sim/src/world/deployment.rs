@@ -45,12 +45,18 @@ fn name(object: &Value) -> &str {
 
 /// Creation time, then name: the order in which ReplicaSets are looked through.
 fn age(set: &Object) -> (String, String) {
-    (text(set, "/metadata/creationTimestamp").to_owned(), name(set).to_owned())
+    (
+        text(set, "/metadata/creationTimestamp").to_owned(),
+        name(set).to_owned(),
+    )
 }
 
 /// Owned ReplicaSets, after adopting what answers the selector and letting go of what does not.
 fn claim(store: &mut Store, deployment: &Value) -> Vec<Object> {
-    let (namespace, uid) = (text(deployment, "/metadata/namespace"), text(deployment, "/metadata/uid"));
+    let (namespace, uid) = (
+        text(deployment, "/metadata/namespace"),
+        text(deployment, "/metadata/uid"),
+    );
     let selector = deployment.pointer("/spec/selector/matchLabels");
     let going = deployment.pointer("/metadata/deletionTimestamp").is_some();
     let mut owned = Vec::new();
@@ -63,8 +69,13 @@ fn claim(store: &mut Store, deployment: &Value) -> Vec<Object> {
                     if let Some(owners) = object["metadata"]["ownerReferences"].as_array_mut() {
                         owners.retain(|owner| owner["uid"] != *uid);
                     }
-                    if object["metadata"]["ownerReferences"].as_array().is_some_and(Vec::is_empty) {
-                        object["metadata"].as_object_mut().map(|metadata| metadata.remove("ownerReferences"));
+                    if object["metadata"]["ownerReferences"]
+                        .as_array()
+                        .is_some_and(Vec::is_empty)
+                    {
+                        object["metadata"]
+                            .as_object_mut()
+                            .map(|metadata| metadata.remove("ownerReferences"));
                     }
                     Ok(())
                 });
@@ -96,7 +107,9 @@ struct Sets {
 impl Sets {
     fn sort(deployment: &Value, mut owned: Vec<Object>) -> Self {
         let template = hash::without(&deployment["spec"]["template"]);
-        let new = owned.iter().position(|set| hash::without(&set["spec"]["template"]) == template);
+        let new = owned
+            .iter()
+            .position(|set| hash::without(&set["spec"]["template"]) == template);
         let new = new.map(|index| owned.remove(index));
         Self { new, old: owned }
     }
@@ -157,11 +170,17 @@ fn number_newest(store: &mut Store, deployment: &Value, sets: &mut Sets) {
 fn resize(store: &mut Store, deployment: &Value, set: &mut Object, size: i64) {
     let size = size.max(0);
     let desired = replicas(deployment).to_string();
-    let resized = store.update(Kind::ReplicaSet, text(deployment, "/metadata/namespace"), name(set), by(NAME), |object| {
-        object["spec"]["replicas"] = json!(size);
-        object["metadata"]["annotations"]["deployment.kubernetes.io/desired-replicas"] = json!(desired);
-        Ok(())
-    });
+    let resized = store.update(
+        Kind::ReplicaSet,
+        text(deployment, "/metadata/namespace"),
+        name(set),
+        by(NAME),
+        |object| {
+            object["spec"]["replicas"] = json!(size);
+            object["metadata"]["annotations"]["deployment.kubernetes.io/desired-replicas"] = json!(desired);
+            Ok(())
+        },
+    );
     if let Ok(resized) = resized {
         *set = resized;
     }
@@ -170,7 +189,11 @@ fn resize(store: &mut Store, deployment: &Value, set: &mut Object, size: i64) {
 /// Sizes while paused: the one active ReplicaSet, or the newest if none is.
 fn scale(store: &mut Store, deployment: &Value, sets: &mut Sets) {
     let wanted = replicas(deployment);
-    let active: Vec<String> = sets.all().filter(|set| replicas(set) > 0).map(|set| name(set).to_owned()).collect();
+    let active: Vec<String> = sets
+        .all()
+        .filter(|set| replicas(set) > 0)
+        .map(|set| name(set).to_owned())
+        .collect();
     let chosen = match active.as_slice() {
         [] => sets.new.as_ref().or(sets.old.last()).map(|set| name(set).to_owned()),
         [one] => Some(one.clone()),
@@ -183,10 +206,11 @@ fn scale(store: &mut Store, deployment: &Value, sets: &mut Sets) {
         }
         return;
     }
-    let saturated = sets
-        .new
-        .as_ref()
-        .is_some_and(|new| text(new, DESIRED) == wanted.to_string() && replicas(new) == wanted && number(new, "/status/availableReplicas", 0) == wanted);
+    let saturated = sets.new.as_ref().is_some_and(|new| {
+        text(new, DESIRED) == wanted.to_string()
+            && replicas(new) == wanted
+            && number(new, "/status/availableReplicas", 0) == wanted
+    });
     if saturated {
         for old in sets.old.iter_mut().filter(|set| replicas(set) > 0) {
             resize(store, deployment, old, 0);
@@ -229,7 +253,12 @@ fn roll(store: &mut Store, deployment: &Value, sets: &mut Sets) {
                 resize(store, deployment, old, size);
             }
         }
-        let all_available: i64 = available(new) + sets.old.iter().map(|set| available(set).min(replicas(set))).sum::<i64>();
+        let all_available: i64 = available(new)
+            + sets
+                .old
+                .iter()
+                .map(|set| available(set).min(replicas(set)))
+                .sum::<i64>();
         let mut spare = all_available - minimum;
         for old in sets.old.iter_mut().filter(|set| replicas(set) > 0) {
             if spare <= 0 {
@@ -241,7 +270,11 @@ fn roll(store: &mut Store, deployment: &Value, sets: &mut Sets) {
             resize(store, deployment, old, size);
         }
     }
-    let complete = sets.new.as_ref().is_some_and(|new| available(new) == wanted && replicas(new) == wanted) && sets.old.iter().all(|set| replicas(set) == 0);
+    let complete = sets
+        .new
+        .as_ref()
+        .is_some_and(|new| available(new) == wanted && replicas(new) == wanted)
+        && sets.old.iter().all(|set| replicas(set) == 0);
     if complete {
         history::clean(store, deployment, &sets.old);
     }
@@ -249,7 +282,11 @@ fn roll(store: &mut Store, deployment: &Value, sets: &mut Sets) {
 
 fn create(store: &mut Store, deployment: &Value, old: &[Object]) -> Option<Object> {
     let namespace = text(deployment, "/metadata/namespace");
-    let highest = old.iter().filter_map(|set| text(set, REVISION).parse::<i64>().ok()).max().unwrap_or_default();
+    let highest = old
+        .iter()
+        .filter_map(|set| text(set, REVISION).parse::<i64>().ok())
+        .max()
+        .unwrap_or_default();
     for collisions in 0..8 {
         let hash = hash::of(&deployment["spec"]["template"], collisions);
         let mut template = deployment["spec"]["template"].clone();
@@ -272,7 +309,8 @@ fn create(store: &mut Store, deployment: &Value, old: &[Object]) -> Option<Objec
         // A name that is taken, by a ReplicaSet that was taken from it for example, leads to another hash.
         if let Ok(created) = store.create(Kind::ReplicaSet, namespace, set, by(NAME)) {
             let _ = store.update(Kind::Deployment, namespace, name(deployment), by(NAME), |object| {
-                object["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = json!((highest + 1).to_string());
+                object["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
+                    json!((highest + 1).to_string());
                 Ok(())
             });
             return Some(created);
@@ -284,8 +322,17 @@ fn create(store: &mut Store, deployment: &Value, old: &[Object]) -> Option<Objec
 fn write_status(store: &mut Store, deployment: &Value, sets: &Sets) {
     let namespace = text(deployment, "/metadata/namespace");
     let fresh = |set: &Object| store.get(Kind::ReplicaSet, namespace, name(set));
-    let sum = |pointer: &str| sets.all().filter_map(fresh).map(|set| number(&set, pointer, 0)).sum::<i64>();
-    let updated = sets.new.as_ref().and_then(fresh).map_or(0, |set| number(&set, "/status/replicas", 0));
+    let sum = |pointer: &str| {
+        sets.all()
+            .filter_map(fresh)
+            .map(|set| number(&set, pointer, 0))
+            .sum::<i64>()
+    };
+    let updated = sets
+        .new
+        .as_ref()
+        .and_then(fresh)
+        .map_or(0, |set| number(&set, "/status/replicas", 0));
     let (total, available) = (sum("/status/replicas"), sum("/status/availableReplicas"));
     let status = json!({
         "observedGeneration": deployment["metadata"]["generation"],
@@ -295,8 +342,14 @@ fn write_status(store: &mut Store, deployment: &Value, sets: &Sets) {
         "availableReplicas": available,
         "unavailableReplicas": (replicas(deployment) - available).max(0),
     });
-    let _ = store.update(Kind::Deployment, namespace, name(deployment), status_by(NAME), |object| {
-        object["status"] = status;
-        Ok(())
-    });
+    let _ = store.update(
+        Kind::Deployment,
+        namespace,
+        name(deployment),
+        status_by(NAME),
+        |object| {
+            object["status"] = status;
+            Ok(())
+        },
+    );
 }

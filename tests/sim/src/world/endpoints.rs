@@ -25,7 +25,9 @@ impl Part for EndpointSliceController {
         for service in store.list(Kind::Service, None) {
             let (namespace, name) = (text(&service, "/metadata/namespace"), text(&service, "/metadata/name"));
             let pods = store.list(Kind::Pod, Some(namespace));
-            let selected = pods.iter().filter(|pod| answers(service.pointer("/spec/selector"), pod.pointer("/metadata/labels")));
+            let selected = pods
+                .iter()
+                .filter(|pod| answers(service.pointer("/spec/selector"), pod.pointer("/metadata/labels")));
             let endpoints: Vec<Value> = selected
                 .map(|pod| {
                     let stopping = pod.pointer("/metadata/deletionTimestamp").is_some();

@@ -18,7 +18,15 @@ pub struct GarbageCollector;
 
 impl Part for GarbageCollector {
     fn follows(&self, kind: Kind) -> bool {
-        matches!(kind, Kind::Namespace | Kind::Deployment | Kind::ReplicaSet | Kind::Service | Kind::ScaledObject | Kind::CanaryRollout)
+        matches!(
+            kind,
+            Kind::Namespace
+                | Kind::Deployment
+                | Kind::ReplicaSet
+                | Kind::Service
+                | Kind::ScaledObject
+                | Kind::CanaryRollout
+        )
     }
     fn delay(&self, _: &Settings) -> Duration {
         Duration::from_millis(80)
@@ -26,12 +34,26 @@ impl Part for GarbageCollector {
     fn act(&mut self, cluster: &mut Cluster, now: Instant) -> Option<Instant> {
         let mut wake = None;
         let store = &mut cluster.store;
-        let uids: BTreeSet<String> = store.all().values().map(|object| text(object, "/metadata/uid").to_owned()).collect();
+        let uids: BTreeSet<String> = store
+            .all()
+            .values()
+            .map(|object| text(object, "/metadata/uid").to_owned())
+            .collect();
         let gone = |object: &Value| {
             let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-            owners.is_some_and(|owners| !owners.is_empty() && owners.iter().all(|owner| owner["uid"].as_str().is_none_or(|uid| !uids.contains(uid))))
+            owners.is_some_and(|owners| {
+                !owners.is_empty()
+                    && owners
+                        .iter()
+                        .all(|owner| owner["uid"].as_str().is_none_or(|uid| !uids.contains(uid)))
+            })
         };
-        let orphans: Vec<Key> = store.all().iter().filter(|(_, object)| gone(object)).map(|(key, _)| key.clone()).collect();
+        let orphans: Vec<Key> = store
+            .all()
+            .iter()
+            .filter(|(_, object)| gone(object))
+            .map(|(key, _)| key.clone())
+            .collect();
         for (kind, namespace, name) in orphans {
             let _ = store.delete(kind, &namespace, &name, None, by(NAME));
         }

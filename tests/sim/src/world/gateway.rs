@@ -38,8 +38,13 @@ pub struct Gateway {
 /// The backends of a route, all rules together.
 pub fn backends(route: &Value) -> Backends {
     let rules = route.pointer("/spec/rules").and_then(Value::as_array);
-    let all = rules.into_iter().flatten().filter_map(|rule| rule["backendRefs"].as_array()).flatten();
-    all.map(|backend| (text(backend, "/name").to_owned(), number(backend, "/weight", 1))).collect()
+    let all = rules
+        .into_iter()
+        .flatten()
+        .filter_map(|rule| rule["backendRefs"].as_array())
+        .flatten();
+    all.map(|backend| (text(backend, "/name").to_owned(), number(backend, "/weight", 1)))
+        .collect()
 }
 
 impl Part for Gateway {
@@ -54,7 +59,10 @@ impl Part for Gateway {
         let mut wake: Option<Instant> = None;
         let mut look_again = |at: Instant| wake = Some(wake.map_or(at, |wake| wake.min(at)));
         for route in cluster.store.list(Kind::HttpRoute, None) {
-            let (namespace, name) = (text(&route, "/metadata/namespace").to_owned(), text(&route, "/metadata/name").to_owned());
+            let (namespace, name) = (
+                text(&route, "/metadata/namespace").to_owned(),
+                text(&route, "/metadata/name").to_owned(),
+            );
             let generation = number(&route, "/metadata/generation", 0);
             let accepted = number(&route, "/status/parents/0/conditions/0/observedGeneration", 0);
             let refused = text(&route, "/status/parents/0/conditions/0/status") == "False";
@@ -81,7 +89,11 @@ impl Part for Gateway {
                     continue;
                 }
             }
-            let (status, reason) = if accepts { ("True", "Accepted") } else { ("False", "UnsupportedValue") };
+            let (status, reason) = if accepts {
+                ("True", "Accepted")
+            } else {
+                ("False", "UnsupportedValue")
+            };
             let condition = |kind: &str| json!({"type": kind, "status": status, "reason": reason, "message": "", "observedGeneration": generation, "lastTransitionTime": "2027-01-15T08:00:00Z"});
             let parents: Vec<Value> = route["spec"]["parentRefs"]
                 .as_array()
@@ -89,18 +101,32 @@ impl Part for Gateway {
                 .flatten()
                 .map(|parent| json!({"parentRef": parent, "controllerName": CONTROLLER, "conditions": [condition("Accepted"), condition("ResolvedRefs")]}))
                 .collect();
-            let _ = cluster.store.update(Kind::HttpRoute, &namespace, &name, status_by(NAME), |object| {
-                object["status"] = json!({"parents": parents});
-                Ok(())
-            });
+            let _ = cluster
+                .store
+                .update(Kind::HttpRoute, &namespace, &name, status_by(NAME), |object| {
+                    object["status"] = json!({"parents": parents});
+                    Ok(())
+                });
             if accepts {
-                for (first, after) in [(true, settings.first_programmed_after), (false, settings.programmed_after)] {
-                    self.programming.push(Programming { at: now + seconds(after), first, route: name.clone(), backends: backends(&route) });
+                for (first, after) in [
+                    (true, settings.first_programmed_after),
+                    (false, settings.programmed_after),
+                ] {
+                    self.programming.push(Programming {
+                        at: now + seconds(after),
+                        first,
+                        route: name.clone(),
+                        backends: backends(&route),
+                    });
                 }
             }
         }
         self.programming.sort_by_key(|programming| programming.at);
-        while self.programming.first().is_some_and(|programming| programming.at <= now) {
+        while self
+            .programming
+            .first()
+            .is_some_and(|programming| programming.at <= now)
+        {
             let due = self.programming.remove(0);
             cluster.traffic.program(&due.route, &due.backends, due.first);
             cluster.see_traffic(now);

@@ -31,12 +31,24 @@ impl Webhooks for Hooks {
         let cluster = self.0.clone();
         Box::pin(async move {
             let url = Policy::default().check(&post.namespace, &post.url)?;
-            let host = url.host_str().and_then(|host| host.split('.').next()).unwrap_or_default().to_owned();
+            let host = url
+                .host_str()
+                .and_then(|host| host.split('.').next())
+                .unwrap_or_default()
+                .to_owned();
             tokio::time::sleep(Duration::from_millis(2)).await;
             let hook = {
                 let mut cluster = lock(&cluster);
-                let about = post.body["event"].as_str().or(post.body["before"].as_str()).unwrap_or_default().to_owned();
-                let called = Called { host: host.clone(), key: post.key, about };
+                let about = post.body["event"]
+                    .as_str()
+                    .or(post.body["before"].as_str())
+                    .unwrap_or_default()
+                    .to_owned();
+                let called = Called {
+                    host: host.clone(),
+                    key: post.key,
+                    about,
+                };
                 cluster.called.push(called);
                 cluster.settings.hooks.get(&host).copied()
             };

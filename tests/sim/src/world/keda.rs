@@ -32,7 +32,9 @@ impl Part for Keda {
             let kept = kept_for(name);
             if paused(&scaled) {
                 // One that is gone already is fine.
-                let _ = cluster.store.delete(Kind::HorizontalPodAutoscaler, namespace, &kept, None, by(NAME));
+                let _ = cluster
+                    .store
+                    .delete(Kind::HorizontalPodAutoscaler, namespace, &kept, None, by(NAME));
                 continue;
             }
             // A HorizontalPodAutoscaler takes no 0 for its minimum: the last pod is KEDA's own business.
@@ -41,19 +43,26 @@ impl Part for Keda {
                 "minReplicas": number(&scaled, "/spec/minReplicaCount", 0).max(1),
                 "maxReplicas": number(&scaled, "/spec/maxReplicaCount", 100),
             });
-            if cluster.store.get(Kind::HorizontalPodAutoscaler, namespace, &kept).is_none() {
-                let owner =
-                    json!({"apiVersion": scaled["apiVersion"], "kind": "ScaledObject", "name": name, "uid": scaled["metadata"]["uid"], "controller": true});
+            if cluster
+                .store
+                .get(Kind::HorizontalPodAutoscaler, namespace, &kept)
+                .is_none()
+            {
+                let owner = json!({"apiVersion": scaled["apiVersion"], "kind": "ScaledObject", "name": name, "uid": scaled["metadata"]["uid"], "controller": true});
                 let object = json!({"metadata": {"name": kept, "ownerReferences": [owner]}, "spec": spec});
                 // A namespace that is going takes nothing new.
-                let _ = cluster.store.create(Kind::HorizontalPodAutoscaler, namespace, object, by(NAME));
+                let _ = cluster
+                    .store
+                    .create(Kind::HorizontalPodAutoscaler, namespace, object, by(NAME));
                 continue;
             }
             // It stands: it was just looked at.
-            let _ = cluster.store.update(Kind::HorizontalPodAutoscaler, namespace, &kept, by(NAME), |object| {
-                object["spec"] = spec;
-                Ok(())
-            });
+            let _ = cluster
+                .store
+                .update(Kind::HorizontalPodAutoscaler, namespace, &kept, by(NAME), |object| {
+                    object["spec"] = spec;
+                    Ok(())
+                });
         }
         None
     }

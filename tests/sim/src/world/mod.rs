@@ -144,13 +144,23 @@ pub fn number(object: &Value, pointer: &str, default: i64) -> i64 {
 /// UID of the object that controls another.
 pub fn controller(object: &Value) -> Option<&str> {
     let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
-    owners.iter().find(|owner| owner["controller"] == true).and_then(|owner| owner["uid"].as_str())
+    owners
+        .iter()
+        .find(|owner| owner["controller"] == true)
+        .and_then(|owner| owner["uid"].as_str())
 }
 
 /// Whether `labels` has everything that `selector` asks for.
 pub fn answers(selector: Option<&Value>, labels: Option<&Value>) -> bool {
-    let Some(selector) = selector.and_then(Value::as_object).filter(|selector| !selector.is_empty()) else { return false };
-    selector.iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
+    let Some(selector) = selector
+        .and_then(Value::as_object)
+        .filter(|selector| !selector.is_empty())
+    else {
+        return false;
+    };
+    selector
+        .iter()
+        .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
 }
 
 /// Shared object.

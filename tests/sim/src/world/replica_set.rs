@@ -38,12 +38,17 @@ impl Part for ReplicaSetController {
 
 /// The tag of a pod's or a template's image.
 pub fn tag(spec: &Value) -> &str {
-    text(spec, "/containers/0/image").rsplit_once(':').map_or("", |(_, tag)| tag)
+    text(spec, "/containers/0/image")
+        .rsplit_once(':')
+        .map_or("", |(_, tag)| tag)
 }
 
 fn is_ready(pod: &Value) -> bool {
     let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 /// Whether a pod gets new requests.
@@ -64,7 +69,10 @@ pub fn lose_node(cluster: &mut Cluster, namespace: &str, pod: &str) -> Result<()
         pod["status"] = lost.clone();
         Ok(())
     };
-    cluster.store.update(Kind::Pod, namespace, pod, status_by("node"), change).map(|_| ())
+    cluster
+        .store
+        .update(Kind::Pod, namespace, pod, status_by("node"), change)
+        .map(|_| ())
 }
 
 /// Moments inside the simulation, kept with the pod as milliseconds.
@@ -78,15 +86,20 @@ fn run_pods(cluster: &mut Cluster, now: Instant) -> Option<Instant> {
     let mut wake: Option<Instant> = None;
     let mut look_again = |at: Instant| wake = Some(wake.map_or(at, |wake| wake.min(at)));
     for pod in cluster.store.list(Kind::Pod, None) {
-        let (namespace, name) = (text(&pod, "/metadata/namespace").to_owned(), text(&pod, "/metadata/name").to_owned());
+        let (namespace, name) = (
+            text(&pod, "/metadata/namespace").to_owned(),
+            text(&pod, "/metadata/name").to_owned(),
+        );
         if pod.pointer("/metadata/deletionTimestamp").is_some() {
             let since = number(&pod, "/status/stoppingSince", -1);
             if since < 0 {
                 let since = moment(now, start);
-                let _ = cluster.store.update(Kind::Pod, &namespace, &name, status_by("kubelet"), |pod| {
-                    pod["status"]["stoppingSince"] = json!(since);
-                    Ok(())
-                });
+                let _ = cluster
+                    .store
+                    .update(Kind::Pod, &namespace, &name, status_by("kubelet"), |pod| {
+                        pod["status"]["stoppingSince"] = json!(since);
+                        Ok(())
+                    });
                 look_again(now + GRACE);
                 continue;
             }
@@ -125,20 +138,28 @@ fn run_pods(cluster: &mut Cluster, now: Instant) -> Option<Instant> {
             }
             json!({"phase": "Running", "startedAt": started, "readySince": moment(now, start), "conditions": [{"type": "Ready", "status": "True"}]})
         };
-        let _ = cluster.store.update(Kind::Pod, &namespace, &name, status_by("kubelet"), |pod| {
-            pod["status"] = status;
-            Ok(())
-        });
+        let _ = cluster
+            .store
+            .update(Kind::Pod, &namespace, &name, status_by("kubelet"), |pod| {
+                pod["status"] = status;
+                Ok(())
+            });
     }
     wake
 }
 
 fn sync(cluster: &mut Cluster, set: &Object, now: Instant) -> Option<Instant> {
-    let (namespace, name, uid) = (text(set, "/metadata/namespace"), text(set, "/metadata/name"), text(set, "/metadata/uid"));
+    let (namespace, name, uid) = (
+        text(set, "/metadata/namespace"),
+        text(set, "/metadata/name"),
+        text(set, "/metadata/uid"),
+    );
     let start = cluster.traffic.start;
     let pods = |cluster: &Cluster| -> Vec<Object> {
         let all = cluster.store.list(Kind::Pod, Some(namespace));
-        all.into_iter().filter(|pod| controller(pod) == Some(uid) && pod.pointer("/metadata/deletionTimestamp").is_none()).collect()
+        all.into_iter()
+            .filter(|pod| controller(pod) == Some(uid) && pod.pointer("/metadata/deletionTimestamp").is_none())
+            .collect()
     };
     let mut own = pods(cluster);
     let wanted = usize::try_from(replicas(set)).unwrap_or_default();
@@ -147,7 +168,9 @@ fn sync(cluster: &mut Cluster, set: &Object, now: Instant) -> Option<Instant> {
         for _ in own.len()..wanted {
             let there = cluster.store.list(Kind::Pod, Some(namespace)).len();
             if let Some(quota) = cluster.settings.quota.filter(|quota| there >= *quota) {
-                failure = Some(format!("pods \"{name}-\" is forbidden: exceeded quota: pods, requested: pods=1, used: pods={there}, limited: pods={quota}"));
+                failure = Some(format!(
+                    "pods \"{name}-\" is forbidden: exceeded quota: pods, requested: pods=1, used: pods={there}, limited: pods={quota}"
+                ));
                 break;
             }
             let base: String = format!("{name}-").chars().take(58).collect();
@@ -165,7 +188,9 @@ fn sync(cluster: &mut Cluster, set: &Object, now: Instant) -> Option<Instant> {
         own.sort_by_key(|pod| (is_ready(pod), std::cmp::Reverse(number(pod, "/status/startedAt", 0))));
         let surplus = own.len().saturating_sub(wanted);
         for pod in own.iter().take(surplus) {
-            let _ = cluster.store.delete(Kind::Pod, namespace, text(pod, "/metadata/name"), None, by(NAME));
+            let _ = cluster
+                .store
+                .delete(Kind::Pod, namespace, text(pod, "/metadata/name"), None, by(NAME));
         }
     }
     let own = pods(cluster);
@@ -173,7 +198,11 @@ fn sync(cluster: &mut Cluster, set: &Object, now: Instant) -> Option<Instant> {
     let minimum = number(set, "/spec/minReadySeconds", 0) * 1_000;
     let age = |pod: &Object| moment(now, start) - number(pod, "/status/readySince", 0);
     let available = ready.iter().filter(|pod| age(pod) >= minimum).count();
-    let wake = ready.iter().map(|pod| minimum - age(pod)).filter(|left| *left > 0).min();
+    let wake = ready
+        .iter()
+        .map(|pod| minimum - age(pod))
+        .filter(|left| *left > 0)
+        .min();
     let mut status = json!({
         "observedGeneration": set["metadata"]["generation"],
         "replicas": own.len(),
@@ -182,12 +211,15 @@ fn sync(cluster: &mut Cluster, set: &Object, now: Instant) -> Option<Instant> {
         "availableReplicas": available,
     });
     if let Some(failure) = &failure {
-        status["conditions"] = json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": failure}]);
+        status["conditions"] =
+            json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": failure}]);
     }
-    let _ = cluster.store.update(Kind::ReplicaSet, namespace, name, status_by(NAME), |object| {
-        object["status"] = status;
-        Ok(())
-    });
+    let _ = cluster
+        .store
+        .update(Kind::ReplicaSet, namespace, name, status_by(NAME), |object| {
+            object["status"] = status;
+            Ok(())
+        });
     // What could not be created is tried again.
     let again = failure.map(|_| now + Duration::from_secs(1));
     let wake = wake.map(|left| now + Duration::from_millis(u64::try_from(left).unwrap_or_default()));

@@ -123,7 +123,12 @@ impl Default for Settings {
 
 impl Default for GatewaySettings {
     fn default() -> Self {
-        Self { mood: Mood::Accepts, accepts_after: 0.2, first_programmed_after: 0.05, programmed_after: 0.4 }
+        Self {
+            mood: Mood::Accepts,
+            accepts_after: 0.2,
+            first_programmed_after: 0.05,
+            programmed_after: 0.4,
+        }
     }
 }
 

@@ -38,7 +38,12 @@ impl Tally {
     }
 
     fn of(requests: f64, version: &Version) -> Self {
-        Self { total: requests, bad: requests * version.errors / 100.0, slow: requests * version.slow / 100.0, missed: requests * version.misses / 100.0 }
+        Self {
+            total: requests,
+            bad: requests * version.errors / 100.0,
+            slow: requests * version.slow / 100.0,
+            missed: requests * version.misses / 100.0,
+        }
     }
 
     /// What came since `earlier`.
@@ -143,7 +148,10 @@ impl Traffic {
     /// Percent of the gateway's requests that each ReplicaSet gets.
     pub fn shares(&self) -> Vec<(String, f64)> {
         let all: f64 = self.rates.values().map(|rate| rate.total).sum();
-        self.rates.iter().map(|(set, rate)| (set.clone(), if all > 0.0 { rate.total * 100.0 / all } else { 0.0 })).collect()
+        self.rates
+            .iter()
+            .map(|(set, rate)| (set.clone(), if all > 0.0 { rate.total * 100.0 / all } else { 0.0 }))
+            .collect()
     }
 
     /// Counts up to now.
@@ -158,12 +166,21 @@ impl Traffic {
             self.last.insert(set.clone(), now);
         }
         for (why, rate) in &self.failing {
-            let last = self.failures.iter_mut().rev().find(|failure| failure.why == *why && failure.to == self.at);
+            let last = self
+                .failures
+                .iter_mut()
+                .rev()
+                .find(|failure| failure.why == *why && failure.to == self.at);
             if let Some(last) = last {
                 last.to = now;
                 last.requests += rate * length;
             } else {
-                self.failures.push(Failure { from: self.at, to: now, requests: rate * length, why: why.clone() });
+                self.failures.push(Failure {
+                    from: self.at,
+                    to: now,
+                    requests: rate * length,
+                    why: why.clone(),
+                });
             }
         }
         self.at = now;
@@ -184,7 +201,9 @@ impl Traffic {
         self.advance(Instant::now());
         let of = |counts: &Counts| counts.get(replica_set).copied().unwrap_or_default();
         let after = self.history.partition_point(|(at, _)| *at <= moment);
-        let Some((earlier, before)) = self.history.get(after.saturating_sub(1)) else { return Tally::default() };
+        let Some((earlier, before)) = self.history.get(after.saturating_sub(1)) else {
+            return Tally::default();
+        };
         let mut tally = of(before);
         if let Some((later, then)) = self.history.get(after) {
             let length = later.duration_since(*earlier).as_secs_f64();
@@ -199,7 +218,10 @@ impl Traffic {
         let pods: Vec<_> = store.list(Kind::Pod, None);
         let named = self.endpoints.get(service).cloned().unwrap_or_default();
         if named.is_empty() {
-            *self.failing.entry(format!("Service {service} has no pods")).or_default() += requests;
+            *self
+                .failing
+                .entry(format!("Service {service} has no pods"))
+                .or_default() += requests;
             return;
         }
         #[allow(clippy::cast_precision_loss, reason = "a handful of pods")]
@@ -207,14 +229,22 @@ impl Traffic {
         for name in named {
             match pods.iter().find(|pod| text(pod, "/metadata/name") == name) {
                 Some(pod) if replica_set::is_cut_off(pod) => {
-                    *self.failing.entry(format!("the node of a pod behind Service {service} is lost")).or_default() += each;
+                    *self
+                        .failing
+                        .entry(format!("the node of a pod behind Service {service} is lost"))
+                        .or_default() += each;
                 }
                 Some(pod) => {
                     let set = owner(pod);
                     let version = settings.version(replica_set::tag(&pod["spec"]));
                     self.rates.entry(set).or_default().add(Tally::of(each, &version), 1.0);
                 }
-                None => *self.failing.entry(format!("a pod behind Service {service} is gone")).or_default() += each,
+                None => {
+                    *self
+                        .failing
+                        .entry(format!("a pod behind Service {service} is gone"))
+                        .or_default() += each
+                }
             }
         }
     }
@@ -222,7 +252,11 @@ impl Traffic {
     fn recompute(&mut self, store: &Store, settings: &Settings) {
         self.rates.clear();
         self.failing.clear();
-        let routes: BTreeSet<String> = store.list(Kind::HttpRoute, None).iter().map(|route| text(route, "/metadata/name").to_owned()).collect();
+        let routes: BTreeSet<String> = store
+            .list(Kind::HttpRoute, None)
+            .iter()
+            .map(|route| text(route, "/metadata/name").to_owned())
+            .collect();
         for proxy in 0..self.proxies.len() {
             for (route, backends) in self.proxies[proxy].weights.clone() {
                 let all: i64 = backends.iter().map(|(_, weight)| weight).sum();
@@ -235,7 +269,10 @@ impl Traffic {
                     if self.clusters.get(&route).is_some_and(|known| known.contains(service)) {
                         self.send(store, settings, service, requests);
                     } else {
-                        *self.failing.entry(format!("a proxy does not know Service {service}")).or_default() += requests;
+                        *self
+                            .failing
+                            .entry(format!("a proxy does not know Service {service}"))
+                            .or_default() += requests;
                     }
                 }
             }
@@ -245,8 +282,10 @@ impl Traffic {
         for service in store.list(Kind::Service, None) {
             let name = text(&service, "/metadata/name").to_owned();
             let behind = self.endpoints.get(&name).cloned().unwrap_or_default();
-            let versions =
-                behind.iter().filter_map(|one| pods.iter().find(|pod| text(pod, "/metadata/name") == one)).map(|pod| replica_set::tag(&pod["spec"]).to_owned());
+            let versions = behind
+                .iter()
+                .filter_map(|one| pods.iter().find(|pod| text(pod, "/metadata/name") == one))
+                .map(|pod| replica_set::tag(&pod["spec"]).to_owned());
             self.direct.insert(name.clone(), versions.collect());
             let made = service.pointer("/metadata/labels/warmfront.dev~1rollout").is_some();
             // Nobody knows a candidate's Service before the route leads to it.
@@ -285,8 +324,15 @@ impl Part for DataPlane {
         let mut endpoints: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for slice in cluster.store.list(Kind::EndpointSlice, None) {
             let service = text(&slice, "/metadata/labels/kubernetes.io~1service-name").to_owned();
-            let ready = slice["endpoints"].as_array().into_iter().flatten().filter(|endpoint| endpoint["conditions"]["ready"] == true);
-            endpoints.entry(service).or_default().extend(ready.map(|endpoint| text(endpoint, "/targetRef/name").to_owned()));
+            let ready = slice["endpoints"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|endpoint| endpoint["conditions"]["ready"] == true);
+            endpoints
+                .entry(service)
+                .or_default()
+                .extend(ready.map(|endpoint| text(endpoint, "/targetRef/name").to_owned()));
         }
         cluster.traffic.endpoints = endpoints;
         cluster.see_traffic(now);

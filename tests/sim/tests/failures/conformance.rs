@@ -20,10 +20,22 @@ fn the_fake_behaves_like_a_real_one() {
     let mut wrong = Vec::new();
     for case in CASES {
         let result = simulate(async {
-            let cluster = Arc::new(Mutex::new(Cluster::new(tokio::time::Instant::now(), Settings::default())));
-            create(&mut lock(&cluster).store, Kind::Namespace, "", json!({"metadata": {"name": "stage"}}));
+            let cluster = Arc::new(Mutex::new(Cluster::new(
+                tokio::time::Instant::now(),
+                Settings::default(),
+            )));
+            create(
+                &mut lock(&cluster).store,
+                Kind::Namespace,
+                "",
+                json!({"metadata": {"name": "stage"}}),
+            );
             let world = tokio::spawn(world::run(cluster.clone()));
-            let client = Access { cluster, life: Life::new(BTreeMap::new()) }.client();
+            let client = Access {
+                cluster,
+                life: Life::new(BTreeMap::new()),
+            }
+            .client();
             let stage = Stage {
                 client,
                 namespace: "stage".to_owned(),
@@ -37,6 +49,10 @@ fn the_fake_behaves_like_a_real_one() {
         });
         wrong.extend(result.err().map(|error| format!("{error:#}")));
     }
-    super::say(&format!("conformance: {} cases, {} do not hold", CASES.len(), wrong.len()));
+    super::say(&format!(
+        "conformance: {} cases, {} do not hold",
+        CASES.len(),
+        wrong.len()
+    ));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

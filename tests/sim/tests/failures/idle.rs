@@ -20,12 +20,21 @@ fn an_idle_rollout_costs_no_call_and_a_restart_no_write() {
         // A silent watch is opened again after some minutes; nothing else happens.
         tokio::time::sleep(Duration::from_mins(30)).await;
         let calls = run.controller.current().calls();
-        assert!(calls[before..].iter().all(|call| call.starts_with("Watch")), "calls while idle: {:?}", &calls[before..]);
+        assert!(
+            calls[before..].iter().all(|call| call.starts_with("Watch")),
+            "calls while idle: {:?}",
+            &calls[before..]
+        );
         run.controller.current().kill();
         tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!(run.controller.lives().len(), 2, "it was started again");
         let calls = run.controller.current().calls();
-        assert!(calls.iter().all(|call| ["Kinds", "List", "Watch"].iter().any(|read| call.starts_with(read))), "calls after a restart: {calls:?}");
+        assert!(
+            calls
+                .iter()
+                .all(|call| ["Kinds", "List", "Watch"].iter().any(|read| call.starts_with(read))),
+            "calls after a restart: {calls:?}"
+        );
         assert_eq!(lock(&run.cluster).store.version(), version, "nothing was written");
     });
 }

@@ -1,5 +1,9 @@
 //! The release machine under every failure: scenarios, crashes, faults, two leaders, random worlds.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "these are tests; the fence is the engine's")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "these are tests; the fence is the engine's"
+)]
 
 mod conformance;
 mod crash;
@@ -33,12 +37,18 @@ const RELEASES: [&str; 15] = [
 ];
 
 fn releases() -> Vec<(String, Scenario)> {
-    RELEASES.iter().map(|name| ((*name).to_owned(), Scenario::named(name).unwrap())).collect()
+    RELEASES
+        .iter()
+        .map(|name| ((*name).to_owned(), Scenario::named(name).unwrap()))
+        .collect()
 }
 
 /// A whole number from the environment: how much more than the ordinary test is done.
 fn from_environment(name: &str, ordinary: usize) -> usize {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(ordinary)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(ordinary)
 }
 
 fn thousands(number: usize) -> String {
@@ -61,11 +71,22 @@ fn say(text: &str) {
 
 /// Prints what a sweep did, and fails if it found anything.
 fn conclude(name: &str, what: &str, report: &Report) {
-    say(&format!("{name}: {} releases, {} {what}, {} differences", report.scenarios, thousands(report.runs), report.differences.len()));
+    say(&format!(
+        "{name}: {} releases, {} {what}, {} differences",
+        report.scenarios,
+        thousands(report.runs),
+        report.differences.len()
+    ));
     assert!(
         report.differences.is_empty(),
         "{} differences, the first ones:\n{}",
         report.differences.len(),
-        report.differences.iter().take(5).cloned().collect::<Vec<_>>().join("\n")
+        report
+            .differences
+            .iter()
+            .take(5)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("\n")
     );
 }

@@ -15,13 +15,28 @@ fn random_worlds() {
     let found = in_parallel(&seeds, |seed| {
         let scenario = scenario(*seed);
         // Every third world has calls that take random times.
-        let ended = scenario.play_with(Leaders { number: 1, seed: seed.is_multiple_of(3).then_some(*seed) });
+        let ended = scenario.play_with(Leaders {
+            number: 1,
+            seed: seed.is_multiple_of(3).then_some(*seed),
+        });
         (!ended.wrong.is_empty()).then(|| {
             let script = serde_yaml::to_string(&serde_json::to_value(&scenario).unwrap()).unwrap();
-            format!("seed {seed}:\n  {}\n# play it again with `make scenario FILE=…`\n{script}", ended.wrong.join("\n  "))
+            format!(
+                "seed {seed}:\n  {}\n# play it again with `make scenario FILE=…`\n{script}",
+                ended.wrong.join("\n  ")
+            )
         })
     });
     let found: Vec<String> = found.into_iter().flatten().collect();
-    super::say(&format!("random worlds: {} played, {} broken", thousands(seeds.len()), found.len()));
-    assert!(found.is_empty(), "{} broken, the first ones:\n{}", found.len(), found.iter().take(4).cloned().collect::<Vec<_>>().join("\n"));
+    super::say(&format!(
+        "random worlds: {} played, {} broken",
+        thousands(seeds.len()),
+        found.len()
+    ));
+    assert!(
+        found.is_empty(),
+        "{} broken, the first ones:\n{}",
+        found.len(),
+        found.iter().take(4).cloned().collect::<Vec<_>>().join("\n")
+    );
 }

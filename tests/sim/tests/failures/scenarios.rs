@@ -20,7 +20,11 @@ fn an_unknown_key_is_an_error() {
     let read = |text: &str| Scenario::read(text).map(|_| ()).map_err(|error| format!("{error:#}"));
     assert_eq!(read("title: a\nscript: [{do: [crash]}]"), Ok(()));
     assert!(read("title: a\nscirpt: []").unwrap_err().contains("scirpt"));
-    assert!(read("title: a\nscript: [{do: [explode]}]").unwrap_err().contains("explode"));
+    assert!(
+        read("title: a\nscript: [{do: [explode]}]")
+            .unwrap_err()
+            .contains("explode")
+    );
     assert!(read("title: a\nend: {wieght: 5}").unwrap_err().contains("wieght"));
     assert!(read("title: a\ntitle: b").is_err());
 }
