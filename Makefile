@@ -4,7 +4,7 @@ TARGET := x86_64-unknown-linux-gnu
 # What tests/cluster/toolchain has installed is found first.
 CACHE := $(or $(WARMFRONT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmfront)
 export PATH := $(CACHE)/tools/bin:$(PATH)
-SCRIPTS := .ci/run $(shell grep -lE '^\#!.*bash' tests/cluster/* tests/bench/* 2>/dev/null)
+SCRIPTS := .ci/run $(shell grep -lE '^\#!.*bash' tests/cluster/* tests/bench/* tests/sim/timelines 2>/dev/null)
 
 .PHONY: help test lint unit soak scenario generate release bench cluster cluster-down demo demo-down rust
 
