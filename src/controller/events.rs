@@ -28,9 +28,9 @@ pub async fn announce(context: &Context, rollout: &DynamicObject, status: &Canar
     let uid = rollout.uid().unwrap_or_default();
     let namespace = rollout.namespace().unwrap_or_default();
     let events: Api<Event> = Api::namespaced(context.client.clone(), &namespace);
-    let last = context.told.last(&uid).max(status.told);
+    let last = context.told.last(&uid).max(status.events.delivered);
     let mut again = None;
-    for notice in status.telling.iter().filter(|notice| notice.sequence > last) {
+    for notice in status.events.pending.iter().filter(|notice| notice.sequence > last) {
         let is_end = engine::reports_an_end(notice);
         if !is_end && context.now().duration_since(notice.at) > TOLD_AGAIN {
             continue;
@@ -128,13 +128,13 @@ mod tests {
     async fn announced(after: SignedDuration, known: i64, answer: u16) -> (Vec<String>, bool) {
         let at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let notice = |sequence: i64, reason: &str| json!({"sequence": sequence, "reason": reason, "warning": false, "note": "", "at": at});
-        let telling = json!([
+        let pending = json!([
             notice(3, "WeightConfirmed"),
             notice(4, "Promoted"),
             notice(5, "ScaledDown")
         ]);
         let status: CanaryRolloutStatus =
-            serde_json::from_value(json!({"announced": 5, "told": known, "telling": telling})).unwrap();
+            serde_json::from_value(json!({"events": {"emitted": 5, "delivered": known, "pending": pending}})).unwrap();
         let mut rollout = DynamicObject::new("catalog", &Kinds::rollout()).within("shop");
         rollout.metadata.uid = Some("0123456789".to_owned());
         let (context, told) = started(at + after, answer);

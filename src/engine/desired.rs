@@ -108,11 +108,11 @@ pub(super) fn one_deployment(facts: &Facts<'_>, status: &CanaryRolloutStatus) ->
     };
     match (status.phase, &status.run) {
         // Nothing of the release is made before it may start.
-        (Phase::Preparing | Phase::RollingBack, Some(run)) if run.undo.is_none() && gates::keeps_out(facts, run) => {
+        (Phase::Preparing | Phase::RollingBack, Some(run)) if run.undoing.is_none() && gates::keeps_out(facts, run) => {
             at_rest(facts, status, deployment, original_pause)
         }
         (Phase::Preparing | Phase::Shifting | Phase::Baking, Some(run)) => releasing(facts, status, run, deployment),
-        (Phase::RollingBack, Some(run)) if run.undo.is_some() => exchanging(facts, status, run, deployment),
+        (Phase::RollingBack, Some(run)) if run.undoing.is_some() => exchanging(facts, status, run, deployment),
         (Phase::RollingBack, Some(run)) => going_back(facts, status, run, deployment),
         (Phase::Promoting, Some(run)) => exchanging(facts, status, run, deployment),
         _ => at_rest(facts, status, deployment, original_pause),
@@ -304,14 +304,14 @@ fn exchanging(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploy
         };
         sets.insert(new.name.clone(), want);
     }
-    let routed = stage < Stage::RouteToStable && run.undo.is_none();
+    let routed = stage < Stage::RouteToStable && run.undoing.is_none();
     let route = if routed {
         Want::Weight(run.weight)
     } else {
         Want::Drained
     };
-    let canary_service = (run.undo.is_some() && facts.entry_gone()).then_some(None);
-    let testers = run.undo.is_none() && facts.ready_for_traffic(run) > 0;
+    let canary_service = (run.undoing.is_some() && facts.entry_gone()).then_some(None);
+    let testers = run.undoing.is_none() && facts.ready_for_traffic(run) > 0;
     Desired {
         pause: Some(true),
         selector: Some(Some(exchange::successor(run).to_owned())),

@@ -69,8 +69,8 @@ fn says_the_same(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bo
 /// What every tick changes is left out; what differs besides is lasting.
 fn says_the_same_besides_checks(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
     let alike = equal!(CanaryRolloutStatus, next, stored;
-        announced, phase, observed_generation, stable_revision, rejected, actions, kept, originals, configs, target_missing_since,
-        told, telling, untold, outbox, drift, history;
+        phase, observed_generation, stable_revision, rejected, actions, kept, originals, configs, target_missing_since,
+        events, outbox, drift, history;
         besides message, figures, run, checks, conditions);
     alike && all(&stored.conditions, &next.conditions, same_condition) && same_run(stored, next)
 }
@@ -92,9 +92,9 @@ fn same_run(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
     match (&stored.run, &next.run) {
         // Whether Services were found narrowed is seen again at the next look.
         (Some(stored), Some(next)) => equal!(Run, next, stored;
-            number, revision, replica_set, from, started_at, step, of, weight, entered_at, weight_confirmed_at, step_started_at, intent,
-            growing, paused_for, paused_at, reminders, paused_total, user_pause, approved, hold_waived, fully, gates, no_data_since,
-            capacity_lost, carriers, recovery, undo, abort, verdict, outcome, reason, ended_at, plan;
+            number, revision, replica_set, stable_revision, started_at, step, steps, weight, entered_at, weight_confirmed_at, step_started_at, intent,
+            growing, paused_for, paused_at, reminders, paused_total, user_pause, approved, hold_waived, skip_steps, gates, no_data_since,
+            capacity_lost, carriers, recovery, undoing, abort, ending, outcome, reason, ended_at, plan;
             besides narrowed, judge),
         (stored, next) => stored.is_none() && next.is_none(),
     }
@@ -117,7 +117,7 @@ mod tests {
 
     fn run() -> crate::api::status::Run {
         let plan = serde_json::json!({"workload": {"deployment": {"name": "catalog"}}, "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}}, "unjudged": true});
-        let run = serde_json::json!({"number": 1, "revision": "w", "replicaSet": "catalog-w", "from": "s", "startedAt": "2026-01-01T00:00:00Z", "step": 1, "of": 2, "weight": "5%", "plan": plan});
+        let run = serde_json::json!({"number": 1, "revision": "w", "replicaSet": "catalog-w", "stableRevision": "s", "startedAt": "2026-01-01T00:00:00Z", "step": 1, "steps": 2, "weight": "5%", "plan": plan});
         serde_json::from_value(run).unwrap()
     }
 
@@ -170,7 +170,7 @@ mod tests {
             SignedDuration::ZERO
         );
         assert_eq!(wait(|next| next.run.as_mut().unwrap().step = 2), SignedDuration::ZERO);
-        assert_eq!(wait(|next| next.announced += 1), SignedDuration::ZERO);
+        assert_eq!(wait(|next| next.events.emitted += 1), SignedDuration::ZERO);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(super) fn go_back(next: &mut Draft, outcome: Outcome, reason: &str, message:
     let now = next.now;
     next.status.phase = Phase::RollingBack;
     next.change(|run| {
-        run.verdict = Some(Ending {
+        run.ending = Some(Ending {
             outcome,
             reason: reason.to_owned(),
             message: message.to_owned(),
@@ -41,7 +41,7 @@ pub(super) fn go_back(next: &mut Draft, outcome: Outcome, reason: &str, message:
 
 pub(super) fn rolling_back(facts: &Facts<'_>, next: &mut Draft) {
     let Some(run) = next.status.run.clone() else { return };
-    if run.undo.is_some() {
+    if run.undoing.is_some() {
         exchange::undoing(facts, next);
     } else if facts.weight_confirmed(Percent::ZERO).is_ok() {
         close(facts, next, &run, "weight 0% confirmed by the gateway");
@@ -50,7 +50,7 @@ pub(super) fn rolling_back(facts: &Facts<'_>, next: &mut Draft) {
 
 /// Traffic is where it belongs: the run ends as it was decided. `done` says what was confirmed.
 pub(super) fn close(facts: &Facts<'_>, next: &mut Draft, run: &Run, done: &str) {
-    let ending = run.verdict.clone().unwrap_or(Ending {
+    let ending = run.ending.clone().unwrap_or(Ending {
         outcome: Outcome::RolledBack,
         reason: "Aborted".to_owned(),
         message: "the reason was not recorded".to_owned(),

@@ -28,7 +28,7 @@ pub(super) enum Stage {
 
 /// The revision that takes over: the new one, or the old one where a promotion is undone.
 pub(super) fn successor(run: &Run) -> &str {
-    run.undo.as_deref().unwrap_or(&run.revision)
+    run.undoing.as_deref().unwrap_or(&run.revision)
 }
 
 /// How far the exchange has come.
@@ -127,7 +127,7 @@ pub(super) fn promoting(facts: &Facts<'_>, next: &mut Draft) {
     next.status.kept.retain(|kept| kept.revision != run.revision);
     next.status.phase = Phase::Succeeded;
     let duration = facts.now.duration_since(run.started_at).as_secs();
-    let message = format!("{} → {} in {duration}s; {how}", run.from, run.revision);
+    let message = format!("{} → {} in {duration}s; {how}", run.stable_revision, run.revision);
     next.tell(Reason::Promoted, message.clone());
     next.end(Outcome::Promoted, "Promoted", &message);
     if let (Some(why), Some(old)) = (run.abort, old) {
@@ -148,12 +148,12 @@ pub(super) fn undo(next: &mut Draft, revision: &str, reason: &str, message: &str
     let now = next.now;
     next.status.phase = Phase::RollingBack;
     next.change(|run| {
-        run.undo = Some(revision.to_owned());
+        run.undoing = Some(revision.to_owned());
         run.abort = None;
         run.outcome = None;
         run.reason = None;
         run.ended_at = None;
-        run.verdict = Some(Ending {
+        run.ending = Some(Ending {
             outcome: Outcome::RolledBack,
             reason: reason.to_owned(),
             message: message.to_owned(),
@@ -170,7 +170,7 @@ pub(super) fn undo(next: &mut Draft, revision: &str, reason: &str, message: &str
 pub(super) fn undoing(facts: &Facts<'_>, next: &mut Draft) {
     let Some(run) = next.status.run.clone() else { return };
     let Some(old) = run
-        .undo
+        .undoing
         .clone()
         .filter(|_| facts.mode().taken_over(facts, &next.status, &run).is_some())
     else {
@@ -205,8 +205,8 @@ impl Draft {
         run.outcome = Some(outcome);
         run.reason = Some(reason.to_owned());
         run.ended_at = Some(now);
-        run.verdict = None;
-        run.undo = None;
+        run.ending = None;
+        run.undoing = None;
         run.abort = None;
         run.paused_for = None;
         run.paused_at = None;

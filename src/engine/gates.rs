@@ -292,8 +292,8 @@ pub(super) fn calls(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Call
         let body = json!({
             "kind": "Gate", "gate": gate.name, "before": planned.before,
             "namespace": facts.id.namespace, "rollout": facts.id.name,
-            "run": run.number, "revision": run.revision, "stableRevision": run.from,
-            "step": run.step, "steps": run.of, "weight": run.weight, "nextWeight": to.filter(|_| planned.before == Before::Step),
+            "run": run.number, "revision": run.revision, "stableRevision": run.stable_revision,
+            "step": run.step, "steps": run.steps, "weight": run.weight, "nextWeight": to.filter(|_| planned.before == Before::Step),
             "attempt": gate.asked + 1, "idempotencyKey": key,
         });
         Some(Call { key, attempt: gate.asked, address: Address::Url(planned.url.clone()), timeout: planned.timeout, body })

@@ -242,10 +242,10 @@ pub(super) fn hold_ends(facts: &Facts<'_>, run: &Run, phase: Phase) -> Option<Ti
 
 /// The time at this weight was served, or waived.
 pub(super) fn hold_over(facts: &Facts<'_>, run: &Run, phase: Phase) -> bool {
-    run.hold_waived || run.fully || hold_ends(facts, run, phase).is_some_and(|end| facts.now >= end)
+    run.hold_waived || run.skip_steps || hold_ends(facts, run, phase).is_some_and(|end| facts.now >= end)
 }
 
 /// The step waits for a person after its hold.
 pub(super) fn needs_approval(facts: &Facts<'_>, run: &Run, phase: Phase) -> bool {
-    phase == Phase::Shifting && step(facts, run).approval && !run.approved && !run.fully
+    phase == Phase::Shifting && step(facts, run).approval && !run.approved && !run.skip_steps
 }

@@ -228,7 +228,7 @@ impl Draft {
         Self {
             status: status.clone(),
             spec,
-            before: status.announced,
+            before: status.events.emitted,
             now,
         }
     }
@@ -241,9 +241,9 @@ impl Draft {
     /// The status to be stored. The oldest Events make room for those of this transition, but never so
     /// many that one which a crash left untold is lost with the next transition.
     fn finish(mut self) -> CanaryRolloutStatus {
-        let new = usize::try_from(self.status.announced - self.before).unwrap_or(0);
-        let surplus = self.status.telling.len().saturating_sub(KEPT_EVENTS.max(new));
-        self.status.telling.drain(..surplus);
+        let new = usize::try_from(self.status.events.emitted - self.before).unwrap_or(0);
+        let surplus = self.status.events.pending.len().saturating_sub(KEPT_EVENTS.max(new));
+        self.status.events.pending.drain(..surplus);
         self.status
     }
 }

@@ -138,13 +138,14 @@ pub fn reports_an_end(notice: &Notice) -> bool {
 
 /// Remembers that the end of a release was told, so that the next process need not. Other Events are worth no write.
 pub(super) fn note_told(facts: &Facts<'_>, next: &mut Draft) {
-    let known = next.status.told;
+    let known = next.status.events.delivered;
     let ends = next
         .status
-        .telling
+        .events
+        .pending
         .iter()
         .filter(|notice| reports_an_end(notice) && notice.sequence <= facts.seen.told);
-    next.status.told = ends.map(|notice| notice.sequence).fold(known, i64::max);
+    next.status.events.delivered = ends.map(|notice| notice.sequence).fold(known, i64::max);
 }
 
 impl Draft {
@@ -158,24 +159,30 @@ impl Draft {
         let mut note = note.into();
         if reason.repeats() {
             let name = reason.to_string();
-            let told = self.status.telling.iter().rev().find(|notice| notice.reason == name);
+            let told = self
+                .status
+                .events
+                .pending
+                .iter()
+                .rev()
+                .find(|notice| notice.reason == name);
             if told.is_some_and(|notice| self.now < notice.at + REPEATED_AFTER) {
-                *self.status.untold.entry(name).or_default() += 1;
+                *self.status.events.suppressed.entry(name).or_default() += 1;
                 return;
             }
-            if let Some(more) = self.status.untold.remove(&name) {
+            if let Some(more) = self.status.events.suppressed.remove(&name) {
                 note = format!("{note} (and {more} more since the last time)");
             }
         }
         if let Some((cut, _)) = note.char_indices().nth(MAX_NOTE) {
             note.truncate(cut);
         }
-        self.status.announced += 1;
-        let sequence = self.status.announced;
+        self.status.events.emitted += 1;
+        let sequence = self.status.events.emitted;
         if let Some(occasion) = reason.occasion() {
             outbox::put(self, occasion, &note);
         }
-        self.status.telling.push(Notice {
+        self.status.events.pending.push(Notice {
             sequence,
             reason: reason.to_string(),
             warning,

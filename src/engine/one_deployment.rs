@@ -125,7 +125,10 @@ impl Mode for OneDeployment {
             return true;
         }
         if facts.serving(&next.status).is_some_and(|serving| facts.wants(serving)) {
-            let message = format!("the template of stable revision {} was applied again", run.from);
+            let message = format!(
+                "the template of stable revision {} was applied again",
+                run.stable_revision
+            );
             ending::go_back(next, Outcome::RolledBack, "Reverted", &message);
             return true;
         }
@@ -206,7 +209,7 @@ impl Mode for OneDeployment {
 
     fn promoting_message(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) -> String {
         let stage = exchange::stage(facts, status, run);
-        match &run.undo {
+        match &run.undoing {
             Some(old) => format!("the pods of {old} take over again: {stage:?}"),
             None => format!("the Deployment takes over the pods of {}: {stage:?}", run.revision),
         }

@@ -35,14 +35,14 @@ pub(super) fn put(draft: &mut Draft, occasion: Occasion, note: &str) {
     for notifier in notifiers.iter().filter(wanted) {
         let run = draft.status.run.as_ref();
         draft.status.outbox.push(Notification {
-            sequence: draft.status.announced,
+            sequence: draft.status.events.emitted,
             to: notifier.name.clone(),
             event: occasion,
             note: note.to_owned(),
             at: draft.now,
             run: run.map_or(0, |run| run.number),
             revision: run.map(|run| run.revision.clone()).unwrap_or_default(),
-            from: run.map(|run| run.from.clone()).unwrap_or_default(),
+            from: run.map(|run| run.stable_revision.clone()).unwrap_or_default(),
             step: run.map_or(0, |run| run.step),
             weight: run.map_or(Percent::ZERO, |run| run.weight),
             attempts: 0,

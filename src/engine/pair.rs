@@ -230,7 +230,7 @@ impl Mode for Pair {
     }
 
     fn taken_over(&self, facts: &Facts<'_>, _: &CanaryRolloutStatus, run: &Run) -> Option<String> {
-        let (weight, name) = if run.undo.is_some() {
+        let (weight, name) = if run.undoing.is_some() {
             (Percent::ZERO, baseline_name(facts))
         } else {
             (Percent::FULL, facts.plan.deployment.as_str())
@@ -295,7 +295,7 @@ impl Mode for Pair {
     }
 
     fn promoting_message(&self, facts: &Facts<'_>, _: &CanaryRolloutStatus, run: &Run) -> String {
-        let (weight, name) = if run.undo.is_some() {
+        let (weight, name) = if run.undoing.is_some() {
             (Percent::ZERO, baseline_name(facts))
         } else {
             (Percent::FULL, facts.plan.deployment.as_str())

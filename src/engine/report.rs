@@ -100,7 +100,7 @@ pub(super) fn write(facts: &Facts<'_>, refusal: Option<&(Refusal, String)>, next
 fn columns(status: &mut CanaryRolloutStatus, active: bool) {
     let none = || NO_FIGURE.to_owned();
     let run = status.run.as_ref().filter(|_| active);
-    status.figures.step = run.map_or_else(none, |run| format!("{}/{}", run.step, run.of));
+    status.figures.step = run.map_or_else(none, |run| format!("{}/{}", run.step, run.steps));
     status.figures.weight = run.map_or_else(none, |run| run.weight.to_string());
 }
 
@@ -115,7 +115,7 @@ fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static st
             );
         }
         if let Some(ending) = run
-            .verdict
+            .ending
             .as_ref()
             .filter(|ending| facts.now >= ending.at + facts.plan.progress_deadline.signed())
         {
@@ -185,11 +185,11 @@ fn message(facts: &Facts<'_>, refusal: Option<&(Refusal, String)>, next: &Draft)
         (Some(run), Phase::Promoting) => facts.mode().promoting_message(facts, status, run),
         (Some(run), Phase::RollingBack) => {
             let why = run
-                .verdict
+                .ending
                 .as_ref()
                 .map(|ending| format!("{}: {}", ending.reason, ending.message))
                 .unwrap_or_default();
-            if run.undo.is_some() {
+            if run.undoing.is_some() {
                 return format!("{}; {why}", facts.mode().promoting_message(facts, status, run));
             }
             let waiting = facts
@@ -308,7 +308,7 @@ fn shifting_message(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, 
         return format!(
             "step {}/{}: {} → {}, waiting for {waiting}; rolls back at {}",
             run.step,
-            run.of,
+            run.steps,
             run.weight,
             intent.weight,
             clock(intent.at + deadline)

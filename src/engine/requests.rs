@@ -273,7 +273,7 @@ fn promote_fully(next: &mut Draft) -> Answer {
     let Some(run) = next.status.run.as_mut().filter(|_| moving) else {
         return rejected("NothingToPromote", "no release has steps left to drop");
     };
-    run.fully = true;
+    run.skip_steps = true;
     run.user_pause = false;
     applied(
         "the remaining steps are dropped: 100% follows as soon as all its pods are Available and every check passes",

@@ -156,7 +156,7 @@ pub(super) fn all_pass(plan: &Plan, checks: &[CheckStatus]) -> bool {
 fn advance(facts: &Facts<'_>, run: &Run, next: &mut Draft) {
     let done = usize::try_from(run.step).unwrap_or(0);
     let last = facts.plan.steps.len() - 1;
-    let index = if run.fully { done.max(last) } else { done };
+    let index = if run.skip_steps { done.max(last) } else { done };
     let Some(following) = facts.plan.steps.get(index) else {
         after_the_last_step(facts, next);
         return;
@@ -187,7 +187,7 @@ fn after_the_last_step(facts: &Facts<'_>, next: &mut Draft) {
         next.change(|run| {
             run.step_started_at = Some(facts.now);
             run.hold_waived = false;
-            run.fully = false;
+            run.skip_steps = false;
             run.paused_total = Duration::ZERO;
         });
         next.tell(
@@ -215,7 +215,7 @@ pub(super) fn adopt_plan(facts: &Facts<'_>, next: &mut Draft) {
     let checks_changed = old.is_none_or(|old| old.checks != facts.plan.checks);
     let at = steps.iter().rposition(|step| step.weight <= weight);
     next.change(|run| {
-        run.of = i32::try_from(steps.len()).unwrap_or(i32::MAX);
+        run.steps = i32::try_from(steps.len()).unwrap_or(i32::MAX);
         run.plan = spec;
         if weight > Percent::ZERO {
             run.step = step_number(at);

@@ -27,7 +27,7 @@ pub(super) fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Ti
         moments.extend(run.growing.as_ref().map(|growing| growing.since + preparing::LATE));
         moments.extend(run.intent.as_ref().map(|intent| intent.at + deadline));
         moments.extend(run.no_data_since.map(|since| since + plan.no_data_deadline.signed()));
-        moments.extend(run.verdict.as_ref().map(|ending| ending.at + deadline));
+        moments.extend(run.ending.as_ref().map(|ending| ending.at + deadline));
         moments.extend(opens_at(&plan.windows, facts.now).filter(|_| run.paused_for == Some(PauseReason::Window)));
         moments.extend(gates::moments(run));
         moments.extend(holds::reminder_at(run));

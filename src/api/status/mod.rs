@@ -53,17 +53,8 @@ pub struct CanaryRolloutStatus {
     /// Since when the Deployment, once taken over, does not exist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_missing_since: Option<Timestamp>,
-    /// Number of Events told so far; their names are made from it.
-    pub announced: i64,
-    /// Number of the last Event about the end of a release that is known to have been told.
-    #[serde(skip_serializing_if = "is_none_yet")]
-    pub told: i64,
-    /// The newest Events, told again after a crash.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub telling: Vec<Notice>,
-    /// Events that came again within a minute and were not told, by reason.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub untold: BTreeMap<String, i32>,
+    /// Events about this rollout.
+    pub events: EventLog,
     /// What notifiers are still to be told, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outbox: Vec<Notification>,
@@ -194,6 +185,23 @@ pub struct Kept {
     /// The old version after a promotion: it stays ready, and an Abort brings it back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub standby: bool,
+}
+
+/// Events about a rollout, numbered from 1. Their names are made from these numbers, so that none is lost or told twice.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EventLog {
+    /// Number of the last Event.
+    pub emitted: i64,
+    /// Number of the last Event about the end of a release that is known to have reached the API server.
+    #[serde(skip_serializing_if = "is_none_yet")]
+    pub delivered: i64,
+    /// The newest Events: they are written again after a crash.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<Notice>,
+    /// How many came again within a minute and were left out, by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub suppressed: BTreeMap<String, i32>,
 }
 
 /// An Event to be told.

@@ -25,14 +25,14 @@ pub struct Run {
     pub revision: String,
     /// The new version's ReplicaSet.
     pub replica_set: String,
-    /// What users had when it began.
-    pub from: String,
+    /// What users had when it began: a `pod-template-hash`.
+    pub stable_revision: String,
     /// When it began.
     pub started_at: Timestamp,
     /// Current step, from 1; 0 before the first.
     pub step: i32,
     /// Number of steps.
-    pub of: i32,
+    pub steps: i32,
     /// The canary's share, confirmed by the router.
     pub weight: Percent,
     /// When the router confirmed that the new version stands in the route, at weight 0 so far.
@@ -73,7 +73,7 @@ pub struct Run {
     pub hold_waived: bool,
     /// After the next pass everything goes to the new version; the steps between are dropped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub fully: bool,
+    pub skip_steps: bool,
     /// Gates that were asked in this run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateStatus>,
@@ -94,13 +94,13 @@ pub struct Run {
     pub narrowed: bool,
     /// The promotion is being undone: the revision whose pods take over again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub undo: Option<String>,
+    pub undoing: Option<String>,
     /// Why an abort was asked for while the Deployment took the new version over; carried out when that is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort: Option<String>,
     /// How it ends, decided before it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<Ending>,
+    pub ending: Option<Ending>,
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,

@@ -165,22 +165,23 @@ fn that_the_end_of_a_release_was_told_is_remembered_and_nothing_is_before() {
     world.events_reach = 0;
     world.apply_version("v2");
     world.until_phase(Phase::Succeeded);
-    assert_eq!(world.status.told, 0, "nothing has reached anybody");
+    assert_eq!(world.status.events.delivered, 0, "nothing has reached anybody");
     let end = world
         .status
-        .telling
+        .events
+        .pending
         .iter()
         .find(|notice| notice.reason == "Promoted")
         .unwrap()
         .sequence;
     world.events_reach = end - 1;
     world.settle();
-    assert_eq!(world.status.told, 0, "only ends are worth a write");
+    assert_eq!(world.status.events.delivered, 0, "only ends are worth a write");
     world.events_reach = end;
     world.settle();
-    assert_eq!(world.status.told, end);
-    world.until("the old version to go", |world| world.status.announced > end);
-    world.events_reach = world.status.announced;
+    assert_eq!(world.status.events.delivered, end);
+    world.until("the old version to go", |world| world.status.events.emitted > end);
+    world.events_reach = world.status.events.emitted;
     world.settle();
-    assert_eq!(world.status.told, end);
+    assert_eq!(world.status.events.delivered, end);
 }

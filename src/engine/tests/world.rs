@@ -247,9 +247,10 @@ impl World {
         let mut changed = decision.status != self.status;
         for notice in decision
             .status
-            .telling
+            .events
+            .pending
             .iter()
-            .filter(|notice| notice.sequence > self.status.announced)
+            .filter(|notice| notice.sequence > self.status.events.emitted)
         {
             self.told.push(notice.reason.clone());
             self.notes.push_str(&notice.note);

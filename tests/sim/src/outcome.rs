@@ -156,7 +156,7 @@ fn status(object: &Value) -> Value {
         "kept": status.kept.len(),
         "run": run,
         "originals": status.originals,
-        "announced": status.announced,
+        "events": status.events.emitted,
         "name": NAME,
     })
 }

@@ -93,7 +93,10 @@ async fn s15_nothing_to_abort_once_the_old_pods_are_gone() -> anyhow::Result<()>
             object.data["status"]["replicas"].as_i64().unwrap_or_default(),
         )
     };
-    let (old, new) = (format!("catalog-{}", run.from), format!("catalog-{}", run.revision));
+    let (old, new) = (
+        format!("catalog-{}", run.stable_revision),
+        format!("catalog-{}", run.revision),
+    );
     let sets = shop.api(&Kinds::replica_set());
     until(
         &sets,

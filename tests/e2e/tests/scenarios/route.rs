@@ -209,7 +209,7 @@ async fn s37_a_parent_that_nobody_serves_lets_no_step_begin() -> anyhow::Result<
         .await?;
     assert_eq!(
         back.run
-            .and_then(|run| run.verdict)
+            .and_then(|run| run.ending)
             .map(|verdict| verdict.reason)
             .as_deref(),
         Some("RouteNotAccepted")

@@ -107,7 +107,11 @@ async fn s02_s04_adopted_and_promoted_with_a_connection_per_request() -> anyhow:
     };
     let old = format!(
         "catalog-{}",
-        status.run.as_ref().map(|run| run.from.as_str()).unwrap_or_default()
+        status
+            .run
+            .as_ref()
+            .map(|run| run.stable_revision.as_str())
+            .unwrap_or_default()
     );
     until(
         &shop.api(&Kinds::replica_set()),

@@ -81,7 +81,7 @@ impl Witness {
         };
         let intent = run.intent.as_ref().map(|intent| intent.weight.hundredths());
         let allowed = run.weight.hundredths().max(intent.unwrap_or_default());
-        if now > before && (now > allowed || run.ended_at.is_some() || run.verdict.is_some()) {
+        if now > before && (now > allowed || run.ended_at.is_some() || run.ending.is_some()) {
             self.violation(
                 at,
                 format!(

@@ -51,7 +51,7 @@ impl Witness {
                 format!("phase {} → {}: {}", before.phase, after.phase, after.message),
             );
         }
-        for notice in &after.telling {
+        for notice in &after.events.pending {
             let key = (name.to_owned(), notice.sequence);
             let promised = (notice.reason.clone(), notice.note.clone());
             if let Some(other) = self
@@ -68,12 +68,12 @@ impl Witness {
                 );
             }
         }
-        if after.announced < before.announced {
+        if after.events.emitted < before.events.emitted {
             self.violation(
                 at,
                 format!(
                     "the number of Events fell from {} to {}",
-                    before.announced, after.announced
+                    before.events.emitted, after.events.emitted
                 ),
             );
         }
@@ -98,7 +98,7 @@ impl Witness {
             });
         }
         // A promotion may be undone while the old version stands by, and ends once more then.
-        if old.ended_at.is_some() && run.ended_at != old.ended_at && run.undo.is_none() {
+        if old.ended_at.is_some() && run.ended_at != old.ended_at && run.undoing.is_none() {
             self.violation(at, format!("run {} ended twice", run.number));
         }
         if run.revision != old.revision {
@@ -125,7 +125,7 @@ impl Witness {
             return;
         }
         // PromoteFully drops steps on purpose, and what is left of the hold with them.
-        if run.step != old.step + 1 && !run.fully {
+        if run.step != old.step + 1 && !run.skip_steps {
             self.violation(at, format!("step {} follows step {}", run.step, old.step));
         }
         let Ok(plan) = Plan::try_from(&*run.plan) else { return };
@@ -174,7 +174,7 @@ impl Witness {
                 if served + std::time::Duration::from_millis(2) < held
                     && !old.hold_waived
                     && !run.hold_waived
-                    && !run.fully
+                    && !run.skip_steps
                 {
                     self.violation(
                         at,
