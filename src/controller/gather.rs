@@ -24,7 +24,7 @@ use crate::{
         status::CanaryRolloutStatus,
     },
     engine::{
-        self, Needs,
+        Needs,
         action::Kind,
         observed::{ActionSeen, Deletion, Endpoint, Measured, Observed, Route, RouteSeen, SourceTiming},
     },
@@ -136,7 +136,7 @@ pub fn observe(
         let route = look_at_route(context, &namespace, target, &id);
         seen.routes.insert(id, route);
     }
-    if !engine::is_active(status) && plan.baseline.is_none() {
+    if !status.is_active() && plan.baseline.is_none() {
         // Told when a release begins.
         seen.other_services = other_services(context, &namespace, plan, seen.deployment.as_ref());
     }

@@ -162,7 +162,7 @@ async fn pass(seen: &Named, context: &Context, slot: Slot<'_>, may_ask: bool) ->
     let untold = events::announce(context, rollout, &next).await;
     drop(slot);
     tracing::debug!(rollout = id.name, namespace, asked = needs.measure.is_some(), actions = actions.len(), %now, wake = ?wake, stale = ?stale, "pass");
-    if engine::is_active(&next) {
+    if next.is_active() {
         context.recent.keep(look);
     }
     let now = context.now();

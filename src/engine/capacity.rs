@@ -1,6 +1,6 @@
 //! Pods under traffic: what is lost of the new version lowers its weight, and a broken old version holds everything.
 
-use super::{Draft, ending, facts::Facts, is_active, notice::Reason};
+use super::{Draft, ending, facts::Facts, notice::Reason};
 use crate::api::{
     CanaryRolloutStatus, Percent,
     plan::step_number,
@@ -79,7 +79,7 @@ pub(super) fn lost(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> bool {
 
 /// The old version has no pod Ready while traffic is to move: it was lost, scaled to none, or went with its Deployment.
 pub(super) fn stable_lost(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> bool {
-    let moving = matches!(status.phase, Phase::Preparing | Phase::Shifting | Phase::Baking) && is_active(status);
+    let moving = status.phase.is_moving() && status.is_active();
     moving && facts.stable(status).ready() == 0
 }
 

@@ -71,16 +71,13 @@ pub(super) fn one_deployment(facts: &Facts<'_>, status: &CanaryRolloutStatus) ->
         return Desired::default();
     };
     let Some(deployment) = &facts.seen.deployment else {
-        let back = matches!(status.phase, Phase::RollingBack) || facts.seen.deletion != Deletion::No;
+        let back = status.phase == Phase::RollingBack || facts.seen.deletion != Deletion::No;
         let route = if status.phase == Phase::RollingBack {
             Want::Drained
         } else {
             at_rest_route(facts, status)
         };
-        let resting = !matches!(
-            status.phase,
-            Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::Promoting | Phase::RollingBack
-        );
+        let resting = status.phase.is_at_rest();
         // The Deployment does not come back: what was held for it goes.
         let orphans = facts
             .seen

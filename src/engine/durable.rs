@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::api::{
     CanaryRolloutStatus,
-    status::{CheckStatus, Phase, Run, Verdict},
+    status::{CheckStatus, Run, Verdict},
 };
 
 /// While a step is judged, what `kubectl get` shows is at most this old.
@@ -35,7 +35,7 @@ pub fn may_wait(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> Sig
         .run
         .as_ref()
         .is_none_or(|run| run.intent.is_some() || run.growing.is_some());
-    let judged = matches!(next.phase, Phase::Shifting | Phase::Baking) && !waiting;
+    let judged = next.phase.is_judged() && !waiting;
     if judged { FRESH_FOR } else { WAITS_SHOWN_AFTER }
 }
 

@@ -1,6 +1,6 @@
 //! The autoscaler's minimum: raised while a release runs, as found at its end.
 
-use super::{Action, Draft, facts::Facts, is_active, notice::Reason};
+use super::{Action, Draft, facts::Facts, notice::Reason};
 use crate::api::{CanaryRolloutStatus, status::Floor};
 
 /// A minimum that is lowered by another hand is raised again so often; then the release goes on without.
@@ -8,7 +8,7 @@ const RESTORED: i32 = 3;
 
 /// Remembers minima as found when a release begins, and what other hands do to them while it runs.
 pub(super) fn note(facts: &Facts<'_>, next: &mut Draft) {
-    let active = is_active(&next.status);
+    let active = next.status.is_active();
     let replicas = facts
         .seen
         .deployment
@@ -73,7 +73,7 @@ pub(super) fn note(facts: &Facts<'_>, next: &mut Draft) {
 
 /// Raises minima, or puts them back.
 pub(super) fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Action> {
-    let active = is_active(status);
+    let active = status.is_active();
     let due = |(key, floor): (&String, &Floor)| {
         let scaler = facts.seen.autoscalers.iter().find(|scaler| scaler.key() == *key)?;
         let raise = active && floor.restored <= RESTORED && scaler.min < floor.raised;

@@ -16,13 +16,9 @@ use super::{
 use crate::api::{
     CanaryRolloutStatus,
     plan::{Address, PlannedGate},
-    status::{GateState, GateStatus, Outcome, PauseReason, Phase, Run},
+    status::{GateState, GateStatus, Outcome, PauseReason, Run},
     webhook::Before,
 };
-
-fn moving(status: &CanaryRolloutStatus) -> bool {
-    matches!(status.phase, Phase::Preparing | Phase::Shifting | Phase::Baking)
-}
 
 /// Number under which a gate before promotion is remembered.
 fn promotion(facts: &Facts<'_>) -> i32 {
@@ -39,7 +35,7 @@ fn planned<'a>(facts: &Facts<'a>, gate: &GateStatus) -> Option<&'a PlannedGate> 
 
 /// Takes in what was answered.
 pub(super) fn ingest(facts: &Facts<'_>, next: &mut Draft) {
-    if !moving(&next.status) {
+    if !next.status.phase.is_moving() {
         return;
     }
     let Some(mut run) = next.status.run.take() else { return };
@@ -84,7 +80,7 @@ pub(super) fn ingest(facts: &Facts<'_>, next: &mut Draft) {
         // Pods were not waited for meanwhile.
         growing.since = facts.now;
     }
-    let lifted = is_ours(run.paused_for) && waited_for(facts, &run).is_none();
+    let lifted = run.paused_for.is_some_and(PauseReason::is_of_gates) && waited_for(facts, &run).is_none();
     next.status.run = Some(run);
     for note in opened {
         next.tell(Reason::GateOpened, note);
@@ -164,7 +160,7 @@ pub(super) fn closed(facts: &Facts<'_>, before: Before, step: i32, next: &mut Dr
 /// Nobody answering is not a verdict: after its deadline a gate is asked no more, and a person is called.
 fn expire(facts: &Facts<'_>, next: &mut Draft) {
     let Some(run) = &mut next.status.run else { return };
-    if !matches!(run.paused_for, None | Some(PauseReason::Gate)) {
+    if run.paused_for.is_some_and(|held| held != PauseReason::Gate) {
         return;
     }
     let is_late = |gate: &GateStatus| {
@@ -188,11 +184,6 @@ fn expire(facts: &Facts<'_>, next: &mut Draft) {
         .find(|gate| gate.step == step && gate.state == GateState::Asking);
     let text = late.map(|gate| text(facts, gate)).unwrap_or_default();
     holds::pause(next, Some(PauseReason::GateDeadline), &text);
-}
-
-/// Held by a gate and nothing else.
-pub(super) fn is_ours(held: Option<PauseReason>) -> bool {
-    matches!(held, Some(PauseReason::Gate | PauseReason::GateDeadline))
 }
 
 fn text(facts: &Facts<'_>, gate: &GateStatus) -> String {
@@ -275,10 +266,10 @@ pub(super) fn begin_anew(facts: &Facts<'_>, next: &mut Draft) {
 
 /// What is to be asked now.
 pub(super) fn calls(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Call> {
-    let Some(run) = status.run.as_ref().filter(|_| moving(status)) else {
+    let Some(run) = status.run.as_ref().filter(|_| status.phase.is_moving()) else {
         return Vec::new();
     };
-    if run.paused_for.is_some() && !is_ours(run.paused_for) {
+    if run.paused_for.is_some() && !run.paused_for.is_some_and(PauseReason::is_of_gates) {
         return Vec::new();
     }
     let due = run

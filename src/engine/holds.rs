@@ -28,30 +28,16 @@ const LONGEST_PATIENCE: Duration = Duration::from_mins(360);
 /// A person's pause, by action or in the spec; and the end of one that only time was waited for in.
 pub(super) fn for_people(facts: &Facts<'_>, next: &mut Draft) {
     let Some(run) = &next.status.run else { return };
-    let wanted = facts.plan.paused || run.user_pause;
-    match (wanted, run.paused_for) {
-        // What else a person has to settle stays in sight.
-        (
-            true,
-            None
-            | Some(
-                PauseReason::Approval
-                | PauseReason::NoData
-                | PauseReason::Window
-                | PauseReason::Gate
-                | PauseReason::GateDeadline,
-            ),
-        ) => {
+    let (wanted, held) = (facts.plan.paused || run.user_pause, run.paused_for);
+    if wanted {
+        if held.is_none_or(PauseReason::gives_way_to_a_person) {
             pause(next, Some(PauseReason::User), &notice::way_out(facts.plan));
         }
-        (false, Some(PauseReason::User)) => {
-            pause(next, None, "");
-            gates::begin_anew(facts, next);
-        }
-        (false, Some(PauseReason::Window)) if opens_at(&facts.plan.windows, facts.now).is_none() => {
-            pause(next, None, "")
-        }
-        _ => {}
+    } else if held == Some(PauseReason::User) {
+        pause(next, None, "");
+        gates::begin_anew(facts, next);
+    } else if held == Some(PauseReason::Window) && opens_at(&facts.plan.windows, facts.now).is_none() {
+        pause(next, None, "");
     }
 }
 
@@ -161,11 +147,6 @@ pub(super) fn pause(next: &mut Draft, reason: Option<PauseReason>, detail: &str)
         ),
         None => next.tell(Reason::Resumed, format!("goes on at {weight}")),
     }
-}
-
-/// Whether this pause is looked at anew whenever the release could go on, and so hinders nothing by itself.
-pub(super) fn is_looked_at_anew(held: Option<PauseReason>) -> bool {
-    matches!(held, None | Some(PauseReason::Window)) || gates::is_ours(held)
 }
 
 /// Whether the next weight has to wait for a window.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::is_active;
 use crate::api::{CanaryRolloutSpec, CanaryRolloutStatus, Plan};
 
 /// The spec and the plan as they apply now. They stay the same as long as the spec, the phase and the run's own plan do.
@@ -43,7 +42,7 @@ impl InForce {
 }
 
 fn in_force(spec: &Arc<CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Arc<CanaryRolloutSpec> {
-    let Some(run) = status.run.as_ref().filter(|_| is_active(status)) else {
+    let Some(run) = status.run.as_ref().filter(|_| status.is_active()) else {
         return spec.clone();
     };
     if run.plan == *spec {

@@ -7,7 +7,7 @@ use crate::{
     api::{
         CanaryRolloutStatus, Duration,
         plan::{CheckKind, Plan, PlannedCheck},
-        status::{CheckMemory, CheckStatus, Phase, Run, Verdict, Worst},
+        status::{CheckMemory, CheckStatus, Run, Verdict, Worst},
     },
     provider::{Quantity, Question, Reading, Side, Subject},
 };
@@ -45,7 +45,7 @@ fn grid_end(uid: &str, interval: Duration, latest: Timestamp) -> Timestamp {
 /// The run and the start of its step, if its weight is confirmed and judged.
 fn judged_step(status: &CanaryRolloutStatus) -> Option<(&Run, Timestamp)> {
     let run = status.run.as_ref().filter(|run| run.intent.is_none())?;
-    let judged = matches!(status.phase, Phase::Shifting | Phase::Baking);
+    let judged = status.phase.is_judged();
     run.step_started_at.filter(|_| judged).map(|since| (run, since))
 }
 

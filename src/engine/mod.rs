@@ -92,14 +92,6 @@ pub struct Decision {
     pub wake: Option<Timestamp>,
 }
 
-/// A release is in progress.
-pub fn is_active(status: &CanaryRolloutStatus) -> bool {
-    matches!(
-        status.phase,
-        Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::Promoting | Phase::RollingBack
-    ) && status.run.is_some()
-}
-
 /// What must be looked at before deciding.
 pub fn needs(
     id: &Identity,
@@ -235,7 +227,7 @@ impl Draft {
 
     /// A release is in progress.
     fn active(&self) -> bool {
-        is_active(&self.status)
+        self.status.is_active()
     }
 
     /// The status to be stored. The oldest Events make room for those of this transition, but never so

@@ -31,7 +31,7 @@ pub(super) fn preparing(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
     if gates::rejected(facts, next) {
         return;
     }
-    if run.paused_for != Some(PauseReason::User) && !holds::is_looked_at_anew(run.paused_for) {
+    if run.paused_for != Some(PauseReason::User) && !run.paused_for.is_none_or(PauseReason::is_looked_at_anew) {
         return;
     }
     if gates::keeps_out(facts, &run) {

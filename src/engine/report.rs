@@ -274,10 +274,10 @@ fn held(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) -> Option<St
         .last
         .as_ref()
         .and_then(|last| Some(format!("{} by {}", last.object, last.by.as_deref()?)));
-    let contested = by.filter(|_| matches!(reason, PauseReason::RouteContested | PauseReason::ServiceContested));
+    let contested = by.filter(|_| reason.is_contested());
     let contested = contested.map(|by| format!(" ({by})")).unwrap_or_default();
     let gates = gates::waited_for(facts, run)
-        .filter(|_| gates::is_ours(Some(reason)))
+        .filter(|_| reason.is_of_gates())
         .map(|gates| format!(" ({gates})"))
         .unwrap_or_default();
     let opens = opens_at(&facts.plan.windows, facts.now).filter(|_| reason == PauseReason::Window);

@@ -186,12 +186,8 @@ fn retry(facts: &Facts<'_>, next: &mut Draft) -> Answer {
     }
 }
 
-fn moving(next: &Draft) -> bool {
-    matches!(next.status.phase, Phase::Preparing | Phase::Shifting | Phase::Baking)
-}
-
 fn pause(next: &mut Draft) -> Answer {
-    if !moving(next) {
+    if !next.status.phase.is_moving() {
         return rejected("NothingToPause", "no release is moving");
     }
     match &mut next.status.run {
@@ -210,17 +206,12 @@ fn resume(facts: &Facts<'_>, next: &mut Draft) -> Answer {
             run.user_pause = false;
             applied("the release goes on")
         }
-        Some(run)
-            if matches!(
-                run.paused_for,
-                Some(PauseReason::RouteContested | PauseReason::ServiceContested)
-            ) =>
-        {
+        Some(run) if run.paused_for.is_some_and(PauseReason::is_contested) => {
             next.status.drift.recent.clear();
             holds::pause(next, None, "");
             applied("the object is written again")
         }
-        Some(run) if gates::is_ours(run.paused_for) => {
+        Some(run) if run.paused_for.is_some_and(PauseReason::is_of_gates) => {
             holds::pause(next, None, "");
             gates::begin_anew(facts, next);
             applied("the gate is asked again, with its whole deadline")
@@ -240,12 +231,7 @@ fn resume(facts: &Facts<'_>, next: &mut Draft) -> Answer {
 /// Ends the first that holds at this step: a person's pause, the hold, the approval.
 fn promote(facts: &Facts<'_>, next: &mut Draft) -> Answer {
     let phase = next.status.phase;
-    let Some(run) = next
-        .status
-        .run
-        .as_mut()
-        .filter(|_| matches!(phase, Phase::Preparing | Phase::Shifting | Phase::Baking))
-    else {
+    let Some(run) = next.status.run.as_mut().filter(|_| phase.is_moving()) else {
         return rejected("NothingToPromote", "no release is moving");
     };
     if run.user_pause {
@@ -269,7 +255,7 @@ fn promote(facts: &Facts<'_>, next: &mut Draft) -> Answer {
 
 /// Drops the remaining steps. It never replaces evidence: the next weight needs its pods and a pass.
 fn promote_fully(next: &mut Draft) -> Answer {
-    let moving = moving(next) && next.status.phase != Phase::Baking;
+    let moving = next.status.phase.is_moving() && next.status.phase != Phase::Baking;
     let Some(run) = next.status.run.as_mut().filter(|_| moving) else {
         return rejected("NothingToPromote", "no release has steps left to drop");
     };

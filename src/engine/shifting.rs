@@ -42,7 +42,7 @@ pub(super) fn shifting(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
         holds::pause(next, None, "");
     }
     let held = next.status.run.as_ref().and_then(|run| run.paused_for);
-    if !holds::is_looked_at_anew(held) || !passed {
+    if !held.is_none_or(PauseReason::is_looked_at_anew) || !passed {
         return;
     }
     advance(facts, &run, next);
@@ -71,11 +71,10 @@ fn breached(facts: &Facts<'_>, next: &mut Draft) -> bool {
     );
     let reason = figures::breach(&planned.kind);
     if planned.on_breach == OnBreach::Pause {
-        let held = next
-            .status
-            .run
-            .as_ref()
-            .is_some_and(|run| matches!(run.paused_for, Some(PauseReason::CheckFailed | PauseReason::User)));
+        let held = next.status.run.as_ref().is_some_and(|run| {
+            run.paused_for
+                .is_some_and(|held| held == PauseReason::CheckFailed || held == PauseReason::User)
+        });
         if !held {
             next.tell(Reason::CheckFailed, message.clone());
             holds::pause(next, Some(PauseReason::CheckFailed), &message);
@@ -202,7 +201,7 @@ fn after_the_last_step(facts: &Facts<'_>, next: &mut Draft) {
 /// A valid edit of the plan takes effect at once; a refused one leaves the last valid plan in force.
 pub(super) fn adopt_plan(facts: &Facts<'_>, next: &mut Draft) {
     let Some(spec) = next.spec.clone() else { return };
-    let moving = matches!(next.status.phase, Phase::Preparing | Phase::Shifting | Phase::Baking);
+    let moving = next.status.phase.is_moving();
     let Some(run) = next.status.run.as_ref().filter(|run| moving && run.plan != spec) else {
         return;
     };
@@ -265,9 +264,7 @@ impl Draft {
 
     /// The hold and the evidence of a confirmed step begin anew: what was compared is no longer the same.
     pub(super) fn begin_step_anew(&mut self, facts: &Facts<'_>) {
-        if matches!(self.status.phase, Phase::Shifting | Phase::Baking)
-            && self.status.run.as_ref().is_some_and(|run| run.intent.is_none())
-        {
+        if self.status.phase.is_judged() && self.status.run.as_ref().is_some_and(|run| run.intent.is_none()) {
             self.change(|run| run.step_started_at = run.step_started_at.max(Some(facts.now)));
             self.forget_evidence(facts);
         }

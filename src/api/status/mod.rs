@@ -76,6 +76,11 @@ impl CanaryRolloutStatus {
     pub fn taken_over(&self) -> bool {
         self.stable_revision.is_some()
     }
+
+    /// A release is in progress.
+    pub fn is_active(&self) -> bool {
+        self.phase.is_active() && self.run.is_some()
+    }
 }
 
 /// Where a release is.
@@ -100,6 +105,39 @@ pub enum Phase {
     RollingBack,
     /// The last release was taken back.
     RolledBack,
+}
+
+impl Phase {
+    /// A release is in progress.
+    pub fn is_active(self) -> bool {
+        match self {
+            Self::Preparing | Self::Shifting | Self::Baking | Self::Promoting | Self::RollingBack => true,
+            Self::Idle | Self::Succeeded | Self::RolledBack => false,
+        }
+    }
+
+    /// No release is in progress: what users have stays as it is.
+    pub fn is_at_rest(self) -> bool {
+        !self.is_active()
+    }
+
+    /// The release is on its way up: people may hold it, gates are asked, and an Abort takes it back.
+    pub fn is_moving(self) -> bool {
+        match self {
+            Self::Preparing | Self::Shifting | Self::Baking => true,
+            Self::Idle | Self::Promoting | Self::Succeeded | Self::RollingBack | Self::RolledBack => false,
+        }
+    }
+
+    /// The new version has users, and checks judge it.
+    pub fn is_judged(self) -> bool {
+        match self {
+            Self::Shifting | Self::Baking => true,
+            Self::Idle | Self::Preparing | Self::Promoting | Self::Succeeded | Self::RollingBack | Self::RolledBack => {
+                false
+            }
+        }
+    }
 }
 
 /// What the columns print; `-` where there is no figure.

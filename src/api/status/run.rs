@@ -207,6 +207,57 @@ pub enum PauseReason {
     CheckFailed,
 }
 
+impl PauseReason {
+    /// A gate holds the release and nothing else.
+    pub fn is_of_gates(self) -> bool {
+        match self {
+            Self::Gate | Self::GateDeadline => true,
+            Self::User
+            | Self::Approval
+            | Self::Window
+            | Self::NoData
+            | Self::RouteContested
+            | Self::ServiceContested
+            | Self::CheckFailed => false,
+        }
+    }
+
+    /// Another hand keeps an object of the release for itself.
+    pub fn is_contested(self) -> bool {
+        match self {
+            Self::RouteContested | Self::ServiceContested => true,
+            Self::User
+            | Self::Approval
+            | Self::Window
+            | Self::Gate
+            | Self::GateDeadline
+            | Self::NoData
+            | Self::CheckFailed => false,
+        }
+    }
+
+    /// It is looked at anew whenever the release could go on, and so hinders nothing by itself.
+    pub fn is_looked_at_anew(self) -> bool {
+        match self {
+            Self::Window | Self::Gate | Self::GateDeadline => true,
+            Self::User
+            | Self::Approval
+            | Self::NoData
+            | Self::RouteContested
+            | Self::ServiceContested
+            | Self::CheckFailed => false,
+        }
+    }
+
+    /// A person's pause takes its place. Others stay in sight: a person has to settle those as well.
+    pub fn gives_way_to_a_person(self) -> bool {
+        match self {
+            Self::Approval | Self::Window | Self::Gate | Self::GateDeadline | Self::NoData => true,
+            Self::User | Self::RouteContested | Self::ServiceContested | Self::CheckFailed => false,
+        }
+    }
+}
+
 /// A release that ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
