@@ -2,7 +2,7 @@
 //!
 //! One pass of the controller over one rollout:
 //!
-//! 1. [`controller`] reads the watched objects into [`engine::observed::Observed`] (no requests);
+//! 1. [`controller`] reads the watched objects into [`engine::contract::observed::Observed`] (no requests);
 //! 2. [`engine::needs`] says what else must be looked at: a tick of metrics, why pods are late;
 //! 3. the shell asks the [`provider`] and the API server for it;
 //! 4. [`engine::decide`] turns all that into a new status and a list of actions;

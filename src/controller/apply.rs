@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::{FIELD_MANAGER, FINALIZER},
-    engine::{Action, action::Kind},
+    engine::contract::{action::Action, kind::Kind},
 };
 
 /// Versions of the objects that the decision rests on.
@@ -69,7 +69,7 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, seen: &Versions, 
             }
             Ok(())
         }
-        Action::Patch { kind, name, patch, .. } => {
+        Action::Patch { kind, name, patch } | Action::TakeTrafficOff { kind, name, patch } => {
             let cache = caches.of(*kind);
             let what = format!("changing {kind} {namespace}/{name}");
             // The caches may know a newer one by now, of which nobody has decided anything.
@@ -261,7 +261,6 @@ mod tests {
             kind: Kind::Service,
             name: "catalog".to_owned(),
             patch: vec![change],
-            to_zero: false,
         };
         for (what, seen, known, held, done) in [
             ("nobody has changed it", Some(7), "7", "7", true),

@@ -26,7 +26,7 @@ use super::{
     named::{Named, event_of, named},
     shelf::{Keys, Shelf, Slim, Snapshot},
 };
-use crate::{api, engine::action::Kind};
+use crate::{api, engine::contract::kind::Kind};
 
 /// The kinds that are watched.
 pub struct Kinds;

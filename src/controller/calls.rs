@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::{named::rollout_ref, watches::Requests};
 use crate::{
     api::plan::Address,
-    engine::{Call, Reply},
+    engine::contract::call::{Call, Reply},
     webhook::{Post, Webhooks},
 };
 

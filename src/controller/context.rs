@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::CanaryRolloutStatus,
-    engine::observed::Obstacle,
+    engine::contract::observed::Obstacle,
     provider::Provider,
     runtime::{leadership::Leadership, metrics::Metrics},
 };

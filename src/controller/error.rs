@@ -1,6 +1,6 @@
 //! Why a pass over a rollout did not come to its end: one variant per step.
 
-use crate::engine::observed::Obstacle;
+use crate::engine::contract::observed::Obstacle;
 
 /// Why a pass did not come to its end.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]

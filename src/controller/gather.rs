@@ -23,9 +23,9 @@ use crate::{
         plan::Address,
         status::CanaryRolloutStatus,
     },
-    engine::{
+    engine::contract::{
         Needs,
-        action::Kind,
+        kind::Kind,
         observed::{ActionSeen, Deletion, Endpoint, Measured, Observed, Route, RouteSeen, SourceTiming},
     },
     router::{RouteId, Target, gateway_api},

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{Context, error::Error};
 use crate::{
     api::{CanaryRolloutStatus, FIELD_MANAGER},
-    engine,
+    engine::contract::durable,
 };
 
 /// What of an answer is read when everything else in it is known.
@@ -51,7 +51,7 @@ pub async fn persist(
             context.drafts.settled(rollout);
             return Ok(None);
         }
-        let wait = engine::may_wait(before, next);
+        let wait = durable::may_wait(before, next);
         only_figures = !wait.is_zero();
         let due = context.drafts.stored_at(rollout, now) + wait;
         // A tick that comes just before or after stores what it found: no pass is needed for that alone.

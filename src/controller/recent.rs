@@ -12,7 +12,7 @@ use kube::{ResourceExt, api::DynamicObject};
 use super::{caches::KINDS, shelf::version};
 use crate::{
     api::{CanaryRolloutSpec, CanaryRolloutStatus, metric_source::MetricSourceSpec},
-    engine::{InForce, observed::Observed},
+    engine::contract::{in_force::InForce, observed::Observed},
 };
 
 /// What was read of a rollout, and of the world around it.

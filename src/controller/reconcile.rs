@@ -14,8 +14,14 @@ use super::{
 use crate::{
     api::{CanaryRolloutSpec, CanaryRolloutStatus},
     engine::{
-        self, Action, Decision, Identity, InForce,
-        observed::{Deletion, Observed},
+        self,
+        contract::{
+            Decision, Identity,
+            action::Action,
+            durable,
+            in_force::InForce,
+            observed::{Deletion, Observed},
+        },
     },
 };
 
@@ -131,7 +137,7 @@ async fn pass(seen: &Named, context: &Context, slot: Slot<'_>, may_ask: bool) ->
         world.trouble.take(),
         std::mem::take(&mut world.config_digests),
     );
-    if decision.actions.is_empty() && engine::says_more(&status, &decision.status) {
+    if decision.actions.is_empty() && durable::says_more(&status, &decision.status) {
         // The tick was taken in; the rest is still so.
         (_, world.trouble, world.config_digests) = answers;
         decision = settle(&id, spec.as_ref(), world, decision, now);
@@ -147,7 +153,7 @@ async fn pass(seen: &Named, context: &Context, slot: Slot<'_>, may_ask: bool) ->
     let persisted = in_time(persist(context, rollout, stored, &next, wake)).await;
     for action in &actions {
         // An intent that could not be stored moves nothing; only a fall to 0 goes ahead.
-        if persisted.is_err() && !matches!(action, Action::Patch { to_zero: true, .. }) {
+        if persisted.is_err() && !matches!(action, Action::TakeTrafficOff { .. }) {
             continue;
         }
         let done = in_time(apply::apply(context, rollout, &world.versions, action)).await;
@@ -185,7 +191,7 @@ fn settle(
         let in_force = InForce::new(spec, &decision.status);
         let next = engine::decide(id, &in_force, &decision.status, world, now);
         let settled = next.status == decision.status;
-        let says_more = engine::says_more(&decision.status, &next.status);
+        let says_more = durable::says_more(&decision.status, &next.status);
         let wake = decision.wake.into_iter().chain(next.wake).min();
         decision = Decision { wake, ..next };
         if settled || !decision.actions.is_empty() || !says_more {

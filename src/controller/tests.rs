@@ -304,7 +304,7 @@ fn judged(name: &str) -> DynamicObject {
     let mut rollout = rollout("1");
     (rollout.metadata.name, rollout.metadata.uid) = (Some(name.to_owned()), Some(name.to_owned()));
     rollout.data["spec"]["checks"] = json!([{"errorRate": {"max": "1%"}}]);
-    let run = json!({"number": 1, "revision": "w", "replicaSet": "catalog-w", "from": "s", "step": 1, "of": 1, "weight": "5%",
+    let run = json!({"number": 1, "revision": "w", "replicaSet": "catalog-w", "stableRevision": "s", "step": 1, "steps": 1, "weight": "5%",
         "startedAt": "2026-01-01T00:00:00Z", "stepStartedAt": "2026-01-01T00:01:00Z", "plan": rollout.data["spec"]});
     rollout.data["status"] = json!({"phase": "Shifting", "stableRevision": "s", "run": run});
     rollout

@@ -1,96 +1,41 @@
 //! The release machine: told everything, including the time, it says what the status becomes and what is to be done.
 //!
 //! Pure: no client, no clock, no randomness, no environment. [`needs`] and [`decide`] are the only
-//! entry points; the status is the only memory.
+//! entry points; the status is the only memory. Each folder imports only those before it:
+//! `contract`, `facts`, `judge`, `draft`, `guards`, `modes`, `phases`, `result`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-pub mod action;
-pub mod call;
-mod capacity;
-mod config;
-mod desired;
-mod drift;
-mod durable;
-mod ending;
-mod exchange;
+pub mod contract;
+mod draft;
 mod facts;
-mod figures;
-mod floor;
-mod gates;
-mod holds;
-mod in_force;
-mod interrupts;
-mod measure;
-mod mode;
-mod notice;
-pub mod observed;
-mod one_deployment;
-mod outbox;
-mod pair;
-mod plan;
-mod preparing;
-mod report;
-mod requests;
-mod rest;
-mod shifting;
-mod verdict;
-mod wake;
+mod guards;
+mod judge;
+mod modes;
+mod phases;
+mod result;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 
-use crate::{
-    api::{CanaryRolloutSpec, CanaryRolloutStatus, status::Phase},
-    provider::Question,
+use crate::api::{CanaryRolloutStatus, Plan, condition::Refusal, status::Phase};
+use contract::{
+    Decision, Identity, Needs,
+    action::Action,
+    in_force::InForce,
+    observed::{Deletion, Observed},
 };
-pub use action::Action;
-pub use call::{Call, Reply};
-pub use durable::{may_wait, says_more};
+use draft::Draft;
+pub use draft::events::reports_an_end;
 use facts::Facts;
-pub use in_force::InForce;
-pub use notice::reports_an_end;
-use observed::{Deletion, Observed};
-
-/// Identity of a rollout.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its UID; spreads the ticks of many rollouts over time.
-    pub uid: String,
-    /// Generation of its spec.
-    pub generation: i64,
-}
-
-/// What has to be looked at before [`decide`], beyond the objects that are watched anyway.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Needs {
-    /// A tick is due: what to ask of the plan's MetricSource.
-    pub measure: Option<Question>,
-    /// Pods of this ReplicaSet are late: find out why.
-    pub trouble_of: Option<String>,
-    /// ConfigMaps whose contents must be compared.
-    pub configs: Vec<String>,
-}
-
-/// What follows from one look at the world.
-#[derive(Clone, Debug)]
-pub struct Decision {
-    /// What is to be stored, before anything moves.
-    pub status: CanaryRolloutStatus,
-    /// What is to be done, in this order; each is what still differs from what the status asks for.
-    pub actions: Vec<Action>,
-    /// What is to be sent to other systems, once the status is stored; the answers come with a later observation.
-    pub calls: Vec<Call>,
-    /// When to look again although nothing has changed.
-    pub wake: Option<Timestamp>,
-}
+use guards::{capacity, config, floor, gates, holds, measure, outbox, refusal, waits};
+use judge::ticks;
+use modes::{Workflow, one_deployment::OneDeployment, pair::Pair, want::Desired};
+use phases::{interrupts, plan_edit, preparing, promoting, requests, rest, rolling_back, shifting};
+use result::{changes, release, report, wake};
 
 /// What must be looked at before deciding.
 pub fn needs(
@@ -103,10 +48,10 @@ pub fn needs(
     let Some(plan) = in_force.plan() else {
         return Needs::default();
     };
-    let facts = Facts { id, plan, seen, now };
+    let facts = Facts::new(id, plan, seen, now, workflow(plan));
     Needs {
-        measure: measure::due(&facts, status),
-        trouble_of: preparing::late_replica_set(&facts, status),
+        measure: ticks::due(&facts, status),
+        trouble_of: waits::late_replica_set(&facts, status),
         configs: config::unread(&facts, status),
     }
 }
@@ -119,31 +64,36 @@ pub fn decide(
     seen: &Observed,
     now: Timestamp,
 ) -> Decision {
-    let mut next = Draft::new(status, in_force.spec.clone(), now);
-    let invalid = in_force.invalid.as_deref();
+    let mut next = Draft::new(status, in_force.spec().cloned(), now);
+    let invalid = in_force.invalid();
     let Some(plan) = in_force.plan() else {
         // Nothing was ever valid, so nothing was ever touched.
-        report::refuse(&mut next.status, id, invalid.unwrap_or("the spec cannot be read"), now);
-        let actions = if seen.deletion == Deletion::No {
-            Vec::new()
-        } else {
-            action::drop_finalizer(seen)
+        next.report(report::refused(
+            id,
+            status,
+            invalid.unwrap_or("the spec cannot be read"),
+            now,
+        ));
+        let actions = match seen.deletion {
+            Deletion::No => Vec::new(),
+            Deletion::Asked | Deletion::AtOnce => drop_finalizer(seen),
         };
         return Decision {
-            status: next.status,
+            status: next.finish(),
             actions,
             calls: Vec::new(),
             wake: None,
         };
     };
-    let facts = Facts { id, plan, seen, now };
-    let refusal = match (invalid, facts.refusal(&next.status)) {
-        (Some(why), _) => Some((crate::api::condition::Refusal::InvalidSpec, why.to_owned())),
-        (None, refusal) => refusal,
+    let workflow = workflow(plan);
+    let mut facts = Facts::new(id, plan, seen, now, workflow);
+    facts.refusal = match invalid {
+        Some(why) => Some((Refusal::InvalidSpec, why.to_owned())),
+        None => refusal::of(&facts, next.status()),
     };
 
     if invalid.is_none() {
-        shifting::adopt_plan(&facts, &mut next);
+        plan_edit::adopt_plan(&facts, &mut next);
     }
     interrupts::note_target(&facts, &mut next);
     next.forget_routes(&facts);
@@ -151,91 +101,72 @@ pub fn decide(
     gates::ingest(&facts, &mut next);
     outbox::ingest(&facts, &mut next);
     requests::answer(&facts, &mut next);
-    transition(&facts, refusal.is_none(), &mut next);
+    // Whether the phase moved on is the status's to tell.
+    let _ = transition(&facts, workflow, &mut next);
     capacity::tell_of_stable(&facts, &mut next);
     holds::remind(&facts, &mut next);
     interrupts::tell_of_orphans(&facts, &mut next);
-    notice::note_told(&facts, &mut next);
+    next.note_delivered(seen.told);
     floor::note(&facts, &mut next);
     config::note(&facts, &mut next);
 
-    let wanted = facts.mode().desired(&facts, &next.status);
-    let mut actions = plan::actions(&facts, &next.status, &wanted);
-    let released = ending::released(&facts, &next, &wanted, &actions);
-    if seen.deletion == Deletion::AtOnce || released {
-        actions = action::drop_finalizer(seen);
-    } else if seen.deletion == Deletion::No && !seen.finalizer && next.status.taken_over() {
-        actions.insert(0, Action::AddFinalizer);
-    }
-    if !seen.finalizer && seen.deletion == Deletion::No {
-        // The world is touched only once a deletion would wait for us.
-        actions.retain(|action| {
-            matches!(
-                action,
-                Action::AddFinalizer | Action::Answer { .. } | Action::Forget { .. }
-            )
-        });
-    }
-    report::write(&facts, refusal.as_ref(), &mut next);
-    let wake = wake::next(&facts, &next.status);
-    let calls = gates::calls(&facts, &next.status)
-        .into_iter()
-        .chain(outbox::calls(&facts, &next.status))
-        .collect();
+    let wanted = workflow.desired(&facts, next.status());
+    let actions = actions(&facts, next.status(), &wanted);
+    next.report(report::report(&facts, next.status()));
+    let wake = wake::next(&facts, next.status());
+    let calls = gates::calls(&facts, next.status());
+    let calls = calls.into_iter().chain(outbox::calls(&facts, next.status()));
     Decision {
+        calls: calls.collect(),
         status: next.finish(),
         actions,
-        calls,
         wake,
     }
 }
 
-/// One transition of the phase machine, in the order of precedence that behaviour R1 asks for.
-fn transition(facts: &Facts<'_>, accepted: bool, next: &mut Draft) {
-    if next.active() && interrupts::interrupt(facts, next) {
-        return;
-    }
-    match next.status.phase {
-        Phase::Idle | Phase::Succeeded | Phase::RolledBack => rest::rest(facts, accepted, next),
-        Phase::Preparing => preparing::preparing(facts, accepted, next),
-        Phase::Shifting | Phase::Baking => shifting::shifting(facts, accepted, next),
-        Phase::Promoting => exchange::promoting(facts, next),
-        Phase::RollingBack => ending::rolling_back(facts, next),
-    }
-}
-
-/// Events that are kept to be told again after a crash: those of several transitions.
-const KEPT_EVENTS: usize = 10;
-
-/// The status as it is being rewritten, with what is to be told about it.
-struct Draft {
-    status: CanaryRolloutStatus,
-    spec: Option<Arc<CanaryRolloutSpec>>,
-    before: i64,
-    now: Timestamp,
-}
-
-impl Draft {
-    fn new(status: &CanaryRolloutStatus, spec: Option<Arc<CanaryRolloutSpec>>, now: Timestamp) -> Self {
-        Self {
-            status: status.clone(),
-            spec,
-            before: status.events.emitted,
-            now,
+/// What is to be done. The world is touched only once a deletion would wait for us.
+fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> Vec<Action> {
+    let seen = facts.seen;
+    let mut actions = changes::actions(facts, status, wanted);
+    match seen.deletion {
+        Deletion::AtOnce => drop_finalizer(seen),
+        Deletion::Asked if release::released(facts, status, wanted, &actions) => drop_finalizer(seen),
+        Deletion::Asked => actions,
+        Deletion::No if seen.finalizer => actions,
+        Deletion::No => {
+            actions.retain(|action| matches!(action, Action::Answer { .. } | Action::Forget { .. }));
+            if status.taken_over() {
+                actions.insert(0, Action::AddFinalizer);
+            }
+            actions
         }
     }
+}
 
-    /// A release is in progress.
-    fn active(&self) -> bool {
-        self.status.is_active()
+/// Lets go of the CanaryRollout.
+fn drop_finalizer(seen: &Observed) -> Vec<Action> {
+    if seen.finalizer {
+        vec![Action::DropFinalizer]
+    } else {
+        Vec::new()
     }
+}
 
-    /// The status to be stored. The oldest Events make room for those of this transition, but never so
-    /// many that one which a crash left untold is lost with the next transition.
-    fn finish(mut self) -> CanaryRolloutStatus {
-        let new = usize::try_from(self.status.events.emitted - self.before).unwrap_or(0);
-        let surplus = self.status.events.pending.len().saturating_sub(KEPT_EVENTS.max(new));
-        self.status.events.pending.drain(..surplus);
-        self.status
+/// How the two versions are run.
+fn workflow(plan: &Plan) -> &'static dyn Workflow {
+    if plan.baseline.is_some() { &Pair } else { &OneDeployment }
+}
+
+/// One transition of the phase machine, in the order of precedence that behaviour R1 asks for.
+fn transition(facts: &Facts<'_>, workflow: &dyn Workflow, next: &mut Draft) -> ControlFlow<()> {
+    if next.status().is_active() {
+        interrupts::interrupt(facts, workflow, next)?;
+    }
+    match next.status().phase {
+        Phase::Idle | Phase::Succeeded | Phase::RolledBack => rest::rest(facts, workflow, next),
+        Phase::Preparing => preparing::preparing(facts, next),
+        Phase::Shifting | Phase::Baking => shifting::shifting(facts, next),
+        Phase::Promoting => promoting::promoting(facts, next),
+        Phase::RollingBack => rolling_back::rolling_back(facts, next),
     }
 }

@@ -102,6 +102,16 @@ pub enum Reading {
     Scalar(f64),
 }
 
+impl Reading {
+    /// Requests or lookups of the new version, which tell a silent side from a busy one; none of a scalar.
+    pub fn total(&self) -> Option<f64> {
+        match self {
+            Self::Counts { candidate, .. } => Some(candidate.total),
+            Self::Scalar(_) => None,
+        }
+    }
+}
+
 /// Bad ones among all. Fractions occur by interpolation; `0 <= bad <= total`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {

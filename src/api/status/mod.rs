@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use check::{Cause, CheckMemory, CheckStatus, JudgeMemory, Verdict, Worst};
 pub use originals::{BackendWeight, ConfigSeen, Floor, Originals, RouteOriginal, RuleOriginal};
 pub use outward::{GateState, GateStatus, Notification};
-pub use run::{Ending, Growing, HistoryEntry, Intent, Outcome, PauseReason, Run};
+pub use run::{EndReason, Ending, Growing, HistoryEntry, Intent, Outcome, PauseReason, Run};
 
 /// State of a rollout. Nothing else is remembered between two looks at it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -204,8 +204,8 @@ impl Default for BaselineFigures {
 pub struct Rejected {
     /// Its `pod-template-hash`.
     pub revision: String,
-    /// One word: why.
-    pub reason: String,
+    /// Why.
+    pub reason: EndReason,
     /// With the numbers.
     pub message: String,
     /// When.
@@ -213,7 +213,7 @@ pub struct Rejected {
 }
 
 /// A version that is kept until a time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Kept {
     /// Its `pod-template-hash`.

@@ -104,9 +104,9 @@ pub struct Run {
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// One word: why it ended.
+    /// Why it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<EndReason>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
@@ -163,12 +163,74 @@ pub struct Growing {
 pub struct Ending {
     /// Promoted, rolled back or superseded.
     pub outcome: Outcome,
-    /// One word.
-    pub reason: String,
+    /// Why.
+    pub reason: EndReason,
     /// With the numbers.
     pub message: String,
     /// When it was decided.
     pub at: Timestamp,
+}
+
+/// Why a run ended, or is going to end.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display, strum::IntoStaticStr,
+)]
+pub enum EndReason {
+    /// The new version has passed every step.
+    Promoted,
+    /// Somebody asked for it.
+    Aborted,
+    /// The template of the version that serves was applied again.
+    Reverted,
+    /// The CanaryRollout was deleted.
+    Deleted,
+    /// The Deployment did not come back.
+    TargetNotFound,
+    /// The Deployment was unpaused by another hand.
+    Unpaused,
+    /// A newer template was applied.
+    NewerRevision,
+    /// The new version's pods were not ready in time.
+    NotReady,
+    /// The router did not accept the route in time.
+    RouteNotAccepted,
+    /// Pods of the new version were lost under traffic time and again.
+    CapacityLost,
+    /// A gate said no.
+    GateRejected,
+    /// Too many requests failed.
+    ErrorRateAboveMax,
+    /// Too many requests were slow.
+    LatencyAboveMax,
+    /// Too many lookups missed.
+    HitRatioBelowMin,
+    /// A query's value was outside its limits.
+    CheckFailed,
+}
+
+impl EndReason {
+    /// How a run with this reason ends.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Promoted => Outcome::Promoted,
+            Self::Deleted | Self::TargetNotFound | Self::Unpaused | Self::NewerRevision => Outcome::Superseded,
+            Self::Aborted
+            | Self::Reverted
+            | Self::NotReady
+            | Self::RouteNotAccepted
+            | Self::CapacityLost
+            | Self::GateRejected
+            | Self::ErrorRateAboveMax
+            | Self::LatencyAboveMax
+            | Self::HitRatioBelowMin
+            | Self::CheckFailed => Outcome::RolledBack,
+        }
+    }
+
+    /// The revision is not started again by itself. One that was only taken back by its owner may be.
+    pub fn rejects(self) -> bool {
+        self.outcome() == Outcome::RolledBack && self != Self::Reverted
+    }
 }
 
 /// How a run ended.
@@ -268,8 +330,8 @@ pub struct HistoryEntry {
     pub revision: String,
     /// How it ended.
     pub outcome: Outcome,
-    /// One word: why.
-    pub reason: String,
+    /// Why.
+    pub reason: EndReason,
     /// With the numbers.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,

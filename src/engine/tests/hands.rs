@@ -13,7 +13,7 @@ fn a_promotion_is_undone_by_the_old_template_onto_the_pods_that_still_stand() {
     world.until_phase(Phase::RolledBack);
     assert_eq!(world.status.stable_revision.as_deref(), Some(STABLE));
     assert_eq!(condition(&world, "Promoted"), ("True", "AtStable"));
-    assert_eq!(world.status.history[0].reason, "Reverted");
+    assert_eq!(world.status.history[0].reason, EndReason::Reverted);
     assert_eq!(world.sets().len(), sets, "no ReplicaSet is made");
     let old = world.sets().into_iter().find(|set| set.hash == STABLE).unwrap();
     assert_eq!((old.replicas, old.owned_by("d"), old.revision), (4, true, Some(4)));
@@ -468,13 +468,13 @@ fn pods_are_asked_what_keeps_them_only_once_they_are_late() {
     world.apply_version("v2");
     world.until_phase(Phase::Preparing);
     let asked = |world: &World| {
-        let id = crate::engine::Identity {
+        let id = crate::engine::contract::Identity {
             namespace: "shop".into(),
             name: "catalog".into(),
             uid: "u".into(),
             generation: 1,
         };
-        let in_force = crate::engine::InForce::new(Some(&world.spec.clone().into()), &world.status);
+        let in_force = crate::engine::contract::in_force::InForce::new(Some(&world.spec.clone().into()), &world.status);
         crate::engine::needs(&id, &in_force, &world.status, &world.look(), world.now).trouble_of
     };
     let run = world.status.run.clone().unwrap();

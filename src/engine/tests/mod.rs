@@ -15,11 +15,11 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::action::Kind;
-use super::observed::Deletion;
+use super::contract::kind::Kind;
+use super::contract::observed::Deletion;
 use crate::api::{
     action::Verb,
-    status::{Outcome, PauseReason, Phase},
+    status::{EndReason, Outcome, PauseReason, Phase},
 };
 use world::{STABLE, World};
 
@@ -158,10 +158,7 @@ fn the_stable_template_again_is_a_rollback_without_any_check() {
     world.apply_version("v1");
     world.settle();
     assert_eq!(world.status.phase, Phase::RolledBack);
-    assert_eq!(
-        (world.share(), world.status.history[0].reason.as_str()),
-        (0, "Reverted")
-    );
+    assert_eq!((world.share(), world.status.history[0].reason.into()), (0, "Reverted"));
     assert_eq!(condition(&world, "Promoted"), ("True", "AtStable"));
     assert_eq!(condition(&world, "RolledBack").0, "False");
 }
@@ -353,7 +350,7 @@ proptest! {
         world.accepts = true;
         world.ask(Verb::Abort);
         world.until("the end", |world| matches!(world.status.phase, Phase::Idle | Phase::RolledBack | Phase::Succeeded | Phase::Preparing | Phase::Shifting));
-        let rolled_back = world.status.history.first().is_some_and(|entry| entry.reason == "Aborted");
+        let rolled_back = world.status.history.first().is_some_and(|entry| entry.reason == EndReason::Aborted);
         prop_assert!(!rolled_back || world.status.phase != Phase::RolledBack || world.share() == 0);
     }
 
@@ -370,9 +367,9 @@ proptest! {
         run.weight = crate::api::Percent::from_hundredths(weight).unwrap();
         run.growing = None;
         run.step_started_at = confirmed.then_some(world.now);
-        let seen = crate::engine::observed::Observed::default();
-        let id = crate::engine::Identity { namespace: "shop".into(), name: "catalog".into(), uid: "u".into(), generation: 1 };
-        let in_force = crate::engine::InForce::new(Some(&world.spec.clone().into()), &world.status);
+        let seen = crate::engine::contract::observed::Observed::default();
+        let id = crate::engine::contract::Identity { namespace: "shop".into(), name: "catalog".into(), uid: "u".into(), generation: 1 };
+        let in_force = crate::engine::contract::in_force::InForce::new(Some(&world.spec.clone().into()), &world.status);
         let _ = crate::engine::decide(&id, &in_force, &world.status, &seen, world.now);
         let _ = world.pass_unchecked();
     }

@@ -108,7 +108,7 @@ fn a_changed_candidate_is_a_newer_revision_even_before_kubernetes_has_begun() {
         (0, Phase::Idle),
         "nobody has judged it"
     );
-    assert_eq!(world.status.history[0].reason, "NewerRevision");
+    assert_eq!(world.status.history[0].reason, EndReason::NewerRevision);
     assert!(
         message(&world).contains("waiting for Kubernetes to roll out Deployment cached"),
         "{}",
@@ -136,7 +136,7 @@ fn while_baking_a_changed_candidate_is_not_promoted_unseen() {
     apps(&mut world).candidate.change("v2");
     world.settle();
     assert_eq!(
-        (world.share(), world.status.history[0].reason.as_str()),
+        (world.share(), world.status.history[0].reason.into()),
         (0, "NewerRevision")
     );
 }
@@ -278,7 +278,7 @@ fn lost_pods_of_the_candidate_take_its_weight_along_and_the_third_time_end_it() 
     world.settle_unchecked();
     assert_eq!(world.share(), 0);
     world.until_phase(Phase::Idle);
-    assert_eq!(world.status.history[0].reason, "TargetNotFound");
+    assert_eq!(world.status.history[0].reason, EndReason::TargetNotFound);
 }
 
 #[test]

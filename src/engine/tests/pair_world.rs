@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::observed::{Endpoint, Observed};
+use super::super::contract::observed::{Endpoint, Observed};
 use crate::workload::{deployment::Deployment, replica_set::ReplicaSet, service::Service};
 
 /// Both.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    super::{action::Kind, observed::*},
+    super::contract::{kind::Kind, observed::*},
     world::World,
 };
 use crate::{

@@ -6,7 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    super::{Action, Decision, Identity, InForce, Reply, action::Kind, decide, needs, observed::*},
+    super::{
+        contract::{Decision, Identity, action::Action, call::Reply, in_force::InForce, kind::Kind, observed::*},
+        decide, needs,
+    },
     pair_world::Apps,
 };
 use crate::{
@@ -276,8 +279,13 @@ impl World {
     }
 
     fn carry_out(&mut self, action: &Action) {
-        if let (Some(_), Action::Patch { kind, .. } | Action::Create { kind, .. } | Action::Delete { kind, .. }) =
-            (&self.pair, action)
+        if let (
+            Some(_),
+            Action::Patch { kind, .. }
+            | Action::TakeTrafficOff { kind, .. }
+            | Action::Create { kind, .. }
+            | Action::Delete { kind, .. },
+        ) = (&self.pair, action)
         {
             assert!(
                 matches!(kind, Kind::HttpRoute | Kind::GrpcRoute),
@@ -291,7 +299,7 @@ impl World {
                 let name = object["metadata"]["name"].as_str().unwrap().to_owned();
                 self.objects.entry((*kind, name)).or_insert_with(|| (**object).clone());
             }
-            Action::Patch { kind, name, patch, .. } => {
+            Action::Patch { kind, name, patch } | Action::TakeTrafficOff { kind, name, patch } => {
                 let before = self.canary_share();
                 let object = self.objects.get_mut(&(*kind, name.clone())).unwrap();
                 let patch: json_patch::Patch = serde_json::from_value(json!(patch)).unwrap();

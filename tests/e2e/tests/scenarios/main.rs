@@ -49,7 +49,7 @@ fn last_ended(status: &CanaryRolloutStatus) -> (String, String) {
     status
         .history
         .first()
-        .map(|entry| (entry.outcome.to_string(), entry.reason.clone()))
+        .map(|entry| (entry.outcome.to_string(), entry.reason.to_string()))
         .unwrap_or_default()
 }
 

@@ -8,7 +8,10 @@ use kube::{
 };
 use serde_json::json;
 use warmfront::{
-    api::{action::Verb, status::Phase},
+    api::{
+        action::Verb,
+        status::{EndReason, Phase},
+    },
     controller::caches::Kinds,
 };
 use warmfront_e2e::{
@@ -67,7 +70,10 @@ async fn s21_unpaused_by_hand_at_a_quarter_of_the_traffic() -> anyhow::Result<()
         .await?;
     let status = shop
         .until("the run ends", |status| {
-            status.history.first().is_some_and(|entry| entry.reason == "Unpaused")
+            status
+                .history
+                .first()
+                .is_some_and(|entry| entry.reason == EndReason::Unpaused)
         })
         .await?;
     assert_eq!(last_ended(&status), ("Superseded".to_owned(), "Unpaused".to_owned()));

@@ -3,7 +3,10 @@
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use warmfront::{
-    api::{action::Verb, status::Phase},
+    api::{
+        action::Verb,
+        status::{EndReason, Phase},
+    },
     controller::caches::Kinds,
 };
 use warmfront_e2e::{Load, Record, Shop, canary_percent, condition, load::Connections, shop::steps, version};
@@ -208,11 +211,8 @@ async fn s37_a_parent_that_nobody_serves_lets_no_step_begin() -> anyhow::Result<
         .until("the way back", |status| status.phase == Phase::RollingBack)
         .await?;
     assert_eq!(
-        back.run
-            .and_then(|run| run.ending)
-            .map(|verdict| verdict.reason)
-            .as_deref(),
-        Some("RouteNotAccepted")
+        back.run.and_then(|run| run.ending).map(|ending| ending.reason),
+        Some(EndReason::RouteNotAccepted)
     );
     assert!(back.checks.is_empty(), "no check counts: {:?}", back.checks);
     let told = shop.told("RouteNotAccepted").await?;

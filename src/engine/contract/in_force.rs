@@ -1,0 +1,63 @@
+//! Which spec and which plan a decision goes by.
+
+use std::sync::Arc;
+
+use crate::api::{CanaryRolloutSpec, CanaryRolloutStatus, Plan};
+
+/// The spec and the plan as they apply now. They stay the same as long as the spec, the phase and the run's own plan do.
+#[derive(Clone, Debug)]
+pub struct InForce {
+    spec: Option<Arc<CanaryRolloutSpec>>,
+    plan: Option<Arc<Plan>>,
+    /// Why the spec is not a plan.
+    invalid: Option<Arc<str>>,
+}
+
+impl InForce {
+    /// The workload and the Services of a running release stay what they were when it began, and it keeps its last valid plan.
+    pub fn new(spec: Option<&Arc<CanaryRolloutSpec>>, status: &CanaryRolloutStatus) -> Self {
+        let spec = spec.map(|spec| in_force(spec, status));
+        let (valid, invalid) = match spec.as_deref().map(Plan::try_from) {
+            Some(Ok(plan)) => (Some(plan), None),
+            Some(Err(why)) => (None, Some(why.to_string())),
+            None => (None, Some("the spec cannot be read".to_owned())),
+        };
+        let frozen = || status.run.as_ref().and_then(|run| Plan::try_from(&*run.plan).ok());
+        Self {
+            spec,
+            plan: valid.or_else(frozen).map(Arc::new),
+            invalid: invalid.map(Into::into),
+        }
+    }
+
+    /// The spec of the rollout, or the same of a running release.
+    pub fn spec(&self) -> Option<&Arc<CanaryRolloutSpec>> {
+        self.spec.as_ref()
+    }
+
+    /// Why the spec is not a plan.
+    pub fn invalid(&self) -> Option<&str> {
+        self.invalid.as_deref()
+    }
+
+    /// The plan by which the rollout's objects are found, if there ever was a valid one.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plan.as_deref()
+    }
+}
+
+fn in_force(spec: &Arc<CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Arc<CanaryRolloutSpec> {
+    let Some(run) = status.run.as_ref().filter(|_| status.is_active()) else {
+        return spec.clone();
+    };
+    if run.plan == *spec {
+        // Mostly so, and kept once then.
+        return run.plan.clone();
+    }
+    let mut spec = CanaryRolloutSpec::clone(spec);
+    spec.workload = run.plan.workload.clone();
+    spec.traffic.service.clone_from(&run.plan.traffic.service);
+    spec.traffic.canary_service.clone_from(&run.plan.traffic.canary_service);
+    spec.traffic.also_narrow.clone_from(&run.plan.traffic.also_narrow);
+    Arc::new(spec)
+}

@@ -1,0 +1,42 @@
+//! What the engine asks of the world: changes of single objects, each safe to repeat.
+
+use crate::{api::traffic::RouteKind, workload::autoscaler::AutoscalerKind};
+
+/// Kinds of objects that are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display)]
+pub enum Kind {
+    /// `apps/v1`.
+    Deployment,
+    /// `apps/v1`.
+    ReplicaSet,
+    /// `v1`.
+    Service,
+    /// `autoscaling/v2`.
+    HorizontalPodAutoscaler,
+    /// `keda.sh/v1alpha1`.
+    ScaledObject,
+    /// `gateway.networking.k8s.io/v1`.
+    #[strum(serialize = "HTTPRoute")]
+    HttpRoute,
+    /// `gateway.networking.k8s.io/v1`.
+    #[strum(serialize = "GRPCRoute")]
+    GrpcRoute,
+}
+
+impl From<RouteKind> for Kind {
+    fn from(kind: RouteKind) -> Self {
+        match kind {
+            RouteKind::Http => Self::HttpRoute,
+            RouteKind::Grpc => Self::GrpcRoute,
+        }
+    }
+}
+
+impl From<AutoscalerKind> for Kind {
+    fn from(kind: AutoscalerKind) -> Self {
+        match kind {
+            AutoscalerKind::HorizontalPodAutoscaler => Self::HorizontalPodAutoscaler,
+            AutoscalerKind::ScaledObject => Self::ScaledObject,
+        }
+    }
+}

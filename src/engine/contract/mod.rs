@@ -1,0 +1,53 @@
+//! What the shell tells the engine and is told: observations, needs, actions, calls. No policy.
+
+pub mod action;
+pub mod call;
+pub mod durable;
+pub mod in_force;
+pub mod kind;
+pub mod observed;
+
+use jiff::Timestamp;
+
+use crate::{
+    api::CanaryRolloutStatus,
+    engine::contract::{action::Action, call::Call},
+    provider::Question,
+};
+
+/// Identity of a rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID; spreads the ticks of many rollouts over time.
+    pub uid: String,
+    /// Generation of its spec.
+    pub generation: i64,
+}
+
+/// What has to be looked at before [`decide`], beyond the objects that are watched anyway.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Needs {
+    /// A tick is due: what to ask of the plan's MetricSource.
+    pub measure: Option<Question>,
+    /// Pods of this ReplicaSet are late: find out why.
+    pub trouble_of: Option<String>,
+    /// ConfigMaps whose contents must be compared.
+    pub configs: Vec<String>,
+}
+
+/// What follows from one look at the world.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// What is to be stored, before anything moves.
+    pub status: CanaryRolloutStatus,
+    /// What is to be done, in this order; each is what still differs from what the status asks for.
+    pub actions: Vec<Action>,
+    /// What is to be sent to other systems, once the status is stored; the answers come with a later observation.
+    pub calls: Vec<Call>,
+    /// When to look again although nothing has changed.
+    pub wake: Option<Timestamp>,
+}

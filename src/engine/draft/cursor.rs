@@ -1,0 +1,368 @@
+//! The verbs that move a release: where it stands, what it aims at, what it waits for.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{
+        CanaryRolloutSpec, Duration, Percent,
+        plan::step_number,
+        status::{Drift, Figures, Growing, Intent, JudgeMemory, Phase, Run},
+    },
+    engine::{
+        draft::{Draft, events::Reason},
+        facts::Facts,
+        judge::rule::{self, Reset},
+    },
+};
+
+/// What a release begins with.
+pub struct Beginning {
+    /// What is released: a `pod-template-hash`.
+    pub revision: String,
+    /// The ReplicaSet that has its pods, or will have.
+    pub replica_set: String,
+    /// What users have: a `pod-template-hash`.
+    pub stable_revision: String,
+    /// What users have is broken, so nothing waits for it.
+    pub recovery: bool,
+    /// For people: what it means for their pods.
+    pub what: String,
+}
+
+impl Beginning {
+    /// A run that has done nothing yet.
+    fn run(self, number: i64, facts: &Facts<'_>, plan: Arc<CanaryRolloutSpec>) -> Run {
+        Run {
+            number,
+            revision: self.revision,
+            replica_set: self.replica_set,
+            stable_revision: self.stable_revision,
+            started_at: facts.now,
+            step: 0,
+            steps: count(facts.plan.steps.len()),
+            weight: Percent::ZERO,
+            entered_at: None,
+            weight_confirmed_at: None,
+            step_started_at: None,
+            intent: None,
+            growing: Some(Growing {
+                weight: facts.first_weight(),
+                since: facts.now,
+            }),
+            paused_for: None,
+            paused_at: None,
+            reminders: 0,
+            paused_total: Duration::ZERO,
+            user_pause: false,
+            approved: false,
+            hold_waived: false,
+            skip_steps: false,
+            gates: Vec::new(),
+            no_data_since: None,
+            capacity_lost: 0,
+            carriers: 0,
+            recovery: self.recovery,
+            narrowed: false,
+            undoing: None,
+            abort: None,
+            ending: None,
+            outcome: None,
+            reason: None,
+            ended_at: None,
+            plan,
+            judge: JudgeMemory::default(),
+        }
+    }
+}
+
+/// The status counts in `i32`, as the schema says.
+fn count(number: impl TryInto<i32>) -> i32 {
+    number.try_into().unwrap_or(i32::MAX)
+}
+
+impl Draft {
+    /// Changes the run, if there is one.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Run)) {
+        if let Some(run) = &mut self.status.run {
+            change(run);
+        }
+    }
+
+    /// Begins a release.
+    pub fn begin(&mut self, facts: &Facts<'_>, beginning: Beginning) {
+        let Some(plan) = self.spec.clone() else { return };
+        let (revision, stable) = (beginning.revision.clone(), beginning.stable_revision.clone());
+        let what = beginning.what.clone();
+        let status = &mut self.status;
+        let number = status.run.as_ref().map_or(0, |run| run.number) + 1;
+        status.kept.retain(|kept| !kept.standby && kept.revision != revision);
+        status.run = Some(beginning.run(number, facts, plan));
+        status.phase = Phase::Preparing;
+        status.figures = Figures::default();
+        status.checks.clear();
+        status.drift = Drift::default();
+        self.remember_routes(facts);
+        let steps: Vec<String> = facts.plan.steps.iter().map(|step| step.weight.to_string()).collect();
+        let left_out: String = facts
+            .found_routes()
+            .flat_map(|(id, route)| route.state.left_out.iter().map(move |what| format!("; {id}: {what}")))
+            .collect();
+        self.tell(
+            Reason::ReleaseStarted,
+            format!(
+                "release {number}: {stable} → {revision} in steps {}{what}{left_out}; {}",
+                steps.join(", "),
+                facts.mode.way_out(facts.plan)
+            ),
+        );
+    }
+
+    /// Pods for `weight` are waited for from now on, unless some are already.
+    pub fn grow_for(&mut self, weight: Percent) {
+        let since = self.now;
+        self.change(|run| {
+            run.growing.get_or_insert(Growing { weight, since });
+        });
+    }
+
+    /// Waiting for pods begins anew: something else kept them from being made meanwhile.
+    pub fn restart_growing(&mut self) {
+        let since = self.now;
+        self.change(|run| {
+            if let Some(growing) = &mut run.growing {
+                growing.since = since;
+            }
+        });
+    }
+
+    /// The new version's entry is to be put into the routes, at weight 0.
+    pub fn enter_routes(&mut self, facts: &Facts<'_>) {
+        self.change(|run| {
+            run.entered_at = None;
+            run.intent = Some(Intent::new(Percent::ZERO, facts.generations(), facts.now));
+        });
+    }
+
+    /// The router has confirmed the entry at weight 0.
+    pub fn confirm_entry(&mut self) {
+        let now = self.now;
+        self.change(|run| {
+            run.intent = None;
+            run.entered_at = Some(now);
+        });
+    }
+
+    /// Asks for the weight of a step, counted from 0. Its pods are there.
+    pub fn aim(&mut self, facts: &Facts<'_>, step: usize, weight: Percent) {
+        self.status.phase = Phase::Shifting;
+        self.change(|run| {
+            run.step = step_number(Some(step));
+            run.intent = Some(Intent::new(weight, facts.generations(), facts.now));
+            run.carriers = count(facts.size_for(weight));
+            run.growing = None;
+        });
+    }
+
+    /// The router has confirmed the weight that was asked for: the step's clock and its samples count once it has settled.
+    pub fn confirm(&mut self, facts: &Facts<'_>) {
+        let since = facts.now + facts.plan.settle.signed();
+        self.change(|run| {
+            let Some(intent) = run.intent.take() else { return };
+            run.weight = intent.weight;
+            run.weight_confirmed_at = Some(facts.now);
+            run.step_started_at = Some(since);
+            run.approved = false;
+            run.hold_waived = false;
+            run.paused_total = Duration::ZERO;
+        });
+        self.forget(Reset::Step);
+    }
+
+    /// Pods were lost at `weight`: falls to the weight of a step, counted from 0, that `available` pods carry, or to
+    /// before the first one. The missing pods are waited for, and not removed for the lower weight.
+    pub fn fall_to(&mut self, facts: &Facts<'_>, step: Option<usize>, weight: Percent, available: u32) {
+        let (now, first) = (self.now, facts.first_weight());
+        let carried = step
+            .and_then(|index| facts.plan.steps.get(index))
+            .map(|step| step.weight);
+        self.status.phase = if carried.is_some() {
+            Phase::Shifting
+        } else {
+            Phase::Preparing
+        };
+        self.change(|run| {
+            run.capacity_lost += 1;
+            run.step = step_number(step);
+            run.step_started_at = None;
+            run.carriers = count(available);
+            run.intent = carried.map(|to| Intent::new(to, facts.generations(), now));
+            run.growing = Some(Growing {
+                weight: if carried.is_some() { weight } else { first },
+                since: now,
+            });
+            if carried.is_none() {
+                run.weight = Percent::ZERO;
+                // It enters the routes again when it has pods.
+                run.entered_at = None;
+            }
+        });
+        self.forget(Reset::Fall);
+    }
+
+    /// More pods carry the weight than were needed when it was decided: a loss is counted from them.
+    pub fn note_carriers(&mut self, available: u32) {
+        self.change(|run| run.carriers = run.carriers.max(count(available)));
+    }
+
+    /// Another hand has lowered the weight: the release stands at `live`, and goes on from there as it always does.
+    pub fn lowered_by_hand(&mut self, facts: &Facts<'_>, live: Percent) {
+        self.forget(Reset::Fall);
+        if live == Percent::ZERO {
+            // Nothing can pass without traffic: the release begins again at its first weight.
+            self.start_over(facts);
+            return;
+        }
+        let at = facts.plan.steps.iter().rposition(|step| step.weight <= live);
+        self.change(|run| {
+            run.weight = live;
+            run.step = step_number(at);
+            run.growing = None;
+            run.step_started_at = Some(facts.now);
+        });
+    }
+
+    /// Back to before the first weight.
+    pub fn start_over(&mut self, facts: &Facts<'_>) {
+        self.status.phase = Phase::Preparing;
+        self.change(|run| {
+            run.weight = Percent::ZERO;
+            run.step = 0;
+            run.intent = None;
+            run.entered_at = None;
+            run.step_started_at = None;
+            run.growing = Some(Growing {
+                weight: facts.first_weight(),
+                since: facts.now,
+            });
+        });
+    }
+
+    /// The plan in force is another one: stands at the greatest listed weight that is not above the present one, and falls
+    /// to it at once. If all are above, the weight stays and the run stands before the first step.
+    pub fn replan(&mut self, facts: &Facts<'_>, spec: Arc<CanaryRolloutSpec>) {
+        let steps = &facts.plan.steps;
+        let weight = self.run().map_or(Percent::ZERO, |run| run.weight);
+        let at = steps.iter().rposition(|step| step.weight <= weight);
+        let listed = at.and_then(|index| steps.get(index)).map(|step| step.weight);
+        self.change(|run| {
+            run.steps = count(steps.len());
+            run.plan = spec;
+            if weight > Percent::ZERO {
+                run.step = step_number(at);
+                run.growing = None;
+                run.intent = listed
+                    .filter(|listed| *listed != weight)
+                    .map(|listed| Intent::new(listed, facts.generations(), facts.now));
+            } else if run.intent.is_some() || run.growing.is_some() {
+                run.intent = None;
+                run.growing = Some(Growing {
+                    weight: facts.first_weight(),
+                    since: facts.now,
+                });
+                run.step = 0;
+            }
+        });
+        if weight == Percent::ZERO {
+            self.status.phase = Phase::Preparing;
+        } else if self.status.phase == Phase::Baking && weight < Percent::FULL {
+            self.status.phase = Phase::Shifting;
+        }
+    }
+
+    /// Everything goes to the new version, which is judged for a while with the old one still up.
+    pub fn bake(&mut self) {
+        let now = self.now;
+        self.status.phase = Phase::Baking;
+        self.change(|run| {
+            run.step_started_at = Some(now);
+            run.hold_waived = false;
+            run.skip_steps = false;
+            run.paused_total = Duration::ZERO;
+        });
+    }
+
+    /// The new version is to take over for good. From here on the exchange is finished forward.
+    pub fn promote(&mut self) {
+        self.status.phase = Phase::Promoting;
+        self.change(|run| {
+            run.paused_for = None;
+            run.paused_at = None;
+        });
+    }
+
+    /// The hold and the evidence of a confirmed step begin anew: what was compared is no longer the same.
+    pub fn begin_step_anew(&mut self) {
+        let now = self.now;
+        if self.status.phase.is_judged() && self.run().is_some_and(|run| run.intent.is_none()) {
+            self.change(|run| run.step_started_at = run.step_started_at.max(Some(now)));
+            self.forget(Reset::Evidence);
+        }
+    }
+
+    /// Forgets what the judge has counted so far in this step.
+    pub fn forget(&mut self, what: Reset) {
+        let now = self.now;
+        if let Some(judged) = self.judge_mut() {
+            rule::start_afresh(judged.memory, judged.checks, what, now);
+        }
+    }
+
+    /// Whether the user's Services were found narrowed in this run.
+    pub fn note_narrowed(&mut self, narrowed: Narrowed) {
+        self.change(|run| run.narrowed = narrowed == Narrowed::Yes);
+    }
+
+    /// Checks have no data since `since`, or have some.
+    pub fn note_no_data(&mut self, since: Option<Timestamp>) {
+        self.change(|run| run.no_data_since = since);
+    }
+
+    /// A person holds the release, until Resume or Promote.
+    pub fn hold_for_a_person(&mut self) {
+        self.change(|run| run.user_pause = true);
+    }
+
+    /// No person holds the release any more.
+    pub fn let_go_by_a_person(&mut self) {
+        self.change(|run| run.user_pause = false);
+    }
+
+    /// The rest of this step's hold is waived.
+    pub fn waive_hold(&mut self) {
+        self.change(|run| run.hold_waived = true);
+    }
+
+    /// The approval of this step was given.
+    pub fn approve(&mut self) {
+        self.change(|run| run.approved = true);
+    }
+
+    /// The steps that are left are dropped.
+    pub fn skip_steps(&mut self) {
+        self.change(|run| {
+            run.skip_steps = true;
+            run.user_pause = false;
+        });
+    }
+}
+
+/// Whether the user's Services select the old version alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Narrowed {
+    /// All of them.
+    Yes,
+    /// At least one reaches other pods as well.
+    No,
+}

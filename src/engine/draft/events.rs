@@ -1,0 +1,186 @@
+//! What people are told: one Event per transition, numbered so that none is lost or told twice.
+
+use jiff::SignedDuration;
+
+use crate::{
+    api::{status::Notice, webhook::Occasion},
+    engine::draft::{Draft, outbox},
+};
+
+/// Reasons of Events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+pub enum Reason {
+    Adopted,
+    ReleaseStarted,
+    Superseded,
+    PlanChanged,
+    CanaryReady,
+    WeightConfirmed,
+    Paused,
+    Resumed,
+    BakeStarted,
+    Promoted,
+    CheckFailed,
+    CapacityLost,
+    RollbackStarted,
+    RolledBack,
+    StableUnavailable,
+    RouteDrift,
+    RouteContested,
+    ScaleFloorDrift,
+    ConfigChanged,
+    BaselineChanged,
+    CandidateChanged,
+    RouteNotAccepted,
+    NoData,
+    GateOpened,
+    GateRejected,
+    NotificationFailed,
+    ActionApplied,
+    ActionRejected,
+    Unpaused,
+    Released,
+    LeftPaused,
+    ScaledDown,
+}
+
+/// How much an Event matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// It goes as planned.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+impl Reason {
+    fn severity(self) -> Severity {
+        match self {
+            Self::CheckFailed
+            | Self::CapacityLost
+            | Self::RollbackStarted
+            | Self::RolledBack
+            | Self::StableUnavailable
+            | Self::RouteDrift
+            | Self::RouteContested
+            | Self::ScaleFloorDrift
+            | Self::ConfigChanged
+            | Self::BaselineChanged
+            | Self::CandidateChanged
+            | Self::RouteNotAccepted
+            | Self::NoData
+            | Self::GateRejected
+            | Self::NotificationFailed
+            | Self::ActionRejected
+            | Self::Unpaused
+            | Self::LeftPaused => Severity::Warning,
+            Self::Adopted
+            | Self::ReleaseStarted
+            | Self::Superseded
+            | Self::PlanChanged
+            | Self::CanaryReady
+            | Self::WeightConfirmed
+            | Self::Paused
+            | Self::Resumed
+            | Self::BakeStarted
+            | Self::Promoted
+            | Self::ActionApplied
+            | Self::GateOpened
+            | Self::Released
+            | Self::ScaledDown => Severity::Normal,
+        }
+    }
+}
+
+impl Reason {
+    /// It may come many times while nothing else changes.
+    fn repeats(self) -> bool {
+        matches!(
+            self,
+            Self::RouteDrift
+                | Self::ScaleFloorDrift
+                | Self::ConfigChanged
+                | Self::BaselineChanged
+                | Self::CandidateChanged
+                | Self::StableUnavailable
+                | Self::NoData
+        )
+    }
+
+    /// What notifiers are told of.
+    fn occasion(self) -> Option<Occasion> {
+        match self {
+            Self::ReleaseStarted => Some(Occasion::Started),
+            Self::Paused => Some(Occasion::Paused),
+            Self::RolledBack => Some(Occasion::RolledBack),
+            Self::Promoted => Some(Occasion::Promoted),
+            _ => None,
+        }
+    }
+}
+
+/// What can happen again and again without the release moving is told at most so often.
+const REPEATED_AFTER: SignedDuration = SignedDuration::from_mins(1);
+
+/// Longest text of an Event that the API takes.
+const MAX_NOTE: usize = 1_024;
+
+/// Whether it reports how a release ended: that must reach people, however long nobody was there to tell it.
+pub fn reports_an_end(notice: &Notice) -> bool {
+    [Reason::Promoted, Reason::RolledBack, Reason::Superseded]
+        .iter()
+        .any(|reason| notice.reason == reason.to_string())
+}
+
+impl Draft {
+    /// Events up to number `told` have reached the API server. That the end of a release did is remembered, so that the
+    /// next process need not tell it; other Events are worth no write.
+    pub fn note_delivered(&mut self, told: i64) {
+        let events = &mut self.status.events;
+        let pending = events.pending.iter();
+        let ends = pending.filter(|notice| reports_an_end(notice) && notice.sequence <= told);
+        events.delivered = ends.map(|notice| notice.sequence).fold(events.delivered, i64::max);
+    }
+
+    /// Tells people about a transition.
+    pub fn tell(&mut self, reason: Reason, note: impl Into<String>) {
+        self.tell_as(reason, reason.severity(), note);
+    }
+
+    /// The same where the weight of the news depends on who caused it.
+    pub fn tell_as(&mut self, reason: Reason, severity: Severity, note: impl Into<String>) {
+        let mut note = note.into();
+        if reason.repeats() {
+            let name = reason.to_string();
+            let told = self
+                .status
+                .events
+                .pending
+                .iter()
+                .rev()
+                .find(|notice| notice.reason == name);
+            if told.is_some_and(|notice| self.now < notice.at + REPEATED_AFTER) {
+                *self.status.events.suppressed.entry(name).or_default() += 1;
+                return;
+            }
+            if let Some(more) = self.status.events.suppressed.remove(&name) {
+                note = format!("{note} (and {more} more since the last time)");
+            }
+        }
+        if let Some((cut, _)) = note.char_indices().nth(MAX_NOTE) {
+            note.truncate(cut);
+        }
+        self.status.events.emitted += 1;
+        let sequence = self.status.events.emitted;
+        if let Some(occasion) = reason.occasion() {
+            outbox::put(self, occasion, &note);
+        }
+        self.status.events.pending.push(Notice {
+            sequence,
+            reason: reason.to_string(),
+            warning: severity == Severity::Warning,
+            note,
+            at: self.now,
+        });
+    }
+}

@@ -1,0 +1,158 @@
+//! The status as it is being rewritten. Only this folder moves a release.
+//!
+//! Every other folder reads [`Draft::status`] and calls a verb: those of `cursor` move the release, those of `pause`
+//! hold it, those of `ending` end it. A guard gets the part of the status that is its own, and no other.
+
+pub mod cursor;
+pub mod ending;
+pub mod events;
+pub mod originals;
+pub mod outbox;
+pub mod pause;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::api::{
+    CanaryRolloutSpec, CanaryRolloutStatus,
+    status::{
+        CheckStatus, ConfigSeen, Drift, DriftSeen, Figures, Floor, GateStatus, HandledAction, JudgeMemory,
+        Notification, Run,
+    },
+};
+
+/// Events that are kept to be written again after a crash: those of several transitions.
+const KEPT_EVENTS: usize = 10;
+/// RolloutActions whose answers are remembered; by then their objects carry them.
+const REMEMBERED_ACTIONS: usize = 20;
+
+/// The status as it is being rewritten, with what is to be told about it.
+pub struct Draft {
+    status: CanaryRolloutStatus,
+    spec: Option<Arc<CanaryRolloutSpec>>,
+    emitted_before: i64,
+    now: Timestamp,
+}
+
+/// What people and programs read of a status, derived from the rest of it and the world.
+pub struct Report {
+    /// Generation of the spec that it speaks of.
+    pub generation: i64,
+    /// One sentence: what happens, or what is waited for.
+    pub message: String,
+    /// Columns of `kubectl get`: such as `3/5`, and the confirmed weight. Absent where nothing was ever valid.
+    pub columns: Option<(String, String)>,
+    /// For `kubectl wait`.
+    pub conditions: Vec<Condition>,
+}
+
+/// What the judge reads and writes of a status.
+pub struct Judged<'a> {
+    /// What it has counted in this step.
+    pub memory: &'a mut JudgeMemory,
+    /// What each check says.
+    pub checks: &'a mut Vec<CheckStatus>,
+    /// What `kubectl get` prints.
+    pub figures: &'a mut Figures,
+}
+
+impl Draft {
+    /// Begins with the stored status. `spec` is the one in force, if any can be read.
+    pub fn new(status: &CanaryRolloutStatus, spec: Option<Arc<CanaryRolloutSpec>>, now: Timestamp) -> Self {
+        Self {
+            status: status.clone(),
+            spec,
+            emitted_before: status.events.emitted,
+            now,
+        }
+    }
+
+    /// The status so far.
+    pub fn status(&self) -> &CanaryRolloutStatus {
+        &self.status
+    }
+
+    /// The release in progress or the last one.
+    pub fn run(&self) -> Option<&Run> {
+        self.status.run.as_ref()
+    }
+
+    /// The spec in force, if any can be read.
+    pub fn spec(&self) -> Option<&Arc<CanaryRolloutSpec>> {
+        self.spec.as_ref()
+    }
+
+    /// Gates of the run.
+    pub fn gates_mut(&mut self) -> Option<&mut Vec<GateStatus>> {
+        self.status.run.as_mut().map(|run| &mut run.gates)
+    }
+
+    /// Edits by other hands.
+    pub fn drift_mut(&mut self) -> &mut Drift {
+        &mut self.status.drift
+    }
+
+    /// Autoscalers' minima while they are raised, by key.
+    pub fn floors_mut(&mut self) -> &mut BTreeMap<String, Floor> {
+        &mut self.status.originals.floors
+    }
+
+    /// ConfigMaps as they were seen, by name.
+    pub fn configs_mut(&mut self) -> &mut BTreeMap<String, ConfigSeen> {
+        &mut self.status.configs
+    }
+
+    /// What notifiers are still to be told.
+    pub fn outbox_mut(&mut self) -> &mut Vec<Notification> {
+        &mut self.status.outbox
+    }
+
+    /// What the judge has counted, while there is a run.
+    pub fn judge_mut(&mut self) -> Option<Judged<'_>> {
+        let memory = &mut self.status.run.as_mut()?.judge;
+        Some(Judged {
+            memory,
+            checks: &mut self.status.checks,
+            figures: &mut self.status.figures,
+        })
+    }
+
+    /// The Deployment is missing since `since`, or is there.
+    pub fn note_target_missing(&mut self, since: Option<Timestamp>) {
+        self.status.target_missing_since = since;
+    }
+
+    /// A drift is the last one, by which the next look knows that it was told.
+    pub fn note_drift(&mut self, edit: DriftSeen) {
+        self.status.drift.last = Some(edit);
+    }
+
+    /// A RolloutAction was answered.
+    pub fn answered(&mut self, answer: HandledAction) {
+        self.status.actions.push(answer);
+        let surplus = self.status.actions.len().saturating_sub(REMEMBERED_ACTIONS);
+        self.status.actions.drain(..surplus);
+    }
+
+    /// Takes in what people read.
+    pub fn report(&mut self, report: Report) {
+        self.status.observed_generation = Some(report.generation);
+        self.status.message = report.message;
+        self.status.conditions = report.conditions;
+        if let Some((step, weight)) = report.columns {
+            self.status.figures.step = step;
+            self.status.figures.weight = weight;
+        }
+    }
+
+    /// The status to be stored. The oldest Events make room for those of this transition, but never so
+    /// many that one which a crash left untold is lost with the next transition.
+    pub fn finish(mut self) -> CanaryRolloutStatus {
+        let new = usize::try_from(self.status.events.emitted - self.emitted_before).unwrap_or(0);
+        let surplus = self.status.events.pending.len().saturating_sub(KEPT_EVENTS.max(new));
+        self.status.events.pending.drain(..surplus);
+        self.status
+    }
+}

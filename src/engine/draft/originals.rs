@@ -1,0 +1,158 @@
+//! How shared objects were before Warmfront changed them, and versions that are kept for a while.
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{
+        Duration, Percent,
+        status::{Kept, Phase, Rejected},
+    },
+    engine::{contract::observed::RouteSeen, draft::Draft, facts::Facts},
+    router::{Acceptance, RouteId},
+    workload::deployment::Deployment,
+};
+
+impl Draft {
+    /// Stores the weights as found, while nothing of ours stands in the routes.
+    pub fn remember_routes(&mut self, facts: &Facts<'_>) {
+        for (id, route) in facts.found_routes().filter(|(_, route)| route.state.problem.is_none()) {
+            let state = &route.state;
+            let remembered = &mut self.status.originals.routes;
+            // Where the canary's entry may be the user's, our mark of ownership tells that the weights are not.
+            if state.canary.is_none()
+                || (state.entry_may_stay && route.written_at.is_none() && state.carries(Percent::ZERO))
+            {
+                remembered.insert(id.key(), state.weights.clone());
+            } else if let Some(known) = remembered
+                .get_mut(&id.key())
+                .filter(|known| state.entry_may_stay && (known.rules.len(), state.rules.len()) != (1, 1))
+            {
+                // A rule that its owner has added since; the only one may as well have got another name.
+                let found = state.rules.iter().filter(|rule| rule.routed).zip(&state.weights.rules);
+                let untouched = found
+                    .filter(|(rule, _)| rule.parts.is_none_or(|(_, canary)| canary <= 0))
+                    .map(|(_, found)| found);
+                let new: Vec<_> = untouched
+                    .filter(|found| known.rules.iter().all(|rule| rule.rule != found.rule))
+                    .cloned()
+                    .collect();
+                known.rules.extend(new);
+            }
+        }
+    }
+
+    /// Forgets routes that the plan no longer names, once nothing of ours is left in them.
+    pub fn forget_routes(&mut self, facts: &Facts<'_>) {
+        self.status.originals.routes.retain(|key, _| {
+            let Some(id) = RouteId::from_key(key) else { return false };
+            facts.names(&id)
+                || match facts.seen.routes.get(&id) {
+                    Some(RouteSeen::Found(route)) => {
+                        !route.state.entry_gone()
+                            || route.written_at.is_some()
+                            || matches!(route.acceptance, Acceptance::Waiting(_))
+                    }
+                    // Not looked at yet, or not readable now.
+                    None | Some(RouteSeen::Unusable(_)) => true,
+                    Some(RouteSeen::NotInstalled | RouteSeen::Missing) => false,
+                }
+        });
+    }
+
+    /// The workload is taken over with the revision that serves. Where the candidate of a pair serves already, nothing is
+    /// left to be released.
+    pub fn take_over(&mut self, revision: &str, serving: Serving) {
+        self.status.stable_revision = Some(revision.to_owned());
+        self.status.phase = match serving {
+            Serving::Stable => Phase::Idle,
+            Serving::Candidate => Phase::Succeeded,
+        };
+    }
+
+    /// Whether the Deployment was paused when it was taken over.
+    pub fn note_original_pause(&mut self, deployment: &Deployment) {
+        self.status.originals.paused = Some(deployment.paused);
+    }
+
+    /// The Deployment was met before its first rollout was complete.
+    pub fn note_first_deploy(&mut self) {
+        self.status.originals.first_deploy = true;
+    }
+
+    /// Users have another revision without a release of ours. Returns the one that they had.
+    pub fn follow(&mut self, revision: &str) -> Option<String> {
+        self.status.stable_revision.replace(revision.to_owned())
+    }
+
+    /// After a deletion it is told once what stays behind.
+    pub fn note_released(&mut self) {
+        self.status.originals.released = true;
+    }
+
+    /// Keeps the pods of a version that lost its traffic, to be looked at.
+    pub fn keep(&mut self, revision: &str, length: Duration) {
+        self.keep_until(
+            revision,
+            length,
+            Kept {
+                standby: false,
+                ..Kept::default()
+            },
+        );
+    }
+
+    /// Keeps the pods of the old version at full size after a promotion: an Abort brings them back.
+    pub fn keep_standing_by(&mut self, revision: &str, length: Duration) {
+        self.keep_until(
+            revision,
+            length,
+            Kept {
+                standby: true,
+                ..Kept::default()
+            },
+        );
+    }
+
+    fn keep_until(&mut self, revision: &str, length: Duration, kept: Kept) {
+        self.status.kept.retain(|kept| kept.revision != revision);
+        let until = self.now + length.signed();
+        let revision = revision.to_owned();
+        self.status.kept.push(Kept {
+            revision,
+            until,
+            ..kept
+        });
+    }
+
+    /// Whatever is kept stays at least until `drained`.
+    pub fn keep_longer(&mut self, drained: Timestamp) {
+        let kept = self.status.kept.iter_mut();
+        kept.for_each(|kept| kept.until = kept.until.max(drained));
+    }
+
+    /// Whatever is kept goes at `latest`.
+    pub fn keep_no_longer(&mut self, latest: Timestamp) {
+        let kept = self.status.kept.iter_mut();
+        kept.for_each(|kept| kept.until = kept.until.min(latest));
+    }
+
+    /// Forgets what was kept until now, and returns it.
+    pub fn drop_kept(&mut self) -> Vec<Kept> {
+        let now = self.now;
+        self.status.kept.extract_if(.., |kept| kept.until <= now).collect()
+    }
+
+    /// Forgets rejections that have served their purpose.
+    pub fn forget_rejected(&mut self, outlived: impl Fn(&Rejected) -> bool) {
+        self.status.rejected.retain(|rejected| !outlived(rejected));
+    }
+}
+
+/// Which version users have when a workload is taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serving {
+    /// The one that a release starts from.
+    Stable,
+    /// The candidate of a pair, which was promoted before.
+    Candidate,
+}

@@ -1,0 +1,298 @@
+//! What can be read off one look at the world: which ReplicaSet is which, what a weight needs, what is missing.
+
+pub mod mode;
+pub mod text;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{CanaryRolloutStatus, Duration, Percent, Plan, condition::Refusal, status::Run},
+    engine::contract::{
+        Identity,
+        observed::{Deletion, Observed, Route, RouteSeen},
+    },
+    router::{Acceptance, RouteId},
+    workload::{deployment::Deployment, pod, replica_set::ReplicaSet, service::Service},
+};
+use mode::{Mode, Side};
+
+/// The revision that takes over: the new one, or the old one where a promotion is undone.
+pub fn successor(run: &Run) -> &str {
+    run.undoing.as_deref().unwrap_or(&run.revision)
+}
+
+/// No Service of the user's selects the new version yet, so the exchange can still be called off.
+pub fn can_be_called_off(facts: &Facts<'_>, run: &Run) -> bool {
+    facts
+        .narrowed_services()
+        .all(|service| service.hash() != Some(&run.revision))
+}
+
+/// Least wait after a write where no parent reports a generation: the slowest data plane of that kind, a cloud's
+/// load balancer, takes up to half a minute.
+const UNREPORTED_SETTLE: Duration = Duration::from_secs(30);
+
+/// The plan in force and one look at the world.
+pub struct Facts<'a> {
+    /// Whose look it is.
+    pub id: &'a Identity,
+    /// The plan in force.
+    pub plan: &'a Plan,
+    /// What the shell has seen.
+    pub seen: &'a Observed,
+    /// When it was seen.
+    pub now: Timestamp,
+    /// How the two versions are run.
+    pub mode: &'static dyn Mode,
+    /// Why nothing new is begun, if anything needed is missing or unfit.
+    pub refusal: Option<(Refusal, String)>,
+}
+
+impl<'a> Facts<'a> {
+    /// One look; whether it is refused is not known yet.
+    pub fn new(id: &'a Identity, plan: &'a Plan, seen: &'a Observed, now: Timestamp, mode: &'static dyn Mode) -> Self {
+        Self {
+            id,
+            plan,
+            seen,
+            now,
+            mode,
+            refusal: None,
+        }
+    }
+
+    /// The weight of the first step.
+    pub fn first_weight(&self) -> Percent {
+        self.plan.steps.first().map_or(Percent::FULL, |step| step.weight)
+    }
+
+    /// A ReplicaSet that stays, by its `pod-template-hash`.
+    pub fn replica_set(&self, hash: &str) -> Option<&'a ReplicaSet> {
+        self.seen
+            .replica_sets
+            .iter()
+            .find(|set| set.hash == hash && !set.deleting)
+    }
+
+    /// What users have when no release runs.
+    pub fn serving(&self, status: &CanaryRolloutStatus) -> Option<&'a ReplicaSet> {
+        self.replica_set(status.stable_revision.as_deref()?)
+    }
+
+    /// The new version's ReplicaSet, where one Deployment is released.
+    pub fn canary(&self, run: &Run) -> Option<&'a ReplicaSet> {
+        self.replica_set(&run.revision)
+    }
+
+    /// The Deployment asks for this ReplicaSet's template.
+    pub fn wants(&self, set: &ReplicaSet) -> bool {
+        self.seen
+            .deployment
+            .as_ref()
+            .is_some_and(|deployment| deployment.template == set.template)
+    }
+
+    /// ReplicaSets in the Deployment's hands that have or want pods.
+    pub fn active_of(&self, deployment: &Deployment) -> Vec<&'a ReplicaSet> {
+        let owned = self
+            .seen
+            .replica_sets
+            .iter()
+            .filter(|set| set.owned_by(&deployment.uid));
+        owned.filter(|set| set.replicas > 0 || set.total > 0).collect()
+    }
+
+    /// Pods that the new version needs before it gets `weight`.
+    pub fn size_for(&self, weight: Percent) -> u32 {
+        let replicas = self
+            .seen
+            .deployment
+            .as_ref()
+            .map_or(0, |deployment| deployment.replicas);
+        weight.ceil_of(replicas).max(1)
+    }
+
+    /// The new version's pods.
+    pub fn candidate(&self, run: &Run) -> Side<'a> {
+        self.mode.candidate(self, run)
+    }
+
+    /// The pods that users have when no release runs.
+    pub fn stable(&self, status: &CanaryRolloutStatus) -> Side<'a> {
+        self.mode.stable(self, status)
+    }
+
+    /// Pods of the new version that are Available and reached through its Service.
+    pub fn ready_for_traffic(&self, run: &Run) -> u32 {
+        let candidate = self.candidate(run);
+        candidate
+            .available()
+            .min(self.ready_behind(&self.plan.canary_service, &candidate.sets).0)
+    }
+
+    /// Ready pods of some ReplicaSets behind a Service, and ready pods of others there.
+    pub fn ready_behind(&self, service: &str, sets: &[&ReplicaSet]) -> (u32, u32) {
+        let (mut own, mut others) = (0, 0);
+        for endpoint in self
+            .seen
+            .endpoints
+            .get(service)
+            .into_iter()
+            .flatten()
+            .filter(|endpoint| endpoint.ready)
+        {
+            if sets.iter().any(|set| pod::is_of(&endpoint.pod, &set.name)) {
+                own += 1
+            } else {
+                others += 1
+            }
+        }
+        (own, others)
+    }
+
+    /// The Deployment has been gone for longer than anything is waited for.
+    pub fn target_given_up(&self, status: &CanaryRolloutStatus) -> bool {
+        status
+            .target_missing_since
+            .is_some_and(|since| self.now >= since + self.plan.progress_deadline.signed())
+    }
+
+    /// Kubernetes rolls the Deployment out by itself, and its end is waited for: where the rollout is deleted, not without end.
+    pub fn native_rollout(&self, status: &CanaryRolloutStatus) -> bool {
+        let under_way = self
+            .seen
+            .deployment
+            .as_ref()
+            .is_some_and(|deployment| !deployment.paused && !deployment.complete());
+        under_way
+            && (self.seen.deletion == Deletion::No
+                || self.native_rollout_given_up_at(status).is_some_and(|at| self.now < at))
+    }
+
+    /// Until when a deleted rollout waits for Kubernetes' own.
+    pub fn native_rollout_given_up_at(&self, status: &CanaryRolloutStatus) -> Option<Timestamp> {
+        let ended = status
+            .run
+            .as_ref()
+            .and_then(|run| run.ended_at)
+            .filter(|_| self.seen.deletion != Deletion::No);
+        ended.map(|ended| ended + self.plan.progress_deadline.signed())
+    }
+
+    /// Pods may go: the version that serves is whole, or cannot become so and has some left.
+    pub fn may_scale_down(&self, status: &CanaryRolloutStatus) -> bool {
+        let Some(serving) = self.serving(status) else {
+            return true;
+        };
+        let wanted = self
+            .seen
+            .deployment
+            .as_ref()
+            .map_or(0, |deployment| deployment.replicas);
+        let stuck = serving.failure.is_some() || self.seen.deletion != Deletion::No;
+        serving.available >= wanted || (stuck && serving.available > 0)
+    }
+
+    /// The user's Services that are narrowed during a release, as far as they exist.
+    pub fn narrowed_services(&self) -> impl Iterator<Item = &'a Service> {
+        let seen = self.seen;
+        std::iter::once(&self.plan.service)
+            .chain(&self.plan.also_narrow)
+            .filter_map(move |name| seen.services.get(name))
+    }
+
+    /// The plan asks for this route. One that it asked for before is left with nothing of ours in it.
+    pub fn names(&self, id: &RouteId) -> bool {
+        self.plan
+            .routes
+            .iter()
+            .any(|named| named.kind == id.kind && named.name == id.name)
+    }
+
+    /// Every route that can be read, those that the plan no longer names included.
+    pub fn readable_routes(&self) -> impl Iterator<Item = (&'a RouteId, &'a Route)> {
+        self.seen.routes.iter().filter_map(|(id, route)| match route {
+            RouteSeen::Found(route) => Some((id, &**route)),
+            RouteSeen::NotInstalled | RouteSeen::Missing | RouteSeen::Unusable(_) => None,
+        })
+    }
+
+    /// Routes that the plan names.
+    pub fn found_routes(&self) -> impl Iterator<Item = (&'a RouteId, &'a Route)> {
+        self.readable_routes().filter(|(id, _)| self.names(id))
+    }
+
+    /// Every route gives the new version exactly `weight` and the data plane serves that; else what is waited for.
+    pub fn weight_confirmed(&self, weight: Percent) -> Result<(), String> {
+        for (id, route) in &self.seen.routes {
+            let named = self.names(id);
+            let weight = if named { weight } else { Percent::ZERO };
+            match route {
+                // Nothing is routed by a route that is not there or does not name our Services.
+                RouteSeen::NotInstalled | RouteSeen::Missing | RouteSeen::Unusable(_) if weight == Percent::ZERO => {}
+                RouteSeen::NotInstalled | RouteSeen::Missing => return Err(format!("{id} to exist")),
+                RouteSeen::Unusable(error) => return Err(format!("{id}: {error}")),
+                RouteSeen::Found(route) => self.carried(id, route, weight)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Generations of the routes by key.
+    pub fn generations(&self) -> BTreeMap<String, i64> {
+        self.found_routes()
+            .map(|(id, route)| (id.key(), route.generation))
+            .collect()
+    }
+
+    /// One route gives the new version exactly `weight` and the data plane serves that; else what is waited for.
+    fn carried(&self, id: &RouteId, route: &Route, weight: Percent) -> Result<(), String> {
+        if let Some(problem) = route.state.problem.as_ref().filter(|_| weight > Percent::ZERO) {
+            return Err(format!("{id} to be fit again: {problem}"));
+        }
+        if !route.state.carries(weight) {
+            return Err(format!(
+                "{id} to carry {weight} (now {})",
+                route.state.away_from(weight)
+            ));
+        }
+        self.served(id, route)
+    }
+
+    /// The data plane serves the route as it stands; else what is waited for.
+    pub fn served(&self, id: &RouteId, route: &Route) -> Result<(), String> {
+        match &route.acceptance {
+            Acceptance::Accepted => Ok(()),
+            Acceptance::Waiting(what) => Err(what.clone()),
+            Acceptance::Unknown => match self.settled_at(route) {
+                Some(at) if self.now < at => Err(format!(
+                    "{id} to settle until {}: no parent reports which generation it serves",
+                    at.strftime("%H:%M:%SZ")
+                )),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// When a change of ours counts as served where nobody reports it.
+    pub fn settled_at(&self, route: &Route) -> Option<Timestamp> {
+        let unreported = route.acceptance == Acceptance::Unknown;
+        route
+            .written_at
+            .filter(|_| unreported)
+            .map(|at| at + self.plan.settle.max(UNREPORTED_SETTLE).signed())
+    }
+
+    /// The new version has an entry in every route.
+    pub fn entry_stands(&self) -> bool {
+        self.found_routes().all(|(_, route)| route.state.entry_stands())
+    }
+
+    /// No route has an entry or a rule of ours, and the data plane knows.
+    pub fn entry_gone(&self) -> bool {
+        self.weight_confirmed(Percent::ZERO).is_ok()
+            && self.readable_routes().all(|(_, route)| route.state.entry_gone())
+    }
+}

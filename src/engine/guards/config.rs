@@ -1,0 +1,68 @@
+//! ConfigMaps that the template names: one that changes in place reaches the old version's pods without any step.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    api::{CanaryRolloutStatus, status::ConfigSeen},
+    engine::{
+        draft::{Draft, events::Reason},
+        facts::Facts,
+    },
+};
+
+/// ConfigMaps whose contents must be looked at: they have changed, or were never seen.
+pub fn unread(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<String> {
+    if !status.taken_over() {
+        return Vec::new();
+    }
+    let known = |name: &String, version: &String| status.configs.get(name).is_some_and(|seen| seen.version == *version);
+    facts
+        .seen
+        .configs
+        .iter()
+        .filter(|(name, version)| !known(name, version))
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+/// Remembers contents; tells of those that have changed, and lets the step begin anew.
+pub fn note(facts: &Facts<'_>, next: &mut Draft) {
+    if !next.status().taken_over() {
+        return;
+    }
+    let mut changed = Vec::new();
+    let mut configs = BTreeMap::new();
+    for (name, version) in &facts.seen.configs {
+        let known = next.status().configs.get(name);
+        let read = facts.seen.config_digests.get(name);
+        // One that could not be read has not changed.
+        let Some(digest) = read.or(known.map(|known| &known.digest)) else {
+            continue;
+        };
+        if known.is_some_and(|known| known.digest != *digest) {
+            changed.push(name.clone());
+        }
+        let version = if read.is_some() {
+            version
+        } else {
+            known.map_or(version, |known| &known.version)
+        };
+        configs.insert(
+            name.clone(),
+            ConfigSeen {
+                version: version.clone(),
+                digest: digest.clone(),
+            },
+        );
+    }
+    *next.configs_mut() = configs;
+    for name in changed {
+        next.tell(
+            Reason::ConfigChanged,
+            format!(
+                "ConfigMap {name} was changed in place: it reaches pods that serve without a canary, and a rollback does not bring it back. A name with a digest of its contents, or an annotation with one in the pod template, makes it a release"
+            ),
+        );
+        next.begin_step_anew();
+    }
+}

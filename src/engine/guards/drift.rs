@@ -1,0 +1,193 @@
+//! Edits of routes and Services by other hands while a release runs.
+
+use std::ops::ControlFlow;
+
+use jiff::SignedDuration;
+
+use crate::{
+    api::status::{DriftSeen, Intent, PauseReason},
+    engine::{
+        contract::observed::Route,
+        draft::{Draft, cursor::Narrowed, events::Reason},
+        facts::{Facts, text},
+        judge::rule::Reset,
+    },
+    router::RouteId,
+};
+
+/// One hand that undoes ours so often …
+const CONTESTED: usize = 3;
+
+/// … within so long keeps an object for itself, where routes are concerned.
+const CONTESTED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+
+/// Edits that are remembered.
+const REMEMBERED: usize = 12;
+
+/// Deals with a route that does not carry the confirmed weight: the pass ends with it.
+///
+/// A raised weight is put back at once (the world that the status asks for has not changed). A lowered
+/// one stays until the next pass, as any rise: whoever lowers a canary by hand has a reason.
+pub fn answer_route_edit(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
+    let Some(weight) = next.run().map(|run| run.weight) else {
+        return ControlFlow::Continue(());
+    };
+    let drifted = facts.found_routes().find(|(_, route)| !route.state.carries(weight));
+    let Some((id, route)) = drifted else {
+        return ControlFlow::Continue(());
+    };
+    let live = route.state.away_from(weight);
+    let edit = of_route(facts, id, route);
+    let manager = text::by(&edit);
+    if live > weight {
+        if !is_told(next, &edit) {
+            next.tell(
+                Reason::RouteDrift,
+                format!("{id}: canary weight {live} put back to {weight}{manager}"),
+            );
+            next.drift_mut().corrected += 1;
+            next.forget(Reset::Evidence);
+            let _ = contest_if_repeated(facts, edit, next);
+        }
+        return ControlFlow::Break(());
+    }
+    next.tell(
+        Reason::RouteDrift,
+        format!("{id}: canary weight lowered {weight} → {live}{manager}; it stays there until the checks pass"),
+    );
+    contest_if_repeated(facts, edit, next)?;
+    next.lowered_by_hand(facts, live);
+    ControlFlow::Break(())
+}
+
+/// Before the first weight: our entry, which the data plane had accepted, is gone again. It is put in again, unless
+/// somebody contests it, with which the pass ends.
+pub fn tell_of_removed_entry(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
+    let removed = facts.found_routes().find(|(_, route)| !route.state.entry_stands());
+    let Some((id, route)) = removed else {
+        return ControlFlow::Continue(());
+    };
+    let edit = of_route(facts, id, route);
+    next.tell(
+        Reason::RouteDrift,
+        format!(
+            "{id}: the canary's entry at 0% was removed{}; it is put in again",
+            text::by(&edit)
+        ),
+    );
+    contest_if_repeated(facts, edit, next)
+}
+
+/// A weight that is being written and does not come to stand, because another hand undoes it each time, is given up:
+/// the pass ends with it. Every write of ours and every one of theirs is one generation.
+pub fn contest_if_undone(facts: &Facts<'_>, intent: &Intent, next: &mut Draft) -> ControlFlow<()> {
+    let writes = 2 * i64::try_from(CONTESTED).unwrap_or(i64::MAX);
+    let fought = facts.found_routes().find(|(id, route)| {
+        let since = intent.generations.get(&id.key()).copied().unwrap_or(route.generation);
+        let stands = route.state.entry_stands() && route.state.carries(intent.weight);
+        !stands && route.generation >= since + writes
+    });
+    let Some((id, route)) = fought else {
+        return ControlFlow::Continue(());
+    };
+    let edit = of_route(facts, id, route);
+    remember(facts, next, edit.clone());
+    contest_route(facts, &edit, next);
+    ControlFlow::Break(())
+}
+
+/// The user's Services, once narrowed to the old version, stay so; a hand that widens them time and again holds the release.
+pub fn keep_services_narrow(facts: &Facts<'_>, next: &mut Draft) {
+    if !facts.mode.narrows_services() {
+        return;
+    }
+    let stable = next.status().stable_revision.clone();
+    let wide: Vec<_> = facts
+        .narrowed_services()
+        .filter(|service| service.hash() != stable.as_deref())
+        .collect();
+    let was_narrow = next.run().is_some_and(|run| run.narrowed);
+    next.note_narrowed(if wide.is_empty() { Narrowed::Yes } else { Narrowed::No });
+    let held = next.run().and_then(|run| run.paused_for);
+    let paused = held == Some(PauseReason::ServiceContested);
+    let Some(service) = wide.first().filter(|_| was_narrow && !paused) else {
+        return;
+    };
+    let edit = DriftSeen {
+        object: format!("Service/{}", service.name),
+        at: facts.now,
+        generation: 0,
+        by: service.other_manager.clone(),
+    };
+    let manager = text::by(&edit);
+    next.tell(
+        Reason::RouteDrift,
+        format!(
+            "Service {}: its selector was widened to both versions; narrowed again{manager}",
+            service.name
+        ),
+    );
+    if remember(facts, next, edit) >= CONTESTED {
+        let detail = format!(
+            "Service {}{manager}: let it ignore /spec/selector/pod-template-hash (Argo CD: ignoreDifferences with jsonPointers; Flux: kustomize.toolkit.fluxcd.io/ssa: IfNotPresent or a patch that drops the selector)",
+            service.name
+        );
+        next.hold(PauseReason::ServiceContested, &detail);
+    }
+}
+
+/// The edit is the last one that was told, or an earlier one of the same object.
+pub fn is_told(next: &Draft, edit: &DriftSeen) -> bool {
+    let last = next.status().drift.last.as_ref();
+    last.is_some_and(|last| last.object == edit.object && last.generation >= edit.generation)
+}
+
+/// What the newest other hand has made of a route.
+pub fn of_route(facts: &Facts<'_>, id: &RouteId, route: &Route) -> DriftSeen {
+    DriftSeen {
+        object: id.key(),
+        at: facts.now,
+        generation: route.generation,
+        by: route.other_manager.clone(),
+    }
+}
+
+/// Remembers an edit. Returns how many the same hand has made of the same object.
+fn remember(facts: &Facts<'_>, next: &mut Draft, edit: DriftSeen) -> usize {
+    let drift = next.drift_mut();
+    let oldest = facts.now - CONTESTED_WITHIN;
+    // A Service is fought over for as long as the run lasts, a route for some minutes.
+    drift
+        .recent
+        .retain(|other| other.at >= oldest || other.object.starts_with("Service/"));
+    drift.recent.push(edit.clone());
+    let surplus = drift.recent.len().saturating_sub(REMEMBERED);
+    drift.recent.drain(..surplus);
+    let recent = drift.recent.iter();
+    let same = recent.filter(|other| other.object == edit.object && other.by == edit.by);
+    let same = same.count();
+    drift.last = Some(edit);
+    same
+}
+
+/// Remembers an edit of a route; a hand that has made too many contests it, and the pass ends.
+fn contest_if_repeated(facts: &Facts<'_>, edit: DriftSeen, next: &mut Draft) -> ControlFlow<()> {
+    if remember(facts, next, edit.clone()) < CONTESTED {
+        return ControlFlow::Continue(());
+    }
+    contest_route(facts, &edit, next);
+    ControlFlow::Break(())
+}
+
+/// A steady 0 beats a flapping cache: nothing is written any more until a person has settled who owns the route.
+fn contest_route(facts: &Facts<'_>, edit: &DriftSeen, next: &mut Draft) {
+    let text = format!(
+        "{}{} undoes our weights: canary weight 0% and no further writes. Let it ignore the weights and backends of this rule, then ask for a Resume action",
+        edit.object,
+        text::by(edit)
+    );
+    next.tell(Reason::RouteContested, text.clone());
+    next.start_over(facts);
+    next.hold(PauseReason::RouteContested, &text);
+    next.forget(Reset::Fall);
+}

@@ -1,0 +1,24 @@
+//! How the answers of a tick enter the status.
+
+use crate::engine::{
+    draft::{Draft, Judged},
+    facts::Facts,
+    judge,
+};
+
+/// Has the answers of a tick judged.
+pub fn ingest(facts: &Facts<'_>, next: &mut Draft) {
+    let Some(measured) = &facts.seen.measured else { return };
+    if measured.readings.len() != facts.plan.checks.len() {
+        return; // The plan changed between asking and answering.
+    }
+    let Some(Judged {
+        memory,
+        checks,
+        figures,
+    }) = next.judge_mut()
+    else {
+        return;
+    };
+    *checks = judge::judge(memory, figures, &facts.plan.checks, measured, facts.now);
+}

@@ -1,0 +1,107 @@
+//! Waiting for pods and for the router, and the deadlines that end it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    api::{
+        CanaryRolloutStatus,
+        status::{EndReason, Growing, Phase, Run},
+    },
+    engine::{
+        draft::{Draft, events::Reason},
+        facts::Facts,
+    },
+};
+
+/// Pods that take longer than this to become ready are asked why: most are ready sooner, and asking lists them.
+pub const LATE: SignedDuration = SignedDuration::from_secs(3);
+
+/// Pods that the new version is waited for to have.
+pub fn needed(facts: &Facts<'_>, phase: Phase, growing: &Growing) -> u32 {
+    if phase == Phase::Preparing {
+        facts.mode.to_begin(facts, growing.weight)
+    } else {
+        facts.size_for(growing.weight)
+    }
+}
+
+/// The new version is still waited for.
+pub fn missing(facts: &Facts<'_>, phase: Phase, run: &Run, growing: &Growing) -> bool {
+    facts.ready_for_traffic(run) < needed(facts, phase, growing)
+        || (phase == Phase::Preparing && facts.mode.unfinished(facts).is_some())
+}
+
+/// Rolls back once pods have been waited for as long as the plan allows.
+pub fn give_up_late(facts: &Facts<'_>, next: &mut Draft, growing: &Growing) {
+    let paused = next.run().is_some_and(|run| run.paused_for.is_some());
+    if paused || facts.now < growing.since + facts.plan.progress_deadline.signed() {
+        return;
+    }
+    let message = waiting_for_pods(facts, next.status(), growing);
+    next.go_back(
+        EndReason::NotReady,
+        &format!("not ready within {}: {message}", facts.plan.progress_deadline),
+    );
+}
+
+/// What is missing, with numbers and the API's own words.
+pub fn waiting_for_pods(facts: &Facts<'_>, status: &CanaryRolloutStatus, growing: &Growing) -> String {
+    let Some(run) = &status.run else { return String::new() };
+    let needed = needed(facts, status.phase, growing);
+    let candidate = facts.candidate(run);
+    let available = candidate.available();
+    let failure = candidate.failure();
+    let unfinished = facts
+        .mode
+        .unfinished(facts)
+        .filter(|_| status.phase == Phase::Preparing && available >= needed);
+    let unfinished = unfinished.map(|what| format!("; {what}")).unwrap_or_default();
+    let trouble = facts
+        .seen
+        .trouble
+        .as_deref()
+        .or(failure)
+        .map(|text| format!("; {text}"))
+        .unwrap_or_default();
+    let reached = facts.ready_for_traffic(run);
+    let reached = if reached < available {
+        format!(", {reached} behind Service {}", facts.plan.canary_service)
+    } else {
+        String::new()
+    };
+    // The pods of a pair are not Warmfront's: their owner is told which Deployment is meant.
+    let of = facts
+        .mode
+        .whose_pods(facts)
+        .map(|owner| format!("{owner}: "))
+        .unwrap_or_default();
+    format!(
+        "{of}{available}/{needed} pods Available for {}{reached}{unfinished}{trouble}",
+        growing.weight
+    )
+}
+
+/// The new version's ReplicaSet, if its pods keep a release waiting: the shell finds out why.
+pub fn late_replica_set(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<String> {
+    let run = status.run.as_ref()?;
+    let growing = run
+        .growing
+        .as_ref()
+        .filter(|_| status.phase == Phase::Preparing || status.phase == Phase::Shifting)?;
+    let late = facts.now >= growing.since + LATE;
+    (late && missing(facts, status.phase, run, growing)).then(|| run.replica_set.clone())
+}
+
+/// Rolls back once the router has been waited for as long as the plan allows.
+pub fn give_up_unaccepted(facts: &Facts<'_>, since: Timestamp, waiting: &str, next: &mut Draft) {
+    let paused = next.run().is_some_and(|run| run.paused_for.is_some());
+    if paused || facts.now < since + facts.plan.progress_deadline.signed() {
+        return;
+    }
+    let message = format!(
+        "not accepted within {}: waiting for {waiting}",
+        facts.plan.progress_deadline
+    );
+    next.tell(Reason::RouteNotAccepted, message.clone());
+    next.go_back(EndReason::RouteNotAccepted, &message);
+}

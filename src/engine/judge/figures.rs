@@ -1,0 +1,112 @@
+//! Numbers as people read them: shares, times, limits.
+
+use crate::{
+    api::{
+        plan::CheckKind,
+        status::{EndReason, Figures, NO_FIGURE},
+    },
+    provider::Reading,
+};
+
+/// A share as a percentage.
+fn percent(share: f64, decimals: usize) -> String {
+    format!("{:.decimals$}%", share * 100.0)
+}
+
+/// A time in seconds, in the unit that suits it.
+fn time(seconds: f64) -> String {
+    if seconds >= 10.0 {
+        format!("{seconds:.0}s")
+    } else if seconds >= 1.0 {
+        format!("{seconds:.1}s")
+    } else if seconds >= 0.01 {
+        format!("{:.0}ms", seconds * 1_000.0)
+    } else {
+        format!("{:.1}ms", seconds * 1_000.0)
+    }
+}
+
+/// A check's limit, such as `>= 80%`.
+pub fn threshold(kind: &CheckKind) -> String {
+    match kind {
+        CheckKind::ErrorRate { max } => format!("<= {max}"),
+        CheckKind::Latency { quantile, max } => format!("{quantile} <= {max}"),
+        CheckKind::HitRatio { min } => format!(">= {min}"),
+        CheckKind::Query {
+            max: Some(max),
+            min: Some(min),
+            ..
+        } => format!("{min} to {max}"),
+        CheckKind::Query { max: Some(max), .. } => format!("<= {max}"),
+        CheckKind::Query { min: Some(min), .. } => format!(">= {min}"),
+        CheckKind::Query { .. } => NO_FIGURE.to_owned(),
+    }
+}
+
+fn figure(kind: &CheckKind, value: f64) -> String {
+    match kind {
+        CheckKind::ErrorRate { .. } => percent(value, 2),
+        CheckKind::HitRatio { .. } => percent(1.0 - value, 1),
+        CheckKind::Latency { .. } => time(value),
+        CheckKind::Query { .. } => format!("{value}"),
+    }
+}
+
+/// The candidate's and the stable version's figure.
+pub fn values(kind: &CheckKind, reading: &Reading) -> (Option<String>, Option<String>) {
+    match reading {
+        Reading::Scalar(value) => (Some(figure(kind, *value)), None),
+        Reading::Counts {
+            candidate_figure,
+            baseline_figure,
+            ..
+        } => (
+            candidate_figure.map(|value| figure(kind, value)),
+            baseline_figure.map(|value| figure(kind, value)),
+        ),
+    }
+}
+
+/// How bad the candidate's figure is: the greater, the worse.
+pub fn badness(kind: &CheckKind, reading: &Reading) -> Option<f64> {
+    let badness = match (kind, reading) {
+        (CheckKind::Query { max: None, .. }, Reading::Scalar(value)) => Some(-value),
+        (_, Reading::Scalar(value)) => Some(*value),
+        // Of lookups the share that misses is told.
+        (_, Reading::Counts { candidate_figure, .. }) => *candidate_figure,
+    };
+    // JSON knows no others.
+    badness.filter(|badness| badness.is_finite())
+}
+
+/// Puts a check's figures into the printed columns.
+pub fn show(figures: &mut Figures, kind: &CheckKind, value: Option<&str>, baseline: Option<&str>) {
+    let (own, other) = match kind {
+        CheckKind::ErrorRate { .. } => (&mut figures.error_rate, &mut figures.baseline.error_rate),
+        CheckKind::HitRatio { .. } => (&mut figures.hit_ratio, &mut figures.baseline.hit_ratio),
+        CheckKind::Latency { .. } => (&mut figures.latency, &mut figures.baseline.latency),
+        CheckKind::Query { .. } => return,
+    };
+    value.unwrap_or(NO_FIGURE).clone_into(own);
+    baseline.unwrap_or(NO_FIGURE).clone_into(other);
+}
+
+/// How a release ends whose check broke its limit.
+pub fn breach(kind: &CheckKind) -> EndReason {
+    match kind {
+        CheckKind::ErrorRate { .. } => EndReason::ErrorRateAboveMax,
+        CheckKind::Latency { .. } => EndReason::LatencyAboveMax,
+        CheckKind::HitRatio { .. } => EndReason::HitRatioBelowMin,
+        CheckKind::Query { .. } => EndReason::CheckFailed,
+    }
+}
+
+/// What a check measures, in words.
+pub fn noun(kind: &CheckKind) -> String {
+    match kind {
+        CheckKind::ErrorRate { .. } => "errors".to_owned(),
+        CheckKind::Latency { quantile, .. } => quantile.to_string(),
+        CheckKind::HitRatio { .. } => "hit ratio".to_owned(),
+        CheckKind::Query { .. } => "value".to_owned(),
+    }
+}

@@ -1,0 +1,73 @@
+//! Numbers to verdicts: it knows no draft, no route and no phase.
+
+pub mod figures;
+pub mod rule;
+pub mod ticks;
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{
+        plan::PlannedCheck,
+        status::{CheckMemory, CheckStatus, Figures, JudgeMemory, Verdict, Worst},
+    },
+    engine::contract::observed::Measured,
+    provider::Reading,
+};
+
+/// What every check says after a tick, in the order of the plan: `tick` has one reading for each of `checks`.
+pub fn judge(
+    memory: &mut JudgeMemory,
+    figures: &mut Figures,
+    checks: &[PlannedCheck],
+    tick: &Measured,
+    now: Timestamp,
+) -> Vec<CheckStatus> {
+    memory.last_asked = Some(tick.end);
+    memory.checks.resize(checks.len(), CheckMemory::default());
+    if tick.readings.iter().any(Result::is_ok) {
+        memory.last_tick = Some(tick.end);
+    }
+    let mut evaluated = Vec::with_capacity(checks.len());
+    for ((check, reading), counted) in checks.iter().zip(&tick.readings).zip(&mut memory.checks) {
+        let mut entry = CheckStatus {
+            name: check.name.clone(),
+            verdict: Verdict::NoData,
+            cause: None,
+            value: None,
+            threshold: figures::threshold(&check.kind),
+            baseline: None,
+            evidence: String::new(),
+            at: Some(now),
+            message: String::new(),
+        };
+        match reading {
+            Ok(reading) => {
+                rule::count(check, counted, reading);
+                (entry.verdict, entry.cause) = rule::verdict(check, counted, reading);
+                (entry.value, entry.baseline) = figures::values(&check.kind, reading);
+                if let Some(worst) = worst(check, reading, &entry) {
+                    let known = memory.worst.entry(check.name.clone()).or_insert_with(|| worst.clone());
+                    if worst.badness > known.badness {
+                        *known = worst;
+                    }
+                }
+            }
+            Err((cause, message)) => {
+                entry.cause = Some(*cause);
+                entry.message.clone_from(message);
+            }
+        }
+        entry.evidence = rule::evidence(check, counted);
+        figures::show(figures, &check.kind, entry.value.as_deref(), entry.baseline.as_deref());
+        evaluated.push(entry);
+    }
+    evaluated
+}
+
+fn worst(check: &PlannedCheck, reading: &Reading, entry: &CheckStatus) -> Option<Worst> {
+    Some(Worst {
+        badness: figures::badness(&check.kind, reading)?,
+        value: entry.value.clone()?,
+    })
+}

@@ -1,0 +1,176 @@
+//! When a tick of metrics is due and what it asks.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    api::{
+        CanaryRolloutStatus, Duration,
+        plan::{CheckKind, Plan, PlannedCheck},
+        status::Run,
+    },
+    engine::facts::Facts,
+    provider::{Quantity, Question, Side, Subject},
+};
+
+/// Evaluating more often than metrics come in only repeats the same figures.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(15);
+
+/// So many missed ticks are made up for each by itself.
+const MADE_UP_FOR: i128 = 40;
+
+/// A tick that was missed is made up for as far back as stores can be asked cheaply.
+const LONGEST_TICK: SignedDuration = SignedDuration::from_mins(5);
+
+/// What the printed figures look back on.
+const FIGURES_WINDOW: SignedDuration = SignedDuration::from_secs(60);
+
+/// Length of a tick.
+pub fn interval(plan: &Plan, scrape_interval: Duration) -> Duration {
+    plan.interval.unwrap_or_else(|| scrape_interval.max(DEFAULT_INTERVAL))
+}
+
+/// Groups into which an interval spreads the ticks of many rollouts. One wake for several of them costs a good part less
+/// than one for each: code, connections and the processor are warm after the first.
+const GROUPS: i64 = 20;
+
+/// Ticks end on a fixed grid; its offset spreads many rollouts over the interval.
+fn grid_end(uid: &str, interval: Duration, latest: Timestamp) -> Timestamp {
+    let length = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
+    let seed = uid
+        .bytes()
+        .fold(0_i64, |sum, byte| (sum * 31 + i64::from(byte)) % 1_000_003);
+    let apart = (length / GROUPS).max(1);
+    let offset = seed % length / apart * apart;
+    let end = (latest.as_millisecond() - offset).div_euclid(length) * length + offset;
+    Timestamp::from_millisecond(end).unwrap_or(latest)
+}
+
+/// The run and the start of its step, if its weight is confirmed and judged.
+fn judged_step(status: &CanaryRolloutStatus) -> Option<(&Run, Timestamp)> {
+    let run = status.run.as_ref().filter(|run| run.intent.is_none())?;
+    let judged = status.phase.is_judged();
+    run.step_started_at.filter(|_| judged).map(|since| (run, since))
+}
+
+/// Start of the next tick, and the earliest moment at which it can be asked for.
+fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timestamp, Timestamp, SignedDuration)> {
+    let (run, since) = judged_step(status)?;
+    let source = facts.seen.source.filter(|_| !facts.plan.checks.is_empty())?;
+    let interval = interval(facts.plan, source.scrape_interval);
+    let start = run.judge.last_tick.map_or(since, |last| last.max(since));
+    let asked = run.judge.last_asked.map_or(start, |last| last.max(start));
+    let first_end = grid_end(&facts.id.uid, interval, asked) + interval.signed();
+    let earliest = if first_end.duration_since(start) < interval.signed() {
+        first_end + interval.signed()
+    } else {
+        first_end
+    };
+    let scrape = source.scrape_interval.signed();
+    let is_query = |check: &PlannedCheck| matches!(check.kind, CheckKind::Query { .. });
+    let checks = &facts.plan.checks;
+    // The newest sample is up to a scrape old: that of a query must be of this step, too.
+    let fresh = since + scrape;
+    let stale = earliest < fresh && checks.iter().any(is_query);
+    let earliest = if stale {
+        grid_end(&facts.id.uid, interval, fresh - SignedDuration::from_millis(1)) + interval.signed()
+    } else {
+        earliest
+    };
+    // Counts need all samples up to the end of the tick; a query says what there is.
+    let lag = if checks.iter().all(is_query) {
+        SignedDuration::ZERO
+    } else {
+        scrape
+    };
+    Some((start, earliest, lag))
+}
+
+/// When the next tick can be asked for: samples that are counted need up to a scrape to become visible.
+pub fn due_at(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp> {
+    next_tick(facts, status).map(|(_, end, lag)| end + lag)
+}
+
+/// The tick that is due, if one is.
+pub fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Question> {
+    let (start, earliest, lag) = next_tick(facts, status)?;
+    let (run, since) = judged_step(status)?;
+    if facts.now < earliest + lag {
+        return None;
+    }
+    let interval = interval(facts.plan, facts.seen.source?.scrape_interval);
+    let newest = grid_end(&facts.id.uid, interval, facts.now - lag);
+    // Missed ticks are made up for one by one, so that a restart changes no result; very many of them together.
+    let missed = newest.duration_since(earliest).as_millis() / i128::from(interval.as_millis().max(1));
+    let end = if missed > MADE_UP_FOR { newest } else { earliest };
+    let stable = facts.stable(status);
+    let (candidate_workload, baseline_workload) = facts.mode.measured_workloads(facts, run, &stable);
+    let port = facts.found_routes().find_map(|(_, route)| route.state.port);
+    let canary_port = facts
+        .found_routes()
+        .find_map(|(_, route)| route.state.canary_port)
+        .or(port);
+    Some(Question {
+        subject: Subject {
+            namespace: facts.id.namespace.clone(),
+            candidate: Side {
+                workload: candidate_workload,
+                replica_sets: vec![run.replica_set.clone()],
+                service: facts.plan.canary_service.clone(),
+                port: canary_port,
+                hash: run.revision.clone(),
+            },
+            baseline: Side {
+                workload: baseline_workload,
+                replica_sets: stable.names(),
+                service: facts.plan.service.clone(),
+                port,
+                hash: status.stable_revision.clone().unwrap_or_default(),
+            },
+        },
+        start: start.max(end - LONGEST_TICK),
+        end,
+        figures_since: since.max(end - FIGURES_WINDOW),
+        run_started: run.started_at,
+        quantities: facts.plan.checks.iter().map(|check| quantity(&check.kind)).collect(),
+    })
+}
+
+fn quantity(kind: &CheckKind) -> Quantity {
+    match kind {
+        CheckKind::ErrorRate { .. } => Quantity::Requests,
+        CheckKind::Latency { quantile, max } => Quantity::Latency {
+            limit: max.as_secs_f64(),
+            quantile: quantile.fraction(),
+        },
+        CheckKind::HitRatio { .. } => Quantity::Lookups,
+        CheckKind::Query { promql, .. } => Quantity::Scalar { promql: promql.clone() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn ticks_of_many_rollouts_come_in_groups_that_are_spread_over_the_interval() {
+        let now: Timestamp = "2026-01-01T00:00:07.5Z".parse().unwrap();
+        for interval in [Duration::from_secs(10), Duration::from_secs(1)] {
+            let ends = (0..400).map(|n| grid_end(&format!("{n:08}-uid"), interval, now));
+            let mut groups = BTreeMap::<_, usize>::new();
+            ends.for_each(|end| *groups.entry(now.duration_since(end)).or_default() += 1);
+            let apart = interval.signed() / 20;
+            assert!(
+                groups
+                    .keys()
+                    .all(|since| *since < interval.signed() && since.as_millis() % apart.as_millis() == 0),
+                "{groups:?}"
+            );
+            assert!(
+                groups.len() == 20 && groups.values().all(|members| *members < 60),
+                "{groups:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Between releases of one Deployment: it is taken over, followed, and a release is begun when one is due.
+
+use crate::{
+    api::status::EndReason,
+    engine::{
+        draft::{Draft, cursor::Beginning, events::Reason, originals::Serving},
+        facts::Facts,
+        modes::one_deployment::exchange,
+    },
+    router::RouteId,
+    workload::{deployment::Deployment, pod, replica_set::ReplicaSet},
+};
+
+/// Between releases of one Deployment.
+pub fn one_deployment(facts: &Facts<'_>, next: &mut Draft) {
+    let Some(deployment) = &facts.seen.deployment else {
+        return;
+    };
+    if !next.status().taken_over() {
+        adopt(facts, deployment, next);
+        return;
+    }
+    follow_hands(facts, next);
+    if facts.refusal.is_some()
+        || !deployment.paused
+        || !deployment.settled()
+        || deployment.replicas == 0
+        || !facts.seen.finalizer
+    {
+        return;
+    }
+    let Some(serving) = facts.serving(next.status()) else {
+        return;
+    };
+    if let Some(old) = exchange::standby(facts, next.status()).filter(|old| facts.wants(old) && !facts.wants(serving)) {
+        next.undo(
+            &old.hash,
+            EndReason::Reverted,
+            &format!("the template of revision {} was applied again", old.hash),
+        );
+        return;
+    }
+    if !facts.wants(serving) && facts.mode.rejection(facts, next.status()).is_none() {
+        release(facts, deployment, serving, next);
+    }
+}
+
+/// Takes over a Deployment whose own rollout is complete; until then Kubernetes is left alone.
+fn adopt(facts: &Facts<'_>, deployment: &Deployment, next: &mut Draft) {
+    if !deployment.complete() || facts.active_of(deployment).len() > 1 {
+        if !deployment.paused {
+            next.note_first_deploy();
+        }
+        return;
+    }
+    let serving = facts
+        .seen
+        .replica_sets
+        .iter()
+        .find(|set| set.owned_by(&deployment.uid) && facts.wants(set));
+    let Some(serving) = serving.filter(|_| facts.refusal.is_none()) else {
+        return;
+    };
+    next.note_original_pause(deployment);
+    next.take_over(&serving.hash, Serving::Stable);
+    let routes: Vec<String> = facts
+        .plan
+        .routes
+        .iter()
+        .map(|route| RouteId::from(route).to_string())
+        .collect();
+    let routes = routes.join(", ");
+    let doubling = facts.seen.autoscalers.iter().filter(|scaler| scaler.counts_double);
+    let double: Vec<String> = doubling
+        .map(|scaler| format!("{} {}", scaler.kind, scaler.name))
+        .collect();
+    let double = match double.as_slice() {
+        [] => String::new(),
+        names => {
+            format!(
+                ". {} has Object or Value metrics: during a release they count the new version's pods double",
+                names.join(", ")
+            )
+        }
+    };
+    next.tell(
+        Reason::Adopted,
+        format!(
+            "took over Deployment {} (revision {}, {} pods), Service {}, {routes}; from now on a change of the pod template is a release, and the Deployment is paused{double}",
+            deployment.name, serving.hash, deployment.replicas, facts.plan.service
+        ),
+    );
+}
+
+/// Somebody else decided what is served: Kubernetes' own rollout, or a ReplicaSet made anew.
+pub fn follow_hands(facts: &Facts<'_>, next: &mut Draft) {
+    let Some(deployment) = facts.seen.deployment.as_ref().filter(|_| next.status().taken_over()) else {
+        return;
+    };
+    let lost = facts
+        .serving(next.status())
+        .is_none_or(|set| !set.owned_by(&deployment.uid) && set.held_by.is_none());
+    let by_hand = !deployment.paused && deployment.complete();
+    if let (true, [only]) = (lost || by_hand, facts.active_of(deployment).as_slice()) {
+        next.follow(&only.hash);
+    }
+}
+
+/// Begins the release of the Deployment's template.
+fn release(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next: &mut Draft) {
+    let known = facts
+        .seen
+        .replica_sets
+        .iter()
+        .find(|set| !set.deleting && facts.wants(set) && set.hash != serving.hash);
+    let (revision, replica_set) = match known {
+        Some(set) => (set.hash.clone(), set.name.clone()),
+        None => free_revision(facts, deployment),
+    };
+    let others = match facts.seen.other_services.as_slice() {
+        [] => String::new(),
+        others => format!(
+            "; Services {} select the same pods and see the new version's from the start: name them in spec.traffic.alsoNarrow if they must not",
+            others.join(", ")
+        ),
+    };
+    let what = format!("; up to {} extra pods{others}", deployment.replicas);
+    next.begin(
+        facts,
+        Beginning {
+            revision,
+            replica_set,
+            stable_revision: serving.hash.clone(),
+            recovery: serving.ready == 0,
+            what,
+        },
+    );
+}
+
+/// A revision whose ReplicaSet, and pods, are not named like those of another template.
+fn free_revision(facts: &Facts<'_>, deployment: &Deployment) -> (String, String) {
+    let mut attempt = 0;
+    loop {
+        let revision = deployment.template.revision(attempt);
+        let name = format!("{}-{revision}", deployment.name);
+        if attempt == u32::MAX
+            || !facts
+                .seen
+                .replica_sets
+                .iter()
+                .any(|set| pod::prefix(&set.name) == pod::prefix(&name))
+        {
+            return (revision, name);
+        }
+        attempt += 1;
+    }
+}

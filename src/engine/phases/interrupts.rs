@@ -1,0 +1,70 @@
+//! What ends a running release from outside: deletion, a target that is gone, another hand's change of what is released.
+
+use std::ops::ControlFlow;
+
+use crate::{
+    api::status::{EndReason, Phase},
+    engine::{
+        contract::observed::Deletion,
+        draft::{Draft, events::Reason},
+        facts::Facts,
+        modes::Workflow,
+    },
+};
+
+/// Notes since when the Deployment, once taken over, is missing.
+pub fn note_target(facts: &Facts<'_>, next: &mut Draft) {
+    let missing = facts.seen.deployment.is_none() && facts.seen.deletion == Deletion::No && next.status().taken_over();
+    let since = next.status().target_missing_since.unwrap_or(facts.now);
+    next.note_target_missing(missing.then_some(since));
+}
+
+/// What was held for a Deployment that does not come back is about to go.
+pub fn tell_of_orphans(facts: &Facts<'_>, next: &mut Draft) {
+    let held: Vec<_> = facts
+        .seen
+        .replica_sets
+        .iter()
+        .filter(|set| set.held() && set.replicas > 0)
+        .collect();
+    if held.is_empty() || next.status().is_active() || !facts.target_given_up(next.status()) {
+        return;
+    }
+    let sets: Vec<String> = held
+        .iter()
+        .map(|set| format!("{} ({} pods)", set.name, set.replicas))
+        .collect();
+    let (deployment, deadline) = (&facts.plan.deployment, facts.plan.progress_deadline);
+    next.tell(
+        Reason::ScaledDown,
+        format!(
+            "Deployment {deployment} did not come back within {deadline}: {} go",
+            sets.join(", ")
+        ),
+    );
+}
+
+/// Ends the run if something outside asks for it.
+pub fn interrupt(facts: &Facts<'_>, workflow: &dyn Workflow, next: &mut Draft) -> ControlFlow<()> {
+    let phase = next.status().phase;
+    // An exchange is finished forward, and a way back has no turning.
+    if phase == Phase::RollingBack || (phase == Phase::Promoting && facts.mode.finishes_forward()) {
+        return ControlFlow::Continue(());
+    }
+    if facts.seen.deletion != Deletion::No {
+        next.go_back(EndReason::Deleted, "the CanaryRollout was deleted");
+        return ControlFlow::Break(());
+    }
+    if facts.target_given_up(next.status()) {
+        let message = format!(
+            "Deployment {} did not come back within {}",
+            facts.plan.deployment, facts.plan.progress_deadline
+        );
+        next.go_back(EndReason::TargetNotFound, &message);
+        return ControlFlow::Break(());
+    }
+    match next.run().cloned() {
+        Some(run) => workflow.end_if_overtaken(facts, &run, next),
+        None => ControlFlow::Continue(()),
+    }
+}

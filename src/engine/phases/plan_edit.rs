@@ -1,0 +1,38 @@
+//! An edit of the plan while a release runs.
+
+use crate::{
+    api::Plan,
+    engine::{
+        draft::{Draft, events::Reason},
+        facts::Facts,
+        judge::rule::Reset,
+    },
+};
+
+/// A valid edit of the plan takes effect at once; a refused one leaves the last valid plan in force.
+pub fn adopt_plan(facts: &Facts<'_>, next: &mut Draft) {
+    let Some(spec) = next.spec().cloned() else { return };
+    let moving = next.status().phase.is_moving();
+    let Some(run) = next.run().filter(|run| moving && run.plan != spec) else {
+        return;
+    };
+    let old = Plan::try_from(&*run.plan).ok();
+    let (weight, steps) = (run.weight, &facts.plan.steps);
+    let steps_changed = old.as_ref().is_none_or(|old| old.steps != *steps);
+    let checks_changed = old.is_none_or(|old| old.checks != facts.plan.checks);
+    next.replan(facts, spec);
+    if checks_changed {
+        next.forget(Reset::Limits);
+    }
+    if steps_changed || checks_changed {
+        let listed: Vec<String> = steps.iter().map(|step| step.weight.to_string()).collect();
+        next.tell(
+            Reason::PlanChanged,
+            format!(
+                "the plan was changed at {weight}: steps {}, {} checks",
+                listed.join(", "),
+                facts.plan.checks.len()
+            ),
+        );
+    }
+}

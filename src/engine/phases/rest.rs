@@ -1,0 +1,96 @@
+//! Between releases: kept pods go in time, and what a deletion leaves is let go.
+
+use std::ops::ControlFlow;
+
+use crate::{
+    api::status::{Outcome, Rejected},
+    engine::{
+        contract::observed::Deletion,
+        draft::{Draft, ending::DRAIN, events::Reason},
+        facts::Facts,
+        modes::Workflow,
+    },
+};
+
+/// From no release to one that is due, or to a rollout that is let go.
+pub fn rest(facts: &Facts<'_>, workflow: &dyn Workflow, next: &mut Draft) -> ControlFlow<()> {
+    drop_kept(facts, next);
+    forget_outlived(facts, next);
+    match facts.seen.deletion {
+        Deletion::No => workflow.rest(facts, next),
+        Deletion::Asked | Deletion::AtOnce => {
+            workflow.follow(facts, next);
+            let_go(facts, workflow, next);
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// Pods that were kept for a while go once it is over.
+fn drop_kept(facts: &Facts<'_>, next: &mut Draft) {
+    if !facts.mode.keeps_pods() {
+        next.drop_kept();
+        return;
+    }
+    if facts.native_rollout(next.status()) {
+        // Users' Services reach all pods, those that are kept too.
+        return;
+    }
+    let deployment = facts.seen.deployment.as_ref();
+    if let Some(deployment) = deployment.filter(|deployment| !deployment.paused && deployment.complete()) {
+        // With its end the Services are narrowed, and who was reached until then is drained. Once: from here on the
+        // Deployment is paused, or what serves is known already.
+        let unknown = facts
+            .active_of(deployment)
+            .iter()
+            .all(|set| Some(&set.hash) != next.status().stable_revision.as_ref());
+        let is_paused_now = facts.seen.deletion == Deletion::No && deployment.unpaused_by.is_none();
+        if unknown || is_paused_now {
+            next.keep_longer(facts.now + DRAIN.signed());
+        }
+    }
+    for gone in next.drop_kept() {
+        let pods = facts.replica_set(&gone.revision).map_or(0, |set| set.total);
+        let why = if gone.standby {
+            "the old version is no longer kept"
+        } else {
+            "it was kept to be looked at, and that time is over"
+        };
+        if pods > 0 {
+            next.tell(
+                Reason::ScaledDown,
+                format!("revision {}: {pods} pods go; {why}", gone.revision),
+            );
+        }
+    }
+}
+
+/// A rejection has served its purpose once a newer revision was promoted and its ReplicaSet is gone.
+fn forget_outlived(facts: &Facts<'_>, next: &mut Draft) {
+    let promoted = next.run().filter(|run| run.outcome == Some(Outcome::Promoted));
+    let Some(started) = promoted.map(|run| run.started_at) else {
+        return;
+    };
+    next.forget_rejected(|rejected: &Rejected| {
+        started >= rejected.at && facts.replica_set(&rejected.revision).is_none()
+    });
+}
+
+/// After a deletion, at rest: pods that are only kept to be looked at go after the drain.
+fn let_go(facts: &Facts<'_>, workflow: &dyn Workflow, next: &mut Draft) {
+    let keeps_pods = facts.mode.keeps_pods();
+    let released = next.status().originals.released;
+    if !released {
+        let ended = next.run().and_then(|run| run.ended_at).unwrap_or(facts.now);
+        let drained = ended + DRAIN.signed();
+        next.keep_no_longer(if keeps_pods { drained } else { facts.now });
+    }
+    if !keeps_pods || !facts.native_rollout(next.status()) {
+        next.drop_kept();
+    }
+    if released || !next.status().taken_over() {
+        return;
+    }
+    next.note_released();
+    workflow.tell_release(facts, next);
+}

@@ -1,0 +1,255 @@
+//! What still differs between the world asked for and the world seen, as actions in a safe order.
+
+use crate::{
+    api::{CanaryRolloutStatus, FIELD_MANAGER, Percent, status::RouteOriginal},
+    engine::{
+        contract::{
+            action::{Action, FORGET_AFTER},
+            kind::Kind,
+            observed::Route,
+        },
+        facts::Facts,
+        guards::floor,
+        modes::want::{Desired, Hands, SetWant},
+    },
+    router::{RouteId, Target, Want, gateway_api},
+    workload::{
+        deployment,
+        replica_set::{self, ReplicaSet},
+    },
+};
+
+/// Down first, then what makes room for the new version, then up, then what goes.
+pub fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> Vec<Action> {
+    let (mut actions, up) = routes(facts, status, wanted);
+    actions.extend(floor::actions(facts, status));
+    actions.extend(pause(facts, wanted));
+    actions.extend(sets(facts, wanted, |set, want| take(facts, set, want)));
+    actions.extend(narrow(facts, wanted));
+    actions.extend(create(facts, wanted));
+    actions.extend(sets(facts, wanted, |set, want| {
+        resize(set, want, |now, then| then > now)
+    }));
+    actions.extend(canary_service(facts, wanted));
+    actions.extend(up);
+    actions.extend(sets(facts, wanted, |set, want| give(facts, set, want)));
+    if facts.may_scale_down(status) {
+        actions.extend(sets(facts, wanted, |set, want| {
+            resize(set, want, |now, then| then < now)
+        }));
+    }
+    actions.extend(sets(facts, wanted, remove));
+    actions.extend(answers(facts, status));
+    actions
+}
+
+fn patch(kind: Kind, name: &str, patch: Vec<serde_json::Value>) -> Action {
+    Action::Patch {
+        kind,
+        name: name.to_owned(),
+        patch,
+    }
+}
+
+/// Changes of routes: first those that lower the new version's share, then the others.
+fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> (Vec<Action>, Vec<Action>) {
+    let (mut down, mut up) = (Vec::new(), Vec::new());
+    let Some(want) = wanted.route else { return (down, up) };
+    let none = RouteOriginal::default();
+    for (id, route) in facts.readable_routes() {
+        let (name, kind) = (&id.name, Kind::from(id.kind));
+        let originals = status.originals.routes.get(&id.key()).unwrap_or(&none);
+        let mut target = route.target.clone();
+        if !wanted.testers {
+            target.testers.clear();
+        }
+        let want = want_of_route(facts, id, route, want);
+        let live = route.live();
+        match gateway_api::plan(&live, &target, want, originals) {
+            Ok(Some(patch)) => {
+                let name = name.clone();
+                let takes_off = matches!(want, Want::Absent | Want::Drained) && !route.state.entry_gone();
+                let change = if takes_off {
+                    Action::TakeTrafficOff { kind, name, patch }
+                } else {
+                    Action::Patch { kind, name, patch }
+                };
+                if is_downward(route, &target, want) {
+                    down.push(change);
+                } else {
+                    up.push(change);
+                }
+            }
+            // Let go of the fields once nothing of ours stands in them, so that Git tools see them as theirs again. When we
+            // wrote is told by them: before the data plane serves it they are needed.
+            Ok(None) if matches!(want, Want::Absent | Want::Left) && facts.served(id, route).is_ok() => {
+                let release = gateway_api::drop_managed_fields(&live, FIELD_MANAGER);
+                up.extend(release.map(|change| patch(kind, name, change)));
+            }
+            // An unusable route is refused by `guards::refusal`, with its reason.
+            Ok(None) | Err(_) => {}
+        }
+    }
+    (down, up)
+}
+
+/// A route that the plan no longer names is left with nothing of ours in it, weight first.
+fn want_of_route(facts: &Facts<'_>, id: &RouteId, route: &Route, want: Want) -> Want {
+    match want {
+        Want::Weight(_) | Want::Drained if !facts.names(id) => {
+            if route.state.carries(Percent::ZERO) {
+                Want::Absent
+            } else {
+                Want::Drained
+            }
+        }
+        Want::Weight(_) | Want::Drained | Want::Absent | Want::Left => want,
+    }
+}
+
+/// The change takes requests from the new version.
+fn is_downward(route: &Route, target: &Target, want: Want) -> bool {
+    match want {
+        Want::Absent | Want::Left | Want::Drained => true,
+        Want::Weight(weight) => {
+            route.state.canary.is_some_and(|share| share > weight)
+                || (target.testers.is_empty() && route.state.tester_rules > 0)
+        }
+    }
+}
+
+fn pause(facts: &Facts<'_>, wanted: &Desired) -> Option<Action> {
+    let deployment = facts.seen.deployment.as_ref()?;
+    let paused = wanted.pause.filter(|paused| *paused != deployment.paused)?;
+    Some(patch(Kind::Deployment, &deployment.name, deployment::pause(paused)))
+}
+
+fn sets(facts: &Facts<'_>, wanted: &Desired, act: impl Fn(&ReplicaSet, &SetWant) -> Option<Action>) -> Vec<Action> {
+    let seen = facts.seen.replica_sets.iter().filter(|set| !set.deleting);
+    seen.filter_map(|set| act(set, wanted.sets.get(&set.name)?)).collect()
+}
+
+fn take(facts: &Facts<'_>, set: &ReplicaSet, want: &SetWant) -> Option<Action> {
+    let deployment = facts.seen.deployment.as_ref()?;
+    let due = want.hands == Some(Hands::Ours) && set.held_by.is_none();
+    due.then(|| {
+        patch(
+            Kind::ReplicaSet,
+            &set.name,
+            set.take(&deployment.selector, &facts.id.name),
+        )
+    })
+}
+
+fn give(facts: &Facts<'_>, set: &ReplicaSet, want: &SetWant) -> Option<Action> {
+    let deployment = facts.seen.deployment.as_ref()?;
+    if want.hands != Some(Hands::Deployments) || set.held_by.is_none() {
+        return None;
+    }
+    let mut change = set.give(&deployment.selector);
+    if want.newest {
+        let others = facts.seen.replica_sets.iter().filter(|other| other.name != set.name);
+        let highest = others.filter_map(|other| other.revision).max().unwrap_or_default();
+        if set.revision.is_none_or(|revision| revision <= highest) {
+            change.extend(replica_set::number(set.revision.is_some(), highest + 1));
+        }
+    }
+    if let Some(replicas) = want.replicas.filter(|replicas| *replicas != set.replicas) {
+        change.extend(replica_set::scale(replicas));
+    }
+    Some(patch(Kind::ReplicaSet, &set.name, change))
+}
+
+fn resize(set: &ReplicaSet, want: &SetWant, direction: impl Fn(u32, u32) -> bool) -> Option<Action> {
+    // A ReplicaSet in the Deployment's hands has the size that the Deployment says.
+    let ours = want.hands == Some(Hands::Ours) && set.held();
+    let replicas = want
+        .replicas
+        .filter(|replicas| ours && direction(set.replicas, *replicas))?;
+    Some(patch(Kind::ReplicaSet, &set.name, replica_set::scale(replicas)))
+}
+
+fn remove(set: &ReplicaSet, want: &SetWant) -> Option<Action> {
+    let due = want.delete && set.held() && set.replicas == 0 && set.total == 0;
+    due.then(|| Action::Delete {
+        kind: Kind::ReplicaSet,
+        name: set.name.clone(),
+    })
+}
+
+fn create(facts: &Facts<'_>, wanted: &Desired) -> Option<Action> {
+    let (deployment, new) = (facts.seen.deployment.as_ref()?, wanted.create.as_ref()?);
+    let object = replica_set::canary(
+        deployment,
+        &facts.id.namespace,
+        &facts.id.name,
+        &new.name,
+        &new.revision,
+        new.replicas,
+    );
+    Some(Action::Create {
+        kind: Kind::ReplicaSet,
+        object: Box::new(object),
+    })
+}
+
+fn narrow(facts: &Facts<'_>, wanted: &Desired) -> Vec<Action> {
+    let Some(hash) = &wanted.selector else {
+        return Vec::new();
+    };
+    let wrong = facts
+        .narrowed_services()
+        .filter(|service| service.hash() != hash.as_deref() && !service.selector.is_empty());
+    wrong
+        .map(|service| patch(Kind::Service, &service.name, service.narrow(hash.as_deref())))
+        .collect()
+}
+
+fn canary_service(facts: &Facts<'_>, wanted: &Desired) -> Option<Action> {
+    let name = &facts.plan.canary_service;
+    let seen = facts.seen.services.get(name);
+    match (wanted.canary_service.as_ref()?, seen) {
+        (Some(hash), None) => {
+            let service = facts.seen.services.get(&facts.plan.service)?;
+            let object = service.canary(&facts.id.namespace, &facts.id.name, name, hash);
+            Some(Action::Create {
+                kind: Kind::Service,
+                object: Box::new(object),
+            })
+        }
+        (Some(hash), Some(service)) => {
+            let ours = service.made_by.as_deref() == Some(&facts.id.name);
+            (ours && service.hash() != Some(hash)).then(|| patch(Kind::Service, name, service.narrow(Some(hash))))
+        }
+        (None, Some(service)) => {
+            let ours = service.made_by.as_deref() == Some(&facts.id.name);
+            ours.then(|| Action::Delete {
+                kind: Kind::Service,
+                name: name.clone(),
+            })
+        }
+        (None, None) => None,
+    }
+}
+
+fn answers(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Action> {
+    let mut actions = Vec::new();
+    for action in &facts.seen.actions {
+        let handled = status.actions.iter().find(|handled| handled.uid == action.uid);
+        match (action.decided, handled) {
+            (None, Some(handled)) => actions.push(Action::Answer {
+                name: action.name.clone(),
+                phase: handled.phase,
+                reason: handled.reason.clone(),
+                message: handled.message.clone(),
+            }),
+            (Some(at), _) if facts.now.duration_since(at) >= FORGET_AFTER => {
+                actions.push(Action::Forget {
+                    name: action.name.clone(),
+                });
+            }
+            _ => {}
+        }
+    }
+    actions
+}

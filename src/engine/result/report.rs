@@ -1,0 +1,182 @@
+//! What people read of a status: the message, the columns and the conditions.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::{
+    api::{
+        CanaryRolloutStatus, Percent,
+        condition::{ConditionType, Refusal, set},
+        status::{NO_FIGURE, PauseReason, Phase},
+    },
+    engine::{
+        contract::Identity,
+        draft::Report,
+        facts::{Facts, text},
+        guards::capacity,
+        result::message,
+    },
+};
+
+/// Of a spec that never was valid.
+pub fn refused(id: &Identity, status: &CanaryRolloutStatus, why: &str, now: Timestamp) -> Report {
+    let mut conditions = status.conditions.clone();
+    let reasons: [(ConditionType, &str); 3] = [
+        (ConditionType::Accepted, Refusal::InvalidSpec.into()),
+        (ConditionType::Progressing, Phase::Idle.into()),
+        (ConditionType::Promoted, "NotStarted"),
+    ];
+    for (kind, reason) in reasons {
+        set(&mut conditions, kind, false, reason, why, Some(id.generation), now);
+    }
+    Report {
+        generation: id.generation,
+        message: why.to_owned(),
+        columns: None,
+        conditions,
+    }
+}
+
+/// Everything that is derived from the rest of the status and the world.
+pub fn report(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Report {
+    let message = message::message(facts, status);
+    Report {
+        generation: facts.id.generation,
+        conditions: conditions(facts, status, &message),
+        columns: Some(columns(status)),
+        message,
+    }
+}
+
+fn columns(status: &CanaryRolloutStatus) -> (String, String) {
+    match status.run.as_ref().filter(|_| status.is_active()) {
+        Some(run) => (format!("{}/{}", run.step, run.steps), run.weight.to_string()),
+        None => (NO_FIGURE.to_owned(), NO_FIGURE.to_owned()),
+    }
+}
+
+fn conditions(facts: &Facts<'_>, status: &CanaryRolloutStatus, message: &str) -> Vec<Condition> {
+    let active = status.is_active();
+    let mut conditions = status.conditions.clone();
+    let mut put = |kind, is, reason: &str, text: &str| {
+        set(
+            &mut conditions,
+            kind,
+            is,
+            reason,
+            text,
+            Some(facts.id.generation),
+            facts.now,
+        );
+    };
+    match &facts.refusal {
+        Some((reason, why)) => put(ConditionType::Accepted, false, (*reason).into(), why),
+        None => put(
+            ConditionType::Accepted,
+            true,
+            "Accepted",
+            "everything that the rollout names is there and fit",
+        ),
+    }
+    let paused = status.run.as_ref().and_then(|run| run.paused_for).filter(|_| active);
+    let phase: &'static str = status.phase.into();
+    let progressing = if paused.is_some() { "Paused" } else { phase };
+    put(
+        ConditionType::Progressing,
+        active && paused.is_none(),
+        progressing,
+        message,
+    );
+    put(
+        ConditionType::Paused,
+        paused.is_some(),
+        paused.map_or("NotPaused", Into::into),
+        message,
+    );
+    let (healthy, reason, text) = health(facts, status);
+    put(ConditionType::Healthy, healthy, reason, &text);
+    let (promoted, reason) = promoted(facts, status);
+    put(ConditionType::Promoted, promoted, reason, message);
+    match facts.mode.rejection(facts, status).filter(|_| !active) {
+        Some(rejected) => put(
+            ConditionType::RolledBack,
+            true,
+            rejected.reason.into(),
+            &rejected.message,
+        ),
+        None => put(ConditionType::RolledBack, false, "NotRolledBack", ""),
+    }
+    conditions
+}
+
+fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static str, String) {
+    if let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) {
+        let available = facts.candidate(run).available();
+        if run.weight > Percent::ZERO && available == 0 {
+            return (
+                false,
+                "CanaryUnavailable",
+                format!("no pod of revision {} is Available at {}", run.revision, run.weight),
+            );
+        }
+        if let Some(ending) = run
+            .ending
+            .as_ref()
+            .filter(|ending| facts.now >= ending.at + facts.plan.progress_deadline.signed())
+        {
+            let waiting = facts.weight_confirmed(Percent::ZERO).err().unwrap_or_default();
+            return (
+                false,
+                "RollbackIncomplete",
+                format!(
+                    "traffic is being taken back since {}: waiting for {waiting}",
+                    text::clock(ending.at)
+                ),
+            );
+        }
+    }
+    // By the same rule as the hold and its Event, which is told once because this condition stands.
+    let stable = facts.stable(status);
+    if capacity::stable_lost(facts, status) || (stable.ready() == 0 && !stable.sets.is_empty() && stable.wanted > 0) {
+        let revision = status.stable_revision.as_deref().unwrap_or(NO_FIGURE);
+        return (
+            false,
+            "StableUnavailable",
+            format!("no pod of stable revision {revision} is Ready"),
+        );
+    }
+    if let Some(departed) = facts.mode.departure(facts, status) {
+        return (false, "RouteDrift", departed);
+    }
+    if let Some(last) = status.drift.last.as_ref().filter(|_| {
+        status
+            .run
+            .as_ref()
+            .is_some_and(|run| run.paused_for == Some(PauseReason::RouteContested))
+    }) {
+        let by = last.by.as_deref().unwrap_or("another hand");
+        return (
+            false,
+            "RouteDrift",
+            format!("{by} undoes our weights in {}", last.object),
+        );
+    }
+    (true, "Serving", "users are served".to_owned())
+}
+
+/// Whether the spec's revision is what users have.
+fn promoted(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static str) {
+    if !status.taken_over() {
+        return (false, "NotStarted");
+    }
+    let promoted = facts.mode.promoted(facts, status);
+    if promoted.0 {
+        promoted
+    } else if status.is_active() {
+        (false, "InProgress")
+    } else if facts.mode.rejection(facts, status).is_some() {
+        (false, "RolledBack")
+    } else {
+        promoted
+    }
+}
