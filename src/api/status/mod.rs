@@ -213,7 +213,7 @@ pub struct Rejected {
 }
 
 /// A version that is kept until a time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Kept {
     /// Its `pod-template-hash`.

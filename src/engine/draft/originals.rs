@@ -91,37 +91,25 @@ impl Draft {
 
     /// Keeps the pods of a version that lost its traffic, to be looked at.
     pub fn keep(&mut self, revision: &str, length: Duration) {
-        self.keep_until(
-            revision,
-            length,
-            Kept {
-                standby: false,
-                ..Kept::default()
-            },
-        );
+        self.put_aside(Kept {
+            revision: revision.to_owned(),
+            until: self.now + length.signed(),
+            standby: false,
+        });
     }
 
     /// Keeps the pods of the old version at full size after a promotion: an Abort brings them back.
     pub fn keep_standing_by(&mut self, revision: &str, length: Duration) {
-        self.keep_until(
-            revision,
-            length,
-            Kept {
-                standby: true,
-                ..Kept::default()
-            },
-        );
+        self.put_aside(Kept {
+            revision: revision.to_owned(),
+            until: self.now + length.signed(),
+            standby: true,
+        });
     }
 
-    fn keep_until(&mut self, revision: &str, length: Duration, kept: Kept) {
-        self.status.kept.retain(|kept| kept.revision != revision);
-        let until = self.now + length.signed();
-        let revision = revision.to_owned();
-        self.status.kept.push(Kept {
-            revision,
-            until,
-            ..kept
-        });
+    fn put_aside(&mut self, kept: Kept) {
+        self.status.kept.retain(|other| other.revision != kept.revision);
+        self.status.kept.push(kept);
     }
 
     /// Whatever is kept stays at least until `drained`.

@@ -144,9 +144,9 @@ impl<'a> Facts<'a> {
             .filter(|endpoint| endpoint.ready)
         {
             if sets.iter().any(|set| pod::is_of(&endpoint.pod, &set.name)) {
-                own += 1
+                own += 1;
             } else {
-                others += 1
+                others += 1;
             }
         }
         (own, others)

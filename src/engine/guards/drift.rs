@@ -47,7 +47,7 @@ pub fn answer_route_edit(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()>
             );
             next.drift_mut().corrected += 1;
             next.forget(Reset::Evidence);
-            let _ = contest_if_repeated(facts, edit, next);
+            let _ = contest_if_repeated(facts, &edit, next);
         }
         return ControlFlow::Break(());
     }
@@ -55,7 +55,7 @@ pub fn answer_route_edit(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()>
         Reason::RouteDrift,
         format!("{id}: canary weight lowered {weight} → {live}{manager}; it stays there until the checks pass"),
     );
-    contest_if_repeated(facts, edit, next)?;
+    contest_if_repeated(facts, &edit, next)?;
     next.lowered_by_hand(facts, live);
     ControlFlow::Break(())
 }
@@ -75,7 +75,7 @@ pub fn tell_of_removed_entry(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow
             text::by(&edit)
         ),
     );
-    contest_if_repeated(facts, edit, next)
+    contest_if_repeated(facts, &edit, next)
 }
 
 /// A weight that is being written and does not come to stand, because another hand undoes it each time, is given up:
@@ -171,11 +171,11 @@ fn remember(facts: &Facts<'_>, next: &mut Draft, edit: DriftSeen) -> usize {
 }
 
 /// Remembers an edit of a route; a hand that has made too many contests it, and the pass ends.
-fn contest_if_repeated(facts: &Facts<'_>, edit: DriftSeen, next: &mut Draft) -> ControlFlow<()> {
+fn contest_if_repeated(facts: &Facts<'_>, edit: &DriftSeen, next: &mut Draft) -> ControlFlow<()> {
     if remember(facts, next, edit.clone()) < CONTESTED {
         return ControlFlow::Continue(());
     }
-    contest_route(facts, &edit, next);
+    contest_route(facts, edit, next);
     ControlFlow::Break(())
 }
 

@@ -349,7 +349,7 @@ fn routes_that_are_not_fit_are_refused_and_untouched() {
     let _ = world.adopted();
 
     let (reason, message, _) = refused(named(json!({"kind": "GRPCRoute", "name": "later"})), &|world| {
-        world.kinds_missing = true
+        world.kinds_missing = true;
     });
     assert_eq!(reason, "RouteNotFound");
     assert!(message.contains("this cluster has no kind GRPCRoute"), "{message}");
@@ -380,7 +380,7 @@ fn routes_that_are_not_fit_are_refused_and_untouched() {
                 kind: RouteKind::Http,
                 name: "catalog".to_owned(),
             },
-        ))
+        ));
     };
     let (reason, message, mut world) = refused(named(json!({"name": "catalog"})), &elder);
     assert_eq!(reason, "RouteConflict");

@@ -404,9 +404,9 @@ async fn who_cannot_renew_stops_before_anybody_may_follow() {
         let last = Instant::now();
         server.set(|state| {
             if silent {
-                state.silent = true
+                state.silent = true;
             } else {
-                state.broken = true
+                state.broken = true;
             }
         });
         while leader.leadership.is_held() {
@@ -429,9 +429,9 @@ async fn a_short_outage_is_bridged() {
     for silent in [false, true] {
         server.set(|state| {
             if silent {
-                state.silent = true
+                state.silent = true;
             } else {
-                state.broken = true
+                state.broken = true;
             }
         });
         sleep(SECOND * 4).await;

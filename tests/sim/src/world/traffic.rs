@@ -243,7 +243,7 @@ impl Traffic {
                     *self
                         .failing
                         .entry(format!("a pod behind Service {service} is gone"))
-                        .or_default() += each
+                        .or_default() += each;
                 }
             }
         }
