@@ -216,7 +216,8 @@ impl Draft {
         self.change(|run| run.carriers = run.carriers.max(count(available)));
     }
 
-    /// Another hand has lowered the weight: the release stands at `live`, and goes on from there as it always does.
+    /// Another hand has lowered the weight: the release stands at `live`, and goes on from there as it always does. It
+    /// bakes no longer, and what a person granted was granted for the step before.
     pub fn lowered_by_hand(&mut self, facts: &Facts<'_>, live: Percent) {
         self.forget(Reset::Fall);
         if live == Percent::ZERO {
@@ -225,11 +226,15 @@ impl Draft {
             return;
         }
         let at = facts.plan.steps.iter().rposition(|step| step.weight <= live);
+        self.status.phase = Phase::Shifting;
         self.change(|run| {
             run.weight = live;
             run.step = step_number(at);
             run.growing = None;
             run.step_started_at = Some(facts.now);
+            run.approved = false;
+            run.hold_waived = false;
+            run.paused_total = Duration::ZERO;
         });
     }
 

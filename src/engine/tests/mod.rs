@@ -2,6 +2,7 @@
 
 mod gates;
 mod hands;
+mod lowered;
 mod pair;
 mod pair_world;
 mod routes;
