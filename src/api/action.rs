@@ -86,4 +86,7 @@ pub enum ActionPhase {
     Rejected,
     /// Its guard no longer fits, or nobody saw it in time.
     Expired,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
 }

@@ -7,7 +7,7 @@ use super::{Duration, Percent};
 
 /// One judged quantity with its limit: exactly one of `errorRate`, `latency`, `hitRatio` and `query`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = ("[has(self.errorRate), has(self.latency), has(self.hitRatio), has(self.query)].filter(x, x).size() == 1",
         "a check names exactly one of errorRate, latency, hitRatio and query"),
@@ -64,7 +64,7 @@ impl OnBreach {
 
 /// Limit on the share of failing requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ErrorRate {
     /// Greatest share allowed, such as `1%`.
     pub max: Percent,
@@ -72,7 +72,7 @@ pub struct ErrorRate {
 
 /// Limit on the time to answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Latency {
     /// Which quantile is meant: `p75` to `p99.9`.
     pub quantile: Quantile,
@@ -82,7 +82,7 @@ pub struct Latency {
 
 /// Limit on the share of lookups that the cache answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct HitRatio {
     /// Smallest share allowed, such as `80%`.
     pub min: Percent,
@@ -90,7 +90,7 @@ pub struct HitRatio {
 
 /// A PromQL expression and the range that its value must keep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.max) || has(self.min)", "a query needs max, min or both"))]
 pub struct Query {
     /// The expression. `{{candidate.pods}}`, `{{baseline.pods}}`, `{{namespace}}` and their like are filled in.

@@ -2,6 +2,7 @@
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     CanaryRolloutStatus, Duration, Percent,
@@ -39,7 +40,7 @@ use super::{
     printcolumn(name = "Base-Latency", type_ = "string", json_path = ".status.figures.baseline.latency", priority = 1),
     printcolumn(name = "Started", type_ = "date", json_path = ".status.run.startedAt", priority = 1)
 )]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = ("!(has(self.steps) && has(self.ramp))", "steps and ramp exclude one another"),
     validation = ("!has(self.workload.pair) || !(has(self.traffic.service) || has(self.traffic.canaryService) || has(self.traffic.alsoNarrow))",
@@ -110,9 +111,26 @@ pub struct CanaryRolloutSpec {
     pub paused: bool,
 }
 
+impl CanaryRolloutSpec {
+    /// Reads a spec that somebody wrote. A field that this version does not know is an error, with its path: whoever
+    /// wrote it means something by it. The plan of a running release in a status is read without that.
+    pub fn read(spec: &Value) -> Result<Self, String> {
+        let mut unknown = Vec::new();
+        let read = serde_ignored::deserialize(spec, |path| unknown.push(path.to_string()));
+        let spec: Self = read.map_err(|error| format!("the spec cannot be read: {error}"))?;
+        match unknown.as_slice() {
+            [] => Ok(spec),
+            fields => Err(format!(
+                "this version of Warmfront does not know spec.{}: take it out, or upgrade the controller",
+                fields.join(", spec.")
+            )),
+        }
+    }
+}
+
 /// What is released: one Deployment, or one of a pair.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.deployment) != has(self.pair)", "a workload names exactly one of deployment and pair"))]
 pub struct Workload {
     /// A Deployment of the same namespace; every change of its pod template is a release.
@@ -125,7 +143,7 @@ pub struct Workload {
 
 /// Two Deployments with a Service each; all four stay as they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = ("self.baseline.deployment != self.candidate.deployment", "the Deployments of a pair must differ"),
     validation = ("self.baseline.service != self.candidate.service", "the Services of a pair must differ")
@@ -139,7 +157,7 @@ pub struct Pair {
 
 /// One of the two.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct PairSide {
     /// Name of the Deployment.
     #[schemars(length(min = 1, max = 253))]
@@ -151,7 +169,7 @@ pub struct PairSide {
 
 /// A Deployment of the same namespace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct DeploymentRef {
     /// Its name.
     #[schemars(length(min = 1, max = 253))]
@@ -160,7 +178,7 @@ pub struct DeploymentRef {
 
 /// One weight and what is asked of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Step {
     /// Share of requests that the new version gets.
     pub weight: Percent,
@@ -174,7 +192,7 @@ pub struct Step {
 
 /// Evenly spaced steps: `from`, `from + by`, … and exactly `to` at the end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = ("(type(self.from) == int ? double(self.from) : double(self.from.replace('%', ''))) > 0.0", "from must be above 0"),
     validation = ("!has(self.to) || (type(self.to) == int ? double(self.to) : double(self.to.replace('%', ''))) == 100.0", "a ramp must end at 100"),
@@ -195,7 +213,7 @@ pub struct Ramp {
 
 /// Where the figures come from and how often.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Metrics {
     /// Name of a MetricSource. Default `default`.
     #[serde(skip_serializing_if = "Option::is_none")]

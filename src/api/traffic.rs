@@ -8,7 +8,7 @@ use super::Duration;
 
 /// The Services of the workload and the router that splits requests between them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Traffic {
     /// Service that users' requests go to. Default: the Deployment's name. Not with a pair, which names its own.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +39,7 @@ pub struct Traffic {
 
 /// Gateway API routes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct GatewayApi {
     /// Routes of the same namespace in which the Service is a backend. All of them get every weight.
     #[schemars(length(min = 1, max = 8))]
@@ -52,7 +52,7 @@ pub struct GatewayApi {
 
 /// One route.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct RouteRef {
     /// `HTTPRoute` or `GRPCRoute`. Default `HTTPRoute`.
     #[serde(default, skip_serializing_if = "RouteKind::is_default")]
@@ -115,7 +115,7 @@ impl RouteKind {
 
 /// A header by which testers are known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Tester {
     /// Name of the header.
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$"))]

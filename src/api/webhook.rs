@@ -8,7 +8,7 @@ use super::Duration;
 
 /// Asked before the release goes on: 2xx lets it, 4xx rolls it back, anything else is asked again until the deadline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Gate {
     /// Default: `start`, `step` or `promote`, after what it stands before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,7 @@ pub enum Before {
 
 /// An address that a POST with a JSON body goes to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Webhook {
     /// `http` or `https`; a Service of the rollout's own namespace, or a host that the controller's allow-list names.
     #[schemars(length(min = 8, max = 2048), regex(pattern = "^https?://[^/@]+(/.*)?$"))]
@@ -49,7 +49,7 @@ pub struct Webhook {
 
 /// Told of what becomes of a release; tried again for an hour until it is taken with a 2xx.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Notifier {
     /// For messages; unique among the notifiers.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -64,7 +64,7 @@ pub struct Notifier {
 
 /// An address, or where it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.url) != has(self.urlFrom)", "name exactly one of url and urlFrom"))]
 pub struct NotifierWebhook {
     /// As with a gate's.
@@ -82,7 +82,7 @@ pub struct NotifierWebhook {
 
 /// Where an address stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct UrlFrom {
     /// A Secret of the rollout's own namespace. The controller may read Secrets only if the chart's `webhooks.readSecrets` says so.
     pub secret_key_ref: SecretKey,
@@ -90,7 +90,7 @@ pub struct UrlFrom {
 
 /// One entry of a Secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct SecretKey {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// Weights rise only inside of one of these; ways back do not wait for them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Window {
     /// Days on which it begins, such as `Mon-Thu` or `Sat`. Default: every day.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

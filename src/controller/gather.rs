@@ -263,7 +263,7 @@ fn route_elder(context: &Context, rollout: &DynamicObject, plan: &Plan) -> Optio
             let spec = other
                 .data
                 .get("spec")
-                .and_then(|spec| CanaryRolloutSpec::deserialize(spec).ok());
+                .and_then(|spec| CanaryRolloutSpec::read(spec).ok());
             let Some(theirs) = spec.and_then(|spec| Plan::try_from(&spec).ok()) else {
                 continue;
             };

@@ -224,7 +224,7 @@ fn look(context: &Context, namespace: &str, name: &str) -> Result<Option<Look>, 
     let spec = rollout
         .data
         .get("spec")
-        .and_then(|spec| CanaryRolloutSpec::deserialize(spec).ok())
+        .and_then(|spec| CanaryRolloutSpec::read(spec).ok())
         .map(Arc::new);
     let stored = rollout
         .data

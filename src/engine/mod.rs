@@ -92,6 +92,7 @@ pub fn decide(
         None => refusal::of(&facts, next.status()),
     };
 
+    next.know_phase();
     if invalid.is_none() {
         plan_edit::adopt_plan(&facts, &mut next);
     }
@@ -163,7 +164,7 @@ fn transition(facts: &Facts<'_>, workflow: &dyn Workflow, next: &mut Draft) -> C
         interrupts::interrupt(facts, workflow, next)?;
     }
     match next.status().phase {
-        Phase::Idle | Phase::Succeeded | Phase::RolledBack => rest::rest(facts, workflow, next),
+        Phase::Idle | Phase::Succeeded | Phase::RolledBack | Phase::Unknown => rest::rest(facts, workflow, next),
         Phase::Preparing => preparing::preparing(facts, next),
         Phase::Shifting | Phase::Baking => shifting::shifting(facts, next),
         Phase::Promoting => promoting::promoting(facts, next),

@@ -49,6 +49,9 @@ pub enum Verdict {
     Wait,
     /// Nothing could be measured.
     NoData,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Why a check waits or has no data.
@@ -86,6 +89,9 @@ pub enum Cause {
     ThresholdNotMeasurable,
     /// The newest samples are too old.
     Stale,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What the judge has counted in the current step.

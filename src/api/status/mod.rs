@@ -105,6 +105,9 @@ pub enum Phase {
     RollingBack,
     /// The last release was taken back.
     RolledBack,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
 }
 
 impl Phase {
@@ -112,6 +115,8 @@ impl Phase {
     pub fn is_active(self) -> bool {
         match self {
             Self::Preparing | Self::Shifting | Self::Baking | Self::Promoting | Self::RollingBack => true,
+            // Whether one is, the run tells.
+            Self::Unknown => true,
             Self::Idle | Self::Succeeded | Self::RolledBack => false,
         }
     }
@@ -125,7 +130,9 @@ impl Phase {
     pub fn is_moving(self) -> bool {
         match self {
             Self::Preparing | Self::Shifting | Self::Baking => true,
-            Self::Idle | Self::Promoting | Self::Succeeded | Self::RollingBack | Self::RolledBack => false,
+            Self::Idle | Self::Promoting | Self::Succeeded | Self::RollingBack | Self::RolledBack | Self::Unknown => {
+                false
+            }
         }
     }
 
@@ -133,9 +140,13 @@ impl Phase {
     pub fn is_judged(self) -> bool {
         match self {
             Self::Shifting | Self::Baking => true,
-            Self::Idle | Self::Preparing | Self::Promoting | Self::Succeeded | Self::RollingBack | Self::RolledBack => {
-                false
-            }
+            Self::Idle
+            | Self::Preparing
+            | Self::Promoting
+            | Self::Succeeded
+            | Self::RollingBack
+            | Self::RolledBack
+            | Self::Unknown => false,
         }
     }
 }

@@ -4,10 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    super::{Percent, webhook::Occasion},
-    is_zero,
-};
+use super::{super::Percent, is_zero};
 
 /// A gate of this run, before one step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +41,9 @@ pub enum GateState {
     Open,
     /// It said no.
     Rejected,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Something that one notifier is still to be told.
@@ -54,8 +54,8 @@ pub struct Notification {
     pub sequence: i64,
     /// The notifier's name.
     pub to: String,
-    /// What it is about.
-    pub event: Occasion,
+    /// What it is about, such as `Paused`.
+    pub event: String,
     /// With the numbers.
     pub note: String,
     /// When it happened.

@@ -206,6 +206,9 @@ pub enum EndReason {
     HitRatioBelowMin,
     /// A query's value was outside its limits.
     CheckFailed,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
 }
 
 impl EndReason {
@@ -223,13 +226,10 @@ impl EndReason {
             | Self::ErrorRateAboveMax
             | Self::LatencyAboveMax
             | Self::HitRatioBelowMin
-            | Self::CheckFailed => Outcome::RolledBack,
+            | Self::CheckFailed
+            // What cannot be read is never good.
+            | Self::Unknown => Outcome::RolledBack,
         }
-    }
-
-    /// The revision is not started again by itself. One that was only taken back by its owner may be.
-    pub fn rejects(self) -> bool {
-        self.outcome() == Outcome::RolledBack && self != Self::Reverted
     }
 }
 
@@ -242,6 +242,9 @@ pub enum Outcome {
     RolledBack,
     /// Something newer took its place.
     Superseded,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What holds a release.
@@ -267,6 +270,9 @@ pub enum PauseReason {
     ServiceContested,
     /// A check that asks for a pause broke its limit.
     CheckFailed,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
 }
 
 impl PauseReason {
@@ -280,7 +286,8 @@ impl PauseReason {
             | Self::NoData
             | Self::RouteContested
             | Self::ServiceContested
-            | Self::CheckFailed => false,
+            | Self::CheckFailed
+            | Self::Unknown => false,
         }
     }
 
@@ -294,7 +301,8 @@ impl PauseReason {
             | Self::Gate
             | Self::GateDeadline
             | Self::NoData
-            | Self::CheckFailed => false,
+            | Self::CheckFailed
+            | Self::Unknown => false,
         }
     }
 
@@ -307,7 +315,8 @@ impl PauseReason {
             | Self::NoData
             | Self::RouteContested
             | Self::ServiceContested
-            | Self::CheckFailed => false,
+            | Self::CheckFailed
+            | Self::Unknown => false,
         }
     }
 
@@ -315,7 +324,7 @@ impl PauseReason {
     pub fn gives_way_to_a_person(self) -> bool {
         match self {
             Self::Approval | Self::Window | Self::Gate | Self::GateDeadline | Self::NoData => true,
-            Self::User | Self::RouteContested | Self::ServiceContested | Self::CheckFailed => false,
+            Self::User | Self::RouteContested | Self::ServiceContested | Self::CheckFailed | Self::Unknown => false,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     api::{
         CanaryRolloutSpec, Duration, Percent,
         plan::step_number,
-        status::{Drift, Figures, Growing, Intent, JudgeMemory, Phase, Run},
+        status::{Drift, Figures, Growing, Intent, JudgeMemory, Outcome, Phase, Run},
     },
     engine::{
         draft::{Draft, events::Reason},
@@ -87,6 +87,30 @@ impl Draft {
     pub(super) fn change(&mut self, change: impl FnOnce(&mut Run)) {
         if let Some(run) = &mut self.status.run {
             change(run);
+        }
+    }
+
+    /// A newer version has left a phase that this one does not know: where the release is follows from the rest. What was
+    /// counted there is not known either.
+    pub fn know_phase(&mut self) {
+        if self.status.phase != Phase::Unknown {
+            return;
+        }
+        self.status.phase = match &self.status.run {
+            None => Phase::Idle,
+            Some(run) if run.ended_at.is_some() => match run.outcome {
+                Some(Outcome::Promoted) => Phase::Succeeded,
+                Some(Outcome::RolledBack | Outcome::Unknown) => Phase::RolledBack,
+                Some(Outcome::Superseded) | None => Phase::Idle,
+            },
+            Some(run) if run.ending.is_some() || run.undoing.is_some() => Phase::RollingBack,
+            Some(run) if run.weight > Percent::ZERO => Phase::Shifting,
+            Some(_) => Phase::Preparing,
+        };
+        if self.status.phase == Phase::Shifting {
+            let now = self.now;
+            self.change(|run| run.step_started_at = Some(now));
+            self.forget(Reset::Evidence);
         }
     }
 

@@ -78,11 +78,14 @@ impl Draft {
             run.weight_confirmed_at = Some(facts.now);
         });
         let (phase, told, kept_for) = match ending.outcome {
-            Outcome::RolledBack => (Phase::RolledBack, Reason::RolledBack, facts.plan.keep_canary.max(DRAIN)),
+            Outcome::RolledBack | Outcome::Unknown => {
+                (Phase::RolledBack, Reason::RolledBack, facts.plan.keep_canary.max(DRAIN))
+            }
             Outcome::Promoted | Outcome::Superseded => (Phase::Idle, Reason::Superseded, DRAIN),
         };
         self.status.phase = phase;
-        if ending.reason.rejects() {
+        // One that its owner has only taken back may be started again.
+        if phase == Phase::RolledBack && ending.reason != EndReason::Reverted {
             self.forgive(&run.revision);
             self.status.rejected.push(Rejected {
                 revision: run.revision.clone(),
@@ -103,7 +106,7 @@ impl Draft {
             ending.reason, ending.message
         );
         self.tell(told, text);
-        self.end(ending.reason, &ending.message);
+        self.end(ending.outcome, ending.reason, &ending.message);
     }
 
     /// The promotion is undone: `revision` serves again, and what had followed the promoted one without a release is
@@ -132,7 +135,7 @@ impl Draft {
         let duration = facts.now.duration_since(run.started_at).as_secs();
         let message = format!("{} → {} in {duration}s; {how}", run.stable_revision, run.revision);
         self.tell(Reason::Promoted, message.clone());
-        self.end(EndReason::Promoted, &message);
+        self.end(Outcome::Promoted, EndReason::Promoted, &message);
         old
     }
 
@@ -146,10 +149,10 @@ impl Draft {
     }
 
     /// Closes the run and remembers it.
-    fn end(&mut self, reason: EndReason, message: &str) {
+    fn end(&mut self, outcome: Outcome, reason: EndReason, message: &str) {
         let now = self.now;
         let Some(run) = &mut self.status.run else { return };
-        run.outcome = Some(reason.outcome());
+        run.outcome = Some(outcome);
         run.reason = Some(reason);
         run.ended_at = Some(now);
         run.ending = None;
@@ -161,7 +164,7 @@ impl Draft {
         let entry = HistoryEntry {
             run: run.number,
             revision: run.revision.clone(),
-            outcome: reason.outcome(),
+            outcome,
             reason,
             message: message.to_owned(),
             from: run.started_at,

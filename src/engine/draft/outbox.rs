@@ -27,7 +27,7 @@ pub fn put(draft: &mut Draft, occasion: Occasion, note: &str) {
         draft.status.outbox.push(Notification {
             sequence: draft.status.events.emitted,
             to: notifier.name.clone(),
-            event: occasion,
+            event: occasion.to_string(),
             note: note.to_owned(),
             at: draft.now,
             run: run.map_or(0, |run| run.number),

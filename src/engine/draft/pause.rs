@@ -37,7 +37,8 @@ impl Draft {
             | PauseReason::NoData
             | PauseReason::RouteContested
             | PauseReason::ServiceContested
-            | PauseReason::CheckFailed => self.tell_as(
+            | PauseReason::CheckFailed
+            | PauseReason::Unknown => self.tell_as(
                 Reason::Paused,
                 Severity::Warning,
                 format!("paused at {weight}: {reason}{detail}"),

@@ -117,8 +117,13 @@ pub fn ask(facts: &Facts<'_>, before: Before, step: i32, next: &mut Draft) -> Co
     let Some(gates) = next.gates_mut() else {
         return ControlFlow::Continue(());
     };
-    // The release may have fallen back since another step's gate was asked.
-    gates.retain(|gate| gate.state == GateState::Open || gate.step == step);
+    // The release may have fallen back since another step's gate was asked; one in a state that a newer version has
+    // written is asked anew.
+    gates.retain(|gate| match gate.state {
+        GateState::Open => true,
+        GateState::Asking | GateState::Rejected => gate.step == step,
+        GateState::Unknown => false,
+    });
     for planned in facts.plan.gates.iter().filter(|planned| planned.before == before) {
         if !gates.iter().any(|gate| gate.name == planned.name && gate.step == step) {
             gates.push(GateStatus {

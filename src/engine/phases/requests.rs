@@ -36,7 +36,7 @@ fn abort_path(facts: &Facts<'_>, next: &Draft) -> AbortPath {
         return AbortPath::Nothing;
     };
     match next.status().phase {
-        Phase::Preparing | Phase::Shifting | Phase::Baking => AbortPath::Back,
+        Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::Unknown => AbortPath::Back,
         Phase::RollingBack => AbortPath::GoingBack,
         Phase::Promoting if facts::can_be_called_off(facts, run) => AbortPath::Back,
         Phase::Promoting => AbortPath::AfterExchange,
@@ -241,7 +241,7 @@ fn resume(facts: &Facts<'_>, next: &mut Draft) -> Answer {
         gates::begin_anew(facts, next);
         return applied("the gate is asked again, with its whole deadline");
     }
-    if held == Some(PauseReason::CheckFailed) {
+    if held == Some(PauseReason::CheckFailed) || held == Some(PauseReason::Unknown) {
         next.resume();
         next.forget(Reset::Evidence);
         return applied("the release goes on; the checks begin anew");

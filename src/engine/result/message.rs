@@ -35,7 +35,7 @@ fn of_phase(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
         Phase::Shifting | Phase::Baking => shifting(facts, status, run, refused),
         Phase::Promoting => facts.mode.promoting_message(facts, status, run),
         Phase::RollingBack => rolling_back(facts, status, run),
-        Phase::Idle | Phase::Succeeded | Phase::RolledBack => refused.unwrap_or_else(at_rest),
+        Phase::Idle | Phase::Succeeded | Phase::RolledBack | Phase::Unknown => refused.unwrap_or_else(at_rest),
     }
 }
 
@@ -141,6 +141,7 @@ fn held(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) -> Option<St
         PauseReason::GateDeadline => "a Resume action asks again, an Abort action takes it back",
         PauseReason::NoData => "goes on when the checks have data",
         PauseReason::RouteContested | PauseReason::ServiceContested => "a Resume action tries again",
+        PauseReason::Unknown => "a newer version of Warmfront has held it: a Resume action lets it go on",
         PauseReason::CheckFailed => "a Resume action lets the checks begin anew, an Abort action takes it back",
     };
     Some(format!("paused for {reason}{contested}{gates}{opens}{since}, {end}"))

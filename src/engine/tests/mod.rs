@@ -3,6 +3,7 @@
 mod gates;
 mod hands;
 mod lowered;
+mod newer;
 mod pair;
 mod pair_world;
 mod routes;
@@ -357,11 +358,11 @@ proptest! {
 
     /// Deciding never panics, whatever the status says.
     #[test]
-    fn any_status_gives_a_decision(step in -3..300_i32, weight in 0..=10_000_u32, phase in 0..8_usize, confirmed: bool) {
+    fn any_status_gives_a_decision(step in -3..300_i32, weight in 0..=10_000_u32, phase in 0..9_usize, confirmed: bool) {
         let mut world = world();
         world.apply_version("v2");
         world.until("a run", |world| world.status.run.is_some());
-        let phases = [Phase::Idle, Phase::Preparing, Phase::Shifting, Phase::Baking, Phase::Promoting, Phase::Succeeded, Phase::RollingBack, Phase::RolledBack];
+        let phases = [Phase::Idle, Phase::Preparing, Phase::Shifting, Phase::Baking, Phase::Promoting, Phase::Succeeded, Phase::RollingBack, Phase::RolledBack, Phase::Unknown];
         world.status.phase = phases[phase];
         let run = world.status.run.as_mut().unwrap();
         run.step = step;

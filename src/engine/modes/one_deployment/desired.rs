@@ -41,7 +41,7 @@ pub fn one_deployment(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Desire
         (Phase::RollingBack, Some(run)) if run.undoing.is_some() => exchanging(facts, status, run, deployment),
         (Phase::RollingBack, Some(run)) => going_back(facts, status, run, deployment),
         (Phase::Promoting, Some(run)) => exchanging(facts, status, run, deployment),
-        (Phase::Idle | Phase::Succeeded | Phase::RolledBack, Some(_))
+        (Phase::Idle | Phase::Succeeded | Phase::RolledBack | Phase::Unknown, Some(_))
         | (
             Phase::Idle
             | Phase::Preparing
@@ -50,7 +50,8 @@ pub fn one_deployment(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Desire
             | Phase::Promoting
             | Phase::Succeeded
             | Phase::RollingBack
-            | Phase::RolledBack,
+            | Phase::RolledBack
+            | Phase::Unknown,
             None,
         ) => at_rest::at_rest(facts, status, deployment),
     }

@@ -325,7 +325,8 @@ impl Workflow for Pair {
                 | Phase::Baking
                 | Phase::Promoting
                 | Phase::RollingBack
-                | Phase::RolledBack,
+                | Phase::RolledBack
+                | Phase::Unknown,
                 _,
             ) => (route_want::at_rest_route(facts, status), false),
         };
