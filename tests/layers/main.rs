@@ -1,0 +1,32 @@
+//! The code keeps to its layout: who may use whom, who moves a release, how long a function may be.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod imports;
+mod order;
+mod tree;
+
+use tree::{Complaint, Tree};
+
+#[test]
+fn the_code_keeps_to_its_layout() {
+    let tree = Tree::parse(tree::read("src"));
+    let imports = imports::imports(&tree);
+    let found: Vec<Complaint> = [
+        order::layers(&tree, &imports),
+        order::engine_layers(&tree, &imports),
+        order::circles(&imports),
+    ]
+    .concat();
+    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert!(
+        told.is_empty(),
+        "the code leaves its layout in {} places:\n{}",
+        told.len(),
+        told.join("\n")
+    );
+}

@@ -1,0 +1,419 @@
+//! Who may use whom: layers of `src/`, layers of `src/engine/`, and no two of its files in a circle.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::{
+    imports::{Import, first_of_each},
+    tree::{Complaint, Tree},
+};
+
+/// Folders of `src/` from the ground up, each with all that it may use.
+const LAYERS: [(&str, &[&str]); 11] = [
+    // What users write and read: it knows no store, no route and no object of Kubernetes.
+    ("api", &[]),
+    // Plain JSON of Kubernetes: owners of fields, patches, names of pods.
+    ("kubernetes", &["api"]),
+    ("workload", &["api", "kubernetes"]),
+    ("router", &["api", "kubernetes"]),
+    ("provider", &["api", "kubernetes"]),
+    ("webhook", &["api", "kubernetes"]),
+    // Pure: of the three above only the types; see SHELLS.
+    ("engine", &["api", "kubernetes", "workload", "router", "provider"]),
+    (
+        "look",
+        &["api", "kubernetes", "workload", "router", "provider", "engine"],
+    ),
+    (
+        "controller",
+        &[
+            "api",
+            "kubernetes",
+            "workload",
+            "router",
+            "provider",
+            "webhook",
+            "engine",
+            "look",
+        ],
+    ),
+    (
+        "runtime",
+        &[
+            "api",
+            "kubernetes",
+            "workload",
+            "router",
+            "provider",
+            "webhook",
+            "engine",
+            "look",
+            "controller",
+        ],
+    ),
+    (
+        ROOT,
+        &[
+            "api",
+            "kubernetes",
+            "workload",
+            "router",
+            "provider",
+            "webhook",
+            "engine",
+            "look",
+            "controller",
+            "runtime",
+        ],
+    ),
+];
+const ROOT: &str = "lib.rs and main.rs";
+
+/// Who may use modules named `shell`, in which all requests are made, beside the folder that has them.
+const SHELLS: [&str; 3] = ["controller", "runtime", ROOT];
+
+/// Folders of `src/engine/`, from the ground up; `engine/mod.rs` puts them together.
+const ENGINE: [&str; 8] = [
+    "contract", "facts", "judge", "draft", "guards", "modes", "phases", "result",
+];
+
+/// What is read of a look and the mode it is read by are one thing in two files.
+const ONE: [&str; 2] = ["src/engine/facts/mod.rs", "src/engine/facts/mode.rs"];
+
+/// No import runs upward in `src/`.
+pub fn layers(tree: &Tree, imports: &[Import]) -> Vec<Complaint> {
+    let known: BTreeMap<&str, &[&str]> = LAYERS.into_iter().collect();
+    let mut found: Vec<Complaint> = unknown(tree, layer, |name| known.contains_key(name), "layers").collect();
+    for import in first_of_each(imports) {
+        let (from, to) = (layer(&import.from), layer(&import.to));
+        if let Some(below) = known.get(from).filter(|below| from != to && !below.contains(&to)) {
+            let below = if below.is_empty() {
+                "nothing".to_owned()
+            } else {
+                below.join(", ")
+            };
+            found.push(complaint(
+                "layers",
+                import,
+                format!("{from} uses {}", import.target.join("::")),
+                format!("{from} may use {below}; move what it needs there, or let the caller pass it in"),
+            ));
+        }
+    }
+    for import in imports {
+        let (from, to) = (layer(&import.from), layer(&import.to));
+        if from != to && !SHELLS.contains(&from) && import.to.split(['/', '.']).any(|part| part == "shell") {
+            found.push(complaint(
+                "layers",
+                import,
+                format!("{from} uses {}, which makes requests", import.target.join("::")),
+                "use the pure types beside the shell, and let the controller make the request".to_owned(),
+            ));
+        }
+    }
+    found
+}
+
+/// No import runs upward in `src/engine/`.
+pub fn engine_layers(tree: &Tree, imports: &[Import]) -> Vec<Complaint> {
+    let rank = |path: &str| match engine_layer(path) {
+        "" | "mod.rs" => Some(ENGINE.len()),
+        folder => ENGINE.iter().position(|name| *name == folder),
+    };
+    let known = |name: &str| matches!(name, "" | "mod.rs") || ENGINE.contains(&name);
+    let mut found: Vec<Complaint> = unknown(tree, engine_layer, known, "layers of the engine").collect();
+    for import in first_of_each(imports) {
+        if engine_layer(&import.from).is_empty() || engine_layer(&import.to).is_empty() {
+            continue;
+        }
+        if let (Some(from), Some(to)) = (rank(&import.from), rank(&import.to))
+            && from < to
+        {
+            found.push(complaint(
+                "layers of the engine",
+                import,
+                format!("{} uses {}", ENGINE[from], import.target.join("::")),
+                format!(
+                    "the order is {} < mod.rs; move what is needed down, or what needs it up",
+                    ENGINE.join(" < ")
+                ),
+            ));
+        }
+    }
+    found
+}
+
+/// No files of `src/engine/` use each other, be it by way of others.
+pub fn circles(imports: &[Import]) -> Vec<Complaint> {
+    let node = |path: &'_ str| {
+        if ONE.contains(&path) {
+            ONE[0].to_owned()
+        } else {
+            path.to_owned()
+        }
+    };
+    let mut uses: BTreeMap<String, BTreeMap<String, &Import>> = BTreeMap::new();
+    for import in first_of_each(imports) {
+        let (from, to) = (node(&import.from), node(&import.to));
+        if !engine_layer(&import.from).is_empty() && !engine_layer(&import.to).is_empty() && from != to {
+            uses.entry(from).or_default().entry(to).or_insert(import);
+        }
+    }
+    let mut circles: Vec<Vec<&Import>> = Vec::new();
+    for to_all in uses.values() {
+        for (to, import) in to_all {
+            if let Some(back) = shortest(&uses, to, &node(&import.from)) {
+                circles.push([vec![*import], back].concat());
+            }
+        }
+    }
+    circles.sort_by_key(|circle| circle.len());
+    let mut told = BTreeSet::new();
+    // Two files that use each other are all told; of longer circles those of which no part was told.
+    circles.retain(|circle| {
+        let parts: Vec<(&String, &String)> = circle.iter().map(|import| (&import.from, &import.to)).collect();
+        let is_new = !parts.iter().any(|part| told.contains(part));
+        if is_new {
+            told.extend(parts);
+        }
+        is_new
+    });
+    let describe = |circle: Vec<&Import>| {
+        let way: Vec<String> = circle[1..]
+            .iter()
+            .map(|import| format!("{}:{} uses {}", import.from, import.line, import.target.join("::")))
+            .collect();
+        complaint(
+            "no circles",
+            circle[0],
+            format!("uses {}, and {}", circle[0].target.join("::"), way.join(", and ")),
+            "move what both need into a file below them; a `pub use` in the parent counts as a use".to_owned(),
+        )
+    };
+    circles.into_iter().map(describe).collect()
+}
+
+/// The shortest way by uses.
+fn shortest<'a>(
+    uses: &BTreeMap<String, BTreeMap<String, &'a Import>>,
+    from: &str,
+    to: &str,
+) -> Option<Vec<&'a Import>> {
+    let mut ways = VecDeque::from([(from.to_owned(), Vec::new())]);
+    let mut seen = BTreeSet::from([from.to_owned()]);
+    while let Some((at, way)) = ways.pop_front() {
+        if at == to {
+            return Some(way);
+        }
+        for (next, import) in uses.get(&at).into_iter().flatten() {
+            if seen.insert(next.clone()) {
+                ways.push_back((next.clone(), [way.clone(), vec![*import]].concat()));
+            }
+        }
+    }
+    None
+}
+
+/// Files whose folder has no place in the order.
+fn unknown<'a>(
+    tree: &'a Tree,
+    layer: fn(&str) -> &str,
+    known: impl Fn(&str) -> bool + 'a,
+    rule: &'static str,
+) -> impl Iterator<Item = Complaint> + 'a {
+    let code = tree.sources.iter().filter(|source| !source.code.items.is_empty());
+    code.filter(move |source| !known(layer(&source.path)))
+        .map(move |source| Complaint {
+            rule,
+            file: source.path.clone(),
+            line: 1,
+            what: format!("`{}` has no place in the order of layers", layer(&source.path)),
+            instead: "move the file into a folder that has one, or give its folder a line in tests/layers/order.rs"
+                .to_owned(),
+        })
+}
+
+fn complaint(rule: &'static str, import: &Import, what: String, instead: String) -> Complaint {
+    Complaint {
+        rule,
+        file: import.from.clone(),
+        line: import.line,
+        what,
+        instead,
+    }
+}
+
+/// The folder of `src/` that a file belongs to.
+fn layer(path: &str) -> &str {
+    match path.strip_prefix("src/").unwrap_or(path) {
+        "lib.rs" | "main.rs" => ROOT,
+        inner => inner.split(['/', '.']).next().unwrap_or(inner),
+    }
+}
+
+/// The folder, or file, of `src/engine/` that a file belongs to; empty outside.
+fn engine_layer(path: &str) -> &str {
+    let inner = path.strip_prefix("src/engine/").unwrap_or_default();
+    inner.split('/').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imports::imports;
+
+    fn tree(files: &[(&str, &str)]) -> (Tree, Vec<Import>) {
+        let tree = Tree::of(files);
+        let found = imports(&tree);
+        (tree, found)
+    }
+
+    fn places(found: &[Complaint]) -> Vec<String> {
+        found
+            .iter()
+            .map(|complaint| format!("{}:{}", complaint.file, complaint.line))
+            .collect()
+    }
+
+    #[test]
+    fn nothing_uses_what_is_above_it() {
+        let (tree, imports) = tree(&[
+            ("src/lib.rs", "pub mod api;"),
+            ("src/main.rs", "fn main() { warmfront::runtime::run() }"),
+            ("src/api/mod.rs", "\nfn f() { crate::provider::check() }"),
+            (
+                "src/provider/mod.rs",
+                "use crate::api::Percent; use crate::workload::pod;",
+            ),
+            ("src/workload/mod.rs", "use crate::router::X;"),
+            ("src/workload/pod.rs", ""),
+            ("src/router/mod.rs", "use crate::kubernetes::patch;"),
+            ("src/kubernetes/mod.rs", "pub fn patch() {}"),
+            ("src/engine/mod.rs", "use crate::{router::Want, workload::pod};"),
+            ("src/look/mod.rs", "use crate::{engine::Observed, controller::caches};"),
+            ("src/controller/mod.rs", "use crate::look; use crate::Thing;"),
+            ("src/runtime/mod.rs", "use crate::controller;"),
+        ]);
+        assert_eq!(
+            places(&layers(&tree, &imports)),
+            [
+                "src/api/mod.rs:2",
+                "src/controller/mod.rs:1",
+                "src/look/mod.rs:1",
+                "src/provider/mod.rs:1",
+                "src/workload/mod.rs:1",
+            ]
+        );
+    }
+
+    #[test]
+    fn requests_are_made_by_the_controller_only() {
+        let files = |layer: &str, text: &str| {
+            let user = format!("src/{layer}/mod.rs");
+            let (tree, imports) = tree(&[
+                ("src/provider/mod.rs", "use shell::Shell;"),
+                ("src/provider/shell.rs", "pub struct Shell; use super::X;"),
+                (&user, text),
+            ]);
+            layers(&tree, &imports).len()
+        };
+        assert_eq!(files("engine", "use crate::provider::shell::Shell;"), 1);
+        assert_eq!(
+            files("engine", "use crate::provider;\nfn f() { provider::shell::ask() }"),
+            1
+        );
+        assert_eq!(files("engine", "use crate::provider::Question;"), 0);
+        assert_eq!(files("look", "use crate::provider::shell;"), 1);
+        assert_eq!(files("controller", "use crate::provider::shell;"), 0);
+    }
+
+    #[test]
+    fn a_new_folder_is_given_a_place() {
+        let (tree, imports) = tree(&[("src/helpers/mod.rs", "fn f() {}"), ("src/engine/mod.rs", "fn f() {}")]);
+        assert_eq!(places(&layers(&tree, &imports)), ["src/helpers/mod.rs:1"]);
+        assert_eq!(
+            layers(&tree, &imports)[0].what,
+            "`helpers` has no place in the order of layers"
+        );
+    }
+
+    #[test]
+    fn folders_of_the_engine_use_those_before_them() {
+        let (tree, imports) = tree(&[
+            ("src/engine/mod.rs", "use phases::rest; use result::wake;"),
+            ("src/engine/contract/mod.rs", "use super::Decision;"),
+            ("src/engine/facts/mod.rs", "use crate::engine::contract::Identity;"),
+            (
+                "src/engine/guards/gates.rs",
+                "use crate::engine::{draft::Draft, phases};",
+            ),
+            (
+                "src/engine/draft/mod.rs",
+                "\nuse super::result;\nfn f() { result::wake::at() }",
+            ),
+            ("src/engine/phases/mod.rs", ""),
+            (
+                "src/engine/phases/rest.rs",
+                "use crate::engine::modes::Workflow; use super::shifting;",
+            ),
+            ("src/engine/phases/shifting.rs", ""),
+            ("src/engine/modes/mod.rs", ""),
+            ("src/engine/result/mod.rs", ""),
+            ("src/engine/result/wake.rs", "fn f() {}"),
+            ("src/engine/flat.rs", "fn f() {}"),
+            ("src/controller/mod.rs", "use crate::engine::decide;"),
+        ]);
+        assert_eq!(
+            places(&engine_layers(&tree, &imports)),
+            [
+                "src/engine/flat.rs:1",
+                "src/engine/contract/mod.rs:1",
+                "src/engine/draft/mod.rs:2",
+                "src/engine/draft/mod.rs:3",
+                "src/engine/guards/gates.rs:1",
+            ]
+        );
+    }
+
+    #[test]
+    fn files_of_the_engine_stand_in_no_circle() {
+        let found = |files: &[(&str, &str)]| circles(&tree(files).1);
+        let two = found(&[
+            ("src/engine/guards/a.rs", "use super::b::f;"),
+            ("src/engine/guards/b.rs", "\nfn f() { super::a::g() }"),
+        ]);
+        assert_eq!(places(&two), ["src/engine/guards/a.rs:1"]);
+        assert_eq!(
+            two[0].what,
+            "uses engine::guards::b::f, and src/engine/guards/b.rs:2 uses engine::guards::a::g"
+        );
+        let three = found(&[
+            ("src/engine/a.rs", "use super::b;"),
+            ("src/engine/b.rs", "use super::c;"),
+            ("src/engine/c.rs", "use super::a; use super::d;"),
+            ("src/engine/d.rs", ""),
+        ]);
+        assert_eq!(places(&three), ["src/engine/a.rs:1"]);
+        let exported = found(&[
+            ("src/engine/draft/mod.rs", "pub use cursor::X;"),
+            ("src/engine/draft/cursor.rs", "use super::Draft;"),
+        ]);
+        assert_eq!(exported.len(), 1);
+        let declared = found(&[
+            ("src/engine/draft/mod.rs", "mod cursor;"),
+            ("src/engine/draft/cursor.rs", "use super::Draft;"),
+        ]);
+        assert_eq!(declared, []);
+        let outside = found(&[("src/api/a.rs", "use super::b;"), ("src/api/b.rs", "use super::a;")]);
+        assert_eq!(outside, []);
+    }
+
+    #[test]
+    fn facts_and_their_mode_are_one() {
+        let facts = ("src/engine/facts/mod.rs", "use mode::Mode;");
+        let mode = ("src/engine/facts/mode.rs", "use super::Facts;");
+        assert_eq!(circles(&tree(&[facts, mode]).1), []);
+        let mode = ("src/engine/facts/mode.rs", "use super::{Facts, text::x};");
+        let text = ("src/engine/facts/text.rs", "use super::Facts;");
+        assert_eq!(circles(&tree(&[facts, mode, text]).1).len(), 1);
+    }
+}
