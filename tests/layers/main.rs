@@ -6,20 +6,31 @@
     reason = "a test fails by panicking"
 )]
 
+mod arms;
 mod imports;
+mod moves;
 mod order;
+mod sizes;
 mod tree;
 
 use tree::{Complaint, Tree};
 
 #[test]
 fn the_code_keeps_to_its_layout() {
-    let tree = Tree::parse(tree::read("src"));
+    let sources = tree::read("src");
+    let others = [tree::read("tests"), tree::read("examples")].concat();
+    let headings = sizes::headings(sources.iter().chain(&others));
+    let tree = Tree::parse(sources);
     let imports = imports::imports(&tree);
     let found: Vec<Complaint> = [
         order::layers(&tree, &imports),
         order::engine_layers(&tree, &imports),
         order::circles(&imports),
+        moves::moves(&tree),
+        arms::arms(&tree),
+        sizes::flags(&tree),
+        sizes::lengths(&tree),
+        headings,
     ]
     .concat();
     let told: Vec<String> = found.iter().map(ToString::to_string).collect();

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use syn::{Attribute, ImplItem, Item};
+use syn::{Attribute, Expr, ImplItem, Item, Token, punctuated::Punctuated};
 
 /// One file below `src/`.
 pub struct Source {
@@ -127,6 +127,12 @@ pub fn read(folder: &str) -> Vec<(String, String)> {
     }
     found.sort();
     found
+}
+
+/// What a macro is given, where that reads as a list of expressions.
+pub fn arguments(call: &syn::Macro) -> Vec<Expr> {
+    let list = call.parse_body_with(Punctuated::<Expr, Token![,]>::parse_terminated);
+    list.map(|list| list.into_iter().collect()).unwrap_or_default()
 }
 
 fn module_of(path: &str) -> Vec<String> {
