@@ -215,7 +215,6 @@ fn catches_all(pat: &Pat, way: &[String]) -> bool {
                 .next()
                 .is_some_and(|first| !first.is_uppercase())
         }
-        Pat::Guard(_) => false,
         Pat::Or(_) | Pat::Paren(_) | Pat::Reference(_) | Pat::Type(_) | Pat::Ident(_) => {
             parts(pat).into_iter().any(|(_, inner)| catches_all(inner, way))
         }
@@ -229,14 +228,14 @@ fn catches_all(pat: &Pat, way: &[String]) -> bool {
             }
             // `..` stands for the elements and fields that the pattern leaves out.
             let of = step.rsplit_once('.').map_or("", |(of, _)| of);
-            let is_same = match pat {
+            match pat {
                 Pat::Struct(pat) => pat.rest.is_some() && last(&pat.path) == of,
                 Pat::TupleStruct(pat) => last(&pat.path) == of && ends_open(&pat.elems),
                 Pat::Tuple(pat) => of.is_empty() && ends_open(&pat.elems),
                 _ => false,
-            };
-            is_same
+            }
         }
+        // A guard, a value, a range.
         _ => false,
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod arms;
+mod circles;
 mod imports;
 mod moves;
 mod order;
@@ -25,7 +26,7 @@ fn the_code_keeps_to_its_layout() {
     let found: Vec<Complaint> = [
         order::layers(&tree, &imports),
         order::engine_layers(&tree, &imports),
-        order::circles(&imports),
+        circles::circles(&imports),
         moves::moves(&tree),
         arms::arms(&tree),
         sizes::flags(&tree),
