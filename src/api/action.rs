@@ -1,10 +1,10 @@
-//! The RolloutAction: what a person or a pipeline asks of a running release.
+//! The RolloutAction: a request of a person or a pipeline to a release.
 
 use jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-/// One request to one CanaryRollout of the same namespace, carried out at most once.
+/// One request to a CanaryRollout in the same namespace. It is answered once, in its status; create another one to ask again. Answered ones are removed after a day.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "warmfront.dev",
@@ -23,68 +23,68 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RolloutActionSpec {
-    /// Name of the CanaryRollout.
+    /// Name of the CanaryRollout that is asked.
     #[schemars(length(min = 1, max = 63))]
     pub rollout: String,
-    /// What is asked.
+    /// What the release should do.
     pub action: Verb,
-    /// Only for this revision.
+    /// Carry this out only if the release is of this revision (`status.run.revision` of the CanaryRollout); otherwise the request expires. Default: any.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub revision: Option<String>,
-    /// Only at this step, counted from 1.
+    /// Carry this out only if the release is at this step, counted from 1; otherwise the request expires. Default: any.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub step: Option<i32>,
-    /// Why, for the history.
+    /// Why this is asked, at most 256 characters. Appears in Events and messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub reason: Option<String>,
 }
 
-/// What can be asked.
+/// What a release can be asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, strum::Display)]
 pub enum Verb {
-    /// End what holds at this step: a person's pause, the hold, the approval.
+    /// Ends the first of these that holds the release at its step: a pause by a person, the hold, the missing approval. Checks must still pass.
     Promote,
-    /// Drop the remaining steps: after the next pass everything goes to the new version, then it bakes.
+    /// Leaves out the remaining steps: as soon as the pods for 100% are Available and all checks pass, the new version gets all traffic.
     PromoteFully,
-    /// Hold the weight; go on judging.
+    /// Keeps the weight until Resume or Promote. Checks go on.
     Pause,
-    /// End a person's pause.
+    /// Ends a pause: one by a Pause action, or one for a failed check, a gate, or a contested route or Service.
     Resume,
-    /// Take all traffic back.
+    /// Gives all traffic back to the old version; also after a promotion, for as long as its pods are kept (`keepStable`).
     Abort,
-    /// Start the rejected revision again.
+    /// Releases the revision of the Deployment again, from the first step, although it was rolled back.
     Retry,
 }
 
-/// What became of the request.
+/// How the request was answered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutActionStatus {
-    /// `Applied`, `Rejected` or `Expired`.
+    /// `Applied`, `Rejected` or `Expired`; absent until it is answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<ActionPhase>,
-    /// One word for programs.
+    /// Why, as one word for programs, such as `NothingToAbort`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// A sentence for people.
+    /// The same as a sentence for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// When it was decided.
+    /// When it was answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
 }
 
-/// The end of a request.
+/// How a request was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, strum::Display)]
 pub enum ActionPhase {
-    /// Carried out.
+    /// It was carried out.
     Applied,
-    /// Not possible; the reason says why.
+    /// It was not possible; the reason says why.
     Rejected,
-    /// Its guard no longer fits, or nobody saw it in time.
+    /// It was meant for another revision or step, or no controller saw it within ten minutes. Abort never grows too old.
     Expired,
     /// Written by a newer version.
     #[serde(other)]

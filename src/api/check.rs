@@ -1,11 +1,11 @@
-//! What is judged: the checks of a rollout.
+//! Checks: what is measured of the new version, and the limit that it must keep.
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Duration, Percent};
 
-/// One judged quantity with its limit: exactly one of `errorRate`, `latency`, `hitRatio` and `query`.
+/// A measured quantity and its limit: exactly one of `errorRate`, `latency`, `hitRatio` and `query`. The first three count requests or lookups of the new version: every 50 of them make one result, 3 bad ones among the last 5 fail the check, and 3 good ones in a row pass it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -16,42 +16,42 @@ use super::{Duration, Percent};
     validation = ("!has(self.breaches) || self.breaches <= (has(self.of) ? self.of : 5)", "breaches must not be greater than of")
 )]
 pub struct Check {
-    /// Name in status and messages; `error-rate`, `latency` or `hit-ratio` where left out.
+    /// Name in the status and in messages, unique among the checks. Default: `error-rate`, `latency` or `hit-ratio`; required for a query.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     pub name: Option<String>,
-    /// Share of requests that fail: HTTP 5xx or no answer at all.
+    /// Limits the share of requests that fail: answered with HTTP 5xx, or not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_rate: Option<ErrorRate>,
-    /// Time to answer, by a quantile.
+    /// Limits the time to answer, at a quantile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
-    /// Share of cache lookups that are hits.
+    /// Limits the share of cache lookups that are hits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hit_ratio: Option<HitRatio>,
-    /// Any PromQL expression that gives one number.
+    /// Limits the value of a PromQL expression that gives one number. It is asked once per interval, and each value is one result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<Query>,
-    /// How many of the last `of` values of a query break its limit before the release fails. Default 3.
+    /// Only for a query: the check fails if this many of the last `of` values break the limit; 1 to 20, at most `of`. Default 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 20))]
     pub breaches: Option<i32>,
-    /// What a broken limit does. Default `Rollback`.
+    /// What happens when the check fails. Default `Rollback`.
     #[serde(default, skip_serializing_if = "OnBreach::is_default")]
     pub on_breach: OnBreach,
-    /// How many values of a query are looked back on. Default 5.
+    /// Only for a query: among how many of its last values `breaches` are counted, 1 to 20. Default 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 20))]
     pub of: Option<i32>,
 }
 
-/// What a broken limit does.
+/// What happens when a check fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum OnBreach {
-    /// All traffic goes back.
+    /// All traffic goes back to the old version, and the release ends.
     #[default]
     Rollback,
-    /// The release is held until a person lets it go on, or takes it back.
+    /// The release stays at its weight until a RolloutAction says Resume or Abort.
     Pause,
 }
 
@@ -66,17 +66,17 @@ impl OnBreach {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorRate {
-    /// Greatest share allowed, such as `1%`.
+    /// Greatest share of failing requests that is allowed, such as `1%`.
     pub max: Percent,
 }
 
-/// Limit on the time to answer.
+/// Limit on the time to answer, at a quantile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Latency {
-    /// Which quantile is meant: `p75` to `p99.9`.
+    /// The quantile, `p75` to `p99.99`: with `p99`, 1 of 100 requests may take longer than `max`.
     pub quantile: Quantile,
-    /// Longest time allowed at that quantile, such as `300ms`. A histogram edge there makes it exact.
+    /// Longest time that is allowed at the quantile, such as `300ms`. Give the histogram a bucket with this upper bound: between two others the number of slow requests is an estimate, and far from any it cannot be measured.
     pub max: Duration,
 }
 
@@ -84,36 +84,36 @@ pub struct Latency {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HitRatio {
-    /// Smallest share allowed, such as `80%`.
+    /// Smallest share of hits that is allowed, such as `80%`.
     pub min: Percent,
 }
 
-/// A PromQL expression and the range that its value must keep.
+/// A PromQL expression, and the range that its value must stay in: `max`, `min` or both.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.max) || has(self.min)", "a query needs max, min or both"))]
 pub struct Query {
-    /// The expression. `{{candidate.pods}}`, `{{baseline.pods}}`, `{{namespace}}` and their like are filled in.
+    /// The expression, at most 4096 characters. Placeholders such as `{{candidate.pods}}`, `{{baseline.pods}}` and `{{namespace}}` are replaced by names; an unknown one makes the spec invalid.
     #[schemars(length(min = 1, max = 4096))]
     pub promql: String,
-    /// Greatest value allowed.
+    /// Greatest value that is allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
-    /// Smallest value allowed.
+    /// Smallest value that is allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min: Option<f64>,
 }
 
-/// A quantile between p75 and p99.99, kept in hundredths of a percent.
+/// A quantile from p75 to p99.99, exact to a hundredth of a percent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quantile(Percent);
 
 impl Quantile {
-    /// Share of requests that may be slower than the limit.
+    /// Share of requests that may be slower than the limit: 0.01 for p99.
     pub fn slow_share(self) -> f64 {
         self.0.complement().fraction()
     }
-    /// The quantile as a fraction, such as 0.99.
+    /// The quantile as a fraction: 0.99 for p99.
     pub fn fraction(self) -> f64 {
         self.0.fraction()
     }

@@ -3,61 +3,61 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// Types of conditions, in the order in which they are listed.
+/// Types of the conditions in a CanaryRollout's status, in the order in which they are listed there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::Display)]
 pub enum ConditionType {
-    /// The spec is valid and everything that it names exists.
+    /// True if the spec is valid and everything that it names exists and can be used.
     Accepted,
-    /// A release is moving.
+    /// True while a release is under way and nothing pauses it.
     Progressing,
-    /// A release is held.
+    /// True while a release is paused; the reason is a PauseReason.
     Paused,
-    /// Users are served as the status says.
+    /// True if the version that the status says serves users has pods that can.
     Healthy,
-    /// The spec's revision is what users have.
+    /// True if the workload's newest revision serves all users.
     Promoted,
-    /// The spec's revision was taken back.
+    /// True if the workload's newest revision was rolled back and is not started again by itself.
     RolledBack,
 }
 
-/// Why a rollout is not accepted.
+/// Why a CanaryRollout is not accepted: the reason of its condition Accepted=False.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::Display)]
 pub enum Refusal {
-    /// The spec contradicts itself.
+    /// The spec is not valid; the message names the field.
     InvalidSpec,
     /// The Deployment does not exist.
     TargetNotFound,
-    /// The Deployment is of a kind that cannot be released in steps.
+    /// The Deployment cannot be released in steps: its strategy is Recreate, or its selector is more than matchLabels.
     UnsupportedWorkload,
-    /// The Deployment has more than one active ReplicaSet.
+    /// The Deployment is paused in the middle of a rollout by Kubernetes itself.
     RolloutIncomplete,
     /// The Service does not exist.
     ServiceNotFound,
-    /// The Service cannot be narrowed, or has pods of something else.
+    /// The Service cannot be limited to one version's pods, or selects pods of other workloads.
     UnsupportedService,
-    /// The name of the canary Service is taken.
+    /// A Service with the name of the canary Service exists and was not created by this rollout.
     CanaryServiceConflict,
-    /// The route does not exist or has no rule for the Service.
+    /// The route does not exist, or none of its rules has the Service as a backend.
     RouteNotFound,
-    /// Several rules have the Service as a backend.
+    /// Several rules of a route have the Service as a backend, and the spec does not say which are meant.
     AmbiguousRule,
     /// The MetricSource does not exist.
     MetricSourceNotFound,
-    /// An elder rollout names the same Deployment.
+    /// An older CanaryRollout names the same Deployment.
     TargetConflict,
-    /// Another manager holds `spec.paused: false` of the Deployment.
+    /// Another field manager sets `spec.paused: false` on the Deployment, which Warmfront must pause.
     PauseContested,
-    /// The installed definition lacks fields that this controller writes.
+    /// The installed CustomResourceDefinition lacks fields that this controller writes: it is older than the controller.
     CRDOutdated,
-    /// The API server does not let the controller do what it must.
+    /// The API server refuses a request that the controller must make, usually for want of RBAC rules.
     NotPermitted,
-    /// An elder rollout sets the weights of the same rule of a route.
+    /// An older CanaryRollout sets weights in the same rule of a route.
     RouteConflict,
-    /// What is asked goes beyond what the route can express.
+    /// The route cannot express what the spec asks for, such as more rules than it may have.
     UnsupportedFeature,
 }
 
-/// Sets one condition; its transition time changes only with its status.
+/// Adds or replaces one condition. Its transition time is `now` if its status (True or False) changes, and stays otherwise.
 pub fn set(
     conditions: &mut Vec<Condition>,
     kind: ConditionType,

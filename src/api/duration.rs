@@ -10,39 +10,39 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Duration(u64);
 
-/// Why a text is not a [`Duration`].
+/// The text that is not a [`Duration`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a duration: write a number and a unit (ms, s, m or h), such as 300ms, 5m or 1h30m")]
 pub struct DurationError(String);
 
-/// Units by length, longest first, in milliseconds.
+/// Units and their lengths in milliseconds, the longest first, as they are printed.
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 impl Duration {
-    /// No time at all.
+    /// Zero.
     pub const ZERO: Self = Self(0);
 
-    /// From milliseconds.
+    /// So many milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
-    /// From seconds.
+    /// So many seconds; at most what fits.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds.saturating_mul(1_000))
     }
-    /// From minutes.
+    /// So many minutes; at most what fits.
     pub const fn from_mins(minutes: u64) -> Self {
         Self::from_secs(minutes.saturating_mul(60))
     }
-    /// Whether it is no time at all.
+    /// Whether it is zero.
     pub fn is_zero(&self) -> bool {
         self.0 == 0
     }
-    /// Whole milliseconds.
+    /// Its length in milliseconds.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
-    /// Seconds with a fraction.
+    /// Its length in seconds.
     #[allow(
         clippy::cast_precision_loss,
         reason = "milliseconds of any plausible duration fit 53 bits"
@@ -50,7 +50,7 @@ impl Duration {
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1_000.0
     }
-    /// For arithmetic with timestamps.
+    /// The same as the type that timestamps are added to; at most its greatest value.
     pub fn signed(self) -> SignedDuration {
         SignedDuration::from_millis(i64::try_from(self.0).unwrap_or(i64::MAX))
     }

@@ -1,4 +1,4 @@
-//! The MetricSource: where figures come from, written once per cluster by the platform's owner.
+//! The MetricSource: which metrics store the checks ask. The cluster's administrator writes it once.
 #![allow(clippy::duplicated_attributes, reason = "columns of one type repeat it")]
 
 use kube::{CustomResource, KubeSchema};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Duration;
 
-/// A metrics store and how the quantities that Warmfront judges are named in it.
+/// A metrics store, and under which names it keeps the quantities that checks judge.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "warmfront.dev",
@@ -19,58 +19,58 @@ use super::Duration;
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricSourceSpec {
-    /// A server that speaks Prometheus' HTTP API.
+    /// The server that is asked.
     pub prometheus: PrometheusSource,
-    /// Which layer's metrics tell requests and latency. Default `app`.
+    /// Whose metrics count requests and their latency: `app` (the pods' own) or `envoy` (the gateway's). Default `app`.
     #[serde(default)]
     pub preset: Preset,
-    /// Where hits and misses come from.
+    /// Whose metrics count cache hits and misses.
     #[serde(default)]
     pub cache: CacheSource,
-    /// Label that holds a pod's name in this Prometheus. Default `pod`.
+    /// Label in which this Prometheus has the name of the pod, 1 to 63 characters. Default `pod`.
     #[serde(default = "default_pod_label")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-zA-Z_][a-zA-Z0-9_]*$"))]
     pub pod_label: String,
-    /// How often this Prometheus scrapes. Default `15s`. Ticks and lags are derived from it.
+    /// How often this Prometheus scrapes the pods and the gateway, at least `1s`. Default `15s`. It decides how often checks are evaluated and when a sample is too old.
     #[serde(default = "default_scrape_interval")]
     #[x_kube(validation = ("duration(self) >= duration('1s')", "the scrape interval must be at least 1s"))]
     pub scrape_interval: Duration,
 }
 
-/// A server that speaks Prometheus' HTTP API.
+/// A server with the HTTP API of Prometheus.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PrometheusSource {
-    /// Base address, such as `http://prometheus.monitoring:9090`.
+    /// Its base URL, 8 to 2048 characters, such as `http://prometheus.monitoring:9090`.
     #[schemars(length(min = 8, max = 2048), regex(pattern = "^https?://[^/@]+(/.*)?$"))]
     pub url: String,
 }
 
-/// The layer whose metrics tell requests and latency.
+/// Whose metrics count requests and their latency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Preset {
-    /// Metrics of the pods themselves.
+    /// Those of the pods, such as `http_request_duration_seconds`.
     #[default]
     App,
-    /// Envoy's clusters, one per Service (Contour and others).
+    /// Those of Envoy, as Contour and other gateways run it: one cluster for each Service.
     Envoy,
 }
 
-/// Where hits and misses come from.
+/// Whose metrics count cache hits and misses.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CacheSource {
-    /// Which metrics tell hits and misses. Default `app`: `cache_requests_total` of the pods.
+    /// Whose metrics count them. Default, and so far only value, `app`: `cache_requests_total` of the pods.
     #[serde(default)]
     pub preset: CachePreset,
 }
 
-/// Metrics that tell hits and misses.
+/// Whose metrics count cache hits and misses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CachePreset {
-    /// The contract metric `cache_requests_total{result}` of the pods.
+    /// Those of the pods: the counter `cache_requests_total`, whose label `result` is `hit` or `miss`.
     #[default]
     App,
 }

@@ -1,6 +1,6 @@
-//! What users write and read: the custom resources and every name that other programs rely on.
+//! The custom resources that users write and read, and all names of ours that other programs rely on.
 //!
-//! Types and their validation only; what a field does is decided in [`crate::engine`].
+//! Here are only types and their validation; [`crate::engine`] decides what follows from a field.
 
 pub mod action;
 pub mod check;
@@ -23,19 +23,19 @@ pub use plan::Plan;
 pub use rollout::{CanaryRollout, CanaryRolloutSpec};
 pub use status::CanaryRolloutStatus;
 
-/// API group of all kinds.
+/// The API group of our kinds.
 pub const GROUP: &str = "warmfront.dev";
-/// The only version served.
+/// Their version; there is only one.
 pub const VERSION: &str = "v1alpha1";
-/// Name under which the API server records our writes.
+/// Field manager of our writes: the name that `metadata.managedFields` has for us.
 pub const FIELD_MANAGER: &str = "warmfront";
-/// Keeps a deleted CanaryRollout until its traffic is back where it belongs.
+/// Finalizer of a CanaryRollout: it is deleted only when traffic, Deployment and Services are as they were.
 pub const FINALIZER: &str = "warmfront.dev/release";
-/// Annotation on a CanaryRollout; the value `force` drops the finalizer although something could not be put back.
+/// Annotation on a CanaryRollout. With the value `force` a deletion goes through although something could not be put back.
 pub const RELEASE_ANNOTATION: &str = "warmfront.dev/release";
-/// Label of every object that Warmfront holds or made; its value is the rollout's name.
+/// Label of every object that Warmfront created, or took out of a Deployment's hands. Its value is the name of the CanaryRollout.
 pub const ROLLOUT_LABEL: &str = "warmfront.dev/rollout";
-/// Label by which Kubernetes tells the ReplicaSets of a Deployment apart; its value is our revision.
+/// Label by which Kubernetes tells the pods of a Deployment's ReplicaSets apart. Its value is what we call a revision.
 pub const HASH_LABEL: &str = "pod-template-hash";
-/// Annotation in which the Deployment controller numbers its ReplicaSets.
+/// Annotation in which the Deployment controller numbers the ReplicaSets of a Deployment.
 pub const REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";

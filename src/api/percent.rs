@@ -9,18 +9,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Percent(u16);
 
-/// Why a text is not a [`Percent`].
+/// The text that is not a [`Percent`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a percentage: write a number from 0 to 100 with at most two decimals, such as 5 or \"0.5%\"")]
 pub struct PercentError(String);
 
 impl Percent {
-    /// No share at all.
+    /// 0%.
     pub const ZERO: Self = Self(0);
-    /// Everything.
+    /// 100%.
     pub const FULL: Self = Self(10_000);
 
-    /// From hundredths of a percent, 0 to 10,000.
+    /// So many hundredths of a percent; an error above 10,000.
     pub fn from_hundredths(hundredths: u32) -> Result<Self, PercentError> {
         match u16::try_from(hundredths) {
             Ok(value) if value <= Self::FULL.0 => Ok(Self(value)),
@@ -28,23 +28,23 @@ impl Percent {
         }
     }
 
-    /// Hundredths of a percent, 0 to 10,000.
+    /// The same in hundredths of a percent, 0 to 10,000.
     pub fn hundredths(self) -> u32 {
         u32::from(self.0)
     }
 
-    /// As a fraction, 0.0 to 1.0.
+    /// The same as a fraction, 0.0 to 1.0.
     pub fn fraction(self) -> f64 {
         f64::from(self.0) / 10_000.0
     }
 
-    /// What is left to 100%.
+    /// The rest to 100%.
     #[must_use]
     pub fn complement(self) -> Self {
         Self(Self::FULL.0 - self.0)
     }
 
-    /// The share of `count` that this percentage asks for, rounded up.
+    /// This share of `count`, rounded up: pods for a weight are never too few.
     pub fn ceil_of(self, count: u32) -> u32 {
         let exact = u64::from(self.0) * u64::from(count);
         u32::try_from(exact.div_ceil(10_000)).unwrap_or(count)
@@ -122,7 +122,7 @@ impl JsonSchema for Percent {
         "Percent".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        // The bounds of each form stand beside one another: `maximum` binds integers, the rest binds strings.
+        // An integer or a string: `minimum` and `maximum` apply to integers only, the other limits to strings only.
         json_schema!({
             "x-kubernetes-int-or-string": true,
             "minimum": 0,

@@ -9,136 +9,136 @@ use super::{
     window::{PlannedWindow, Window},
 };
 
-/// What the engine works with: nothing in it can be missing or contradictory.
+/// A valid spec. The engine works with this and not with the spec, so that it meets neither gaps nor contradictions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The Deployment that is released; the candidate of a pair.
+    /// Name of the Deployment that is released; of a pair, the candidate's.
     pub deployment: String,
-    /// The other Deployment of a pair, which users have until the candidate is promoted.
+    /// Name of the baseline's Deployment, if the workload is a pair.
     pub baseline: Option<String>,
-    /// The Service that users' requests go to; the baseline's of a pair.
+    /// Name of the Service that users' requests go to; of a pair, the baseline's.
     pub service: String,
-    /// The Service of the new version; the candidate's of a pair.
+    /// Name of the Service of the new version; of a pair, the candidate's.
     pub canary_service: String,
-    /// Other Services that must not see the new version.
+    /// Names of other Services that select only the old version during a release.
     pub also_narrow: Vec<String>,
-    /// Routes whose weights are set, each named once.
+    /// Routes in which weights are set, none twice.
     pub routes: Vec<RouteRef>,
-    /// Headers whose bearers reach the new version first.
+    /// Headers, none twice, that send a request to the new version whatever its weight.
     pub testers: Vec<Tester>,
-    /// Wait after the router's confirmation before samples count.
+    /// How long to wait, after the gateway has confirmed a weight, before requests count.
     pub settle: Duration,
-    /// At least one; rising; the last is 100%.
+    /// The steps: at least one, in rising order, the last one 100%.
     pub steps: Vec<PlannedStep>,
-    /// How long 100% is judged with the old version still up.
+    /// How long the new version is judged at 100% before it is promoted; zero for no bake.
     pub bake: Duration,
-    /// Empty only if the release is unjudged.
+    /// The checks, each with a name of its own; none only if the spec says `unjudged`.
     pub checks: Vec<PlannedCheck>,
     /// Name of the MetricSource.
     pub source: String,
-    /// How often the checks are evaluated; `None` leaves it to the source.
+    /// How often the checks are evaluated; `None` if the MetricSource decides.
     pub interval: Option<Duration>,
-    /// Without data for this long: pause.
+    /// A check without data for this long pauses the release.
     pub no_data_deadline: Duration,
-    /// Pods or route not ready for this long: roll back.
+    /// Pods or routes that are not ready for this long roll the release back.
     pub progress_deadline: Duration,
-    /// How long the pods of a rejected version stay.
+    /// How long the new version's pods stay after a rollback.
     pub keep_canary: Duration,
-    /// How long the old version stays after promotion.
+    /// How long the old version can be brought back after a promotion.
     pub keep_stable: Duration,
-    /// Held by the spec.
+    /// Whether the spec pauses the release.
     pub paused: bool,
-    /// When weights may rise; always, if there is none.
+    /// When weights may rise; always, if there are no windows.
     pub windows: Vec<PlannedWindow>,
-    /// Asked before the release goes on.
+    /// Who is asked before the release goes on.
     pub gates: Vec<PlannedGate>,
-    /// Told of what becomes of a release.
+    /// Who is told what becomes of a release.
     pub notifiers: Vec<PlannedNotifier>,
 }
 
-/// One gate with its name.
+/// One gate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedGate {
-    /// Unique in the plan.
+    /// Its name, unique among the gates.
     pub name: String,
-    /// What it stands before.
+    /// When it is asked.
     pub before: Before,
-    /// Whom to ask.
+    /// Where to send the question.
     pub url: String,
-    /// Longest time for an answer.
+    /// How long to wait for one answer.
     pub timeout: Duration,
-    /// Without a 2xx for this long a person is called.
+    /// How long to ask before the release is paused for a person.
     pub deadline: Duration,
 }
 
 /// One notifier.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedNotifier {
-    /// Unique in the plan.
+    /// Its name, unique among the notifiers.
     pub name: String,
-    /// Whom to tell.
+    /// Where to send the notification.
     pub address: Address,
-    /// Longest time for an answer.
+    /// How long to wait for one answer.
     pub timeout: Duration,
 }
 
-/// An address, or where it stands.
+/// Where a notification is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// The address itself.
+    /// A URL.
     Url(String),
-    /// An entry of a Secret of the rollout's namespace.
+    /// The URL that is kept in an entry of a Secret, in the rollout's namespace.
     Secret(SecretKey),
 }
 
-/// One weight.
+/// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedStep {
-    /// The new version's share.
+    /// The share of requests that the new version gets, above 0.
     pub weight: Percent,
-    /// Least time at it.
+    /// Shortest time at this weight.
     pub hold: Duration,
-    /// Whether a Promote action is waited for.
+    /// Whether the release waits for a Promote action after the hold.
     pub approval: bool,
 }
 
-/// Number of a step by its index in the plan: they count from 1, and 0 is before the first.
+/// The number of a step as people see it, from its index in the plan: steps are counted from 1, and `None`, before the first step, is 0.
 pub fn step_number(index: Option<usize>) -> i32 {
     index.map_or(0, |index| i32::try_from(index + 1).unwrap_or(i32::MAX))
 }
 
-/// One check with its name.
+/// One check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedCheck {
-    /// Unique in the plan.
+    /// Its name, unique among the checks.
     pub name: String,
-    /// What is measured, and the limit.
+    /// What is measured, and its limit.
     pub kind: CheckKind,
-    /// What a broken limit does.
+    /// What happens when it fails.
     pub on_breach: OnBreach,
 }
 
-/// What is measured, and the limit.
+/// What is measured, and its limit.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CheckKind {
-    /// Share of failing requests.
+    /// The share of requests that fail.
     ErrorRate {
         /// Greatest share allowed.
         max: Percent,
     },
-    /// Time to answer.
+    /// The time to answer.
     Latency {
-        /// Which quantile.
+        /// At this quantile.
         quantile: Quantile,
         /// Longest time allowed.
         max: Duration,
     },
-    /// Share of lookups that hit.
+    /// The share of cache lookups that are hits.
     HitRatio {
         /// Smallest share allowed.
         min: Percent,
     },
-    /// The value of an expression.
+    /// The value of a user's expression.
     Query {
         /// PromQL with placeholders.
         promql: String,
@@ -146,14 +146,14 @@ pub enum CheckKind {
         max: Option<f64>,
         /// Smallest value allowed.
         min: Option<f64>,
-        /// This many bad ones …
+        /// The check fails if this many values, 1 to `of`, …
         breaches: usize,
-        /// … of the last so many values break it.
+        /// … of the last so many break the limit.
         of: usize,
     },
 }
 
-/// Why a spec is not a plan; the text goes to the object's `Accepted` condition.
+/// Why a spec is not valid: which field, what is wrong, what to do. It is the message of the condition `Accepted`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidSpec(String);
@@ -163,13 +163,13 @@ const DEFAULT_WEIGHTS: [u32; 5] = [500, 1_000, 2_500, 5_000, 10_000];
 const DEFAULT_GATE_DEADLINE: Duration = Duration::from_mins(60);
 const DEFAULT_WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_DEADLINE: Duration = Duration::from_mins(10);
-/// Metrics of a weight that has just become active still hold requests sent before; two seconds cover a gateway's push.
+/// When a gateway reports a new weight, its proxies still use the old one for a moment; two seconds are enough for them.
 const DEFAULT_SETTLE: Duration = Duration::from_secs(2);
-/// Without a stated TTL the entries of most caches have turned over in an hour.
+/// A cache shows its real hit ratio once its entries have expired; in most caches that takes less than an hour.
 const DEFAULT_BAKE: Duration = Duration::from_mins(60);
-/// Stands for all rules of a route.
+/// In a list of rules: all that have the Service as a backend.
 pub const ALL_RULES: &str = "*";
-/// Longest name of a Service.
+/// Longest name that a Service may have, in characters.
 const MAX_SERVICE_NAME: usize = 63;
 
 impl TryFrom<&CanaryRolloutSpec> for Plan {
@@ -211,7 +211,7 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
     }
 }
 
-/// What a spec names of the workload.
+/// The names of a workload's Deployments and Services, as in [`Plan`].
 struct Named {
     deployment: String,
     baseline: Option<String>,

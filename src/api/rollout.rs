@@ -1,4 +1,4 @@
-//! The CanaryRollout: which workload is released, through which router, in which steps, judged by what.
+//! The CanaryRollout: which workload is released, through which routes, in which steps, and which checks judge it.
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use super::{
     window::Window,
 };
 
-/// How one service is released.
+/// How new versions of one workload are released.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "warmfront.dev",
@@ -49,12 +49,12 @@ use super::{
         "name at least one check, or say `unjudged: true` and no checks: then every step passes unseen")
 )]
 pub struct CanaryRolloutSpec {
-    /// What is released. Cannot be changed.
+    /// What is released. It cannot be changed: delete this CanaryRollout, which puts everything back, and create another one.
     #[x_kube(validation = ("self == oldSelf", "the workload cannot be changed: delete this CanaryRollout, which gives everything back, and create another one"))]
     pub workload: Workload,
-    /// How traffic is moved.
+    /// The Services and routes through which traffic reaches the two versions.
     pub traffic: Traffic,
-    /// Weights in rising order, the last one 100. Default: 5, 10, 25, 50, 100.
+    /// The steps of a release, 1 to 50: weights above 0, in rising order, the last one 100. Default: 5, 10, 25, 50 and 100, with 5m at each but the last. Excludes `ramp`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 50))]
     #[x_kube(
@@ -63,50 +63,50 @@ pub struct CanaryRolloutSpec {
         validation = ("self.map(s, type(s.weight) == int ? double(s.weight) : double(s.weight.replace('%', '')))[self.size() - 1] == 100.0", "the last step must have weight 100")
     )]
     pub steps: Option<Vec<Step>>,
-    /// Evenly spaced steps instead of a list.
+    /// Evenly spaced steps, instead of the list in `steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp: Option<Ramp>,
-    /// How long the new version is judged at 100% with the old one still up. Default `1h`; `0s` turns it off.
+    /// How long the new version is judged at 100% while the pods of the old one are still there, so that a rollback is immediate. Default `1h`; `0s` leaves it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bake: Option<Duration>,
-    /// Every check judges every step.
+    /// What the new version is judged by, at most 16. Every check must pass at each step before the weight rises; one that fails rolls the release back, or pauses it (`onBreach`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub checks: Vec<Check>,
-    /// Release without any check. Has to be said out loud.
+    /// Releases without any check: every step passes once its hold is over. Must be `true` if `checks` is empty, so that checks are never forgotten. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unjudged: bool,
-    /// Where the figures come from and how often.
+    /// Which metrics store the checks ask, and how often.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
-    /// Checks without data for this long pause the release. Default `10m`.
+    /// A check that has no data, or whose new version gets no requests, for this long pauses the release until there is data again. Default `10m`. A check that only has too few requests for a result pauses it later: after ten times the hold, at least 1h and at most 6h.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_data_deadline: Option<Duration>,
-    /// Pods or route not ready for this long roll the release back. Default `10m`.
+    /// The release is rolled back if the pods for a step are not Available, or the routes not served with the new weight, within this time. Default `10m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress_deadline: Option<Duration>,
-    /// Weights rise only inside of one of these; ways back do not wait for them. Default: always.
+    /// Times at which weights may rise, at most 8. Falling weights and rollbacks do not wait for them. Default: always.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub windows: Vec<Window>,
-    /// Asked before the release goes on.
+    /// Other systems that are asked before the release goes on, at most 4.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     #[x_kube(validation = ("self.all(g, self.exists_one(o, (has(o.name) ? o.name : o.before.lowerAscii()) == (has(g.name) ? g.name : g.before.lowerAscii())))",
         "each gate needs a name of its own; without one it has that of what it stands before"))]
     pub gates: Vec<Gate>,
-    /// Told of what becomes of a release.
+    /// Other systems that are told when a release starts, pauses or ends, at most 4.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     #[x_kube(validation = ("self.all(n, self.exists_one(o, o.name == n.name))", "each notifier needs a name of its own"))]
     pub notify: Vec<Notifier>,
-    /// After a rollback the new version's pods stay this long to be looked at. Default `10m`. The pods of a pair stay anyway.
+    /// How long the new version's pods stay after a rollback, so that people can look at them. Default `10m`. The pods of a pair are never removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_canary: Option<Duration>,
-    /// After promotion the old version stays this long at full size, and an Abort brings it back. Default `10m`. A pair's baseline stays anyway.
+    /// How long after a promotion an Abort can still bring the old version back. Its pods stay at full size for that time; those of a pair are never removed. Default `10m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_stable: Option<Duration>,
-    /// Holds the release where it is; it is judged all the same.
+    /// Keeps the release at its weight until this is false again. Checks go on, and one that fails still rolls it back. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
 }
@@ -133,15 +133,15 @@ impl CanaryRolloutSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.deployment) != has(self.pair)", "a workload names exactly one of deployment and pair"))]
 pub struct Workload {
-    /// A Deployment of the same namespace; every change of its pod template is a release.
+    /// A Deployment in this namespace. Every change of its pod template starts a release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment: Option<DeploymentRef>,
-    /// Two Deployments of the same namespace, such as the app without and with its cache: traffic is moved from one to the other, and nothing else is touched.
+    /// Two Deployments in this namespace, such as the app without and with its cache. Traffic is moved from one to the other; pods, Deployments and Services are not changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pair: Option<Pair>,
 }
 
-/// Two Deployments with a Service each; all four stay as they are.
+/// Two Deployments, each with a Service of its own. None of the four objects is changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -149,48 +149,48 @@ pub struct Workload {
     validation = ("self.baseline.service != self.candidate.service", "the Services of a pair must differ")
 )]
 pub struct Pair {
-    /// What users have before the release, and again after a rollback.
+    /// The version that serves users before the release, and after a rollback.
     pub baseline: PairSide,
-    /// What is released, and what users have at the end.
+    /// The version that is released, and that serves users after a promotion.
     pub candidate: PairSide,
 }
 
-/// One of the two.
+/// A Deployment of a pair, and its Service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PairSide {
     /// Name of the Deployment.
     #[schemars(length(min = 1, max = 253))]
     pub deployment: String,
-    /// Name of the Service that selects its pods and no others.
+    /// Name of the Service that selects the pods of this Deployment and no others.
     #[schemars(length(min = 1, max = 63))]
     pub service: String,
 }
 
-/// A Deployment of the same namespace.
+/// A Deployment in the namespace of the CanaryRollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeploymentRef {
-    /// Its name.
+    /// Name of the Deployment.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
 
-/// One weight and what is asked of it.
+/// One step: a weight, and what must happen before the next one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// Share of requests that the new version gets.
+    /// Share of requests that the new version gets: `5`, `5%` or `0.5%`; above 0, at most 100%.
     pub weight: Percent,
-    /// Least time at this weight. Default `5m`; `0s` on the last step.
+    /// Shortest time at this weight, from when the routes serve it. Default `5m`; `0s` at 100%.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<Duration>,
-    /// After the hold, wait for a Promote action.
+    /// Whether the release waits for a Promote action once the hold is over. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approval: bool,
 }
 
-/// Evenly spaced steps: `from`, `from + by`, … and exactly `to` at the end.
+/// Evenly spaced steps: `from`, `from + by`, and so on; the last one is `to`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -199,27 +199,27 @@ pub struct Step {
     validation = ("(type(self.by) == int ? double(self.by) : double(self.by.replace('%', ''))) >= 1.0", "by must be at least 1%")
 )]
 pub struct Ramp {
-    /// First weight.
+    /// Weight of the first step, above 0.
     pub from: Percent,
-    /// Last weight. Default, and so far only value, 100.
+    /// Weight of the last step. Only 100 is allowed, which is the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<Percent>,
-    /// What each step adds.
+    /// How much each step adds to the weight, at least 1%.
     pub by: Percent,
-    /// Least time at each weight. Default `5m`; `0s` on the last.
+    /// Shortest time at each weight, from when the routes serve it. Default `5m`; always `0s` at 100%.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<Duration>,
 }
 
-/// Where the figures come from and how often.
+/// Which metrics store the checks ask, and how often.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Metrics {
-    /// Name of a MetricSource. Default `default`.
+    /// Name of the MetricSource, which is an object of the cluster. Default `default`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub source: Option<String>,
-    /// How often the checks are evaluated, at least `1s`. Default: the source's scrape interval, at least `15s`.
+    /// How often the checks are evaluated, at least `1s`. Default: the scrape interval of the MetricSource, but at least `15s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = ("duration(self) >= duration('1s')", "the interval must be at least 1s"))]
     pub interval: Option<Duration>,

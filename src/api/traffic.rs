@@ -1,4 +1,4 @@
-//! How traffic reaches the two versions: Services, the router between them, and who tests the new one first.
+//! How traffic reaches the two versions: their Services, the routes that split requests between them, and testers.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -6,42 +6,42 @@ use serde::{Deserialize, Serialize};
 
 use super::Duration;
 
-/// The Services of the workload and the router that splits requests between them.
+/// The Services of the two versions and the routes that split requests between them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Traffic {
-    /// Service that users' requests go to. Default: the Deployment's name. Not with a pair, which names its own.
+    /// Name of the Service that users' requests go to. Default: the name of the Deployment. A pair names its Services itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub service: Option<String>,
-    /// Service that Warmfront makes for the new version. Default: the Service's name with `-canary`. Not with a pair.
+    /// Name of the Service that Warmfront creates for the new version. Default: the name of `service` with `-canary`. A pair names its Services itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub canary_service: Option<String>,
-    /// Other Services on the same pods that must not see the new version during a release. Not with a pair, whose Services never change.
+    /// Names of other Services that select the same pods, at most 16. During a release they select pods of the old version only. Not allowed with a pair, whose Services are never changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub also_narrow: Vec<String>,
-    /// Gateway API routes whose weights are set.
+    /// The routes of the Gateway API in which Warmfront sets weights.
     #[serde(rename = "gatewayAPI")]
     pub gateway_api: GatewayApi,
-    /// Requests with one of these headers reach the new version while a release runs and its pods are ready, from weight 0 on.
+    /// Requests with one of these headers, at most 8, always reach the new version while a release runs and its pods are ready, also at weight 0.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(
         validation = ("self.all(t, self.exists_one(o, o.header.lowerAscii() == t.header.lowerAscii()))", "each tester needs a header of its own: names of headers do not depend on case")
     )]
     pub testers: Vec<Tester>,
-    /// Wait after the router's confirmation before samples count. Default `2s`.
+    /// How long to wait, after the gateway has confirmed a weight, before requests count for checks. Proxies take the weight over a little later than the gateway says so. Default `2s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settle: Option<Duration>,
 }
 
-/// Gateway API routes.
+/// Routes of the Gateway API.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayApi {
-    /// Routes of the same namespace in which the Service is a backend. All of them get every weight.
+    /// Routes in this namespace that have the Service as a backend, 1 to 8. All of them get the same weight at every step.
     #[schemars(length(min = 1, max = 8))]
     #[x_kube(
         validation = ("self.all(r, self.exists_one(o, o.name == r.name && (has(o.kind) ? o.kind : 'HTTPRoute') == (has(r.kind) ? r.kind : 'HTTPRoute')))",
@@ -50,17 +50,17 @@ pub struct GatewayApi {
     pub routes: Vec<RouteRef>,
 }
 
-/// One route.
+/// A route, and which of its rules are meant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteRef {
     /// `HTTPRoute` or `GRPCRoute`. Default `HTTPRoute`.
     #[serde(default, skip_serializing_if = "RouteKind::is_default")]
     pub kind: RouteKind,
-    /// Its name.
+    /// Name of the route.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Names of the rules whose weights are set, or `*` for all that have the Service as a backend. Needed only where several have it.
+    /// Names of the rules whose weights are set, at most 16; `*` alone means all rules that have the Service as a backend. Default: the only rule that has it; required if several do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),
@@ -77,7 +77,7 @@ pub struct RouteRef {
     pub rules: Vec<String>,
 }
 
-/// Kinds of routes that split requests.
+/// A kind of route.
 #[derive(
     Clone,
     Copy,
@@ -95,12 +95,12 @@ pub struct RouteRef {
     strum::IntoStaticStr,
 )]
 pub enum RouteKind {
-    /// Requests of HTTP.
+    /// Routes HTTP requests.
     #[default]
     #[serde(rename = "HTTPRoute")]
     #[strum(serialize = "HTTPRoute")]
     Http,
-    /// Calls of gRPC.
+    /// Routes gRPC calls.
     #[serde(rename = "GRPCRoute")]
     #[strum(serialize = "GRPCRoute")]
     Grpc,
@@ -113,14 +113,14 @@ impl RouteKind {
     }
 }
 
-/// A header by which testers are known.
+/// A header that marks the requests of testers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tester {
-    /// Name of the header.
+    /// Name of the header, in any case.
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$"))]
     pub header: String,
-    /// Its exact value.
+    /// The value that the header must have, exactly.
     #[schemars(length(min = 1, max = 4096))]
     pub equals: String,
 }

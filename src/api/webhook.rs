@@ -1,4 +1,4 @@
-//! Other systems that a release asks or tells over HTTP: gates before it goes on, and notifications.
+//! Other systems to which a release talks over HTTP: gates are asked before it goes on, notifiers are told about it.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -6,85 +6,85 @@ use serde::{Deserialize, Serialize};
 
 use super::Duration;
 
-/// Asked before the release goes on: 2xx lets it, 4xx rolls it back, anything else is asked again until the deadline.
+/// A system that is asked, by a POST, before the release goes on. 2xx lets it go on. 4xx rolls it back, except 408, 425 and 429. After anything else, or no answer, it is asked again, every 30s at the latest, until the deadline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Gate {
-    /// Default: `start`, `step` or `promote`, after what it stands before.
+    /// Name in the status and in messages, unique among the gates. Default: `start`, `step` or `promote`, by the value of `before`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: Option<String>,
-    /// What it stands before: `Start`, any pod of the new version; `Step`, each weight; `Promote`, the Deployment's takeover.
+    /// When it is asked: `Start`, once, before any pod of the new version is created; `Step`, before each weight, the first one included; `Promote`, once, after the bake and before the promotion.
     pub before: Before,
-    /// Whom to ask.
+    /// Where to send the question.
     pub webhook: Webhook,
-    /// Without a 2xx for this long a person is called: the release is paused, and asks no more until Resume. Default `1h`.
+    /// If there is no 2xx within this time, the release is paused, a Warning Event tells people, and the gate is not asked any more until a Resume action. Default `1h`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Duration>,
 }
 
-/// What a gate stands before.
+/// When a gate is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
 pub enum Before {
-    /// Before any pod of the new version is made.
+    /// Once, before any pod of the new version is created.
     Start,
     /// Before each weight, the first one included.
     Step,
-    /// Before the Deployment takes the new version over.
+    /// Once, after the bake and before the new version is promoted.
     Promote,
 }
 
-/// An address that a POST with a JSON body goes to.
+/// Where a POST with a JSON body is sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
-    /// `http` or `https`; a Service of the rollout's own namespace, or a host that the controller's allow-list names.
+    /// An `http` or `https` URL, 8 to 2048 characters. The host is a Service in this namespace, or one that the chart's `webhooks.allowedHosts` names.
     #[schemars(length(min = 8, max = 2048), regex(pattern = "^https?://[^/@]+(/.*)?$"))]
     pub url: String,
-    /// The whole answer must be there within this time, `1s` to `5m`. Default `10s`.
+    /// How long to wait for the whole answer, `1s` to `5m`. Default `10s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = ("duration(self) >= duration('1s') && duration(self) <= duration('5m')", "the timeout must be 1s to 5m"))]
     pub timeout: Option<Duration>,
 }
 
-/// Told of what becomes of a release; tried again for an hour until it is taken with a 2xx.
+/// A system that is told, by a POST, what becomes of a release. It is tried again until a 2xx, for an hour at most; a release never waits for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Notifier {
-    /// For messages; unique among the notifiers.
+    /// Name in the status and in messages, unique among the notifiers.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// Whom to tell.
+    /// Where to send the notification.
     pub webhook: NotifierWebhook,
-    /// What to tell of. Default: everything.
+    /// What it is told about. Default: everything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub events: Vec<Occasion>,
 }
 
-/// An address, or where it stands.
+/// Where a notification is sent: exactly one of `url` and `urlFrom`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.url) != has(self.urlFrom)", "name exactly one of url and urlFrom"))]
 pub struct NotifierWebhook {
-    /// As with a gate's.
+    /// An `http` or `https` URL, 8 to 2048 characters. The host is a Service in this namespace, or one that the chart's `webhooks.allowedHosts` names.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 8, max = 2048), regex(pattern = "^https?://[^/@]+(/.*)?$"))]
     pub url: Option<String>,
-    /// Where the address stands, if it must not be read by everybody.
+    /// Where the URL is kept, if it contains a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url_from: Option<UrlFrom>,
-    /// The whole answer must be there within this time, `1s` to `5m`. Default `10s`.
+    /// How long to wait for the whole answer, `1s` to `5m`. Default `10s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = ("duration(self) >= duration('1s') && duration(self) <= duration('5m')", "the timeout must be 1s to 5m"))]
     pub timeout: Option<Duration>,
 }
 
-/// Where an address stands.
+/// Where a URL is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UrlFrom {
-    /// A Secret of the rollout's own namespace. The controller may read Secrets only if the chart's `webhooks.readSecrets` says so.
+    /// An entry of a Secret in this namespace. The controller may read Secrets only if the chart's `webhooks.readSecrets` is true.
     pub secret_key_ref: SecretKey,
 }
 
@@ -95,20 +95,20 @@ pub struct SecretKey {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Key in it.
+    /// Key of the entry.
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
 }
 
-/// What notifiers are told of.
+/// What a notifier can be told about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
 pub enum Occasion {
-    /// A release begins.
+    /// A release has started.
     Started,
-    /// It is held, by a person or because one is needed.
+    /// A release is paused: by a person, or because a person is needed, or until a window opens.
     Paused,
-    /// The old version has all traffic again.
+    /// A release was rolled back: the old version has all traffic.
     RolledBack,
-    /// The new version is what users have.
+    /// A release was promoted: the new version has all traffic.
     Promoted,
 }

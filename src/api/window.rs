@@ -1,4 +1,4 @@
-//! When weights may rise: days and hours in a time zone.
+//! Windows: days and hours, in a time zone, at which weights may rise.
 
 use jiff::{
     Timestamp, ToSpan,
@@ -9,44 +9,44 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Weights rise only inside of one of these; ways back do not wait for them.
+/// A time of the week at which weights may rise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Window {
-    /// Days on which it begins, such as `Mon-Thu` or `Sat`. Default: every day.
+    /// Days on which the window opens, such as `Mon-Thu` or `Sat`, at most 7. Default: every day.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 7))]
     pub days: Vec<Days>,
-    /// When it begins, such as `09:00`.
+    /// When the window opens, `00:00` to `23:59`.
     pub from: TimeOfDay,
-    /// When it ends, such as `16:00` or `24:00`; on the next day, if that is not after `from`.
+    /// When the window closes, `00:00` to `24:00`; on the next day, unless this is after `from`.
     pub to: TimeOfDay,
-    /// Name in the IANA time zone database, such as `Europe/Berlin`. Default `UTC`.
+    /// Time zone of `days`, `from` and `to`, as the IANA database names it, such as `Europe/Berlin`. Default `UTC`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = "^[A-Za-z0-9_+/-]+$"))]
     pub time_zone: Option<String>,
 }
 
-/// A day or a range of days.
+/// A day, `Mon` to `Sun`, or a range of days such as `Sat-Mon`, both ends included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Days(
     #[schemars(regex(pattern = "^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)(-(Mon|Tue|Wed|Thu|Fri|Sat|Sun))?$"))] String,
 );
 
-/// Hours and minutes, up to `24:00`.
+/// A time of day, `00:00` to `24:00`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct TimeOfDay(#[schemars(regex(pattern = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"))] String);
 
-/// A window with its time zone looked up.
+/// A valid window, its times in minutes and its time zone looked up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedWindow {
-    /// From Monday.
+    /// Whether it opens on this day; the first is Monday.
     days: [bool; 7],
-    /// Minutes after midnight.
+    /// When it opens, in minutes after midnight, 0 to 1439.
     from: i16,
-    /// Minutes after midnight of the day on which it begins, more than `from`.
+    /// When it closes, in minutes after midnight of the day on which it opens: more than `from`, at most 2880.
     to: i16,
     zone: TimeZone,
 }
@@ -94,7 +94,7 @@ impl TryFrom<&Window> for PlannedWindow {
             to += DAY;
         }
         let name = window.time_zone.as_deref().unwrap_or("UTC");
-        // The same everywhere, whatever the machine has installed.
+        // The database in the binary: the machine's may be missing or old.
         let zone = TimeZoneDatabase::bundled()
             .get(name)
             .map_err(|_| format!("`{name}` is not a time zone: write a name such as Europe/Berlin"))?;
@@ -103,10 +103,10 @@ impl TryFrom<&Window> for PlannedWindow {
 }
 
 impl PlannedWindow {
-    /// When it opens next, or opened if it is open at `now`; `None` if it never does.
+    /// When it opened, if it is open at `now`; otherwise when it opens next, if it does within a week.
     fn opens(&self, now: Timestamp) -> Option<Timestamp> {
         let today = now.to_zoned(self.zone.clone()).date();
-        // One that began yesterday may last until today.
+        // One that opened yesterday may be open until today.
         (-1..=8).find_map(|offset| {
             let date = today.checked_add(i64::from(offset).days()).ok()?;
             let begins = self.days[usize::try_from(date.weekday().to_monday_zero_offset()).ok()?];
@@ -119,7 +119,7 @@ impl PlannedWindow {
                     0,
                 )
                 .ok()?;
-                // A time that a change of clocks leaves out or repeats is the first that there is.
+                // If clocks change: a time that occurs twice means the first one, and one that is left out is moved on by the gap.
                 midnight
                     .to_datetime(time)
                     .to_zoned(self.zone.clone())
@@ -132,7 +132,7 @@ impl PlannedWindow {
     }
 }
 
-/// When weights may rise again; `None` if they may now, or if no window is named.
+/// When the next window opens; `None` if one is open at `now`, or if there are no windows, so that weights may rise.
 pub fn opens_at(windows: &[PlannedWindow], now: Timestamp) -> Option<Timestamp> {
     windows
         .iter()

@@ -1,4 +1,4 @@
-//! What the checks say and what the judge has counted.
+//! What the checks say, and what was counted for them.
 
 use std::collections::BTreeMap;
 
@@ -6,46 +6,46 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Last evaluation of one check.
+/// The last evaluation of one check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckStatus {
-    /// Its name.
+    /// Name of the check.
     pub name: String,
-    /// What it says now.
+    /// Whether the limit is kept.
     pub verdict: Verdict,
-    /// With `wait` and `noData`: why.
+    /// Why there is no decision, with `wait` and `noData`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
-    /// The candidate's figure, such as `83.1%`.
+    /// The figure of the new version in the last minute, such as `83.1%`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// The limit, such as `>= 80%`.
     pub threshold: String,
-    /// The stable version's figure.
+    /// The same figure of the old version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
-    /// What the verdict rests on, such as `3 of the last 5 results bad; 152 requests`.
+    /// What the verdict is based on, such as `3 of the last 5 results bad; 152 requests in this step`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub evidence: String,
     /// When it was evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// For people.
+    /// Why there is no data, in a sentence for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
 }
 
-/// What a check says.
+/// Whether the new version keeps the limit of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
 #[serde(rename_all = "camelCase")]
 #[strum(serialize_all = "camelCase")]
 pub enum Verdict {
-    /// The limit is kept.
+    /// It keeps the limit.
     Pass,
-    /// The limit is broken.
+    /// It breaks the limit.
     Fail,
-    /// Too little evidence yet.
+    /// There are too few results yet.
     Wait,
     /// Nothing could be measured.
     NoData,
@@ -57,83 +57,83 @@ pub enum Verdict {
 /// Why a check waits or has no data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
 pub enum Cause {
-    /// Fewer samples than a verdict needs.
+    /// There were fewer requests, lookups or values than a verdict needs.
     FewSamples,
-    /// No request reached this side.
+    /// The new version got no requests.
     NoTraffic,
-    /// The store cannot be reached, answers 5xx or 429, or the target is down.
+    /// The metrics store cannot be reached or answers 5xx or 429, or it cannot scrape the new version's pods.
     ProviderDown,
-    /// The store refuses us.
+    /// The metrics store refuses access (401 or 403).
     Unauthorized,
-    /// The store refuses the query.
+    /// The metrics store refuses the query.
     BadQuery,
-    /// The reply cannot be read.
+    /// The reply is not one of Prometheus' API.
     BadReply,
-    /// The store says that the reply is not complete.
+    /// The metrics store says that its reply is not complete.
     PartialReply,
-    /// The series do not exist.
+    /// The metrics do not exist, or the query gives no series.
     Empty,
-    /// Not a number.
+    /// The query gives NaN, such as 0 divided by 0.
     NaN,
-    /// Infinite.
+    /// The value is infinite.
     Inf,
-    /// A text where a number was asked for.
+    /// The value is not a number that can be counted.
     NotANumber,
-    /// Several series where one was asked for.
+    /// The query gives several series instead of one number.
     SeveralSeries,
-    /// One series may belong to either side.
+    /// A series may belong to either version.
     AmbiguousSeries,
-    /// The store does not tell the two versions apart.
+    /// The metrics do not tell the two versions apart.
     SidesNotSeparable,
-    /// No histogram edge is near the limit.
+    /// The histogram has no bucket whose bound is near the limit.
     ThresholdNotMeasurable,
-    /// The newest samples are too old.
+    /// The newest samples are too old to say anything about now.
     Stale,
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
 }
 
-/// What the judge has counted in the current step.
+/// What was counted for the checks in the current step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JudgeMemory {
-    /// End of the last tick that was asked for, answered or not.
+    /// End of the newest interval that the metrics store was asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_asked: Option<Timestamp>,
-    /// End of the last tick that was counted.
+    /// End of the newest interval that was counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_tick: Option<Timestamp>,
-    /// By check, in the order of the plan.
+    /// What was counted, by check in the order of the spec.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckMemory>,
-    /// The candidate's worst figures of the whole run, by check.
+    /// The worst figures of the new version in the whole release, by name of the check.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub worst: BTreeMap<String, Worst>,
 }
 
-/// The worst figure of a check.
+/// The worst figure of a check in a release.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Worst {
-    /// The greater, the worse.
+    /// How bad it is, for comparison with others of the same check: the greater, the worse.
     pub badness: f64,
-    /// As people read it, such as `83.1%`.
+    /// The figure as text, such as `83.1%`.
     pub value: String,
 }
 
-/// What the judge remembers of one check in the current step.
+/// What was counted for one check in the current step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CheckMemory {
-    /// Bad ones since the last result.
+    /// Failed or slow requests, or misses, since the last result. Fractions occur where a histogram is interpolated.
     pub bad: f64,
-    /// All since the last result.
+    /// All requests or lookups since the last result; 50 make the next one.
     pub total: f64,
-    /// Results of this step, oldest first, `true` is good; as many as the rule looks back on.
+    /// The newest results of this step, oldest first, as many as are looked back on; `true` is good.
     pub results: Vec<bool>,
-    /// Number of results in this step.
+    /// How many results this step has had.
     pub count: i32,
-    /// All that was counted in this step.
+    /// All requests, lookups or values in this step.
     pub seen: f64,
 }

@@ -1,4 +1,4 @@
-//! What Warmfront writes about a rollout: for people, for programs, and as the engine's only memory.
+//! The status of a CanaryRollout: for people, for programs, and all that the engine remembers between two passes.
 
 mod check;
 mod originals;
@@ -17,93 +17,93 @@ pub use originals::{BackendWeight, ConfigSeen, Floor, Originals, RouteOriginal, 
 pub use outward::{GateState, GateStatus, Notification};
 pub use run::{EndReason, Ending, Growing, HistoryEntry, Intent, Outcome, PauseReason, Run};
 
-/// State of a rollout. Nothing else is remembered between two looks at it.
+/// What Warmfront knows of this rollout. It is also the controller's only memory, so do not edit it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CanaryRolloutStatus {
-    /// Generation of the spec that this status speaks of.
+    /// Generation (`metadata.generation`) of the spec that this status is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Where the last release is.
+    /// How far the release in progress, or the last one, has come.
     pub phase: Phase,
-    /// One sentence: what happens, with numbers, or what is waited for and until when.
+    /// What happens now, in one sentence with numbers: also what the release waits for and until when.
     pub message: String,
-    /// What `kubectl get` prints.
+    /// The columns of `kubectl get`.
     pub figures: Figures,
-    /// What users have when no release runs: a `pod-template-hash`. Absent until the workload was taken over.
+    /// The revision (a `pod-template-hash`) that serves users when no release runs. Absent until Warmfront has taken the workload over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stable_revision: Option<String>,
     /// The release in progress, or the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
-    /// Revisions that were rolled back and are not started again without Retry.
+    /// Revisions that were rolled back. They are not released again unless a Retry action asks for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<Rejected>,
-    /// RolloutActions that were decided, newest last.
+    /// The 20 newest RolloutActions that were answered, newest last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<HandledAction>,
-    /// Versions that are kept for a while.
+    /// Revisions without traffic whose pods stay for a while.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<Kept>,
-    /// How things were when Warmfront took over, to be put back.
+    /// What other objects said before Warmfront changed them. It is put back at the end of a release or on deletion.
     pub originals: Originals,
-    /// ConfigMaps that the template names, by name.
+    /// The ConfigMaps that the pod template uses, by name: to see whether one changes during a release.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub configs: BTreeMap<String, ConfigSeen>,
-    /// Since when the Deployment, once taken over, does not exist.
+    /// Since when the Deployment is gone, after it was taken over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_missing_since: Option<Timestamp>,
-    /// Events about this rollout.
+    /// Which Events were emitted about this rollout.
     pub events: EventLog,
-    /// What notifiers are still to be told, oldest first.
+    /// Notifications that no notifier has accepted yet, oldest first, at most 32.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outbox: Vec<Notification>,
-    /// The last evaluation of each check.
+    /// The last evaluation of each check, in the order of the spec.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckStatus>,
-    /// For `kubectl wait`.
+    /// Accepted, Progressing, Paused, Healthy, Promoted and RolledBack, for `kubectl wait`.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// Edits of the route by other hands that were put back.
+    /// Changes that others made to routes and Services during the release.
     pub drift: Drift,
-    /// The ten newest releases that ended, newest first.
+    /// The ten newest releases that have ended, newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
 }
 
 impl CanaryRolloutStatus {
-    /// The workload was taken over: from here on Warmfront has a say in it.
+    /// Whether Warmfront has taken the workload over, so that it knows a stable revision and may change objects.
     pub fn taken_over(&self) -> bool {
         self.stable_revision.is_some()
     }
 
-    /// A release is in progress.
+    /// Whether a release is in progress.
     pub fn is_active(&self) -> bool {
         self.phase.is_active() && self.run.is_some()
     }
 }
 
-/// Where a release is.
+/// How far a release has come.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display, strum::IntoStaticStr,
 )]
 pub enum Phase {
-    /// No release has run yet, or nothing can be released.
+    /// No release has run yet, or the last one ended without a new version.
     #[default]
     Idle,
-    /// The new version's pods are made ready.
+    /// The new version's pods are created; it has no traffic yet.
     Preparing,
-    /// Traffic moves in steps.
+    /// The new version has traffic, and its weight rises in steps.
     Shifting,
-    /// Everything goes to the new version; the old one is still up.
+    /// The new version has all traffic and is judged; the old version's pods are still there.
     Baking,
-    /// The Deployment takes over the new version's pods.
+    /// The new version becomes the stable one: the Deployment takes its pods over.
     Promoting,
-    /// The last release was promoted.
+    /// No release is in progress; the last one was promoted.
     Succeeded,
-    /// Traffic goes back.
+    /// All traffic goes back to the old version.
     RollingBack,
-    /// The last release was taken back.
+    /// No release is in progress; the last one was rolled back.
     RolledBack,
     /// Written by a newer version.
     #[serde(other)]
@@ -111,7 +111,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// A release is in progress.
+    /// Whether a release is in progress.
     pub fn is_active(self) -> bool {
         match self {
             Self::Preparing | Self::Shifting | Self::Baking | Self::Promoting | Self::RollingBack => true,
@@ -121,12 +121,12 @@ impl Phase {
         }
     }
 
-    /// No release is in progress: what users have stays as it is.
+    /// Whether no release is in progress.
     pub fn is_at_rest(self) -> bool {
         !self.is_active()
     }
 
-    /// The release is on its way up: people may hold it, gates are asked, and an Abort takes it back.
+    /// Whether the release is on its way up: it can be paused, gates are asked, and an Abort takes it back at once.
     pub fn is_moving(self) -> bool {
         match self {
             Self::Preparing | Self::Shifting | Self::Baking => true,
@@ -136,7 +136,7 @@ impl Phase {
         }
     }
 
-    /// The new version has users, and checks judge it.
+    /// Whether checks judge the new version: it has traffic.
     pub fn is_judged(self) -> bool {
         match self {
             Self::Shifting | Self::Baking => true,
@@ -151,37 +151,37 @@ impl Phase {
     }
 }
 
-/// What the columns print; `-` where there is no figure.
+/// The columns of `kubectl get`, as text; `-` where there is no figure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Figures {
-    /// Such as `3/5`.
+    /// Current step and number of steps, such as `3/5`.
     pub step: String,
-    /// The canary's confirmed weight.
+    /// The weight of the new version that the gateway has confirmed, such as `25%`.
     pub weight: String,
-    /// Of the candidate, such as `83.1%`.
+    /// Hit ratio of the new version in the last minute, such as `83.1%`.
     pub hit_ratio: String,
-    /// Of the candidate, such as `0.12%`.
+    /// Share of the new version's requests that failed in the last minute, such as `0.12%`.
     pub error_rate: String,
-    /// Of the candidate, such as `182ms`.
+    /// Time to answer of the new version in the last minute, at the check's quantile, such as `182ms`.
     pub latency: String,
-    /// The same figures of the stable version.
+    /// The same figures of the old version.
     pub baseline: BaselineFigures,
 }
 
-/// Figures of the stable version; `-` where there is none.
+/// Figures of the old version in the last minute, as text; `-` where there is none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BaselineFigures {
-    /// Such as `91.0%`.
+    /// Its hit ratio, such as `91.0%`.
     pub hit_ratio: String,
-    /// Such as `0.10%`.
+    /// Share of its requests that failed, such as `0.10%`.
     pub error_rate: String,
-    /// Such as `150ms`.
+    /// Its time to answer at the check's quantile, such as `150ms`.
     pub latency: String,
 }
 
-/// Shown where there is no figure.
+/// What stands where there is no figure.
 pub const NO_FIGURE: &str = "-";
 
 impl Default for Figures {
@@ -209,29 +209,29 @@ impl Default for BaselineFigures {
     }
 }
 
-/// A revision that is not started again by itself.
+/// A revision that was rolled back and is not released again by itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rejected {
-    /// Its `pod-template-hash`.
+    /// The revision, a `pod-template-hash`.
     pub revision: String,
-    /// Why.
+    /// Why, as one word for programs.
     pub reason: EndReason,
-    /// With the numbers.
+    /// Why, in a sentence with numbers.
     pub message: String,
-    /// When.
+    /// When it was rolled back.
     pub at: Timestamp,
 }
 
-/// A version that is kept until a time.
+/// A revision without traffic whose pods stay for a while.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Kept {
-    /// Its `pod-template-hash`.
+    /// The revision, a `pod-template-hash`.
     pub revision: String,
-    /// Until when.
+    /// When its pods may be removed.
     pub until: Timestamp,
-    /// The old version after a promotion: it stays ready, and an Abort brings it back.
+    /// Whether it is the old version after a promotion: its pods stay at full size, and an Abort brings it back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub standby: bool,
 }
@@ -240,75 +240,75 @@ pub struct Kept {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EventLog {
-    /// Number of the last Event.
+    /// Number of the newest Event.
     pub emitted: i64,
-    /// Number of the last Event about the end of a release that is known to have reached the API server.
+    /// Number of the newest Event about the end of a release that has certainly reached the API server.
     #[serde(skip_serializing_if = "is_none_yet")]
     pub delivered: i64,
-    /// The newest Events: they are written again after a crash.
+    /// The newest Events, oldest first. After a crash they are written again, under the same names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<Notice>,
-    /// How many came again within a minute and were left out, by reason.
+    /// By reason: how many Events were left out because the same one had been emitted less than a minute before.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub suppressed: BTreeMap<String, i32>,
 }
 
-/// An Event to be told.
+/// One Event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Notice {
-    /// Its number for this rollout.
+    /// Its number, counted from 1 for this rollout.
     pub sequence: i64,
-    /// One word.
+    /// What happened, as one word, such as `Promoted`.
     pub reason: String,
-    /// Whether somebody should look.
+    /// Whether it is a Warning: a person should look at it.
     pub warning: bool,
-    /// With the numbers.
+    /// What happened, in a sentence with numbers; at most 1,024 characters.
     pub note: String,
     /// When it happened.
     pub at: Timestamp,
 }
 
-/// An action that was carried out.
+/// A RolloutAction that was answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HandledAction {
     /// UID of the RolloutAction.
     pub uid: String,
-    /// What became of it.
+    /// How it was answered.
     pub phase: super::action::ActionPhase,
-    /// One word.
+    /// Why, as one word for programs.
     pub reason: String,
-    /// For people.
+    /// Why, in a sentence for people.
     pub message: String,
 }
 
-/// Edits by other hands.
+/// Changes that others made to routes and Services during the release.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Drift {
-    /// Times a route was put back in this run.
+    /// How many times a route was put back in this release.
     pub corrected: i32,
-    /// The last one.
+    /// The newest change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<DriftSeen>,
-    /// The newest ones of this run, oldest first: whoever makes three of them contests the object.
+    /// The newest changes of this release, oldest first. Three by the same manager to the same object, to a route within five minutes, pause the release.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 12))]
     pub recent: Vec<DriftSeen>,
 }
 
-/// One edit by another hand.
+/// One change by somebody else.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DriftSeen {
-    /// Such as `HTTPRoute/catalog`.
+    /// The changed object, such as `HTTPRoute/catalog`.
     pub object: String,
-    /// When it was seen.
+    /// When the controller saw the change.
     pub at: Timestamp,
-    /// Generation of the object at which it was seen.
+    /// Generation of the object after the change.
     pub generation: i64,
-    /// The other hand's field manager, if the object tells.
+    /// The field manager that made it, if the object says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }

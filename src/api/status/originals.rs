@@ -1,4 +1,4 @@
-//! How shared objects were before Warmfront changed them, to be put back.
+//! What objects of users said before Warmfront changed them. It is put back later.
 
 use std::collections::BTreeMap;
 
@@ -7,83 +7,83 @@ use serde::{Deserialize, Serialize};
 
 use super::is_zero;
 
-/// How shared objects were before Warmfront changed them.
+/// What objects of users said before Warmfront changed them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Originals {
-    /// `spec.paused` of the Deployment; absent until it was adopted.
+    /// `spec.paused` of the Deployment when it was taken over; absent before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
-    /// The Deployment was met before its first rollout was complete.
+    /// Whether the Deployment was not paused when it was taken over, so that Kubernetes rolled its first version out.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub first_deploy: bool,
-    /// After a deletion: it was said what is left behind.
+    /// Whether, after the deletion of this rollout, an Event has said what stays behind.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub released: bool,
-    /// Minima of autoscalers while they are raised, by a HorizontalPodAutoscaler's name or, such as `ScaledObject/catalog`, by kind and name.
+    /// Minima of autoscalers that are raised during a release. The key is the name of a HorizontalPodAutoscaler, or kind and name, such as `ScaledObject/catalog`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub floors: BTreeMap<String, Floor>,
-    /// Weights by route, such as `HTTPRoute/catalog`.
+    /// Weights of the routes. The key is kind and name, such as `HTTPRoute/catalog`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub routes: BTreeMap<String, RouteOriginal>,
 }
 
-/// A ConfigMap as it was seen.
+/// A ConfigMap as it was read last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigSeen {
-    /// Its resourceVersion.
+    /// Its `metadata.resourceVersion`.
     pub version: String,
-    /// Digest of its contents.
+    /// Digest of its contents: it tells whether a new version says anything else.
     pub digest: String,
 }
 
-/// The minimum of one autoscaler, raised while a release runs.
+/// The minimum of an autoscaler. During a release it is raised to the Deployment's size, so that the old version does not shrink under its traffic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Floor {
-    /// As it was found; where it was left out, what this means.
+    /// The minimum before the release; if the field was absent, its default.
     pub found: i64,
-    /// It was left out.
+    /// Whether the field was absent, so that it is removed again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub left_out: bool,
-    /// What it is raised to: the Deployment's size when the release began.
+    /// The minimum during the release: the Deployment's number of replicas when it began, at most the autoscaler's maximum.
     pub raised: i64,
-    /// It was seen raised.
+    /// Whether the raised minimum has been seen in the object.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stands: bool,
-    /// Times it was lowered by another hand.
+    /// How many times somebody else has lowered it. After the fourth time it stays lowered.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restored: i32,
 }
 
-/// Weights of one route as they were found.
+/// Weights of one route before the release.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RouteOriginal {
-    /// One entry per rule whose weights are set.
+    /// The rules in which weights are set.
     #[schemars(length(max = 16))]
     pub rules: Vec<RuleOriginal>,
 }
 
-/// Weights of one rule as they were found, by backend in the order of the list; `null` where absent.
+/// Weights of one rule before the release.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RuleOriginal {
-    /// The rule's name; its matches where it has none.
+    /// Name of the rule; if it has none, its matches as text.
     pub rule: String,
-    /// One entry per backend, ours excluded.
+    /// Its backends in their order, without an entry that Warmfront has added.
     #[schemars(length(max = 16))]
     pub backends: Vec<BackendWeight>,
 }
 
-/// Weight of one backend.
+/// Weight of one backend before the release.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BackendWeight {
-    /// `namespace/name:port` of the backend, namespace and port as far as the route names them; its kind comes first if it is no Service.
+    /// The backend as `namespace/name:port`, with namespace and port only if the route names them, and after `kind/` if it is not a Service.
     pub backend: String,
-    /// Absent where the route left it out.
+    /// Its weight; absent if the route does not say one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<i64>,
 }

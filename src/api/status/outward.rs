@@ -1,4 +1,4 @@
-//! What a release has asked of others and what they said, and what they are still to be told.
+//! What gates were asked and have answered, and what notifiers are still to be told.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -6,73 +6,73 @@ use serde::{Deserialize, Serialize};
 
 use super::{super::Percent, is_zero};
 
-/// A gate of this run, before one step.
+/// A question to a gate in this release.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GateStatus {
-    /// Its name.
+    /// Name of the gate.
     pub name: String,
-    /// The step that it stands before; 0 for the start, one more than there are steps for promotion.
+    /// The step that waits for it, from 1; 0 before the first pod, and the number of steps plus 1 before the promotion.
     pub step: i32,
-    /// Where it is.
+    /// Whether it has answered, and what.
     pub state: GateState,
-    /// Since when it is asked.
+    /// Since when it has been asked.
     pub since: Timestamp,
-    /// Without a 2xx until then a person is called.
+    /// When its deadline ends and the release is paused for a person; absent after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// Answers so far that decided nothing.
+    /// How many times it was asked and has answered, or did not in time.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub asked: i32,
-    /// When it is asked next; absent once it is asked no more.
+    /// When it is asked again; absent if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Timestamp>,
-    /// The last answer, bounded and without its body.
+    /// Its last answer: the HTTP status, or why there was none. Never the body.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub said: String,
 }
 
-/// Where a gate is.
+/// What a gate has answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum GateState {
-    /// It is being asked.
+    /// Nothing that decides: it is asked again.
     Asking,
-    /// It lets this step go on.
+    /// Yes: the release may go on.
     Open,
-    /// It said no.
+    /// No: the release is rolled back.
     Rejected,
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
 }
 
-/// Something that one notifier is still to be told.
+/// A message to one notifier that it has not accepted yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Notification {
-    /// Number of the Event that tells the same.
+    /// Number of the Event with the same content.
     pub sequence: i64,
-    /// The notifier's name.
+    /// Name of the notifier.
     pub to: String,
-    /// What it is about, such as `Paused`.
+    /// What happened, such as `Paused`.
     pub event: String,
-    /// With the numbers.
+    /// What happened, in a sentence with numbers.
     pub note: String,
     /// When it happened.
     pub at: Timestamp,
-    /// Number of the run.
+    /// Number of the release.
     pub run: i64,
-    /// The new version's `pod-template-hash`.
+    /// The revision that is released, a `pod-template-hash`.
     pub revision: String,
-    /// What users had when the run began.
+    /// The revision that served users when the release began.
     pub from: String,
-    /// The step then.
+    /// The step at that time, from 1; 0 before the first.
     pub step: i32,
-    /// The canary's share then.
+    /// The new version's weight at that time.
     pub weight: Percent,
-    /// Attempts that failed.
+    /// How many attempts have failed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempts: i32,
-    /// When it is tried next.
+    /// When the next attempt is due.
     pub next_at: Timestamp,
 }

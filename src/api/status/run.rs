@@ -1,4 +1,4 @@
-//! The release in progress or the last one: where it is, what it waits for, how it ends.
+//! The release in progress, or the last one: how far it has come, what it waits for, and how it ended.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,7 +11,7 @@ use super::{
     GateStatus, JudgeMemory, is_zero,
 };
 
-/// One release.
+/// The release in progress, or the last one.
 #[allow(
     clippy::struct_excessive_bools,
     reason = "each is one thing that may be so by itself"
@@ -19,125 +19,125 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
-    /// Counted from 1 for this rollout.
+    /// Number of the release, counted from 1 for this rollout.
     pub number: i64,
-    /// The new version's `pod-template-hash`.
+    /// The revision that is released, a `pod-template-hash`.
     pub revision: String,
-    /// The new version's ReplicaSet.
+    /// Name of its ReplicaSet.
     pub replica_set: String,
-    /// What users had when it began: a `pod-template-hash`.
+    /// The revision that served users when the release began, a `pod-template-hash`.
     pub stable_revision: String,
-    /// When it began.
+    /// When the release began.
     pub started_at: Timestamp,
-    /// Current step, from 1; 0 before the first.
+    /// The current step, counted from 1; 0 before the first.
     pub step: i32,
     /// Number of steps.
     pub steps: i32,
-    /// The canary's share, confirmed by the router.
+    /// The new version's share of requests, as the gateway has confirmed it.
     pub weight: Percent,
-    /// When the router confirmed that the new version stands in the route, at weight 0 so far.
+    /// When the gateway confirmed that the new version is a backend of the routes, still with weight 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entered_at: Option<Timestamp>,
-    /// When the router confirmed that share.
+    /// When the gateway confirmed `weight`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_confirmed_at: Option<Timestamp>,
-    /// When the step's clock and its samples began to count.
+    /// From when the hold of this step and its requests count: `settle` after the gateway's confirmation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_started_at: Option<Timestamp>,
-    /// The weight to be written and confirmed, stored before the route is touched.
+    /// The next weight, if the gateway has not confirmed it yet. It is stored before a route is changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
-    /// The weight for which more pods are being made ready.
+    /// The weight whose pods are being created, if they are not Available yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub growing: Option<Growing>,
-    /// What holds the release although it could go on.
+    /// Why the release is paused; absent if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_for: Option<PauseReason>,
-    /// Since when it is held.
+    /// Since when it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_at: Option<Timestamp>,
-    /// How often people were reminded of it.
+    /// How many reminders of this pause are past: the first after an hour, then one a day.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reminders: i32,
-    /// Time of this step's hold that passed while a person had paused it: it does not count as served.
+    /// How long a person had paused this step. The hold lasts so much longer.
     #[serde(default, skip_serializing_if = "Duration::is_zero")]
     pub paused_total: Duration,
-    /// A person's pause by action, until Resume or Promote.
+    /// Whether a Pause action is in force, until Resume or Promote.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub user_pause: bool,
-    /// The approval of this step was given.
+    /// Whether a Promote action has approved this step.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approved: bool,
-    /// The rest of this step's hold was waived.
+    /// Whether a Promote action has ended the hold of this step early.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hold_waived: bool,
-    /// After the next pass everything goes to the new version; the steps between are dropped.
+    /// Whether a PromoteFully action has dropped the remaining steps: 100% comes next.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip_steps: bool,
-    /// Gates that were asked in this run.
+    /// Questions to gates in this release.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateStatus>,
-    /// Since when a check has no data.
+    /// Since when a check has had no data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_data_since: Option<Timestamp>,
-    /// Times the canary's pods were lost under traffic.
+    /// How many times the new version has lost pods while it had traffic; the third time rolls back.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub capacity_lost: i32,
-    /// Pods of the new version that carried its weight when that was decided; fewer than that are a loss.
+    /// How many pods of the new version were Available when its weight was decided. If fewer are, the weight falls.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub carriers: i32,
-    /// The old version had no pod Ready when the release began, so nothing waits for it.
+    /// Whether the old version had no Ready pod when the release began. Then the release does not wait for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recovery: bool,
-    /// The user's Services were seen narrowed to the old version in this run.
+    /// Whether the user's Services have been seen to select only the old version in this release.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub narrowed: bool,
-    /// The promotion is being undone: the revision whose pods take over again.
+    /// If a promotion is being undone: the revision whose pods take over again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoing: Option<String>,
-    /// Why an abort was asked for while the Deployment took the new version over; carried out when that is done.
+    /// Why an Abort action was given during the promotion. It is carried out when the promotion is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort: Option<String>,
-    /// How it ends, decided before it has ended.
+    /// How the release is going to end: it is decided, but traffic has not moved yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
-    /// How it ended.
+    /// How the release ended; absent before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// Why it ended.
+    /// Why it ended, as one word for programs, such as `Promoted`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<EndReason>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// The last valid plan, so that an invalid edit cannot stop a rollback.
+    /// The last valid spec, with which the release goes on, or back, if the spec is edited and becomes invalid.
     #[schemars(schema_with = "any_object")]
     pub plan: Arc<CanaryRolloutSpec>,
-    /// What the judge has counted in this step.
+    /// What was counted for the checks in this step.
     #[serde(default)]
     pub judge: JudgeMemory,
 }
 
-/// The definition has the spec's schema once; a second time here would double its size.
+/// Without the fields of the spec: with them a second time the definition would be twice as large.
 fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
-/// A weight that was decided and not yet confirmed.
+/// A weight that is decided, and that the gateway has not confirmed yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Intent {
-    /// The share to be written.
+    /// The new version's share of requests.
     pub weight: Percent,
-    /// Generations of the routes when it was decided, by name: they tell how often another hand undid it since.
+    /// Generations of the routes when it was decided, by route. They tell whether somebody else has changed a route since.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub generations: BTreeMap<String, i64>,
-    /// When it was decided.
+    /// When it was decided; `progressDeadline` counts from here.
     pub at: Timestamp,
 }
 
 impl Intent {
-    /// Decided at `at`, when the routes had these generations.
+    /// A weight that is decided at `at`, when the routes have these generations.
     pub fn new(weight: Percent, generations: BTreeMap<String, i64>, at: Timestamp) -> Self {
         Self {
             weight,
@@ -147,64 +147,64 @@ impl Intent {
     }
 }
 
-/// Pods being made ready for a weight.
+/// A weight whose pods are not all Available yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Growing {
-    /// The share that they are needed for.
+    /// The share of requests that the pods are needed for.
     pub weight: Percent,
-    /// Since when they are waited for.
+    /// Since when the release has waited for them; `progressDeadline` counts from here.
     pub since: Timestamp,
 }
 
-/// How a run is going to end once traffic has moved.
+/// How a release is going to end once traffic has moved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ending {
-    /// Promoted, rolled back or superseded.
+    /// `Promoted`, `RolledBack` or `Superseded`.
     pub outcome: Outcome,
-    /// Why.
+    /// Why, as one word for programs.
     pub reason: EndReason,
-    /// With the numbers.
+    /// Why, in a sentence with numbers.
     pub message: String,
     /// When it was decided.
     pub at: Timestamp,
 }
 
-/// Why a run ended, or is going to end.
+/// Why a release ended, or is going to end.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display, strum::IntoStaticStr,
 )]
 pub enum EndReason {
-    /// The new version has passed every step.
+    /// The new version has passed all steps and the bake.
     Promoted,
-    /// Somebody asked for it.
+    /// An Abort action asked for it.
     Aborted,
-    /// The template of the version that serves was applied again.
+    /// The old version was applied again, so there is nothing to release.
     Reverted,
     /// The CanaryRollout was deleted.
     Deleted,
-    /// The Deployment did not come back.
+    /// The Deployment was deleted and not created again in time.
     TargetNotFound,
-    /// The Deployment was unpaused by another hand.
+    /// Somebody else unpaused the Deployment, so Kubernetes rolls it out.
     Unpaused,
-    /// A newer template was applied.
+    /// A newer revision was applied.
     NewerRevision,
-    /// The new version's pods were not ready in time.
+    /// The new version's pods were not Available within `progressDeadline`.
     NotReady,
-    /// The router did not accept the route in time.
+    /// The gateway did not accept the route within `progressDeadline`.
     RouteNotAccepted,
-    /// Pods of the new version were lost under traffic time and again.
+    /// The new version lost pods while it had traffic, for the third time.
     CapacityLost,
     /// A gate said no.
     GateRejected,
-    /// Too many requests failed.
+    /// An errorRate check failed: too many requests failed.
     ErrorRateAboveMax,
-    /// Too many requests were slow.
+    /// A latency check failed: too many requests were slow.
     LatencyAboveMax,
-    /// Too many lookups missed.
+    /// A hitRatio check failed: too many lookups were misses.
     HitRatioBelowMin,
-    /// A query's value was outside its limits.
+    /// A query check failed: too many values were outside its limits.
     CheckFailed,
     /// Written by a newer version.
     #[serde(other)]
@@ -212,7 +212,7 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    /// How a run with this reason ends.
+    /// How a release with this reason ends.
     pub fn outcome(self) -> Outcome {
         match self {
             Self::Promoted => Outcome::Promoted,
@@ -233,42 +233,42 @@ impl EndReason {
     }
 }
 
-/// How a run ended.
+/// How a release ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
 pub enum Outcome {
-    /// The new version is what users have now.
+    /// The new version has all traffic and is the stable one.
     Promoted,
     /// The old version has all traffic again.
     RolledBack,
-    /// Something newer took its place.
+    /// A newer revision took its place.
     Superseded,
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
 }
 
-/// What holds a release.
+/// Why a release is paused.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display, strum::IntoStaticStr,
 )]
 pub enum PauseReason {
-    /// A person.
+    /// A person paused it, by a Pause action or `spec.paused`.
     User,
-    /// The step waits for a Promote action.
+    /// The step needs an approval: a Promote action.
     Approval,
-    /// Weights rise only at certain times.
+    /// Weights may not rise now; it goes on when a window opens.
     Window,
-    /// A gate has not let the release go on yet.
+    /// A gate has not said yes yet; it is asked again.
     Gate,
-    /// A gate has not done so within its deadline: a person is needed.
+    /// A gate has not said yes within its deadline; a Resume action asks it again.
     GateDeadline,
-    /// The checks have had no data for too long.
+    /// A check has had no data, or too few requests, for too long; it goes on when there is data.
     NoData,
-    /// Another hand keeps undoing our weights.
+    /// Somebody else keeps undoing the weights of a route; a Resume action tries again.
     RouteContested,
-    /// Another hand keeps widening the Service.
+    /// Somebody else keeps undoing the selector of a Service; a Resume action tries again.
     ServiceContested,
-    /// A check that asks for a pause broke its limit.
+    /// A check with `onBreach: Pause` failed; a Resume action lets it begin anew.
     CheckFailed,
     /// Written by a newer version.
     #[serde(other)]
@@ -276,7 +276,7 @@ pub enum PauseReason {
 }
 
 impl PauseReason {
-    /// A gate holds the release and nothing else.
+    /// Whether it is for a gate.
     pub fn is_of_gates(self) -> bool {
         match self {
             Self::Gate | Self::GateDeadline => true,
@@ -291,7 +291,7 @@ impl PauseReason {
         }
     }
 
-    /// Another hand keeps an object of the release for itself.
+    /// Whether it is because somebody else keeps undoing changes of ours.
     pub fn is_contested(self) -> bool {
         match self {
             Self::RouteContested | Self::ServiceContested => true,
@@ -306,7 +306,7 @@ impl PauseReason {
         }
     }
 
-    /// It is looked at anew whenever the release could go on, and so hinders nothing by itself.
+    /// Whether its cause is looked at anew in every pass, so that the release goes on as soon as the cause is gone.
     pub fn is_looked_at_anew(self) -> bool {
         match self {
             Self::Window | Self::Gate | Self::GateDeadline => true,
@@ -320,7 +320,7 @@ impl PauseReason {
         }
     }
 
-    /// A person's pause takes its place. Others stay in sight: a person has to settle those as well.
+    /// Whether a pause by a person replaces it. The others stay visible, because a person has to settle them as well.
     pub fn gives_way_to_a_person(self) -> bool {
         match self {
             Self::Approval | Self::Window | Self::Gate | Self::GateDeadline | Self::NoData => true,
@@ -329,26 +329,26 @@ impl PauseReason {
     }
 }
 
-/// A release that ended.
+/// A release that has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryEntry {
-    /// Number of the run.
+    /// Number of the release.
     pub run: i64,
-    /// The new version's `pod-template-hash`.
+    /// The revision that was released, a `pod-template-hash`.
     pub revision: String,
     /// How it ended.
     pub outcome: Outcome,
-    /// Why.
+    /// Why, as one word for programs.
     pub reason: EndReason,
-    /// With the numbers.
+    /// Why, in a sentence with numbers.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// When it began.
     pub from: Timestamp,
     /// When it ended.
     pub to: Timestamp,
-    /// The candidate's worst figures, by check.
+    /// The worst figures of the new version, by name of the check.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub worst: BTreeMap<String, String>,
 }
