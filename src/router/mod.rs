@@ -1,6 +1,6 @@
-//! Traffic layers: a router is a lens over a few cluster objects that reads and plans weights.
+//! Routers: each reads the weights of the two versions from the objects of one traffic layer, and plans their change.
 //!
-//! Pure: no client, no clock. What is planned here is written by the controller's shell.
+//! Pure: no client, no clock. The controller writes what is planned here.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::api::{
 
 pub mod gateway_api;
 
-/// Identity of a route within a namespace.
+/// Kind and name of a route in the rollout's namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteId {
     /// Its kind.
@@ -33,12 +33,12 @@ impl From<&RouteRef> for RouteId {
 }
 
 impl RouteId {
-    /// Key under which a status remembers it, such as `HTTPRoute/catalog`.
+    /// Its key in the status, such as `HTTPRoute/catalog`.
     pub fn key(&self) -> String {
         format!("{}/{}", self.kind, self.name)
     }
 
-    /// The route that a status remembers under this key.
+    /// The route that has this key in the status; `None` if the key has another form or an unknown kind.
     pub fn from_key(key: &str) -> Option<Self> {
         let (kind, name) = key.split_once('/')?;
         let kind = [RouteKind::Http, RouteKind::Grpc]
@@ -57,38 +57,38 @@ impl fmt::Display for RouteId {
     }
 }
 
-/// What is split in one route, and between what.
+/// Which rules of one route are split, and between which Services.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
     /// Kind of the route.
     pub kind: RouteKind,
-    /// The user's Service.
+    /// Name of the Service of the old version, which the user wrote into the route.
     pub stable: String,
-    /// Its ports, as far as they are known.
+    /// Ports of that Service; empty if they are not known.
     pub ports: Vec<u64>,
-    /// The Service of the new version.
+    /// Name of the Service of the new version.
     pub canary: String,
-    /// Names of the rules, `*` for all; empty: the one that has the user's Service as a backend.
+    /// Names of the rules to split; `*` for all that have the old version's Service as a backend; empty for the only one that has it.
     pub rules: Vec<String>,
-    /// Headers whose bearers reach the new version whatever its weight.
+    /// Headers that send a request to the new version whatever its weight.
     pub testers: Vec<Tester>,
-    /// Set where the new version's Service is the user's, as in a pair.
+    /// Present if the new version's Service is the user's, as in a pair.
     pub theirs: Option<Theirs>,
 }
 
-/// Both Services are the user's: an entry of the new version that was found is never taken out, and 0 is written as 0.
+/// What else must be known if both Services are the user's. Then an entry of the new version that was there before is never removed: it gets weight 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Theirs {
-    /// The rules as they were found, so far as they were ever touched.
+    /// The weights before the first change, of the rules that were ever changed.
     pub found: RouteOriginal,
-    /// Ports of the new version's Service, as far as they are known.
+    /// Ports of the new version's Service; empty if they are not known.
     pub ports: Vec<u64>,
-    /// Headers by which a rule for testers is known although its name was dropped.
+    /// Headers by which our rules for testers are known where the cluster does not store names of rules.
     pub testers: Vec<Tester>,
 }
 
 impl Target {
-    /// What a plan asks of one route, found as `found` says; nothing but to be left, if it does not name it.
+    /// The target of one route. `found` has its weights before the first change, `ports` gives the ports of a Service. If the plan does not name the route any more, the target has no rules: it is only put back.
     pub fn of(plan: &Plan, route: &RouteId, found: Option<&RouteOriginal>, ports: impl Fn(&str) -> Vec<u64>) -> Self {
         let named = plan
             .routes
@@ -111,56 +111,56 @@ impl Target {
     }
 }
 
-/// What a route should say.
+/// What a route should say about the two versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
-    /// Nothing of ours: all weights as found, and the canary's entry gone, unless it was found too.
+    /// Nothing of ours: all weights are as before, and the canary's entry is gone unless it was there before.
     Absent,
-    /// Nothing of ours but the shares as they stand: only rules for testers leave.
+    /// The weights stay as they are; only our rules for testers are removed.
     Left,
-    /// The canary gets nothing: its entry, if it stands, has weight 0.
+    /// The canary gets no requests: its entry, if there is one, has weight 0.
     Drained,
-    /// The canary's entry with this share of what both Services get; 0% is an entry with weight 0.
+    /// The canary gets this share of what both versions get; at 0% its entry is there with weight 0.
     Weight(Percent),
 }
 
-/// What a route says now, about our two Services.
+/// What a route says now about the two versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteState {
-    /// The canary's greatest share of what both Services get in a rule, rounded to a hundredth of a percent; `None` if no rule has its entry.
+    /// The canary's share of what both versions get, in the rule in which it is greatest, rounded to a hundredth of a percent; `None` if no rule has an entry of the canary.
     pub canary: Option<Percent>,
-    /// Every rule whose weights are set, and every other one that has an entry of the canary.
+    /// The rules whose weights are set, and all others that have an entry of the canary.
     pub rules: Vec<RuleState>,
-    /// Rules of ours for testers.
+    /// Number of our rules for testers.
     pub tester_rules: usize,
-    /// Port of the stable Service's entry.
+    /// Port in the entry of the old version.
     pub port: Option<u16>,
-    /// Port of the canary's entry, where it stands.
+    /// Port in the entry of the canary, if there is one.
     pub canary_port: Option<u16>,
-    /// Weights as they stand, for putting back. Meaningful while the canary's entry is absent.
+    /// The weights as they are now, to be put back later. Only meaningful before our first change.
     pub weights: RouteOriginal,
-    /// Why no share can be asked of this route; weight 0 can always.
+    /// Why the canary cannot get a share in this route. Weight 0 is always possible.
     pub problem: Option<RouteError>,
-    /// What testers must know: matches that test their header already.
+    /// In which matches testers are not told apart, because these test the same header already; one sentence each.
     pub left_out: Vec<String>,
-    /// The user keeps sessions on their backend: they may hold the share above the weight.
+    /// Whether a rule keeps sessions on their backend. Then the canary may get more requests than its weight says.
     pub keeps_sessions: bool,
-    /// The canary's entry may be the user's, so it may stand at weight 0 when nothing of ours is left.
+    /// Whether the canary's entry may be the user's. Then it may be there, with weight 0, although nothing of ours is left.
     pub entry_may_stay: bool,
 }
 
-/// What one rule says.
+/// What one rule says about the two versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleState {
-    /// Its name; its number from 1 where it has none.
+    /// Its name; if it has none, its number, counted from 1.
     pub name: String,
-    /// Its weights are to be set; otherwise it only still has an entry of ours.
+    /// Whether its weights are set. If not, it only still has an entry of the canary.
     pub routed: bool,
-    /// Weights of the stable Service's entry and the canary's, where the latter stands; absent ones count 1.
+    /// Weights of the old version and of the canary, if the canary has an entry. A weight that is left out counts 1, as in the Gateway API.
     pub parts: Option<(i64, i64)>,
-    /// Sum of all weights.
+    /// Sum of the weights of all its backends.
     pub sum: i64,
-    /// Both versions' weight beside other backends, as it was found: what it can be split into is limited.
+    /// If the rule has other backends, too: the weight of both versions together before our first change. A small one cannot be split finely.
     pub beside_others: Option<i64>,
 }
 
@@ -170,11 +170,11 @@ impl RuleState {
             None => weight == Percent::ZERO,
             Some((stable, canary)) => {
                 let total = i128::from(stable.max(0)) + i128::from(canary.max(0));
-                // A share of nothing is none, but some data planes spread evenly where all weights are 0.
+                // With all weights 0 some gateways spread requests evenly, so that is not a weight of 0.
                 let nothing = weight == Percent::ZERO && canary <= 0 && self.sum > 0;
                 let (canary, hundredths) = (i128::from(canary), i128::from(weight.hundredths()));
                 let exact = total > 0 && total * hundredths == canary * 10_000;
-                // What we write beside other backends is rounded down; smaller weights than we write would be rounded to anything.
+                // Our own writes round down. Accept that rounding only at our scale; at smaller totals it would accept almost any share.
                 let rounded =
                     canary > 0 && total >= i128::from(gateway_api::SCALE) && total * hundredths / 10_000 == canary;
                 nothing || exact || rounded
@@ -189,7 +189,7 @@ impl RuleState {
 }
 
 impl RouteState {
-    /// Whether the canary has the share `weight` in every rule, as exactly as whole numbers beside other backends can say it.
+    /// Whether the canary has the share `weight` in every rule, as exactly as whole numbers can say it.
     pub fn carries(&self, weight: Percent) -> bool {
         let routed = self.rules.iter().any(|rule| rule.routed) || weight == Percent::ZERO;
         routed
@@ -199,7 +199,7 @@ impl RouteState {
                 .all(|rule| rule.carries(if rule.routed { weight } else { Percent::ZERO }))
     }
 
-    /// The share that is furthest from `weight`: one above it first, else the smallest.
+    /// The share to report if the route does not carry `weight`: the greatest if that is above `weight`, otherwise the smallest.
     pub fn away_from(&self, weight: Percent) -> Percent {
         let greatest = self.canary.unwrap_or(Percent::ZERO);
         let smallest = self
@@ -212,19 +212,19 @@ impl RouteState {
         if greatest > weight { greatest } else { smallest }
     }
 
-    /// Every rule has the canary's entry.
+    /// Whether every rule whose weights are set has an entry of the canary.
     pub fn entry_stands(&self) -> bool {
         let mut routed = self.rules.iter().filter(|rule| rule.routed).peekable();
         routed.peek().is_some() && routed.all(|rule| rule.parts.is_some())
     }
 
-    /// Nothing leads to the canary.
+    /// Whether no request is sent to the canary, and nothing of ours is left in the route.
     pub fn entry_gone(&self) -> bool {
         let gone = self.canary.is_none() || (self.entry_may_stay && self.canary == Some(Percent::ZERO));
         gone && self.tester_rules == 0
     }
 
-    /// Why a plan with this smallest weight cannot be written, although the route is fit for others.
+    /// Why a share as small as `smallest` cannot be written into this route: whole numbers cannot express it.
     pub fn too_fine(&self, smallest: Percent) -> Option<String> {
         let rule = self.rules.iter().find(|rule| {
             let found = rule.beside_others.filter(|_| rule.routed);
@@ -238,10 +238,10 @@ impl RouteState {
     }
 }
 
-/// A change of one object: JSON Patch operations, without the test of resourceVersion, which the shell adds.
+/// A change of one object: operations of a JSON Patch. The controller adds a test of the resourceVersion.
 pub type Patch = Vec<Value>;
 
-/// Why a route cannot be used.
+/// Why the weights of a route cannot be set: what is wrong and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
     /// No rule has the Service as a backend.
@@ -252,17 +252,17 @@ pub enum RouteError {
         /// The stable Service.
         service: String,
     },
-    /// A rule was named that is not there.
+    /// The spec names a rule that the route does not have.
     #[error("{route} has no rule named {wanted}: {there}")]
     NoSuchRule {
         /// Such as `HTTPRoute catalog`.
         route: String,
         /// The name in `spec.traffic`.
         wanted: String,
-        /// The names that there are.
+        /// Which rules it has, in words.
         there: String,
     },
-    /// A named rule does not have the Service as a backend.
+    /// The spec names a rule that does not have the Service as a backend.
     #[error(
         "rule {rule} of {route} does not have Service {service} as a backend: add it, or name another rule in spec.traffic"
     )]
@@ -274,7 +274,7 @@ pub enum RouteError {
         /// The stable Service.
         service: String,
     },
-    /// Several rules have it and none is named.
+    /// Several rules have the Service as a backend, and the spec names none.
     #[error(
         "rules {rules} of {route} all have Service {service} as a backend: name those that are meant in spec.traffic.gatewayAPI.routes[].rules, or `*`"
     )]
@@ -286,12 +286,12 @@ pub enum RouteError {
         /// Names or numbers (from 1) of the rules.
         rules: String,
     },
-    /// The route would go beyond what its schema allows, or there is nothing to split.
+    /// The route would exceed a limit of its schema, or there is no weight to split.
     #[error("{route}: {reason}")]
     Unsupported {
         /// Such as `HTTPRoute catalog`.
         route: String,
-        /// With the numbers.
+        /// Why, with the numbers.
         reason: String,
     },
     /// The object is not shaped as its schema says.
@@ -304,13 +304,13 @@ pub enum RouteError {
     },
 }
 
-/// Whether the data plane reports that it serves the route as it stands.
+/// Whether the gateways report that they serve the newest generation of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acceptance {
-    /// Every parent has accepted this generation.
+    /// All of them do.
     Accepted,
-    /// Not yet; the text says who has not and what it reports, such as `Gateway gateway/edge: no status for generation 12 (at 11)`.
+    /// Not yet. The text completes "waiting for …": which parent, and what it reports.
     Waiting(String),
-    /// Some parent never reports a generation: the controller has to wait instead.
+    /// They accept the route but do not say which generation. The controller waits for a while instead.
     Unknown,
 }

@@ -1,26 +1,26 @@
-//! Autoscalers of the user's Deployment, whose minimum is raised while a release runs.
+//! Autoscalers of the user's Deployment. Their minimum is raised during a release.
 //!
-//! They count both versions' pods, so a cheaper new version would shrink the old one under its traffic.
+//! An autoscaler counts the pods of both versions. If the new version needs less, it would shrink the old one, which still has traffic.
 
 use serde_json::{Value, json};
 
 use super::text;
 use crate::{api::FIELD_MANAGER, router::gateway_api::newest_other_manager};
 
-/// Whose objects KEDA's are.
+/// API group of KEDA, as it begins an `apiVersion`.
 const KEDA: &str = "keda.sh/";
 
-/// Kinds of autoscalers.
+/// A kind of autoscaler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
 pub enum AutoscalerKind {
-    /// Kubernetes' own.
+    /// That of Kubernetes.
     HorizontalPodAutoscaler,
-    /// KEDA's, which makes a HorizontalPodAutoscaler of its own and puts that one's minimum back whenever it differs.
+    /// That of KEDA. KEDA creates a HorizontalPodAutoscaler from it and overwrites that one's minimum, so the ScaledObject must be changed.
     ScaledObject,
 }
 
 impl AutoscalerKind {
-    /// Field of the spec that has the minimum.
+    /// Name of the field of the spec that has the minimum.
     pub fn minimum(self) -> &'static str {
         match self {
             Self::HorizontalPodAutoscaler => "minReplicas",
@@ -35,7 +35,7 @@ impl AutoscalerKind {
         }
     }
 
-    /// What minimum and maximum are where they are left out.
+    /// The default minimum and maximum.
     fn defaults(self) -> (i64, i64) {
         match self {
             Self::HorizontalPodAutoscaler => (1, i64::MAX),
@@ -43,7 +43,7 @@ impl AutoscalerKind {
         }
     }
 
-    /// The Deployment that such an object scales; `None` if it scales something else. Only its spec is looked at.
+    /// Name of the Deployment that an object of this kind scales; `None` if it scales something else.
     pub fn target(self, object: &Value) -> Option<String> {
         let (kind, version) = (
             text(object, "/spec/scaleTargetRef/kind"),
@@ -51,7 +51,7 @@ impl AutoscalerKind {
         );
         let deployment = match self {
             Self::HorizontalPodAutoscaler => kind == "Deployment",
-            // KEDA takes a target whose kind is left out for one.
+            // In KEDA the kind of the target may be left out and means a Deployment.
             Self::ScaledObject => {
                 (kind.is_empty() || kind == "Deployment") && (version.is_empty() || version.starts_with("apps/"))
             }
@@ -60,7 +60,7 @@ impl AutoscalerKind {
         (deployment && !name.is_empty()).then_some(name)
     }
 
-    /// Metrics of Objects and absolute Values are divided by all pods' number, so the new version's pods count double.
+    /// Whether the new version's pods count double: the autoscaler compares a total with its target and multiplies the ratio by the number of all pods.
     fn counts_double(self, object: &Value) -> bool {
         let list = |pointer: &str| object.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
         match self {
@@ -68,7 +68,7 @@ impl AutoscalerKind {
                 let kind = text(metric, "/type");
                 kind == "Object" || (kind == "External" && text(metric, "/external/target/type") == "Value")
             }),
-            // A formula takes the place of what the triggers say.
+            // A formula replaces the metrics of the triggers.
             Self::ScaledObject if !text(object, "/spec/advanced/scalingModifiers/formula").is_empty() => {
                 text(object, "/spec/advanced/scalingModifiers/metricType") == "Value"
             }
@@ -77,34 +77,34 @@ impl AutoscalerKind {
     }
 }
 
-/// What matters of an autoscaler.
+/// The fields of an autoscaler that decisions need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Autoscaler {
-    /// What it is.
+    /// Its kind.
     pub kind: AutoscalerKind,
     /// Its name.
     pub name: String,
-    /// Deployment that it scales.
+    /// Name of the Deployment that it scales.
     pub target: String,
-    /// Its minimum; where that is left out, what this means.
+    /// Its minimum; if the field is absent, the default.
     pub min: i64,
-    /// The minimum is left out.
+    /// Whether the field for the minimum is absent.
     pub min_left_out: bool,
-    /// Its maximum.
+    /// Its maximum; if the field is absent, the default.
     pub max: i64,
-    /// Some of its metrics count the new version's pods double.
+    /// Whether one of its metrics counts the new version's pods double.
     pub counts_double: bool,
-    /// The manager besides us that changed it last, as far as the object tells.
+    /// The field manager, other than us, that changed it last, if the object says so.
     pub other_manager: Option<String>,
 }
 
-/// Whether an owner of this version and kind is a ScaledObject: what it owns has the minimum that it says, whatever is written there.
+/// Whether an owner with this `apiVersion` and kind is a ScaledObject of KEDA. KEDA overwrites the minimum of what it owns, so we must change the ScaledObject.
 pub fn is_scaled_object(api_version: &str, kind: &str) -> bool {
     api_version.starts_with(KEDA) && kind == "ScaledObject"
 }
 
 impl Autoscaler {
-    /// Reads what matters; `None` if it scales something else than a Deployment, or is itself kept by a ScaledObject.
+    /// Reads an autoscaler; `None` if it does not scale a Deployment, or if a ScaledObject owns it.
     pub fn read(kind: AutoscalerKind, object: &Value) -> Option<Self> {
         let mut owners = object
             .pointer("/metadata/ownerReferences")
@@ -128,7 +128,7 @@ impl Autoscaler {
         })
     }
 
-    /// Under what it is remembered in the status: a HorizontalPodAutoscaler's name alone, and what no such name can be for others.
+    /// Its key in the status: the name of a HorizontalPodAutoscaler; for other kinds, kind and name with a `/`, which no name contains.
     pub fn key(&self) -> String {
         match self.kind {
             AutoscalerKind::HorizontalPodAutoscaler => self.name.clone(),
@@ -136,7 +136,7 @@ impl Autoscaler {
         }
     }
 
-    /// Sets the least number of pods, or leaves it out.
+    /// Sets its minimum; `None` removes the field, which must be there.
     pub fn with_minimum(&self, min: Option<i64>) -> Vec<Value> {
         let path = format!("/spec/{}", self.kind.minimum());
         match min {

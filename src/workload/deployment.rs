@@ -1,4 +1,4 @@
-//! The user's Deployment, of which only `spec.paused` is ever changed.
+//! The user's Deployment. Of its fields only `spec.paused` is ever changed.
 
 use std::collections::BTreeMap;
 
@@ -7,45 +7,45 @@ use serde_json::{Value, json};
 use super::{count, string_map, template::Template, text};
 use crate::{api::FIELD_MANAGER, router::gateway_api::newest_other_manager};
 
-/// What matters of a Deployment.
+/// The fields of a Deployment that decisions need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deployment {
     /// Its name.
     pub name: String,
-    /// Its UID, by which its ReplicaSets name their owner.
+    /// Its UID, which the ownerReferences of its ReplicaSets name.
     pub uid: String,
     /// Generation of its spec.
     pub generation: i64,
-    /// Generation that the Deployment controller has seen.
+    /// Generation that the Deployment controller has handled.
     pub observed_generation: i64,
-    /// Wanted number of pods.
+    /// Wanted number of pods (`spec.replicas`).
     pub replicas: u32,
-    /// Whether a changed template waits.
+    /// Whether Kubernetes holds a changed template back (`spec.paused`).
     pub paused: bool,
-    /// Whose manifests say `spec.paused: false`, if any do.
+    /// The field manager whose manifest says `spec.paused: false`, if there is one. It would undo our pause.
     pub unpaused_by: Option<String>,
-    /// The manager besides us that changed it last, as far as the object tells.
+    /// The field manager, other than us, that changed it last, if the object says so.
     pub other_manager: Option<String>,
-    /// `strategy: Recreate`: two versions must never run together.
+    /// Whether its strategy is Recreate: two versions must never run together.
     pub recreate: bool,
     /// `selector.matchLabels`.
     pub selector: BTreeMap<String, String>,
-    /// The selector has expressions, which Services cannot express.
+    /// Whether its selector has matchExpressions, which a Service cannot express.
     pub selector_expressions: bool,
-    /// Pods count as Available after so many seconds.
+    /// How many seconds a pod must be Ready to count as Available.
     pub min_ready_seconds: u32,
-    /// The template as the API server stores it, `pod-template-hash` aside.
+    /// The pod template as stored, without the label `pod-template-hash`.
     pub template: Template,
-    /// Pods of any template.
+    /// Number of its pods, of any template.
     pub total: u32,
-    /// Pods of the newest template.
+    /// Number of its pods of the newest template.
     pub updated: u32,
-    /// Pods that have been ready long enough.
+    /// Number of its pods that are Available.
     pub available: u32,
 }
 
 impl Deployment {
-    /// Reads what matters.
+    /// Reads a Deployment.
     pub fn read(object: &Value) -> Self {
         Self {
             name: text(object, "/metadata/name"),
@@ -79,12 +79,12 @@ impl Deployment {
         }
     }
 
-    /// The Deployment controller has seen the newest spec.
+    /// Whether the Deployment controller has handled the newest spec, so that the status is about it.
     pub fn settled(&self) -> bool {
         self.observed_generation >= self.generation
     }
 
-    /// Its own rollout is over: every pod is of the newest template and Available.
+    /// Whether no rollout of Kubernetes itself is under way: all pods are of the newest template and Available.
     pub fn complete(&self) -> bool {
         self.settled()
             && self.updated == self.replicas
@@ -93,7 +93,7 @@ impl Deployment {
     }
 }
 
-/// The manager, other than us, that applies a manifest in which `spec.paused` stands as false.
+/// The field manager, other than us, whose applied manifest says `spec.paused: false`. A person who unpaused it by hand does not count.
 fn unpaused_by(object: &Value) -> Option<String> {
     if object.pointer("/spec/paused").and_then(Value::as_bool) == Some(true) {
         return None;
@@ -106,7 +106,7 @@ fn unpaused_by(object: &Value) -> Option<String> {
     Some(text(entry, "/manager"))
 }
 
-/// Sets `spec.paused`; `false` removes the field, as a manifest that never named it has it.
+/// Sets `spec.paused`. `false` removes the field: most manifests do not have it.
 pub fn pause(paused: bool) -> Vec<Value> {
     if paused {
         vec![json!({"op": "add", "path": "/spec/paused", "value": true})]

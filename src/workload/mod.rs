@@ -1,4 +1,4 @@
-//! What is released: a Deployment, its ReplicaSets and its Services, seen and changed as plain JSON.
+//! What is released: a Deployment with its ReplicaSets, Services and autoscalers, read and changed as plain JSON.
 //!
 //! Templates stay opaque: a typed copy would drop fields that this build does not know. Pure; the
 //! controller's shell reads and writes.
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// String map at `pointer`, empty where it is absent.
+/// The strings of the map at `pointer`; empty if there is none.
 fn string_map(object: &Value, pointer: &str) -> BTreeMap<String, String> {
     let Some(Value::Object(map)) = object.pointer(pointer) else {
         return BTreeMap::new();
@@ -24,6 +24,7 @@ fn string_map(object: &Value, pointer: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The text at `pointer`; empty if there is none.
 fn text(object: &Value, pointer: &str) -> String {
     object
         .pointer(pointer)
@@ -32,6 +33,7 @@ fn text(object: &Value, pointer: &str) -> String {
         .to_owned()
 }
 
+/// The number at `pointer`; `default` if there is none.
 fn count(object: &Value, pointer: &str, default: u32) -> u32 {
     object
         .pointer(pointer)
@@ -40,7 +42,7 @@ fn count(object: &Value, pointer: &str, default: u32) -> u32 {
         .unwrap_or(default)
 }
 
-/// A key as one segment of a JSON pointer.
+/// A key as one segment of a JSON pointer, escaped.
 fn segment(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }

@@ -1,17 +1,17 @@
-//! Names of pods: they tell the version where nothing else does, as in metrics and EndpointSlices.
+//! Names of pods. In metrics and EndpointSlices they are all that says to which version a pod belongs.
 
-/// Kubernetes cuts a generated name's base here, so that five random letters still fit a label.
+/// Length at which Kubernetes cuts a ReplicaSet's name before it adds five random letters: 63 characters fit a label.
 const LONGEST_BASE: usize = 58;
 
-/// Longest name of a Deployment that leaves enough of a version's hash in its pods' names.
+/// Longest name of a Deployment whose pods' names still have enough of the revision to tell two apart: 58 less a hyphen and the five first characters of the revision.
 pub const LONGEST_DEPLOYMENT: usize = 52;
 
-/// What the names of a ReplicaSet's pods begin with.
+/// What the names of all pods of a ReplicaSet begin with.
 pub fn prefix(replica_set: &str) -> String {
     format!("{replica_set}-").chars().take(LONGEST_BASE).collect()
 }
 
-/// Whether a pod's name is one that its ReplicaSet gives: the prefix and one more part.
+/// Whether a pod has a name as this ReplicaSet gives it: its prefix and one more part without a hyphen.
 pub fn is_of(pod: &str, replica_set: &str) -> bool {
     pod.strip_prefix(&prefix(replica_set))
         .is_some_and(|rest| !rest.is_empty() && !rest.contains('-'))

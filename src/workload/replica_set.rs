@@ -1,4 +1,6 @@
-//! ReplicaSets: taken from the Deployment, given to it, created beside it, scaled.
+//! ReplicaSets: they are taken from the Deployment, given back to it, created beside it, and scaled.
+//!
+//! A Deployment adopts every ReplicaSet whose labels answer its selector, and lets go of one whose labels do not.
 
 use std::collections::BTreeMap;
 
@@ -7,39 +9,39 @@ use serde_json::{Map, Value, json};
 use super::{count, deployment::Deployment, segment, string_map, template::Template, text};
 use crate::api::{HASH_LABEL, REVISION_ANNOTATION, ROLLOUT_LABEL};
 
-/// What matters of a ReplicaSet.
+/// The fields of a ReplicaSet that decisions need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplicaSet {
-    /// Its name; its pods are named after it.
+    /// Its name, with which the names of its pods begin.
     pub name: String,
-    /// Its `pod-template-hash`.
+    /// Its revision: the label `pod-template-hash`.
     pub hash: String,
-    /// Rollout that holds it, by our label.
+    /// Name of the rollout that holds it, from our label.
     pub held_by: Option<String>,
-    /// UID of the Deployment that owns it.
+    /// UID of the Deployment that owns it, if one does.
     pub owner: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// The template as the API server stores it, `pod-template-hash` aside.
+    /// The pod template as stored, without the label `pod-template-hash`.
     pub template: Template,
-    /// Number in the Deployment's history.
+    /// Its number in the Deployment's history, if it has one.
     pub revision: Option<i64>,
-    /// It is being deleted.
+    /// Whether it is being deleted.
     pub deleting: bool,
-    /// Wanted pods.
+    /// Wanted number of pods (`spec.replicas`).
     pub replicas: u32,
-    /// Pods that exist.
+    /// Number of its pods.
     pub total: u32,
-    /// Pods that are Ready.
+    /// Number of its pods that are Ready.
     pub ready: u32,
-    /// Pods that have been ready long enough, those about to be removed aside.
+    /// Number of its pods that are Available, at most the wanted number: the rest is about to be removed.
     pub available: u32,
-    /// What the API says about pods that could not be created.
+    /// Why pods could not be created, as its condition ReplicaFailure says, if so.
     pub failure: Option<String>,
 }
 
 impl ReplicaSet {
-    /// Reads what matters.
+    /// Reads a ReplicaSet.
     pub fn read(object: &Value) -> Self {
         let labels = string_map(object, "/metadata/labels");
         let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
@@ -69,23 +71,23 @@ impl ReplicaSet {
             replicas: count(object, "/spec/replicas", 1),
             total: count(object, "/status/replicas", 0),
             ready: count(object, "/status/readyReplicas", 0),
-            // Between a change of the size and its notice the status still counts the pods there are.
+            // Right after it was scaled down, the status still counts pods that are about to be removed.
             available: count(object, "/status/availableReplicas", 0).min(count(object, "/spec/replicas", 1)),
             failure: failure.map(|condition| text(condition, "/message")),
         }
     }
 
-    /// In the hands of the Deployment with this UID.
+    /// Whether the Deployment with this UID owns it.
     pub fn owned_by(&self, uid: &str) -> bool {
         self.owner.as_deref() == Some(uid)
     }
 
-    /// Out of the Deployment's hands and marked as ours.
+    /// Whether a rollout holds it: it has our label and no owner.
     pub fn held(&self) -> bool {
         self.held_by.is_some() && self.owner.is_none()
     }
 
-    /// Takes it out of the Deployment's hands: its own labels no longer answer the selector.
+    /// Takes it from the Deployment: removes the labels that the selector asks for and adds ours, so that the Deployment lets it go. Its pods keep their labels.
     pub fn take(&self, selector: &BTreeMap<String, String>, rollout: &str) -> Vec<Value> {
         let mut patch: Vec<Value> = selector
             .keys()
@@ -98,7 +100,7 @@ impl ReplicaSet {
         patch
     }
 
-    /// Gives it to the Deployment: its labels answer the selector again.
+    /// Gives it to the Deployment: adds the labels that the selector asks for and removes ours, so that the Deployment adopts it.
     pub fn give(&self, selector: &BTreeMap<String, String>) -> Vec<Value> {
         let mut patch: Vec<Value> =
             selector.iter().map(|(key, value)| json!({"op": "add", "path": format!("/metadata/labels/{}", segment(key)), "value": value})).collect();
@@ -109,7 +111,7 @@ impl ReplicaSet {
     }
 }
 
-/// Sets the number in the Deployment's history on an object that has no or other annotations.
+/// Sets its number in the Deployment's history. `has_annotations`: whether the object has annotations, to which one can be added.
 pub fn number(has_annotations: bool, revision: i64) -> Vec<Value> {
     let revision = revision.to_string();
     if has_annotations {
@@ -126,7 +128,7 @@ pub fn scale(replicas: u32) -> Vec<Value> {
     vec![json!({"op": "add", "path": "/spec/replicas", "value": replicas})]
 }
 
-/// A ReplicaSet for a new version, held from birth: no label of its own answers the Deployment's selector.
+/// A ReplicaSet for a new version. Its labels do not answer the Deployment's selector, so the Deployment does not adopt it.
 pub fn canary(
     deployment: &Deployment,
     namespace: &str,

@@ -1,4 +1,4 @@
-//! Services: the user's, narrowed to one version during a release, and the canary's own.
+//! Services: the user's, whose selector is narrowed to one version during a release, and the canary's, which we create.
 
 use std::collections::BTreeMap;
 
@@ -10,27 +10,27 @@ use crate::{
     router::gateway_api::newest_other_manager,
 };
 
-/// What matters of a Service.
+/// The fields of a Service that decisions need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service {
     /// Its name.
     pub name: String,
-    /// `spec.selector`; empty where it has none.
+    /// `spec.selector`; empty if it has none.
     pub selector: BTreeMap<String, String>,
-    /// Rollout that made it, by our label.
+    /// Name of the rollout that created it, from our label.
     pub made_by: Option<String>,
-    /// Labels.
+    /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// `spec.ports` as stored.
+    /// Its ports (`spec.ports`), as stored.
     pub ports: Vec<Value>,
-    /// `ExternalName` and the like cannot be narrowed.
+    /// Whether its type is ExternalName: it selects no pods and cannot be narrowed.
     pub external: bool,
-    /// The manager besides us that changed it last, as far as the object tells.
+    /// The field manager, other than us, that changed it last, if the object says so.
     pub other_manager: Option<String>,
 }
 
 impl Service {
-    /// Reads what matters.
+    /// Reads a Service.
     pub fn read(object: &Value) -> Self {
         let labels = string_map(object, "/metadata/labels");
         Self {
@@ -48,7 +48,7 @@ impl Service {
         }
     }
 
-    /// The version to which it is narrowed.
+    /// The revision that it is narrowed to; `None` if it is wide, that is, selects all versions.
     pub fn hash(&self) -> Option<&str> {
         self.selector.get(HASH_LABEL).map(String::as_str)
     }
@@ -61,7 +61,7 @@ impl Service {
             .collect()
     }
 
-    /// Narrows it to one version, or widens it.
+    /// Narrows it to the revision `hash`, or, with `None`, makes it wide again.
     pub fn narrow(&self, hash: Option<&str>) -> Vec<Value> {
         match hash {
             Some(hash) => vec![json!({"op": "add", "path": format!("/spec/selector/{HASH_LABEL}"), "value": hash})],
@@ -69,7 +69,7 @@ impl Service {
         }
     }
 
-    /// The Service of the new version: this one's ports and labels, its pods told apart by the hash.
+    /// The Service `name` for the new version: with the ports and labels of this one, and a selector narrowed to the revision `hash`.
     pub fn canary(&self, namespace: &str, rollout: &str, name: &str, hash: &str) -> Value {
         let mut labels: Map<String, Value> = self
             .labels
@@ -104,7 +104,7 @@ impl Service {
     }
 }
 
-/// Marks by which Git and Helm tools know their own objects: copied, they would prune or adopt ours.
+/// Whether a label marks objects of a Git or Helm tool. If it were copied, the tool would take our Service for its own, and change or delete it.
 fn belongs_to_a_tool(label: &str) -> bool {
     const PREFIXES: [&str; 4] = [
         "helm.sh/",

@@ -1,4 +1,4 @@
-//! Pod templates: opaque text, so that a field which this build does not know reaches the new pods.
+//! Pod templates. They stay opaque, so that a field which this build does not know reaches the new pods.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use super::string_map;
 use crate::api::HASH_LABEL;
 
-/// A pod template as the API server stores it, without the hash and without nulls. Kept as text with sorted keys: parsed it takes
-/// ten times the space, and all that is done with most of them is to compare two.
+/// A pod template as stored, without the label `pod-template-hash` and without nulls. It is kept as text with sorted
+/// keys: most are only compared with another one, and parsed they take ten times the memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
     text: Arc<str>,
@@ -20,7 +20,7 @@ pub struct Template {
 }
 
 impl Template {
-    /// Reads the field `spec.template`.
+    /// Reads a `spec.template`.
     pub fn read(template: Option<&Value>) -> Self {
         let mut template = without_nulls(template.unwrap_or(&Value::Null));
         if let Some(Value::Object(labels)) = template.pointer_mut("/metadata/labels") {
@@ -32,29 +32,29 @@ impl Template {
         }
     }
 
-    /// The template itself.
+    /// The template as JSON.
     pub fn value(&self) -> Value {
-        // Text that a value has made is a value again.
+        // It cannot fail: the text was made from a value.
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
-    /// Labels of its pods, the hash aside.
+    /// Labels of its pods, without `pod-template-hash`.
     pub fn labels(&self) -> &BTreeMap<String, String> {
         &self.labels
     }
 
-    /// Its revision; `attempt` gives another one when a name is taken.
+    /// Its revision. Another `attempt` gives another one, if a ReplicaSet with the same revision is something else.
     pub fn revision(&self, attempt: u32) -> String {
         revision_of(&self.text, attempt)
     }
 
-    /// Names of the ConfigMaps that it mounts or reads variables from.
+    /// Names of the ConfigMaps that it mounts or takes environment variables from.
     pub fn config_maps(&self) -> BTreeSet<String> {
         config_maps(&self.value())
     }
 }
 
-/// Names of the ConfigMaps that a template mounts or reads variables from.
+/// Names of the ConfigMaps that a pod template mounts or takes environment variables from.
 pub fn config_maps(template: &Value) -> BTreeSet<String> {
     let list = |value: &Value, pointer: &str| {
         value
@@ -98,10 +98,10 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// Letters and digits that cannot form words, as Kubernetes uses for such names.
+/// The alphabet that Kubernetes uses for generated names: without vowels and similar digits it forms no words.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
-/// `w` and nine characters of a digest; `attempt` gives another one.
+/// A revision: `w` and nine characters of a digest of `text` and `attempt`.
 pub fn revision_of(text: &str, attempt: u32) -> String {
     let digest = Sha256::new()
         .chain_update(text)

@@ -1,4 +1,4 @@
-//! Whether the data plane reports that it serves a route as it stands.
+//! Whether the gateways report that they serve the newest generation of a route.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::super::Acceptance;
 
 const GROUP: &str = "gateway.networking.k8s.io";
 
-/// A parent of a route, with every default filled in.
+/// A parent of a route (a Gateway, or a Service of a mesh), with all defaults filled in so that two can be compared.
 #[derive(PartialEq, Eq)]
 struct Parent {
     group: String,
@@ -32,7 +32,7 @@ impl Parent {
         }
     }
 
-    /// The controller that speaks for it: that of the Gateway's class. For a Service (a mesh) nobody says who that is.
+    /// Name of the controller whose report counts for this parent: that of the Gateway's class. `None` if it is not known, as for a Service of a mesh; then every report counts.
     fn controller<'a>(
         &self,
         gateways: &'a BTreeMap<String, Value>,
@@ -59,7 +59,7 @@ impl Parent {
     }
 }
 
-/// Namespaces and names of the Gateways that a route names as parents.
+/// Namespace and name of each Gateway that a route names as a parent.
 pub fn gateways(route: &Value) -> Vec<(String, String)> {
     let namespace = route
         .pointer("/metadata/namespace")
@@ -77,9 +77,9 @@ pub fn gateways(route: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Judges the conditions that every parent reports.
+/// Reads the reports of all parents. The worst one decides.
 ///
-/// `gateways` (by `namespace/name`) and `classes` (by name) tell which controller speaks for a parent.
+/// `gateways`, by `namespace/name`, and `classes`, by name, say which controller reports for a parent.
 pub fn acceptance(route: &Value, gateways: &BTreeMap<String, Value>, classes: &BTreeMap<String, Value>) -> Acceptance {
     let namespace = route
         .pointer("/metadata/namespace")
@@ -130,15 +130,15 @@ pub fn acceptance(route: &Value, gateways: &BTreeMap<String, Value>, classes: &B
     }
 }
 
-/// What a parent's good report is worth.
+/// Which generation a good report is about.
 enum Told {
-    /// It is of the route as it stands.
+    /// The newest.
     ThisGeneration,
-    /// It does not say of which generation it is.
+    /// It does not say.
     NoGeneration,
 }
 
-/// Whether a parent accepts `generation`.
+/// Whether a report accepts `generation`; the error says what is waited for.
 fn accepted_by(report: &Value, label: &str, generation: i64) -> Result<Told, String> {
     let conditions = report
         .get("conditions")
@@ -183,7 +183,7 @@ fn accepted_by(report: &Value, label: &str, generation: i64) -> Result<Told, Str
             return Err(refused(kind, condition));
         }
     }
-    // Belongs to Gateways; some data planes add it to routes, later than the rest.
+    // A condition of Gateways that some controllers set on routes as well, later than the others. Absent, it means nothing.
     if let Some(programmed) =
         find("Programmed").filter(|condition| of(condition).is_some_and(|observed| observed >= generation))
         && text(programmed, "status") != "True"

@@ -1,4 +1,4 @@
-//! The two versions' entries in one rule: what their weights become, and how everything is put back.
+//! The entries of the two versions in one rule: how their weights are set, and how they are put back.
 
 use serde_json::{Value, json};
 
@@ -10,16 +10,16 @@ use super::{
     weights::{self, SCALE},
 };
 
-/// What is known of a backend's weight as it was found.
+/// What a backend's weight was before our first change.
 #[derive(Clone, Copy)]
 enum Found {
-    /// It was not there.
+    /// The backend was not there.
     Later,
-    /// This weight, or none.
+    /// This; `None` if it was left out, which counts 1.
     Before(Option<i64>),
 }
 
-/// By place.
+/// The same for all backends of a rule, in their order.
 fn found(rule: &Rule<'_>, original: Option<&RuleOriginal>) -> Vec<Found> {
     let known =
         |key: &String| original.and_then(|original| original.backends.iter().find(|known| known.backend == *key));
@@ -29,12 +29,12 @@ fn found(rule: &Rule<'_>, original: Option<&RuleOriginal>) -> Vec<Found> {
         .collect()
 }
 
-/// Both versions' weights together, as they stand.
+/// The weights of both versions together, as they are now.
 fn together(rule: &Rule<'_>) -> i64 {
     rule.parts().map_or(0, |(stable, canary)| stable.saturating_add(canary))
 }
 
-/// Sets or removes one backend's weight.
+/// Sets the weight of one backend; `None` removes the field. Nothing if it is so already.
 fn set_weight(patch: &mut Patch, rule: &Rule<'_>, place: usize, wanted: Option<i64>) {
     if rule.weight(place) == wanted {
         return;
@@ -47,7 +47,7 @@ fn set_weight(patch: &mut Patch, rule: &Rule<'_>, place: usize, wanted: Option<i
     }
 }
 
-/// Removes entries of the canary, the last first, so that no place changes under a later step.
+/// Removes entries of the canary, the last one first: a removal moves all entries behind it.
 fn remove(patch: &mut Patch, rule: &Rule<'_>, places: &[usize]) {
     for place in places.iter().rev() {
         let path = rule.path(*place);
@@ -56,7 +56,7 @@ fn remove(patch: &mut Patch, rule: &Rule<'_>, places: &[usize]) {
     }
 }
 
-/// What both versions had together when the rule was found.
+/// The weights of both versions together before our first change; `stable` is the old version's.
 fn found_together(rule: &Rule<'_>, found: &[Found], stable: i64) -> i64 {
     let weight = |place: &usize| match found[*place] {
         Found::Before(weight) => weight.unwrap_or(1).max(0),
@@ -65,21 +65,21 @@ fn found_together(rule: &Rule<'_>, found: &[Found], stable: i64) -> i64 {
     rule.canary.iter().map(weight).fold(stable, i64::saturating_add)
 }
 
-/// The canary gets `share` of what both versions have.
+/// Gives the canary `share` of the weight of both versions. The shares of other backends stay as they are.
 pub(super) fn present(rule: &Rule<'_>, target: &Target, share: Percent, original: Option<&RuleOriginal>) -> Patch {
     let mut patch = Patch::new();
     let Some(stable) = rule.stable else { return patch };
     let stands = !rule.canary.is_empty();
     if target.theirs.is_some() && stands && share == Percent::ZERO && rule.state().carries(share) {
-        // Its owner's entry with the weight 0 is right however the others are written.
+        // The user's own entry has weight 0 already, so nothing has to be scaled for it.
         return patch;
     }
-    // With our entry there, the others are scaled already, or their owner has set them since.
+    // Once we have changed the rule, the other weights are scaled already, or the user has set them since.
     let entered = !rule.as_found;
     let known = found(rule, original);
     let total = match known[stable] {
         _ if rule.alone() => weights::whole(share),
-        // While our entry is absent, the route's own weights are the ones to split.
+        // Before our first change the weights in the route are the ones to split.
         Found::Before(weight) if entered => {
             found_together(rule, &known, weight.unwrap_or(1).max(0)).saturating_mul(SCALE)
         }
@@ -104,7 +104,7 @@ pub(super) fn present(rule: &Rule<'_>, target: &Target, share: Percent, original
     }
     let ours = if stands { 0 } else { split.canary };
     if wanted.iter().fold(ours, |sum, weight| sum.saturating_add(*weight)) == 0 {
-        // Envoy refuses a rule without any weight, and with it the whole configuration.
+        // Envoy refuses a rule whose weights are all 0, and with it the whole configuration.
         wanted[stable] = 1;
     }
     for (place, weight) in wanted.iter().enumerate() {
@@ -123,7 +123,7 @@ pub(super) fn present(rule: &Rule<'_>, target: &Target, share: Percent, original
     patch
 }
 
-/// The canary's entry, if it stands, gets nothing.
+/// Sets the canary's entry, if there is one, to weight 0.
 pub(super) fn drained(rule: &Rule<'_>, target: &Target, original: Option<&RuleOriginal>) -> Patch {
     if rule.canary.is_empty() {
         return Patch::new();
@@ -131,7 +131,7 @@ pub(super) fn drained(rule: &Rule<'_>, target: &Target, original: Option<&RuleOr
     if rule.stable.is_some() {
         return present(rule, target, Percent::ZERO, original);
     }
-    // Its owner took the stable Service out meanwhile.
+    // The user has removed the old version's entry meanwhile.
     let mut patch = Patch::new();
     let others = (0..rule.backends.len())
         .filter(|place| !rule.canary.contains(place))
@@ -146,7 +146,7 @@ pub(super) fn drained(rule: &Rule<'_>, target: &Target, original: Option<&RuleOr
     patch
 }
 
-/// All weights are as found, and the canary's entry is gone unless it was found too.
+/// Puts all weights back and removes the canary's entry, unless it was there before.
 pub(super) fn absent(rule: &Rule<'_>, target: &Target, original: Option<&RuleOriginal>) -> Patch {
     let mut patch = Patch::new();
     if rule.canary.is_empty() {
@@ -154,11 +154,11 @@ pub(super) fn absent(rule: &Rule<'_>, target: &Target, original: Option<&RuleOri
     }
     let found = found(rule, original);
     if target.theirs.is_some() && original.is_none() {
-        // It was never touched.
+        // We have never changed this rule.
         return patch;
     }
     let others = || (0..rule.backends.len()).filter(|place| !rule.canary.contains(place));
-    // Beside a backend that came later only proportions can be kept.
+    // If the user has added a backend meanwhile, old weights mean nothing beside its weight: keep the proportions of today.
     let all_known = others().all(|place| matches!(found[place], Found::Before(_)));
     for place in others() {
         let live = rule.weight(place);
@@ -166,7 +166,7 @@ pub(super) fn absent(rule: &Rule<'_>, target: &Target, original: Option<&RuleOri
             Found::Before(weight) if all_known && Some(place) == rule.stable => weight,
             Found::Before(weight) if all_known && live == Some(weight.unwrap_or(1).saturating_mul(SCALE)) => weight,
             Found::Before(_) | Found::Later if Some(place) == rule.stable => Some(together(rule).max(1)),
-            // Its owner changed it meanwhile.
+            // The user has changed this weight meanwhile: it stays.
             Found::Before(_) | Found::Later => live,
         };
         set_weight(&mut patch, rule, place, back);
@@ -185,7 +185,7 @@ pub(super) fn absent(rule: &Rule<'_>, target: &Target, original: Option<&RuleOri
     patch
 }
 
-/// The canary's entry by itself, as a rule for testers has it.
+/// The only backend of a rule for testers: the canary, copied from its own entry if that is the user's, otherwise from the old version's. `None` if the rule has neither.
 pub(super) fn lone(rule: &Rule<'_>, target: &Target) -> Option<Value> {
     let own = rule.canary.first().filter(|_| target.theirs.is_some());
     let mut entry = rule.backends[own.copied().or(rule.stable)?].clone();

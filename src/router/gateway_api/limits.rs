@@ -1,4 +1,4 @@
-//! What a route's schema allows, checked before a release, so that none gets stuck on a refused write.
+//! Limits of a route's schema. They are checked before a release, so that none gets stuck on a write that is refused.
 
 use serde_json::Value;
 
@@ -10,18 +10,18 @@ use super::{
     weights::SCALE,
 };
 
-/// Backends in a rule.
+/// Most backends in a rule.
 const BACKENDS: usize = 16;
-/// Rules in a route.
+/// Most rules in a route.
 const RULES: usize = 16;
-/// Matches in a rule.
+/// Most matches in a rule.
 const MATCHES: usize = 64;
-/// Matches in a route.
+/// Most matches in a route.
 const ALL_MATCHES: usize = 128;
 /// Greatest weight of a backend.
 const WEIGHT: i64 = 1_000_000;
 
-/// What cannot be done in this route, with the numbers.
+/// Which limit this route would exceed in a release, with the numbers.
 pub(super) fn beyond(rules: &Rules<'_>, target: &Target) -> Option<RouteError> {
     let only = rules.concerned.len() == 1;
     let theirs = |theirs: &Theirs| rules.routed().find_map(|rule| of_theirs(rule, theirs, target, only));
@@ -45,7 +45,7 @@ fn in_rule(rule: &Rule<'_>) -> Option<String> {
             found + 1
         ));
     }
-    // With our entry in it, the weights are no longer the user's.
+    // After our first change the weights are ours and within the limits.
     let stable = rule.stable.filter(|_| rule.as_found)?;
     let (own, canary) = rule.parts().unwrap_or((rule.effective(stable), 0));
     if own.saturating_add(canary) == 0 {
@@ -66,7 +66,7 @@ fn in_rule(rule: &Rule<'_>) -> Option<String> {
     })
 }
 
-/// What is in the way where the new version's entry may be the user's.
+/// What is wrong with a rule if the canary's entry may be the user's, as in a pair. `only`: the route has no other rule that concerns us.
 fn of_theirs(rule: &Rule<'_>, theirs: &Theirs, target: &Target, only: bool) -> Option<String> {
     let (service, name) = (&target.canary, &rule.name);
     if rule.canary.is_empty() {

@@ -1,4 +1,4 @@
-//! Gateway API HTTPRoutes and GRPCRoutes: reads and plans weights and tester rules, and nothing else in the object.
+//! HTTPRoutes and GRPCRoutes of the Gateway API: reads and changes the two versions' weights and our rules for testers, and nothing else in them.
 
 mod acceptance;
 mod entries;
@@ -29,12 +29,12 @@ pub fn share(stable: i64, canary: i64) -> Percent {
     weights::share(stable, canary)
 }
 
-/// Whether `share` of a weight beside other backends is at least 1 once it is scaled.
+/// Whether `share` of the weight `found`, beside other backends, can be expressed: once scaled it is at least 1.
 pub fn divides(found: i64, share: Percent) -> bool {
     weights::split(found.saturating_mul(weights::SCALE), share).canary > 0
 }
 
-/// What the route says about our two Services.
+/// What a route says about the two versions. Fails only if the object does not have the form of its schema; see [`RouteState::problem`] for the rest.
 pub fn read(route: &Value, target: &Target) -> Result<RouteState, RouteError> {
     let rules = Rules::find(route, target)?;
     let problem = rules.problem.clone().or_else(|| limits::beyond(&rules, target));
@@ -64,7 +64,7 @@ pub fn read(route: &Value, target: &Target) -> Result<RouteState, RouteError> {
     })
 }
 
-/// The change that makes the route say `want`; `None` if it does already.
+/// The change after which the route says `want`; `None` if it does already. `originals` has the weights before our first change.
 pub fn plan(
     route: &Value,
     target: &Target,
@@ -76,13 +76,13 @@ pub fn plan(
     for rule in &rules.concerned {
         let original = rule.original_in(originals, rules.concerned.len() == 1);
         if target.theirs.is_some() && original.is_none() {
-            // Its weights are not ours to change before it is known how to put them back.
+            // The status does not have these weights yet: without it we could not put them back.
             continue;
         }
         let change = match want {
             Want::Left => Patch::new(),
             Want::Absent => entries::absent(rule, target, original),
-            // Sessions stay on their backend even at weight 0: there is no drained entry for them.
+            // Sessions stay on a backend of weight 0, so the entry must go.
             Want::Drained if rule.keeps_sessions() => entries::absent(rule, target, original),
             Want::Weight(weight) if rule.routed => entries::present(rule, target, weight, original),
             Want::Drained | Want::Weight(_) => entries::drained(rule, target, original),
@@ -100,7 +100,7 @@ pub fn plan(
     Ok((!patch.is_empty()).then_some(patch))
 }
 
-/// Whether two targets set weights in the same rule of a route. Where its rules do not tell, the names do.
+/// Whether two rollouts would set weights in the same rule of a route. If the route is missing or unclear, the names of rules in the specs decide.
 pub fn overlap(route: Option<&Value>, one: &Target, other: &Target) -> bool {
     let found = |target: &Target| {
         let rules = Rules::find(route?, target).ok()?;
@@ -118,7 +118,7 @@ pub fn overlap(route: Option<&Value>, one: &Target, other: &Target) -> bool {
     any(one) || any(other) || one.rules.iter().any(|rule| other.rules.contains(rule))
 }
 
-/// Refused by the server if another backend stands there meanwhile.
+/// A test that makes the API server refuse the patch if another backend is at this place meanwhile.
 fn test_name(path: &str, backend: &Value) -> Value {
     json!({"op": "test", "path": format!("{path}/name"), "value": backend.get("name")})
 }

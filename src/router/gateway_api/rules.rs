@@ -1,4 +1,4 @@
-//! Which rules of a route concern us: found by name or content every time, never by a remembered place.
+//! Which rules of a route concern us. They are found by name or content in every pass: the user may reorder rules at any time.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -9,41 +9,43 @@ use super::{
 };
 use crate::api::{plan::ALL_RULES, status::BackendWeight};
 
-/// What the names of our rules for testers begin with.
+/// Prefix of the names of our rules for testers.
 pub(super) const TESTERS: &str = "warmfront-testers";
 
-/// The rules of a route.
+/// The rules of a route, sorted by what they mean to us.
 pub(super) struct Rules<'a> {
     /// Such as `HTTPRoute catalog`.
     pub route: String,
-    /// All of them.
+    /// All rules, in the route's order.
     pub all: &'a [Value],
-    /// Those whose weights are set and those that have an entry of the canary, in order.
+    /// Rules whose weights are set, and others that still have an entry of the canary, in the route's order.
     pub concerned: Vec<Rule<'a>>,
-    /// Places of our rules for testers.
+    /// Indices of our rules for testers.
     pub testers: Vec<usize>,
-    /// Why it is not known which rules are meant.
+    /// Why it is not known which rules the spec means, if so.
     pub problem: Option<RouteError>,
 }
 
-/// One rule.
+/// One rule of a route.
 #[derive(Clone)]
 pub(super) struct Rule<'a> {
+    /// Its index in the route.
     pub index: usize,
-    /// The rule as it stands.
+    /// The rule as it is now.
     pub value: &'a Value,
-    /// Its name; its number from 1 where it has none.
+    /// Its name; if it has none, its number, counted from 1. For messages.
     pub name: String,
-    /// Under which its weights are remembered: its name, or its matches.
+    /// Its key in the status: its name; if it has none, its matches as text.
     pub key: String,
+    /// Its backends.
     pub backends: &'a [Value],
-    /// Place of the stable Service.
+    /// Index of the old version's entry in `backends`.
     pub stable: Option<usize>,
-    /// Places of the canary's entries; more than one only by another hand.
+    /// Indices of the canary's entries in `backends`. We add one; there are more only if somebody else has added them.
     pub canary: Vec<usize>,
-    /// Its weights are to be set.
+    /// Whether its weights are set.
     pub routed: bool,
-    /// Nothing of ours stands in it: it has no entry of the canary, or its owner's with the weights as they were found.
+    /// Whether it is as before our first change: without an entry of the canary, or with the user's own entry and weights that add up as before.
     pub as_found: bool,
 }
 
@@ -69,12 +71,12 @@ fn backends_of(rule: &Value) -> &[Value] {
         .map_or(&[], Vec::as_slice)
 }
 
-/// What a rule matches; empty where it matches everything.
+/// The matches of a rule; empty if it matches every request.
 pub(super) fn matches_of(rule: &Value) -> &[Value] {
     rule.get("matches").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// Whether a backend is the Service `name` of the route's own namespace.
+/// Whether a backend is the Service `name` in the route's namespace.
 fn is_service(backend: &Value, namespace: &str, name: &str) -> bool {
     let text = |key: &str| backend.get(key).and_then(Value::as_str);
     text("group").is_none_or(str::is_empty)
@@ -83,9 +85,9 @@ fn is_service(backend: &Value, namespace: &str, name: &str) -> bool {
         && text("name") == Some(name)
 }
 
-/// A rule for testers leads to the canary. Clusters whose definition of the route is older than 1.4 drop the names
-/// of rules: there it is told by having no other backend and a header in each of its matches; where the canary's
-/// Service is the user's, who may have such rules too, a tester's header.
+/// Whether a rule is one of ours for testers: it has our name and leads to the canary. Definitions of the Gateway API
+/// before 1.4 do not store names of rules. There it is a rule whose only backend is the canary and whose matches all
+/// test a header; if the canary's Service is the user's, who may have such rules as well, the header of a tester.
 fn is_for_testers(rule: &Value, canary: &impl Fn(&Value) -> bool, theirs: Option<&Theirs>) -> bool {
     let backends = backends_of(rule);
     if let Some(name) = name_of(rule) {
@@ -102,9 +104,9 @@ fn is_for_testers(rule: &Value, canary: &impl Fn(&Value) -> bool, theirs: Option
     matches!(backends, [only] if canary(only)) && !matches.is_empty() && matches.iter().all(tests_headers)
 }
 
-/// A readable text that differs wherever the matches do.
+/// The matches of a rule as text. Different matches give different texts: a long text is cut and gets a digest.
 fn matches_key(rule: &Value) -> String {
-    /// So much is shown of long ones.
+    /// How many characters of a long text are kept.
     const SHOWN: usize = 80;
     let text = rule
         .get("matches")
@@ -118,7 +120,7 @@ fn matches_key(rule: &Value) -> String {
 }
 
 impl<'a> Rules<'a> {
-    /// Finds them. Fails only if the object is not shaped as its schema says.
+    /// Sorts the rules of a route. Fails only if `spec.rules` is not a list.
     pub fn find(route: &'a Value, target: &Target) -> Result<Self, RouteError> {
         let all = match route.pointer("/spec/rules") {
             None | Some(Value::Null) => &[][..],
@@ -170,7 +172,7 @@ impl<'a> Rules<'a> {
                 as_found: false,
             });
         }
-        // Where the canary's entries are the user's, those in rules that were never touched are his own business.
+        // If the canary's Service is the user's, its entries in rules that we have never changed do not concern us.
         let shared = |rule: &Rule<'_>| rule.stable.is_some() && !rule.canary.is_empty();
         let lone = others.iter().filter(|rule| shared(rule)).count() == 1;
         let touched = |rule: &Rule<'_>| {
@@ -181,7 +183,7 @@ impl<'a> Rules<'a> {
         };
         let (meant, problem) = match select(route, &others, target) {
             Ok(meant) => (meant, None),
-            // Until it is known again, those that carry a share keep it.
+            // Until it is clear again which rules are meant, go on with those in which the canary has an entry.
             Err(problem) => (
                 others
                     .iter()
@@ -194,7 +196,7 @@ impl<'a> Rules<'a> {
         for rule in &mut others {
             rule.routed = meant.contains(&rule.index);
         }
-        // One that leads to the canary alone is its owner's own way to it: there is nothing to split.
+        // A rule with no other backend than the canary is the user's: there is nothing to split.
         let left =
             |rule: &Rule<'_>| !rule.canary.is_empty() && rule.canary.len() < rule.backends.len() && touched(rule);
         let mut concerned: Vec<Rule<'_>> = others.into_iter().filter(|rule| rule.routed || left(rule)).collect();
@@ -211,7 +213,7 @@ impl<'a> Rules<'a> {
         })
     }
 
-    /// Those whose weights are set.
+    /// The rules whose weights are set.
     pub fn routed(&self) -> impl Iterator<Item = &Rule<'a>> {
         self.concerned.iter().filter(|rule| rule.routed)
     }
@@ -224,7 +226,7 @@ fn has_port(backend: &Value, target: &Target) -> bool {
         .is_none_or(|port| target.ports.contains(&port))
 }
 
-/// The rules that are meant, by their places.
+/// Indices of the rules that the spec means.
 fn select(route: &Value, rules: &[Rule<'_>], target: &Target) -> Result<Vec<usize>, RouteError> {
     let (route, service) = (route_name(route, target), target.stable.clone());
     let having: Vec<&Rule<'_>> = rules.iter().filter(|rule| rule.stable.is_some()).collect();
@@ -271,7 +273,7 @@ fn select(route: &Value, rules: &[Rule<'_>], target: &Target) -> Result<Vec<usiz
 }
 
 impl Rule<'_> {
-    /// Its weights as they were found. The only rule keeps them although its owner gave it another name or other matches.
+    /// Its weights before our first change. If `only` one rule concerns us, they are found although the user has changed its name or matches.
     pub fn original_in<'o>(&self, originals: &'o RouteOriginal, only: bool) -> Option<&'o RuleOriginal> {
         let known = originals.rules.iter().find(|known| known.rule == self.key);
         let lone = || match originals.rules.as_slice() {
@@ -281,7 +283,7 @@ impl Rule<'_> {
         known.or_else(lone)
     }
 
-    /// See `as_found`. Both versions' weights add up as they did only while the rule is not scaled.
+    /// Computes `as_found`: our first change scales the rule, so the weights of both versions add up to the same only before it.
     fn stands_as_found(&self, theirs: Option<&Theirs>, only: bool) -> bool {
         let (Some((stable, canary)), Some(theirs)) = (self.parts(), theirs) else {
             return self.canary.is_empty();
@@ -306,17 +308,17 @@ impl Rule<'_> {
         stable.saturating_add(canary) == found
     }
 
-    /// Weight of the backend at this place.
+    /// Weight of a backend, by its index; `None` if it is left out.
     pub fn weight(&self, place: usize) -> Option<i64> {
         self.backends[place].get("weight").and_then(Value::as_i64)
     }
 
-    /// The same, an absent one being 1 and none below 0.
+    /// The weight that the gateway uses: 1 if it is left out, never below 0.
     pub fn effective(&self, place: usize) -> i64 {
         self.weight(place).unwrap_or(1).max(0)
     }
 
-    /// Weights of both versions, where the canary has an entry.
+    /// Weights of the old version and of all the canary's entries, if it has one.
     pub fn parts(&self) -> Option<(i64, i64)> {
         let canary = self
             .canary
@@ -325,24 +327,24 @@ impl Rule<'_> {
         (!self.canary.is_empty()).then(|| (self.stable.map_or(0, |place| self.effective(place)), canary))
     }
 
-    /// The canary's share, where it has an entry.
+    /// The canary's share of what both versions get, if it has an entry.
     pub fn share(&self) -> Option<Percent> {
         self.parts().map(|(stable, canary)| weights::share(stable, canary))
     }
 
-    /// The stable Service is its only backend, the canary's entries aside.
+    /// Whether the old version is the only backend beside the canary.
     pub fn alone(&self) -> bool {
         self.stable.is_some() && self.backends.len() - self.canary.len() == 1
     }
 
-    /// Its owner asks that a session stays on its backend.
+    /// Whether the user wants sessions to stay on their backend (`sessionPersistence`).
     pub fn keeps_sessions(&self) -> bool {
         self.value
             .get("sessionPersistence")
             .is_some_and(|field| !field.is_null())
     }
 
-    /// What is told of it.
+    /// What the engine is told about it.
     pub fn state(&self) -> RuleState {
         let beside_others = self.stable.filter(|_| !self.alone() && self.as_found).map(|place| {
             self.parts()
@@ -358,7 +360,7 @@ impl Rule<'_> {
         }
     }
 
-    /// Names under which its backends' weights are remembered.
+    /// Keys of its backends in the status, all different: `namespace/name:port`, and a number if one is there twice.
     pub fn backend_keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = Vec::with_capacity(self.backends.len());
         for backend in self.backends {
@@ -391,7 +393,7 @@ impl Rule<'_> {
         keys
     }
 
-    /// Its weights as they stand, for putting back; the canary's among them where its entry may be the user's.
+    /// Its weights as they are now, to be put back later. The canary's is among them if its entry may be the user's (`theirs`).
     pub fn original(&self, theirs: bool) -> RuleOriginal {
         let backends = self
             .backend_keys()
@@ -410,12 +412,12 @@ impl Rule<'_> {
         }
     }
 
-    /// Path of one of its backends.
+    /// JSON pointer to a backend, by its index.
     pub fn path(&self, place: usize) -> String {
         format!("/spec/rules/{}/backendRefs/{place}", self.index)
     }
 
-    /// Refused by the server if another rule stands in its place meanwhile.
+    /// A test that makes the API server refuse the patch if another rule is at this index meanwhile. `None` if the rule has neither name nor matches.
     pub fn guard(&self) -> Option<Value> {
         let field = if name_of(self.value).is_some() {
             "name"

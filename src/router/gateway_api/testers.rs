@@ -1,6 +1,6 @@
-//! Rules for testers: copies of the routed rules that ask for one header more and lead to the canary alone.
+//! Rules for testers: copies of the rules whose weights are set, with one more header match and the canary as the only backend.
 //!
-//! More header matches win over fewer, so their place does not matter: they stand at the end.
+//! A match with more headers wins over one with fewer, so their place in the route does not matter. They are added at its end.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::api::traffic::{RouteKind, Tester};
 
-/// Header names do not depend on case.
+/// Whether a match tests this header. Case does not matter in names of headers.
 fn tests(one: &Value, header: &str) -> bool {
     let headers = one.get("headers").and_then(Value::as_array).into_iter().flatten();
     headers
@@ -19,7 +19,7 @@ fn tests(one: &Value, header: &str) -> bool {
         .any(|name| name.eq_ignore_ascii_case(header))
 }
 
-/// Whether a match asks for a tester's header with its value.
+/// Whether a match tests for the header and the value of a tester.
 pub(super) fn admits(one: &Value, tester: &Tester) -> bool {
     let headers = one.get("headers").and_then(Value::as_array).into_iter().flatten();
     let text = |entry: &Value, field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -28,7 +28,7 @@ pub(super) fn admits(one: &Value, tester: &Tester) -> bool {
         .any(|entry| text(entry, "name").eq_ignore_ascii_case(&tester.header) && text(entry, "value") == tester.equals)
 }
 
-/// The matches of a rule, written out as the API server completes them.
+/// The matches of a rule with the defaults that the API server adds, so that they can be compared with stored ones.
 fn written_out(rule: &Value, kind: RouteKind) -> Vec<Value> {
     let everything = [json!({})];
     let matches = match matches_of(rule) {
@@ -75,14 +75,14 @@ fn rule_for_testers(rule: &Rule<'_>, target: &Target) -> Option<Value> {
     let mut ours = rule.value.clone();
     let fields = ours.as_object_mut()?;
     fields.remove("name");
-    // A tester's session must not tie his later requests to the new version.
+    // Otherwise later requests of a tester, without the header, would stay on the new version.
     fields.remove("sessionPersistence");
     fields.insert("matches".to_owned(), Value::from(matches));
     fields.insert("backendRefs".to_owned(), json!([entries::lone(rule, target)?]));
     Some(ours)
 }
 
-/// One rule for each routed one, without names.
+/// The rules for testers that should be there, without names: one for each rule whose weights are set.
 pub(super) fn wanted(rules: &Rules<'_>, target: &Target) -> Vec<Value> {
     if target.testers.is_empty() {
         return Vec::new();
@@ -93,7 +93,7 @@ pub(super) fn wanted(rules: &Rules<'_>, target: &Target) -> Vec<Value> {
         .collect()
 }
 
-/// What testers must know.
+/// In which matches testers are not told apart, because these test the same header already; one sentence each.
 pub(super) fn left_out(rules: &Rules<'_>, target: &Target) -> Vec<String> {
     let mut told = Vec::new();
     for rule in rules.routed() {
@@ -119,7 +119,7 @@ fn without_name(rule: &Value) -> Value {
     rule
 }
 
-/// From the rules for testers that stand to those that are wanted.
+/// The change from the rules for testers that are there to those that are wanted.
 pub(super) fn change(rules: &Rules<'_>, wanted: Vec<Value>) -> Patch {
     let mut patch = Patch::new();
     let mut taken: Vec<String> = rules
@@ -147,7 +147,7 @@ pub(super) fn change(rules: &Rules<'_>, wanted: Vec<Value>) -> Patch {
             continue;
         };
         let live = &rules.all[index];
-        // Names are compared by nobody: older definitions drop them.
+        // Do not compare names: definitions of the Gateway API before 1.4 do not store them.
         if without_name(live) == ours {
             continue;
         }
@@ -159,7 +159,7 @@ pub(super) fn change(rules: &Rules<'_>, wanted: Vec<Value>) -> Patch {
         patch.push(guard(index));
         patch.push(json!({"op": "replace", "path": format!("/spec/rules/{index}"), "value": ours}));
     }
-    // The last first, so that no place changes under a later step.
+    // The last one first: a removal moves all rules behind it.
     for index in rules.testers.iter().skip(count).rev() {
         patch.push(guard(*index));
         patch.push(json!({"op": "remove", "path": format!("/spec/rules/{index}")}));

@@ -1,18 +1,18 @@
-//! Whole-number weights that split a share exactly.
+//! Weights are whole numbers: how to express a share with them.
 
 use crate::api::Percent;
 
-/// Beside other backends every weight is multiplied by this, so that shares stay exact.
+/// In a rule with other backends all weights are multiplied by this, so that a small weight can still be split by percent.
 pub(in crate::router) const SCALE: i64 = 100;
 
-/// Weights of the two versions.
+/// The weights of the two versions.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Split {
     pub stable: i64,
     pub canary: i64,
 }
 
-/// What both versions have together where they are alone in their rule: percent, or hundredths of it.
+/// The weight of both versions together if a rule has no other backends: 100, or 10,000 if `share` is not a whole percentage.
 pub(super) fn whole(share: Percent) -> i64 {
     if share.hundredths().is_multiple_of(100) {
         100
@@ -21,10 +21,10 @@ pub(super) fn whole(share: Percent) -> i64 {
     }
 }
 
-/// Splits what both versions have together.
+/// Splits the weight of both versions so that the canary has `share` of it.
 pub(super) fn split(total: i64, share: Percent) -> Split {
     let total = total.max(0);
-    // Rounded down: the canary never gets more than its share.
+    // Round down: the canary must never get more than its share.
     let canary = i128::from(total) * i128::from(share.hundredths()) / 10_000;
     let canary = i64::try_from(canary).unwrap_or(total);
     Split {
@@ -33,7 +33,7 @@ pub(super) fn split(total: i64, share: Percent) -> Split {
     }
 }
 
-/// The canary's share of both, rounded to a hundredth of a percent.
+/// The canary's share of two weights, rounded to a hundredth of a percent; negative weights count as 0, and two zeros give 0%.
 pub(super) fn share(stable: i64, canary: i64) -> Percent {
     let (stable, canary) = (i128::from(stable.max(0)), i128::from(canary.max(0)));
     let total = stable + canary;
