@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
     group = "warmfront.dev",
     version = "v1alpha1",
     kind = "RolloutAction",
+    doc = "One request of a person or a pipeline to a CanaryRollout in the same namespace, such as Promote or Abort.",
     plural = "rolloutactions",
     shortname = "roa",
     namespaced,

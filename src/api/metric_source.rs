@@ -12,6 +12,7 @@ use super::Duration;
     group = "warmfront.dev",
     version = "v1alpha1",
     kind = "MetricSource",
+    doc = "A metrics store that the checks of CanaryRollouts ask. It belongs to the cluster, and its administrator writes it.",
     plural = "metricsources",
     printcolumn(name = "URL", type_ = "string", json_path = ".spec.prometheus.url"),
     printcolumn(name = "Preset", type_ = "string", json_path = ".spec.preset"),

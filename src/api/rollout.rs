@@ -18,6 +18,7 @@ use super::{
     group = "warmfront.dev",
     version = "v1alpha1",
     kind = "CanaryRollout",
+    doc = "How new versions of one workload are released: through which Services and routes, in which steps, and judged by what.",
     plural = "canaryrollouts",
     shortname = "cro",
     category = "all",

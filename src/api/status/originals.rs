@@ -14,7 +14,7 @@ pub struct Originals {
     /// `spec.paused` of the Deployment when it was taken over; absent before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
-    /// Whether the Deployment was not paused when it was taken over, so that Kubernetes rolled its first version out.
+    /// Whether Kubernetes was still rolling the Deployment out, usually for the first time, when Warmfront first saw it. That version counts as promoted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub first_deploy: bool,
     /// Whether, after the deletion of this rollout, an Event has said what stays behind.
