@@ -81,10 +81,6 @@ pub enum Cause {
     NotANumber,
     /// The query gives several series instead of one number.
     SeveralSeries,
-    /// A series may belong to either version.
-    AmbiguousSeries,
-    /// The metrics do not tell the two versions apart.
-    SidesNotSeparable,
     /// The histogram has no bucket whose bound is near the limit.
     ThresholdNotMeasurable,
     /// The newest samples are too old to say anything about now.
@@ -132,8 +128,6 @@ pub struct CheckMemory {
     pub total: f64,
     /// The newest results of this step, oldest first, as many as are looked back on; `true` is good.
     pub results: Vec<bool>,
-    /// How many results this step has had.
-    pub count: i32,
     /// All requests, lookups or values in this step.
     pub seen: f64,
 }

@@ -20,8 +20,6 @@ pub struct Observed {
     pub deletion: Deletion,
     /// Our finalizer stands on it.
     pub finalizer: bool,
-    /// Why the spec is not a plan.
-    pub invalid: Option<String>,
     /// An elder rollout names this Deployment too.
     pub elder: Option<(String, String)>,
     /// An elder rollout sets weights in the same rule of this route.

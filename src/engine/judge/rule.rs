@@ -96,25 +96,20 @@ pub fn count(check: &PlannedCheck, memory: &mut CheckMemory, reading: &Reading) 
             memory.seen += candidate.total;
             if memory.total >= ENOUGH {
                 // Shares such as 1% are not exact in binary; a millionth of a request is nobody's error.
-                let good = memory.bad <= allowed(kind) * memory.total + 1e-6;
-                remember(memory, good, rule(kind).1.max(GOOD));
+                let is_good = memory.bad <= allowed(kind) * memory.total + 1e-6;
+                memory.results.push(is_good);
                 (memory.bad, memory.total) = (0.0, 0.0);
             }
         }
         (Reading::Scalar(value), CheckKind::Query { max, min, .. }) => {
             memory.seen += 1.0;
-            let good = max.is_none_or(|max| *value <= max) && min.is_none_or(|min| *value >= min);
-            remember(memory, good, rule(&check.kind).1.max(GOOD));
+            let is_good = max.is_none_or(|max| *value <= max) && min.is_none_or(|min| *value >= min);
+            memory.results.push(is_good);
         }
         (Reading::Scalar(_), _) => {}
     }
-}
-
-fn remember(memory: &mut CheckMemory, good: bool, look_back: usize) {
-    memory.results.push(good);
-    let surplus = memory.results.len().saturating_sub(look_back);
+    let surplus = memory.results.len().saturating_sub(rule(&check.kind).1.max(GOOD));
     memory.results.drain(..surplus);
-    memory.count = memory.count.saturating_add(1);
 }
 
 /// What the check says after a tick.
