@@ -45,15 +45,15 @@ pub enum Action {
         /// Its name.
         name: String,
     },
-    /// Writes the end of a RolloutAction into its status.
+    /// Writes into a RolloutAction's status how it ended.
     Answer {
         /// Its name.
         name: String,
         /// How it ended.
         phase: ActionPhase,
-        /// One word.
+        /// One word for programs.
         reason: String,
-        /// For people.
+        /// A sentence for people.
         message: String,
     },
     /// Removes a RolloutAction that was decided long ago.
@@ -63,5 +63,5 @@ pub enum Action {
     },
 }
 
-/// Answered requests are removed after a day.
+/// A RolloutAction is removed this long after it was answered.
 pub const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(24);

@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::api::{Duration, plan::Address};
 
-/// One POST.
+/// One POST request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// The same for every attempt, also of another process; it goes along as `Idempotency-Key`.
+    /// The same for every attempt, also of another process; sent as header `Idempotency-Key`.
     pub key: String,
     /// Number of the attempt, from 0.
     pub attempt: i32,
@@ -52,7 +52,7 @@ impl Reply {
     }
 }
 
-/// How often something was tried, in words.
+/// `once`, or `3 times`.
 pub fn times(attempts: i32) -> String {
     if attempts == 1 {
         "once".to_owned()
@@ -61,13 +61,13 @@ pub fn times(attempts: i32) -> String {
     }
 }
 
-/// First delay after an answer that decided nothing; each one more doubles it.
+/// Delay after the first answer that decided nothing; each further one doubles it.
 const FIRST_DELAY: SignedDuration = SignedDuration::from_secs(2);
 
 /// Longest delay.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(30);
 
-/// When a call is tried again after so many attempts.
+/// When a call is tried again after this many attempts.
 pub fn again_at(attempts: i32, now: Timestamp) -> Timestamp {
     let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or_default().min(10);
     let factor = 1_i32.checked_shl(doublings).unwrap_or(i32::MAX);

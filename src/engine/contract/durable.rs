@@ -1,4 +1,4 @@
-//! What of a status must be stored at once, and what can be read from the metrics store again.
+//! Which news must be stored at once, and which may wait because a restarted controller can find it out again.
 //!
 //! Figures, counts and sentences change with every tick. Ticks lie on a fixed grid and counters keep
 //! their past, so a controller that starts again asks for the ticks since the last stored one.
@@ -11,17 +11,17 @@ use crate::api::{
     status::{CheckStatus, Run, Verdict},
 };
 
-/// While a step is judged, what `kubectl get` shows is at most this old.
+/// While a step is judged, the figures that `kubectl get` shows are at most this old.
 const FRESH_FOR: SignedDuration = SignedDuration::from_secs(30);
 
-/// The same for a check that has enough samples now, or too few again. A step that is over before needs no write for it:
-/// the ticks tell it again.
+/// Longest delay before a change between wait and pass of a check is stored. If the step ends sooner it is never written;
+/// a restart computes it again from the ticks.
 const VERDICTS_SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(5);
 
-/// The same for what pods or a route are waited for. Most of these waits are over before.
+/// Longest delay before it is stored which pods or route are waited for. Most of these waits end sooner.
 const WAITS_SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(2);
 
-/// How long after the last time `next` may wait to be stored: not at all, if it says more than newer figures and sentences.
+/// How long after the last write `next` may wait to be stored. Zero for a transition.
 pub fn may_wait(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> SignedDuration {
     if says_more(stored, next) {
         return if says_more_of_checks_only(stored, next) {
@@ -38,12 +38,14 @@ pub fn may_wait(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> Sig
     if judged { FRESH_FOR } else { WAITS_SHOWN_AFTER }
 }
 
-/// Whether `next` is a transition, which must not be lost. That a check says something else, or has its first figure, is news.
+/// Whether `next` is a transition, which must not be lost. Newer figures and sentences are none; another verdict and a
+/// check's first figure are.
 pub fn says_more(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
     !says_the_same(stored, next)
 }
 
-/// Compares fields of two values of one type; those that are not compared have to be named, so that a new field is not forgotten.
+/// Compares fields of two values of one type. Those that are left out have to be named, so that the compiler asks about a
+/// new field.
 macro_rules! equal {
     ($type:ident, $one:expr, $other:expr; $($field:ident),+; besides $($left_out:ident),*) => {{
         let $type { $($field,)+ $($left_out: _,)* } = $one;
@@ -51,7 +53,7 @@ macro_rules! equal {
     }};
 }
 
-/// Only checks say something else, and none of them anything that a person or a release has to act upon.
+/// The two differ in nothing but verdicts, and no verdict is one to act upon.
 fn says_more_of_checks_only(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
     let calm = |checks: &[CheckStatus]| {
         checks
@@ -65,7 +67,7 @@ fn says_the_same(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bo
     all(&stored.checks, &next.checks, same_check) && says_the_same_besides_checks(stored, next)
 }
 
-/// What every tick changes is left out; what differs besides is lasting.
+/// Leaves out what every tick changes.
 fn says_the_same_besides_checks(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
     let alike = equal!(CanaryRolloutStatus, next, stored;
         phase, observed_generation, stable_revision, rejected, actions, kept, originals, configs, target_missing_since,
@@ -89,7 +91,7 @@ fn same_condition(stored: &Condition, next: &Condition) -> bool {
 
 fn same_run(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
     match (&stored.run, &next.run) {
-        // Whether Services were found narrowed is seen again at the next look.
+        // `narrowed` is seen again at the next look.
         (Some(stored), Some(next)) => equal!(Run, next, stored;
             number, revision, replica_set, stable_revision, started_at, step, steps, weight, entered_at, weight_confirmed_at, step_started_at, intent,
             growing, paused_for, paused_at, reminders, paused_total, user_pause, approved, hold_waived, skip_steps, gates, no_data_since,

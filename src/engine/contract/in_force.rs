@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::api::{CanaryRolloutSpec, CanaryRolloutStatus, Plan};
 
-/// The spec and the plan as they apply now. They stay the same as long as the spec, the phase and the run's own plan do.
+/// The spec and the plan that a decision goes by. They change only with the spec, the phase or the run's own plan.
 #[derive(Clone, Debug)]
 pub struct InForce {
     spec: Option<Arc<CanaryRolloutSpec>>,
@@ -14,7 +14,8 @@ pub struct InForce {
 }
 
 impl InForce {
-    /// The workload and the Services of a running release stay what they were when it began, and it keeps its last valid plan.
+    /// A running release keeps the workload and the Services with which it began, and its last valid plan when the spec is
+    /// not one.
     pub fn new(spec: Option<&Arc<CanaryRolloutSpec>>, status: &CanaryRolloutStatus) -> Self {
         let spec = spec.map(|spec| in_force(spec, status));
         let (valid, invalid) = match spec.as_deref().map(Plan::try_from) {
@@ -30,7 +31,7 @@ impl InForce {
         }
     }
 
-    /// The spec of the rollout, or the same of a running release.
+    /// The spec in force; absent if it cannot be read.
     pub fn spec(&self) -> Option<&Arc<CanaryRolloutSpec>> {
         self.spec.as_ref()
     }
@@ -40,7 +41,7 @@ impl InForce {
         self.invalid.as_deref()
     }
 
-    /// The plan by which the rollout's objects are found, if there ever was a valid one.
+    /// The plan in force; absent if there never was a valid one.
     pub fn plan(&self) -> Option<&Plan> {
         self.plan.as_deref()
     }
@@ -51,7 +52,7 @@ fn in_force(spec: &Arc<CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Arc<
         return spec.clone();
     };
     if run.plan == *spec {
-        // Mostly so, and kept once then.
+        // The usual case: both share one copy.
         return run.plan.clone();
     }
     let mut spec = CanaryRolloutSpec::clone(spec);

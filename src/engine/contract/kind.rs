@@ -1,8 +1,8 @@
-//! What the engine asks of the world: changes of single objects, each safe to repeat.
+//! The kinds of objects that are changed.
 
 use crate::{api::traffic::RouteKind, workload::autoscaler::AutoscalerKind};
 
-/// Kinds of objects that are changed.
+/// A kind whose objects are changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display)]
 pub enum Kind {
     /// `apps/v1`.

@@ -16,7 +16,7 @@ use crate::{
 /// One look at the world.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    /// Whether the CanaryRollout is to go.
+    /// Whether the CanaryRollout was deleted.
     pub deletion: Deletion,
     /// Our finalizer stands on it.
     pub finalizer: bool,
@@ -32,25 +32,25 @@ pub struct Observed {
     pub replica_sets: Vec<ReplicaSet>,
     /// The named Services and the canary's, by name.
     pub services: BTreeMap<String, Service>,
-    /// Pods behind these Services: name, and whether they are ready.
+    /// Pods behind each of these Services, by the Service's name.
     pub endpoints: BTreeMap<String, Vec<Endpoint>>,
-    /// The named routes, and those in which something of ours may still stand.
+    /// Routes that the plan names, and those that it named before and in which our entry may still stand.
     pub routes: BTreeMap<RouteId, RouteSeen>,
-    /// Timing of the metric source, if it exists.
+    /// Timing of the MetricSource; absent if it does not exist.
     pub source: Option<SourceTiming>,
-    /// What was measured, if it was asked for.
+    /// Answers of the metrics store, in the pass that asked for a tick.
     pub measured: Option<Measured>,
-    /// What came of calls, by key.
+    /// Answers of gates and notifiers, by the key of the call.
     pub replies: BTreeMap<String, Reply>,
-    /// Versions of the objects that may be changed: who has changed one since then is not overwritten.
+    /// The resourceVersion of each object that may be changed. A change is refused if the object has another one by then.
     pub versions: BTreeMap<(Kind, String), u64>,
-    /// Number of the last Event that this process has told of this rollout.
+    /// Number of the last Event of this rollout that this process has written.
     pub told: i64,
-    /// An address in the spec that the controller may not talk to, and why.
+    /// Why the controller may not call an address in the spec; absent if it may call all.
     pub forbidden_address: Option<String>,
     /// RolloutActions for this rollout, oldest first.
     pub actions: Vec<ActionSeen>,
-    /// What keeps the new version's pods from being ready, in the API's words.
+    /// Why the new version's pods are not ready, in the API's words; only in a pass that asked for it.
     pub trouble: Option<String>,
     /// A change that the API server refused in the last pass.
     pub obstacle: Option<Obstacle>,
@@ -58,11 +58,11 @@ pub struct Observed {
     pub not_stored: Option<String>,
     /// ConfigMaps that the template names: their resourceVersion by name.
     pub configs: BTreeMap<String, String>,
-    /// Digests of the contents of those that were asked for.
+    /// SHA-256 digests of the contents of those ConfigMaps that this pass asked for, by name.
     pub config_digests: BTreeMap<String, String>,
     /// Autoscalers of the Deployment.
     pub autoscalers: Vec<Autoscaler>,
-    /// Further Services that select the Deployment's pods, and will see the new version's at weight 0.
+    /// Other Services that select the Deployment's pods: the new version's pods are behind them as soon as they run.
     pub other_services: Vec<String>,
 }
 
@@ -75,15 +75,15 @@ pub struct Obstacle {
     pub forbidden: bool,
 }
 
-/// Whether the CanaryRollout is to go.
+/// Whether the CanaryRollout was deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Deletion {
-    /// It stays.
+    /// It was not.
     #[default]
     No,
-    /// It was deleted.
+    /// It was: everything is given back before it goes.
     Asked,
-    /// It was deleted with its namespace, or its owner wants it gone whatever is left behind.
+    /// It was, with its namespace or with the annotation that forces it: it goes at once, and nothing is given back.
     AtOnce,
 }
 
@@ -92,7 +92,7 @@ pub enum Deletion {
 pub struct Endpoint {
     /// Its name.
     pub pod: String,
-    /// Whether it gets traffic.
+    /// The Service sends it traffic.
     pub ready: bool,
 }
 
@@ -114,7 +114,7 @@ pub enum RouteSeen {
 pub struct Route {
     /// What is split in it.
     pub target: Target,
-    /// The object as it stands, its status aside, as text: parsed it takes ten times the space, and there is one for each release.
+    /// The object as it stands, without its status, as JSON text: parsed it takes ten times the space.
     pub live: Box<str>,
     /// Its generation.
     pub generation: i64,
@@ -122,16 +122,16 @@ pub struct Route {
     pub state: RouteState,
     /// Whether the data plane serves it as it stands.
     pub acceptance: Acceptance,
-    /// When we changed it last, until our marks of ownership are dropped.
+    /// When we changed it last, read off its managedFields; absent once our entries there are removed.
     pub written_at: Option<Timestamp>,
-    /// The newest field manager besides us.
+    /// The field manager, other than us, that changed it last.
     pub other_manager: Option<String>,
 }
 
 impl Route {
     /// The object, to plan a change of it.
     pub fn live(&self) -> Value {
-        // Text that a value has made is a value again.
+        // It was printed from a value, so it parses.
         serde_json::from_str(&self.live).unwrap_or_default()
     }
 }

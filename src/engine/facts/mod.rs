@@ -18,12 +18,12 @@ use crate::{
 };
 use mode::{Mode, Side};
 
-/// The revision that takes over: the new one, or the old one where a promotion is undone.
+/// The revision that takes over: the new one, or the old one while a promotion is undone.
 pub fn successor(run: &Run) -> &str {
     run.undoing.as_deref().unwrap_or(&run.revision)
 }
 
-/// No Service of the user's selects the new version yet, so the exchange can still be called off.
+/// The exchange can be called off: none of the user's Services selects the new version yet.
 pub fn can_be_called_off(facts: &Facts<'_>, run: &Run) -> bool {
     facts
         .narrowed_services()
@@ -94,7 +94,7 @@ impl<'a> Facts<'a> {
             .is_some_and(|deployment| deployment.template == set.template)
     }
 
-    /// ReplicaSets in the Deployment's hands that have or want pods.
+    /// ReplicaSets that the Deployment owns and that have or want pods.
     pub fn active_of(&self, deployment: &Deployment) -> Vec<&'a ReplicaSet> {
         let owned = self
             .seen
@@ -104,7 +104,7 @@ impl<'a> Facts<'a> {
         owned.filter(|set| set.replicas > 0 || set.total > 0).collect()
     }
 
-    /// Pods that the new version needs before it gets `weight`.
+    /// Pods that the new version needs before it gets `weight`: its share of the Deployment's size, rounded up, at least 1.
     pub fn size_for(&self, weight: Percent) -> u32 {
         let replicas = self
             .seen
@@ -132,7 +132,7 @@ impl<'a> Facts<'a> {
             .min(self.ready_behind(&self.plan.canary_service, &candidate.sets).0)
     }
 
-    /// Ready pods of some ReplicaSets behind a Service, and ready pods of others there.
+    /// How many ready pods behind a Service are of `sets`, and how many are not.
     pub fn ready_behind(&self, service: &str, sets: &[&ReplicaSet]) -> (u32, u32) {
         let (mut own, mut others) = (0, 0);
         for endpoint in self
@@ -152,14 +152,14 @@ impl<'a> Facts<'a> {
         (own, others)
     }
 
-    /// The Deployment has been gone for longer than anything is waited for.
+    /// The Deployment has been missing for longer than `progressDeadline`.
     pub fn target_given_up(&self, status: &CanaryRolloutStatus) -> bool {
         status
             .target_missing_since
             .is_some_and(|since| self.now >= since + self.plan.progress_deadline.signed())
     }
 
-    /// Kubernetes rolls the Deployment out by itself, and its end is waited for: where the rollout is deleted, not without end.
+    /// Kubernetes is rolling the Deployment out itself and we wait. After deletion we wait at most `progressDeadline`.
     pub fn native_rollout(&self, status: &CanaryRolloutStatus) -> bool {
         let under_way = self
             .seen
@@ -171,7 +171,7 @@ impl<'a> Facts<'a> {
                 || self.native_rollout_given_up_at(status).is_some_and(|at| self.now < at))
     }
 
-    /// Until when a deleted rollout waits for Kubernetes' own.
+    /// Until when a deleted rollout waits for Kubernetes' own rollout.
     pub fn native_rollout_given_up_at(&self, status: &CanaryRolloutStatus) -> Option<Timestamp> {
         let ended = status
             .run
@@ -181,7 +181,7 @@ impl<'a> Facts<'a> {
         ended.map(|ended| ended + self.plan.progress_deadline.signed())
     }
 
-    /// Pods may go: the version that serves is whole, or cannot become so and has some left.
+    /// Pods may be removed: the version that serves has all its pods, or it cannot get them and has at least one.
     pub fn may_scale_down(&self, status: &CanaryRolloutStatus) -> bool {
         let Some(serving) = self.serving(status) else {
             return true;
@@ -195,7 +195,7 @@ impl<'a> Facts<'a> {
         serving.available >= wanted || (stuck && serving.available > 0)
     }
 
-    /// The user's Services that are narrowed during a release, as far as they exist.
+    /// Those of the user's Services that exist and are narrowed during a release.
     pub fn narrowed_services(&self) -> impl Iterator<Item = &'a Service> {
         let seen = self.seen;
         std::iter::once(&self.plan.service)
@@ -203,7 +203,7 @@ impl<'a> Facts<'a> {
             .filter_map(move |name| seen.services.get(name))
     }
 
-    /// The plan asks for this route. One that it asked for before is left with nothing of ours in it.
+    /// The plan names this route. Out of one that it named before, our entry is taken.
     pub fn names(&self, id: &RouteId) -> bool {
         self.plan
             .routes
@@ -211,7 +211,7 @@ impl<'a> Facts<'a> {
             .any(|named| named.kind == id.kind && named.name == id.name)
     }
 
-    /// Every route that can be read, those that the plan no longer names included.
+    /// Every route that can be read, also one that the plan no longer names.
     pub fn readable_routes(&self) -> impl Iterator<Item = (&'a RouteId, &'a Route)> {
         self.seen.routes.iter().filter_map(|(id, route)| match route {
             RouteSeen::Found(route) => Some((id, &**route)),
@@ -224,7 +224,8 @@ impl<'a> Facts<'a> {
         self.readable_routes().filter(|(id, _)| self.names(id))
     }
 
-    /// Every route gives the new version exactly `weight` and the data plane serves that; else what is waited for.
+    /// Whether every route gives the new version exactly `weight` and the data plane serves that. The error says what is
+    /// waited for.
     pub fn weight_confirmed(&self, weight: Percent) -> Result<(), String> {
         for (id, route) in &self.seen.routes {
             let named = self.names(id);
@@ -240,14 +241,14 @@ impl<'a> Facts<'a> {
         Ok(())
     }
 
-    /// Generations of the routes by key.
+    /// Generation of each route, by its key.
     pub fn generations(&self) -> BTreeMap<String, i64> {
         self.found_routes()
             .map(|(id, route)| (id.key(), route.generation))
             .collect()
     }
 
-    /// One route gives the new version exactly `weight` and the data plane serves that; else what is waited for.
+    /// The same for one route.
     fn carried(&self, id: &RouteId, route: &Route, weight: Percent) -> Result<(), String> {
         if let Some(problem) = route.state.problem.as_ref().filter(|_| weight > Percent::ZERO) {
             return Err(format!("{id} to be fit again: {problem}"));
@@ -261,7 +262,7 @@ impl<'a> Facts<'a> {
         self.served(id, route)
     }
 
-    /// The data plane serves the route as it stands; else what is waited for.
+    /// Whether the data plane serves the route as it stands. The error says what is waited for.
     pub fn served(&self, id: &RouteId, route: &Route) -> Result<(), String> {
         match &route.acceptance {
             Acceptance::Accepted => Ok(()),
@@ -276,7 +277,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// When a change of ours counts as served where nobody reports it.
+    /// When a change of ours counts as served, where no parent reports generations.
     pub fn settled_at(&self, route: &Route) -> Option<Timestamp> {
         let unreported = route.acceptance == Acceptance::Unknown;
         route
@@ -290,7 +291,7 @@ impl<'a> Facts<'a> {
         self.found_routes().all(|(_, route)| route.state.entry_stands())
     }
 
-    /// No route has an entry or a rule of ours, and the data plane knows.
+    /// No route has an entry or a rule of ours, and the data plane serves it so.
     pub fn entry_gone(&self) -> bool {
         self.weight_confirmed(Percent::ZERO).is_ok()
             && self.readable_routes().all(|(_, route)| route.state.entry_gone())

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// ConfigMaps whose contents must be looked at: they have changed, or were never seen.
+/// ConfigMaps whose contents must be read: their resourceVersion is a new one.
 pub fn unread(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<String> {
     if !status.taken_over() {
         return Vec::new();
@@ -25,7 +25,7 @@ pub fn unread(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<String> {
         .collect()
 }
 
-/// Remembers contents; tells of those that have changed, and lets the step begin anew.
+/// Remembers the contents. If any has changed, tells it and begins the hold and the evidence of the step anew.
 pub fn note(facts: &Facts<'_>, next: &mut Draft) {
     if !next.status().taken_over() {
         return;
@@ -35,7 +35,7 @@ pub fn note(facts: &Facts<'_>, next: &mut Draft) {
     for (name, version) in &facts.seen.configs {
         let known = next.status().configs.get(name);
         let read = facts.seen.config_digests.get(name);
-        // One that could not be read has not changed.
+        // A read error is not a change.
         let Some(digest) = read.or(known.map(|known| &known.digest)) else {
             continue;
         };

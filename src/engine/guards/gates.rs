@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// Number under which a gate before promotion is remembered.
+/// Step number of a gate before promotion: one more than there are steps.
 fn promotion(facts: &Facts<'_>) -> i32 {
     crate::api::plan::step_number(Some(facts.plan.steps.len()))
 }
@@ -216,7 +216,7 @@ pub fn waited_for(facts: &Facts<'_>, run: &Run) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join(", "))
 }
 
-/// Whether a gate before promotion has not opened yet.
+/// A gate before promotion has not opened yet.
 pub fn left_to_ask(facts: &Facts<'_>, run: &Run) -> bool {
     let step = promotion(facts);
     let open = |name: &str| {
@@ -231,7 +231,7 @@ pub fn left_to_ask(facts: &Facts<'_>, run: &Run) -> bool {
         .any(|gate| gate.before == Before::Promote && !open(&gate.name))
 }
 
-/// Before the first pod: nothing of the release has been made.
+/// A gate before the start has not opened: nothing of the release may be made.
 pub fn keeps_out(facts: &Facts<'_>, run: &Run) -> bool {
     let open = |name: &str| {
         run.gates
@@ -285,7 +285,7 @@ pub fn calls(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Call> {
     .collect()
 }
 
-/// Moments at which time alone changes something.
+/// When gates are asked again, and when their deadlines end.
 pub fn moments(run: &Run) -> impl Iterator<Item = Timestamp> {
     run.gates
         .iter()

@@ -32,7 +32,7 @@ const FIRST_REMINDER: SignedDuration = SignedDuration::from_hours(1);
 /// … and then as often as this.
 const NEXT_REMINDER: SignedDuration = SignedDuration::from_hours(24);
 
-/// A person's pause, by action or in the spec; and the end of one that only time was waited for in.
+/// Begins and ends a person's pause, by action or in the spec. Ends a wait for a window that has opened.
 pub fn for_people(facts: &Facts<'_>, next: &mut Draft) {
     let Some(run) = next.run() else { return };
     let (wanted, held) = (facts.plan.paused || run.user_pause, run.paused_for);
@@ -48,7 +48,7 @@ pub fn for_people(facts: &Facts<'_>, next: &mut Draft) {
     }
 }
 
-/// Checks without data for too long hold the release until fresh data is back.
+/// Holds the release when checks have had no data, or too few samples, for too long. Goes on when fresh data is back.
 pub fn for_data(facts: &Facts<'_>, next: &mut Draft) {
     let Some(run) = next.run() else { return };
     let (held, known) = (run.paused_for, run.no_data_since);
@@ -88,14 +88,14 @@ pub fn for_data(facts: &Facts<'_>, next: &mut Draft) {
     }
 }
 
-/// When a step's few samples are no longer waited for.
+/// When waiting for enough samples of this step ends.
 pub fn patience_ends(facts: &Facts<'_>, run: &Run, phase: Phase) -> Option<Timestamp> {
     let hold = hold(facts, run, phase).as_millis().saturating_mul(PATIENCE_FOR_SAMPLES);
     let patience = Duration::from_millis(hold.clamp(SHORTEST_PATIENCE.as_millis(), LONGEST_PATIENCE.as_millis()));
     run.step_started_at.map(|since| since + patience.signed())
 }
 
-/// A check that has waited too long for enough samples.
+/// A check that has waited for enough samples until then.
 fn starved<'a>(facts: &Facts<'_>, run: &Run, phase: Phase, checks: &'a [CheckStatus]) -> Option<&'a CheckStatus> {
     let over = patience_ends(facts, run, phase).is_some_and(|end| facts.now >= end);
     checks
@@ -136,7 +136,7 @@ pub fn remind(facts: &Facts<'_>, next: &mut Draft) {
         run.weight,
         next.status().message
     );
-    // After an outage of this controller one is enough.
+    // One reminder is enough for all that were missed while no controller ran.
     let missed = facts.now.duration_since(due).as_hours() / NEXT_REMINDER.as_hours();
     next.reminded(missed);
     next.tell_as(Reason::Paused, Severity::Warning, text);
@@ -148,7 +148,7 @@ pub fn step(facts: &Facts<'_>, run: &Run) -> PlannedStep {
     facts.plan.steps[index]
 }
 
-/// Least time at the current weight.
+/// Least time at the present weight.
 fn hold(facts: &Facts<'_>, run: &Run, phase: Phase) -> Duration {
     if phase == Phase::Baking {
         facts.plan.bake
@@ -157,13 +157,13 @@ fn hold(facts: &Facts<'_>, run: &Run, phase: Phase) -> Duration {
     }
 }
 
-/// When the time at this weight is served; a person's pause does not count.
+/// When the hold is served; the time of a person's pause is added.
 pub fn hold_ends(facts: &Facts<'_>, run: &Run, phase: Phase) -> Option<Timestamp> {
     run.step_started_at
         .map(|since| since + hold(facts, run, phase).signed() + run.paused_total.signed())
 }
 
-/// The time at this weight was served, or waived.
+/// The hold is served, or a person has waived it.
 pub fn hold_over(facts: &Facts<'_>, run: &Run, phase: Phase) -> bool {
     run.hold_waived || run.skip_steps || hold_ends(facts, run, phase).is_some_and(|end| facts.now >= end)
 }

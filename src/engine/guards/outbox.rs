@@ -21,7 +21,7 @@ fn key(facts: &Facts<'_>, notification: &Notification) -> String {
     format!("{}.{}.{}", facts.id.uid, notification.sequence, notification.to)
 }
 
-/// Takes in what was answered; what was taken is done with.
+/// Takes in what was answered. What was accepted, or tried for too long, leaves the outbox.
 pub fn ingest(facts: &Facts<'_>, next: &mut Draft) {
     let mut given_up = Vec::new();
     let known = |name: &str| facts.plan.notifiers.iter().any(|notifier| notifier.name == name);
@@ -59,7 +59,7 @@ pub fn ingest(facts: &Facts<'_>, next: &mut Draft) {
     }
 }
 
-/// What is to be sent now: to each notifier one after the other, in the order in which things happened.
+/// What is to be sent now: to each notifier one at a time, in the order in which things happened.
 pub fn calls(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Call> {
     let mut notifiers = BTreeSet::new();
     let oldest = status

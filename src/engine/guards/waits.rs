@@ -16,7 +16,7 @@ use crate::{
 /// Pods that take longer than this to become ready are asked why: most are ready sooner, and asking lists them.
 pub const LATE: SignedDuration = SignedDuration::from_secs(3);
 
-/// Pods that the new version is waited for to have.
+/// How many pods of the new version are waited for.
 pub fn needed(facts: &Facts<'_>, phase: Phase, growing: &Growing) -> u32 {
     if phase == Phase::Preparing {
         facts.mode.to_begin(facts, growing.weight)
@@ -25,7 +25,7 @@ pub fn needed(facts: &Facts<'_>, phase: Phase, growing: &Growing) -> u32 {
     }
 }
 
-/// The new version is still waited for.
+/// The new version has too few pods yet.
 pub fn missing(facts: &Facts<'_>, phase: Phase, run: &Run, growing: &Growing) -> bool {
     facts.ready_for_traffic(run) < needed(facts, phase, growing)
         || (phase == Phase::Preparing && facts.mode.unfinished(facts).is_some())

@@ -49,7 +49,7 @@ pub fn all_pass(plan: &Plan, checks: &[CheckStatus]) -> bool {
     checks.len() == plan.checks.len() && checks.iter().all(|check| check.verdict == Verdict::Pass)
 }
 
-/// Requests or lookups that make one result.
+/// This many requests or lookups make one result.
 const ENOUGH: f64 = 50.0;
 
 /// Results of a count check that are looked back on …

@@ -12,16 +12,16 @@ use crate::{
     provider::{Quantity, Question, Side, Subject},
 };
 
-/// Evaluating more often than metrics come in only repeats the same figures.
+/// Shortest default interval. Asking more often than metrics are scraped repeats the same figures.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(15);
 
-/// So many missed ticks are made up for each by itself.
+/// Up to this many missed ticks are asked for one by one; more than these as a single tick.
 const MADE_UP_FOR: i128 = 40;
 
-/// A tick that was missed is made up for as far back as stores can be asked cheaply.
+/// Longest time that one question covers: stores answer longer ones slowly.
 const LONGEST_TICK: SignedDuration = SignedDuration::from_mins(5);
 
-/// What the printed figures look back on.
+/// The printed figures are over this much time.
 const FIGURES_WINDOW: SignedDuration = SignedDuration::from_secs(60);
 
 /// Length of a tick.
@@ -33,7 +33,8 @@ pub fn interval(plan: &Plan, scrape_interval: Duration) -> Duration {
 /// than one for each: code, connections and the processor are warm after the first.
 const GROUPS: i64 = 20;
 
-/// Ticks end on a fixed grid; its offset spreads many rollouts over the interval.
+/// The newest end of a tick that is not after `latest`. Ticks end on a fixed grid; its offset comes from the UID and spreads
+/// many rollouts over the interval.
 fn grid_end(uid: &str, interval: Duration, latest: Timestamp) -> Timestamp {
     let length = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
     let seed = uid
@@ -52,7 +53,7 @@ fn judged_step(status: &CanaryRolloutStatus) -> Option<(&Run, Timestamp)> {
     run.step_started_at.filter(|_| judged).map(|since| (run, since))
 }
 
-/// Start of the next tick, and the earliest moment at which it can be asked for.
+/// Of the next tick: its start, its earliest end, and how long after its end its samples are visible.
 fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timestamp, Timestamp, SignedDuration)> {
     let (run, since) = judged_step(status)?;
     let source = facts.seen.source.filter(|_| !facts.plan.checks.is_empty())?;
@@ -68,7 +69,7 @@ fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timesta
     let scrape = source.scrape_interval.signed();
     let is_query = |check: &PlannedCheck| matches!(check.kind, CheckKind::Query { .. });
     let checks = &facts.plan.checks;
-    // The newest sample is up to a scrape old: that of a query must be of this step, too.
+    // A query returns the newest sample, which is up to one scrape old: it must be of this step.
     let fresh = since + scrape;
     let stale = earliest < fresh && checks.iter().any(is_query);
     let earliest = if stale {
@@ -76,7 +77,7 @@ fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timesta
     } else {
         earliest
     };
-    // Counts need all samples up to the end of the tick; a query says what there is.
+    // Counts need every sample of the tick; a query takes the newest one.
     let lag = if checks.iter().all(is_query) {
         SignedDuration::ZERO
     } else {
@@ -85,7 +86,7 @@ fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timesta
     Some((start, earliest, lag))
 }
 
-/// When the next tick can be asked for: samples that are counted need up to a scrape to become visible.
+/// When the next tick can be asked for.
 pub fn due_at(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp> {
     next_tick(facts, status).map(|(_, end, lag)| end + lag)
 }
@@ -99,7 +100,7 @@ pub fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Question> 
     }
     let interval = interval(facts.plan, facts.seen.source?.scrape_interval);
     let newest = grid_end(&facts.id.uid, interval, facts.now - lag);
-    // Missed ticks are made up for one by one, so that a restart changes no result; very many of them together.
+    // One by one, so that a restart changes no result.
     let missed = newest.duration_since(earliest).as_millis() / i128::from(interval.as_millis().max(1));
     let end = if missed > MADE_UP_FOR { newest } else { earliest };
     let stable = facts.stable(status);

@@ -22,8 +22,8 @@ pub fn introduced(facts: &Facts<'_>, run: &Run) -> (Want, bool) {
     )
 }
 
-/// An entry leaves a moment after its weight: a proxy that learns of the missing backend before it
-/// learns of the weight would fail the requests in between.
+/// What the routes say between releases. Our entry leaves `settle` after its weight did: a proxy that learns of the missing
+/// backend before it learns of the weight would fail the requests in between.
 pub fn at_rest_route(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Want {
     let ended = status.run.as_ref().and_then(|run| run.ended_at);
     if ended.is_some_and(|ended| facts.now < ended + facts.plan.settle.signed()) {

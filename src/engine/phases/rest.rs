@@ -33,13 +33,13 @@ fn drop_kept(facts: &Facts<'_>, next: &mut Draft) {
         return;
     }
     if facts.native_rollout(next.status()) {
-        // Users' Services reach all pods, those that are kept too.
+        // Users' Services are wide and reach the kept pods too.
         return;
     }
     let deployment = facts.seen.deployment.as_ref();
     if let Some(deployment) = deployment.filter(|deployment| !deployment.paused && deployment.complete()) {
-        // With its end the Services are narrowed, and who was reached until then is drained. Once: from here on the
-        // Deployment is paused, or what serves is known already.
+        // Kubernetes' rollout just ended: Services narrow now, so keep the other pods for one drain. Runs once, because the
+        // Deployment is paused right after.
         let unknown = facts
             .active_of(deployment)
             .iter()
@@ -65,7 +65,7 @@ fn drop_kept(facts: &Facts<'_>, next: &mut Draft) {
     }
 }
 
-/// A rejection has served its purpose once a newer revision was promoted and its ReplicaSet is gone.
+/// Forgets rejections of revisions whose ReplicaSet is gone, once a newer revision was promoted.
 fn forget_outlived(facts: &Facts<'_>, next: &mut Draft) {
     let promoted = next.run().filter(|run| run.outcome == Some(Outcome::Promoted));
     let Some(started) = promoted.map(|run| run.started_at) else {
@@ -76,7 +76,7 @@ fn forget_outlived(facts: &Facts<'_>, next: &mut Draft) {
     });
 }
 
-/// After a deletion, at rest: pods that are only kept to be looked at go after the drain.
+/// After a deletion: pods that are only kept to be looked at go after one drain; then it is told what stays.
 fn let_go(facts: &Facts<'_>, workflow: &dyn Workflow, next: &mut Draft) {
     let keeps_pods = facts.mode.keeps_pods();
     let released = next.status().originals.released;

@@ -49,7 +49,8 @@ pub fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp
             .map(|since| since + plan.progress_deadline.signed()),
     );
     if let Some(due) = ticks::due_at(facts, status) {
-        // One that is due already after another was answered makes up for a missed one; else it could not be asked, and is tried again later.
+        // A tick already due: if this pass got an answer we are catching up, so come back in 1 ms; otherwise asking failed, so
+        // wait one interval.
         let soon = facts.now + SignedDuration::from_millis(1);
         let later = facts.seen.source.map_or(due, |source| {
             facts.now + ticks::interval(plan, source.scrape_interval).signed()
