@@ -21,6 +21,7 @@
 pub mod api;
 pub mod controller;
 pub mod engine;
+pub mod kubernetes;
 pub mod provider;
 pub mod router;
 pub mod runtime;

@@ -104,6 +104,69 @@ pub struct Query {
     pub min: Option<f64>,
 }
 
+/// What a query's expression leaves to be filled in, written as `{{namespace}}` or `{{candidate.pods}}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placeholder {
+    /// The rollout's namespace.
+    Namespace,
+    /// Something of the new version.
+    Candidate(Field),
+    /// Something of the version it is compared with.
+    Baseline(Field),
+}
+
+/// What can be filled in of each version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
+pub enum Field {
+    /// A regular expression that matches the names of its pods.
+    Pods,
+    /// Its Service.
+    Service,
+    /// Its Deployment.
+    Workload,
+    /// Its `pod-template-hash`.
+    Hash,
+}
+
+impl Placeholder {
+    fn read(name: &str) -> Option<Self> {
+        match name.split_once('.') {
+            Some(("candidate", field)) => field.parse().ok().map(Self::Candidate),
+            Some(("baseline", field)) => field.parse().ok().map(Self::Baseline),
+            None if name == "namespace" => Some(Self::Namespace),
+            _ => None,
+        }
+    }
+}
+
+/// A part of a query's expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// As it stands.
+    Text(&'a str),
+    /// To be filled in.
+    Placeholder(Placeholder),
+}
+
+/// Takes a query's expression apart; fails if one of its placeholders is not known.
+pub fn parts(promql: &str) -> Result<Vec<Part<'_>>, String> {
+    let mut parts = Vec::new();
+    let mut rest = promql;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (name, tail) = after
+            .split_once("}}")
+            .ok_or("a placeholder is not closed: write {{name}}")?;
+        let placeholder = Placeholder::read(name.trim()).ok_or_else(|| {
+            format!("unknown placeholder {{{{{name}}}}}: known are namespace, and pods, service, workload and hash of candidate and baseline, such as candidate.pods")
+        })?;
+        parts.extend([Part::Text(before), Part::Placeholder(placeholder)]);
+        rest = tail;
+    }
+    parts.push(Part::Text(rest));
+    Ok(parts)
+}
+
 /// A quantile from p75 to p99.99, exact to a hundredth of a percent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quantile(Percent);

@@ -468,7 +468,7 @@ fn kind(check: &Check) -> Result<(CheckKind, &'static str), String> {
         )),
         (None, None, Some(hits), None) => Ok((CheckKind::HitRatio { min: hits.min }, "hit-ratio")),
         (None, None, None, Some(query)) => {
-            crate::provider::prometheus::check_placeholders(&query.promql)?;
+            super::check::parts(&query.promql)?;
             let of = usize::try_from(check.of.unwrap_or(5)).unwrap_or(5).max(1);
             let breaches = usize::try_from(check.breaches.unwrap_or(3)).unwrap_or(3).clamp(1, of);
             let kind = CheckKind::Query {

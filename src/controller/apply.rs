@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use json_patch::PatchOperation;
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions},
@@ -16,6 +17,10 @@ use super::{
 use crate::{
     api::{FIELD_MANAGER, FINALIZER},
     engine::contract::{action::Action, kind::Kind},
+    kubernetes::{
+        json::text,
+        patch::{add, at, test},
+    },
 };
 
 /// Versions of the objects that the decision rests on.
@@ -23,8 +28,6 @@ type Versions = BTreeMap<(Kind, String), u64>;
 
 /// Carries out one action.
 pub async fn apply(context: &Context, rollout: &DynamicObject, seen: &Versions, action: &Action) -> Result<(), Error> {
-    let namespace = rollout.namespace().unwrap_or_default();
-    let caches = &context.caches;
     match action {
         Action::AddFinalizer => {
             let mut finalizers = rollout.finalizers().to_vec();
@@ -32,106 +35,120 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, seen: &Versions, 
             finalizer(context, rollout, finalizers, "adding the finalizer").await
         }
         Action::DropFinalizer => {
-            let finalizers = rollout
-                .finalizers()
-                .iter()
-                .filter(|name| *name != FINALIZER)
-                .cloned()
-                .collect();
+            let others = rollout.finalizers().iter().filter(|name| *name != FINALIZER);
+            let finalizers = others.cloned().collect();
             context.told.forget(&rollout.uid().unwrap_or_default());
             context.drafts.forget(&rollout.uid().unwrap_or_default());
             context.calls.forget(&rollout.uid().unwrap_or_default());
             context.recent.forget(rollout);
             finalizer(context, rollout, finalizers, "dropping the finalizer").await
         }
-        Action::Create { kind, object } => {
-            let cache = caches.of(*kind);
-            let what = format!(
-                "creating {kind} {namespace}/{}",
-                object
-                    .pointer("/metadata/name")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-            );
-            let object: DynamicObject = serde_json::from_value((**object).clone()).map_err(|source| Error::Apply {
-                action: what.clone(),
-                source: kube::Error::SerdeError(source),
-            })?;
-            let params = PostParams {
-                field_manager: Some(FIELD_MANAGER.to_owned()),
-                dry_run: false,
-            };
-            tracing::info!(rollout = rollout.name_any(), "{what}");
-            match api(context, cache, &namespace).create(&params, &object).await {
-                Ok(created) => cache.wrote(created),
-                Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-                Err(source) => return Err(Error::Apply { action: what, source }),
-            }
-            Ok(())
-        }
+        Action::Create { kind, object } => create(context, rollout, *kind, object).await,
         Action::Patch { kind, name, patch } | Action::TakeTrafficOff { kind, name, patch } => {
-            let cache = caches.of(*kind);
-            let what = format!("changing {kind} {namespace}/{name}");
-            // The caches may know a newer one by now, of which nobody has decided anything.
-            let Some(version) = seen.get(&(*kind, name.clone())) else {
-                return Err(Error::Conflict { action: what });
-            };
-            let mut operations =
-                vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": version.to_string()})];
-            operations.extend(patch.iter().cloned());
-            tracing::info!(rollout = rollout.name_any(), patch = %json!(patch), "{what}");
-            patch_object(context, cache, &namespace, name, operations, what).await
+            change(context, rollout, seen, (*kind, name), patch).await
         }
-        Action::Delete { kind, name } => {
-            let cache = caches.of(*kind);
-            let what = format!("deleting {kind} {namespace}/{name}");
-            let uid = cache.get(Some(&namespace), name).and_then(|object| object.uid());
-            let params = DeleteParams {
-                preconditions: Some(Preconditions {
-                    uid,
-                    resource_version: None,
-                }),
-                ..DeleteParams::background()
-            };
-            tracing::info!(rollout = rollout.name_any(), "{what}");
-            match api(context, cache, &namespace).delete(name, &params).await {
-                Ok(_) => {}
-                Err(kube::Error::Api(status)) if status.is_not_found() => {}
-                Err(source) => return Err(refused(source, what)),
-            }
-            Ok(())
-        }
+        Action::Delete { kind, name } => delete(context, rollout, *kind, name).await,
         Action::Answer {
             name,
             phase,
             reason,
             message,
         } => {
-            let status = json!({"status": {"phase": phase, "reason": reason, "message": message, "at": context.now()}});
-            let what = format!("answering RolloutAction {namespace}/{name}");
-            match api(context, &caches.actions, &namespace)
-                .patch_status(name, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(&status))
-                .await
-            {
-                Ok(answered) => caches.actions.wrote(answered),
-                Err(kube::Error::Api(status)) if status.is_not_found() => {}
-                Err(source) => return Err(refused(source, what)),
-            }
-            Ok(())
+            let status = json!({"phase": phase, "reason": reason, "message": message, "at": context.now()});
+            answer(context, rollout, name, &json!({"status": status})).await
         }
         Action::Forget { name } => {
+            let namespace = rollout.namespace().unwrap_or_default();
             let what = format!("removing RolloutAction {namespace}/{name}");
-            match api(context, &caches.actions, &namespace)
-                .delete(name, &DeleteParams::default())
-                .await
-            {
-                Ok(_) => {}
-                Err(kube::Error::Api(status)) if status.is_not_found() => {}
-                Err(source) => return Err(refused(source, what)),
-            }
-            Ok(())
+            let actions = api(context, &context.caches.actions, &namespace);
+            gone(actions.delete(name, &DeleteParams::default()).await, what)
         }
     }
+}
+
+async fn create(context: &Context, rollout: &DynamicObject, kind: Kind, object: &Value) -> Result<(), Error> {
+    let namespace = rollout.namespace().unwrap_or_default();
+    let cache = context.caches.of(kind);
+    let what = format!("creating {kind} {namespace}/{}", text(object, "/metadata/name"));
+    let object: DynamicObject = serde_json::from_value(object.clone()).map_err(|source| Error::Apply {
+        action: what.clone(),
+        source: kube::Error::SerdeError(source),
+    })?;
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        dry_run: false,
+    };
+    tracing::info!(rollout = rollout.name_any(), "{what}");
+    match api(context, cache, &namespace).create(&params, &object).await {
+        Ok(created) => cache.wrote(created),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+        Err(source) => return Err(Error::Apply { action: what, source }),
+    }
+    Ok(())
+}
+
+async fn change(
+    context: &Context,
+    rollout: &DynamicObject,
+    seen: &Versions,
+    (kind, name): (Kind, &str),
+    patch: &[PatchOperation],
+) -> Result<(), Error> {
+    let namespace = rollout.namespace().unwrap_or_default();
+    let what = format!("changing {kind} {namespace}/{name}");
+    // The caches may know a newer one by now, of which nobody has decided anything.
+    let Some(version) = seen.get(&(kind, name.to_owned())) else {
+        return Err(Error::Conflict { action: what });
+    };
+    let mut guarded = vec![test_version(version.to_string())];
+    guarded.extend(patch.iter().cloned());
+    tracing::info!(rollout = rollout.name_any(), patch = %json!(patch), "{what}");
+    patch_object(context, context.caches.of(kind), &namespace, name, guarded, what).await
+}
+
+async fn delete(context: &Context, rollout: &DynamicObject, kind: Kind, name: &str) -> Result<(), Error> {
+    let namespace = rollout.namespace().unwrap_or_default();
+    let cache = context.caches.of(kind);
+    let what = format!("deleting {kind} {namespace}/{name}");
+    let uid = cache.get(Some(&namespace), name).and_then(|object| object.uid());
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid,
+            resource_version: None,
+        }),
+        ..DeleteParams::background()
+    };
+    tracing::info!(rollout = rollout.name_any(), "{what}");
+    gone(api(context, cache, &namespace).delete(name, &params).await, what)
+}
+
+async fn answer(context: &Context, rollout: &DynamicObject, name: &str, status: &Value) -> Result<(), Error> {
+    let namespace = rollout.namespace().unwrap_or_default();
+    let what = format!("answering RolloutAction {namespace}/{name}");
+    let cache = &context.caches.actions;
+    match api(context, cache, &namespace)
+        .patch_status(name, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(status))
+        .await
+    {
+        Ok(answered) => cache.wrote(answered),
+        Err(kube::Error::Api(status)) if status.is_not_found() => {}
+        Err(source) => return Err(refused(source, what)),
+    }
+    Ok(())
+}
+
+/// What was to be deleted may be gone already.
+fn gone<T>(deleted: kube::Result<T>, what: String) -> Result<(), Error> {
+    match deleted {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(source) => Err(refused(source, what)),
+    }
+}
+
+/// The API server refuses the patch if the object is of another version.
+fn test_version(version: impl Into<Value>) -> PatchOperation {
+    test(at!["metadata", "resourceVersion"], version)
 }
 
 fn api(context: &Context, cache: &Cache, namespace: &str) -> Api<DynamicObject> {
@@ -151,19 +168,15 @@ async fn patch_object(
     cache: &Cache,
     namespace: &str,
     name: &str,
-    operations: Vec<Value>,
+    operations: Vec<PatchOperation>,
     what: String,
 ) -> Result<(), Error> {
-    let patch: json_patch::Patch = serde_json::from_value(Value::from(operations)).map_err(|source| Error::Apply {
-        action: what.clone(),
-        source: kube::Error::SerdeError(source),
-    })?;
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
     match api(context, cache, namespace)
-        .patch(name, &params, &Patch::Json::<()>(patch))
+        .patch(name, &params, &Patch::Json::<()>(json_patch::Patch(operations)))
         .await
     {
         Ok(changed) => {
@@ -187,10 +200,7 @@ async fn finalizer(
     let version = cache
         .get(Some(&namespace), &name)
         .and_then(|object| object.resource_version());
-    let operations = vec![
-        json!({"op": "test", "path": "/metadata/resourceVersion", "value": version}),
-        json!({"op": "add", "path": "/metadata/finalizers", "value": finalizers}),
-    ];
+    let operations = vec![test_version(version), add(at!["metadata", "finalizers"], finalizers)];
     patch_object(
         context,
         cache,
@@ -256,7 +266,7 @@ mod tests {
     #[tokio::test]
     async fn an_object_that_was_changed_since_it_was_seen_is_not_patched() {
         let rollout = DynamicObject::new("catalog", &crate::controller::caches::Kinds::rollout()).within("shop");
-        let change = json!({"op": "add", "path": "/spec/selector/pod-template-hash", "value": "abc"});
+        let change = add(at!["spec", "selector", "pod-template-hash"], "abc");
         let action = Action::Patch {
             kind: Kind::Service,
             name: "catalog".to_owned(),

@@ -28,6 +28,7 @@ use crate::{
         kind::Kind,
         observed::{ActionSeen, Deletion, Endpoint, Measured, Observed, Route, RouteSeen, SourceTiming},
     },
+    kubernetes::managed_fields,
     router::{RouteId, Target, gateway_api},
     workload::{
         autoscaler::{Autoscaler, AutoscalerKind},
@@ -411,8 +412,8 @@ fn look_at_route(context: &Context, namespace: &str, target: Target, id: &RouteI
             .and_then(Value::as_i64)
             .unwrap_or_default(),
         acceptance,
-        written_at: gateway_api::written_at(&live, FIELD_MANAGER),
-        other_manager: gateway_api::newest_other_manager(&live, FIELD_MANAGER),
+        written_at: managed_fields::written_at(&live, FIELD_MANAGER),
+        other_manager: managed_fields::newest_other_manager(&live, FIELD_MANAGER),
         target,
         state,
         live: live.to_string().into(),

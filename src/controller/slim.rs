@@ -156,7 +156,7 @@ mod tests {
     use super::*;
     use crate::{
         api::FIELD_MANAGER,
-        router::gateway_api::{newest_other_manager, written_at},
+        kubernetes::managed_fields::{newest_other_manager, written_at},
         workload::{
             autoscaler::{Autoscaler, AutoscalerKind},
             deployment::Deployment,

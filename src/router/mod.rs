@@ -4,8 +4,6 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
 use crate::api::{
     Percent, Plan,
     status::RouteOriginal,
@@ -237,9 +235,6 @@ impl RouteState {
         ))
     }
 }
-
-/// A change of one object: operations of a JSON Patch. The controller adds a test of the resourceVersion.
-pub type Patch = Vec<Value>;
 
 /// Why the weights of a route cannot be set: what is wrong and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,10 +2,16 @@
 //!
 //! An autoscaler counts the pods of both versions. If the new version needs less, it would shrink the old one, which still has traffic.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::text;
-use crate::{api::FIELD_MANAGER, router::gateway_api::newest_other_manager};
+use crate::{
+    api::FIELD_MANAGER,
+    kubernetes::{
+        json::{list, text},
+        managed_fields::newest_other_manager,
+        patch::{Patch, add, at, remove},
+    },
+};
 
 /// API group of KEDA, as it begins an `apiVersion`.
 const KEDA: &str = "keda.sh/";
@@ -57,14 +63,13 @@ impl AutoscalerKind {
             }
         };
         let name = text(object, "/spec/scaleTargetRef/name");
-        (deployment && !name.is_empty()).then_some(name)
+        (deployment && !name.is_empty()).then(|| name.to_owned())
     }
 
     /// Whether the new version's pods count double: the autoscaler compares a total with its target and multiplies the ratio by the number of all pods.
     fn counts_double(self, object: &Value) -> bool {
-        let list = |pointer: &str| object.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
         match self {
-            Self::HorizontalPodAutoscaler => list("/spec/metrics").any(|metric| {
+            Self::HorizontalPodAutoscaler => list(object, "/spec/metrics").iter().any(|metric| {
                 let kind = text(metric, "/type");
                 kind == "Object" || (kind == "External" && text(metric, "/external/target/type") == "Value")
             }),
@@ -72,7 +77,9 @@ impl AutoscalerKind {
             Self::ScaledObject if !text(object, "/spec/advanced/scalingModifiers/formula").is_empty() => {
                 text(object, "/spec/advanced/scalingModifiers/metricType") == "Value"
             }
-            Self::ScaledObject => list("/spec/triggers").any(|trigger| text(trigger, "/metricType") == "Value"),
+            Self::ScaledObject => list(object, "/spec/triggers")
+                .iter()
+                .any(|trigger| text(trigger, "/metricType") == "Value"),
         }
     }
 }
@@ -106,19 +113,15 @@ pub fn is_scaled_object(api_version: &str, kind: &str) -> bool {
 impl Autoscaler {
     /// Reads an autoscaler; `None` if it does not scale a Deployment, or if a ScaledObject owns it.
     pub fn read(kind: AutoscalerKind, object: &Value) -> Option<Self> {
-        let mut owners = object
-            .pointer("/metadata/ownerReferences")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
-        if owners.any(|owner| is_scaled_object(&text(owner, "/apiVersion"), &text(owner, "/kind"))) {
+        let mut owners = list(object, "/metadata/ownerReferences").iter();
+        if owners.any(|owner| is_scaled_object(text(owner, "/apiVersion"), text(owner, "/kind"))) {
             return None;
         }
         let number = |field: &str| object.pointer("/spec")?.get(field)?.as_i64();
         let (found, (least, most)) = (number(kind.minimum()), kind.defaults());
         Some(Self {
             kind,
-            name: text(object, "/metadata/name"),
+            name: text(object, "/metadata/name").to_owned(),
             target: kind.target(object)?,
             min: found.unwrap_or(least),
             min_left_out: found.is_none(),
@@ -137,18 +140,20 @@ impl Autoscaler {
     }
 
     /// Sets its minimum; `None` removes the field, which must be there.
-    pub fn with_minimum(&self, min: Option<i64>) -> Vec<Value> {
-        let path = format!("/spec/{}", self.kind.minimum());
-        match min {
-            Some(min) => vec![json!({"op": "add", "path": path, "value": min})],
-            None => vec![json!({"op": "remove", "path": path})],
-        }
+    pub fn with_minimum(&self, min: Option<i64>) -> Patch {
+        let at = at!["spec", self.kind.minimum()];
+        vec![match min {
+            Some(min) => add(at, min),
+            None => remove(at),
+        }]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use AutoscalerKind::{HorizontalPodAutoscaler, ScaledObject};
+
+    use serde_json::json;
 
     use super::*;
 
@@ -279,17 +284,8 @@ mod tests {
             read(ScaledObject, &spec).unwrap(),
         );
         assert_eq!((plain.key(), keda.key()), ("a".to_owned(), "ScaledObject/a".to_owned()));
-        assert_eq!(
-            plain.with_minimum(Some(4)),
-            [json!({"op": "add", "path": "/spec/minReplicas", "value": 4})]
-        );
-        assert_eq!(
-            keda.with_minimum(Some(4)),
-            [json!({"op": "add", "path": "/spec/minReplicaCount", "value": 4})]
-        );
-        assert_eq!(
-            keda.with_minimum(None),
-            [json!({"op": "remove", "path": "/spec/minReplicaCount"})]
-        );
+        assert_eq!(plain.with_minimum(Some(4)), [add(at!["spec", "minReplicas"], 4)]);
+        assert_eq!(keda.with_minimum(Some(4)), [add(at!["spec", "minReplicaCount"], 4)]);
+        assert_eq!(keda.with_minimum(None), [remove(at!["spec", "minReplicaCount"])]);
     }
 }

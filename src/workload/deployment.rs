@@ -2,10 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{count, string_map, template::Template, text};
-use crate::{api::FIELD_MANAGER, router::gateway_api::newest_other_manager};
+use super::template::Template;
+use crate::{
+    api::FIELD_MANAGER,
+    kubernetes::{
+        json::{count, integer, list, string_map, text},
+        managed_fields::{applier_of, newest_other_manager},
+        patch::{Patch, add, at, remove},
+    },
+};
 
 /// The fields of a Deployment that decisions need.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,16 +55,10 @@ impl Deployment {
     /// Reads a Deployment.
     pub fn read(object: &Value) -> Self {
         Self {
-            name: text(object, "/metadata/name"),
-            uid: text(object, "/metadata/uid"),
-            generation: object
-                .pointer("/metadata/generation")
-                .and_then(Value::as_i64)
-                .unwrap_or_default(),
-            observed_generation: object
-                .pointer("/status/observedGeneration")
-                .and_then(Value::as_i64)
-                .unwrap_or_default(),
+            name: text(object, "/metadata/name").to_owned(),
+            uid: text(object, "/metadata/uid").to_owned(),
+            generation: integer(object, "/metadata/generation"),
+            observed_generation: integer(object, "/status/observedGeneration"),
             replicas: count(object, "/spec/replicas", 1),
             paused: object
                 .pointer("/spec/paused")
@@ -67,10 +68,7 @@ impl Deployment {
             other_manager: newest_other_manager(object, FIELD_MANAGER),
             recreate: text(object, "/spec/strategy/type") == "Recreate",
             selector: string_map(object, "/spec/selector/matchLabels"),
-            selector_expressions: object
-                .pointer("/spec/selector/matchExpressions")
-                .and_then(Value::as_array)
-                .is_some_and(|list| !list.is_empty()),
+            selector_expressions: !list(object, "/spec/selector/matchExpressions").is_empty(),
             min_ready_seconds: count(object, "/spec/minReadySeconds", 0),
             template: Template::read(object.pointer("/spec/template")),
             total: count(object, "/status/replicas", 0),
@@ -98,25 +96,19 @@ fn unpaused_by(object: &Value) -> Option<String> {
     if object.pointer("/spec/paused").and_then(Value::as_bool) == Some(true) {
         return None;
     }
-    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array)?;
-    let applies = |entry: &&Value| entry["operation"] == "Apply" || entry["manager"] == "kubectl-client-side-apply";
-    let names_it =
-        |entry: &&Value| entry.pointer("/fieldsV1/f:spec/f:paused").is_some() && entry["manager"] != FIELD_MANAGER;
-    let entry = entries.iter().filter(applies).find(names_it)?;
-    Some(text(entry, "/manager"))
+    applier_of(object, "/f:spec/f:paused", FIELD_MANAGER)
 }
 
 /// Sets `spec.paused`. `false` removes the field: most manifests do not have it.
-pub fn pause(paused: bool) -> Vec<Value> {
-    if paused {
-        vec![json!({"op": "add", "path": "/spec/paused", "value": true})]
-    } else {
-        vec![json!({"op": "remove", "path": "/spec/paused"})]
-    }
+pub fn pause(paused: bool) -> Patch {
+    let at = at!["spec", "paused"];
+    vec![if paused { add(at, true) } else { remove(at) }]
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

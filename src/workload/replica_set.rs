@@ -4,10 +4,17 @@
 
 use std::collections::BTreeMap;
 
+use json_patch::jsonptr::PointerBuf;
 use serde_json::{Map, Value, json};
 
-use super::{count, deployment::Deployment, segment, string_map, template::Template, text};
-use crate::api::{HASH_LABEL, REVISION_ANNOTATION, ROLLOUT_LABEL};
+use super::{deployment::Deployment, template::Template};
+use crate::{
+    api::{HASH_LABEL, REVISION_ANNOTATION, ROLLOUT_LABEL},
+    kubernetes::{
+        json::{count, list, string_map, text},
+        patch::{Patch, add, at, remove},
+    },
+};
 
 /// The fields of a ReplicaSet that decisions need.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,36 +51,32 @@ impl ReplicaSet {
     /// Reads a ReplicaSet.
     pub fn read(object: &Value) -> Self {
         let labels = string_map(object, "/metadata/labels");
-        let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-        let failure = conditions
-            .into_iter()
-            .flatten()
+        let failure = list(object, "/status/conditions")
+            .iter()
             .find(|condition| text(condition, "/type") == "ReplicaFailure" && text(condition, "/status") == "True");
-        let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-        let owner = owners.into_iter().flatten().find(|owner| owner["controller"] == true);
+        let owner = list(object, "/metadata/ownerReferences")
+            .iter()
+            .find(|owner| owner["controller"] == true);
         Self {
-            name: text(object, "/metadata/name"),
+            name: text(object, "/metadata/name").to_owned(),
             hash: labels
                 .get(HASH_LABEL)
                 .cloned()
-                .unwrap_or_else(|| text(object, &format!("/spec/selector/matchLabels/{HASH_LABEL}"))),
+                .unwrap_or_else(|| text(object, &format!("/spec/selector/matchLabels/{HASH_LABEL}")).to_owned()),
             held_by: labels.get(ROLLOUT_LABEL).cloned(),
-            owner: owner.map(|owner| text(owner, "/uid")),
+            owner: owner.map(|owner| text(owner, "/uid").to_owned()),
             labels,
             template: Template::read(object.pointer("/spec/template")),
-            revision: text(
-                object,
-                &format!("/metadata/annotations/{}", segment(REVISION_ANNOTATION)),
-            )
-            .parse()
-            .ok(),
+            revision: object
+                .pointer("/metadata/annotations")
+                .and_then(|annotations| annotations.get(REVISION_ANNOTATION)?.as_str()?.parse().ok()),
             deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
             replicas: count(object, "/spec/replicas", 1),
             total: count(object, "/status/replicas", 0),
             ready: count(object, "/status/readyReplicas", 0),
             // Right after it was scaled down, the status still counts pods that are about to be removed.
             available: count(object, "/status/availableReplicas", 0).min(count(object, "/spec/replicas", 1)),
-            failure: failure.map(|condition| text(condition, "/message")),
+            failure: failure.map(|condition| text(condition, "/message").to_owned()),
         }
     }
 
@@ -88,44 +91,41 @@ impl ReplicaSet {
     }
 
     /// Takes it from the Deployment: removes the labels that the selector asks for and adds ours, so that the Deployment lets it go. Its pods keep their labels.
-    pub fn take(&self, selector: &BTreeMap<String, String>, rollout: &str) -> Vec<Value> {
-        let mut patch: Vec<Value> = selector
-            .keys()
-            .filter(|key| self.labels.contains_key(*key))
-            .map(|key| json!({"op": "remove", "path": format!("/metadata/labels/{}", segment(key))}))
-            .collect();
-        patch.push(
-            json!({"op": "add", "path": format!("/metadata/labels/{}", segment(ROLLOUT_LABEL)), "value": rollout}),
-        );
+    pub fn take(&self, selector: &BTreeMap<String, String>, rollout: &str) -> Patch {
+        let there = selector.keys().filter(|key| self.labels.contains_key(*key));
+        let mut patch: Patch = there.map(|key| remove(label(key))).collect();
+        patch.push(add(label(ROLLOUT_LABEL), rollout));
         patch
     }
 
     /// Gives it to the Deployment: adds the labels that the selector asks for and removes ours, so that the Deployment adopts it.
-    pub fn give(&self, selector: &BTreeMap<String, String>) -> Vec<Value> {
-        let mut patch: Vec<Value> =
-            selector.iter().map(|(key, value)| json!({"op": "add", "path": format!("/metadata/labels/{}", segment(key)), "value": value})).collect();
+    pub fn give(&self, selector: &BTreeMap<String, String>) -> Patch {
+        let wanted = selector.iter();
+        let mut patch: Patch = wanted.map(|(key, value)| add(label(key), value.as_str())).collect();
         if self.held_by.is_some() {
-            patch.push(json!({"op": "remove", "path": format!("/metadata/labels/{}", segment(ROLLOUT_LABEL))}));
+            patch.push(remove(label(ROLLOUT_LABEL)));
         }
         patch
     }
 }
 
+fn label(key: &str) -> PointerBuf {
+    at!["metadata", "labels", key]
+}
+
 /// Sets its number in the Deployment's history. `has_annotations`: whether the object has annotations, to which one can be added.
-pub fn number(has_annotations: bool, revision: i64) -> Vec<Value> {
+pub fn number(has_annotations: bool, revision: i64) -> Patch {
     let revision = revision.to_string();
-    if has_annotations {
-        vec![
-            json!({"op": "add", "path": format!("/metadata/annotations/{}", segment(REVISION_ANNOTATION)), "value": revision}),
-        ]
+    vec![if has_annotations {
+        add(at!["metadata", "annotations", REVISION_ANNOTATION], revision)
     } else {
-        vec![json!({"op": "add", "path": "/metadata/annotations", "value": {REVISION_ANNOTATION: revision}})]
-    }
+        add(at!["metadata", "annotations"], json!({REVISION_ANNOTATION: revision}))
+    }]
 }
 
 /// Sets the wanted number of pods.
-pub fn scale(replicas: u32) -> Vec<Value> {
-    vec![json!({"op": "add", "path": "/spec/replicas", "value": replicas})]
+pub fn scale(replicas: u32) -> Patch {
+    vec![add(at!["spec", "replicas"], replicas)]
 }
 
 /// A ReplicaSet for a new version. Its labels do not answer the Deployment's selector, so the Deployment does not adopt it.

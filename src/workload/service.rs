@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{string_map, text};
 use crate::{
     api::{FIELD_MANAGER, HASH_LABEL, ROLLOUT_LABEL},
-    router::gateway_api::newest_other_manager,
+    kubernetes::{
+        json::{list, string_map, text},
+        managed_fields::newest_other_manager,
+        patch::{Patch, add, at, remove},
+    },
 };
 
 /// The fields of a Service that decisions need.
@@ -34,15 +37,11 @@ impl Service {
     pub fn read(object: &Value) -> Self {
         let labels = string_map(object, "/metadata/labels");
         Self {
-            name: text(object, "/metadata/name"),
+            name: text(object, "/metadata/name").to_owned(),
             selector: string_map(object, "/spec/selector"),
             made_by: labels.get(ROLLOUT_LABEL).cloned(),
             labels,
-            ports: object
-                .pointer("/spec/ports")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default(),
+            ports: list(object, "/spec/ports").to_vec(),
             external: text(object, "/spec/type") == "ExternalName",
             other_manager: newest_other_manager(object, FIELD_MANAGER),
         }
@@ -62,11 +61,12 @@ impl Service {
     }
 
     /// Narrows it to the revision `hash`, or, with `None`, makes it wide again.
-    pub fn narrow(&self, hash: Option<&str>) -> Vec<Value> {
-        match hash {
-            Some(hash) => vec![json!({"op": "add", "path": format!("/spec/selector/{HASH_LABEL}"), "value": hash})],
-            None => vec![json!({"op": "remove", "path": format!("/spec/selector/{HASH_LABEL}")})],
-        }
+    pub fn narrow(&self, hash: Option<&str>) -> Patch {
+        let at = at!["spec", "selector", HASH_LABEL];
+        vec![match hash {
+            Some(hash) => add(at, hash),
+            None => remove(at),
+        }]
     }
 
     /// The Service `name` for the new version: with the ports and labels of this one, and a selector narrowed to the revision `hash`.

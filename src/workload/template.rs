@@ -8,8 +8,10 @@ use std::{
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::string_map;
-use crate::api::HASH_LABEL;
+use crate::{
+    api::HASH_LABEL,
+    kubernetes::json::{list, string_map},
+};
 
 /// A pod template as stored, without the label `pod-template-hash` and without nulls. It is kept as text with sorted
 /// keys: most are only compared with another one, and parsed they take ten times the memory.
@@ -56,31 +58,24 @@ impl Template {
 
 /// Names of the ConfigMaps that a pod template mounts or takes environment variables from.
 pub fn config_maps(template: &Value) -> BTreeSet<String> {
-    let list = |value: &Value, pointer: &str| {
-        value
-            .pointer(pointer)
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default()
-    };
     let mut names = BTreeSet::new();
     let mut name_at =
         |value: &Value, pointer: &str| names.extend(value.pointer(pointer).and_then(Value::as_str).map(str::to_owned));
     for volume in list(template, "/spec/volumes") {
-        name_at(&volume, "/configMap/name");
-        for source in list(&volume, "/projected/sources") {
-            name_at(&source, "/configMap/name");
+        name_at(volume, "/configMap/name");
+        for source in list(volume, "/projected/sources") {
+            name_at(source, "/configMap/name");
         }
     }
     for container in list(template, "/spec/containers")
         .iter()
-        .chain(&list(template, "/spec/initContainers"))
+        .chain(list(template, "/spec/initContainers"))
     {
         for source in list(container, "/envFrom") {
-            name_at(&source, "/configMapRef/name");
+            name_at(source, "/configMapRef/name");
         }
         for variable in list(container, "/env") {
-            name_at(&variable, "/valueFrom/configMapKeyRef/name");
+            name_at(variable, "/valueFrom/configMapKeyRef/name");
         }
     }
     names

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use crate::{api::action::ActionPhase, engine::contract::kind::Kind};
+use crate::{api::action::ActionPhase, engine::contract::kind::Kind, kubernetes::patch::Patch};
 
 /// One change. The shell guards every patch with the resourceVersion of the object that was observed.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub enum Action {
         /// Its name.
         name: String,
         /// The operations.
-        patch: Vec<Value>,
+        patch: Patch,
     },
     /// Changes a route by JSON Patch so that the new version has no traffic. It goes ahead even if the status could not
     /// be stored.
@@ -36,7 +36,7 @@ pub enum Action {
         /// Its name.
         name: String,
         /// The operations.
-        patch: Vec<Value>,
+        patch: Patch,
     },
     /// Deletes an object; one that is gone already is fine.
     Delete {

@@ -13,8 +13,9 @@ use crate::{
         Identity,
         observed::{Deletion, Observed, Route, RouteSeen},
     },
+    kubernetes::pod_name,
     router::{Acceptance, RouteId},
-    workload::{deployment::Deployment, pod, replica_set::ReplicaSet, service::Service},
+    workload::{deployment::Deployment, replica_set::ReplicaSet, service::Service},
 };
 use mode::{Mode, Side};
 
@@ -143,7 +144,7 @@ impl<'a> Facts<'a> {
             .flatten()
             .filter(|endpoint| endpoint.ready)
         {
-            if sets.iter().any(|set| pod::is_of(&endpoint.pod, &set.name)) {
+            if sets.iter().any(|set| pod_name::is_of(&endpoint.pod, &set.name)) {
                 own += 1;
             } else {
                 others += 1;

@@ -6,8 +6,9 @@ use crate::{
         contract::observed::{Endpoint, RouteSeen},
         facts::Facts,
     },
+    kubernetes::pod_name,
     router::{RouteError, RouteId},
-    workload::{deployment::Deployment, pod, replica_set::ReplicaSet},
+    workload::{deployment::Deployment, replica_set::ReplicaSet},
 };
 
 /// Why nothing new is begun, if anything needed is missing or unfit.
@@ -83,7 +84,7 @@ pub fn unfit_service(
         .into_iter()
         .flatten()
         .filter(|endpoint| endpoint.ready);
-    let ours = |endpoint: &&Endpoint| sets.iter().any(|set| pod::is_of(&endpoint.pod, &set.name));
+    let ours = |endpoint: &&Endpoint| sets.iter().any(|set| pod_name::is_of(&endpoint.pod, &set.name));
     if let Some(other) = endpoints.into_iter().find(|endpoint| !ours(endpoint)) {
         let why = format!(
             "Service {name} also selects pod {}, which is not of Deployment {}: {foreign}",
@@ -120,10 +121,10 @@ fn unfit_route(facts: &Facts<'_>) -> Option<(Refusal, String)> {
 
 /// Kubernetes cuts long names of pods, and cut names do not tell versions apart.
 pub fn name_too_long(name: &str) -> Option<(Refusal, String)> {
-    (name.len() > pod::LONGEST_DEPLOYMENT).then(|| {
+    (name.len() > pod_name::LONGEST_DEPLOYMENT).then(|| {
         let why = format!(
             "the name of Deployment {name} is longer than {} characters: Kubernetes would cut its pods' names, and versions could not be told apart",
-            pod::LONGEST_DEPLOYMENT
+            pod_name::LONGEST_DEPLOYMENT
         );
         (Refusal::UnsupportedWorkload, why)
     })

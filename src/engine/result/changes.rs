@@ -12,6 +12,7 @@ use crate::{
         guards::floor,
         modes::want::{Desired, Hands, SetWant},
     },
+    kubernetes::{managed_fields, patch::Patch},
     router::{RouteId, Target, Want, gateway_api},
     workload::{
         deployment,
@@ -43,7 +44,7 @@ pub fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired
     actions
 }
 
-fn patch(kind: Kind, name: &str, patch: Vec<serde_json::Value>) -> Action {
+fn patch(kind: Kind, name: &str, patch: Patch) -> Action {
     Action::Patch {
         kind,
         name: name.to_owned(),
@@ -83,7 +84,7 @@ fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> 
             // Let go of the fields once nothing of ours stands in them, so that Git tools see them as theirs again. When we
             // wrote is told by them: before the data plane serves it they are needed.
             Ok(None) if matches!(want, Want::Absent | Want::Left) && facts.served(id, route).is_ok() => {
-                let release = gateway_api::drop_managed_fields(&live, FIELD_MANAGER);
+                let release = managed_fields::drop_entries(&live, FIELD_MANAGER);
                 up.extend(release.map(|change| patch(kind, name, change)));
             }
             // An unusable route is refused by `guards::refusal`, with its reason.

@@ -234,8 +234,8 @@ fn the_patch_that_takes_the_weight_takes_the_testers_too() {
     for patch in routes {
         let paths: Vec<&str> = patch
             .iter()
-            .filter(|operation| operation["op"] != "test")
-            .filter_map(|operation| operation["path"].as_str())
+            .filter(|operation| !matches!(operation, json_patch::PatchOperation::Test(_)))
+            .map(|operation| operation.path().as_str())
             .collect();
         assert_eq!(
             paths,

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     api::traffic::RouteKind,
+    kubernetes::managed_fields,
     router::{Acceptance, RouteId, Target, gateway_api},
     workload::{
         autoscaler::{Autoscaler, AutoscalerKind},
@@ -78,11 +79,11 @@ impl World {
         RouteSeen::Found(Box::new(Route {
             state: gateway_api::read(object, &target).unwrap(),
             generation: object["metadata"]["generation"].as_i64().unwrap(),
-            written_at: gateway_api::written_at(object, "warmfront"),
+            written_at: managed_fields::written_at(object, "warmfront"),
             live: object.to_string().into(),
             target,
             acceptance,
-            other_manager: gateway_api::newest_other_manager(object, "warmfront"),
+            other_manager: managed_fields::newest_other_manager(object, "warmfront"),
         }))
     }
 

@@ -302,15 +302,13 @@ impl World {
             Action::Patch { kind, name, patch } | Action::TakeTrafficOff { kind, name, patch } => {
                 let before = self.canary_share();
                 let object = self.objects.get_mut(&(*kind, name.clone())).unwrap();
-                let patch: json_patch::Patch = serde_json::from_value(json!(patch)).unwrap();
-                json_patch::patch(object, &patch).unwrap();
+                json_patch::patch(object, patch).unwrap();
                 if let Some(generation) = object["metadata"]["generation"].as_i64() {
                     object["metadata"]["generation"] = json!(generation + 1);
                 }
                 if matches!(kind, Kind::HttpRoute | Kind::GrpcRoute) {
                     // The API server keeps who wrote when, until that itself is removed.
                     if patch
-                        .0
                         .iter()
                         .any(|operation| operation.path().to_string().starts_with("/spec"))
                     {

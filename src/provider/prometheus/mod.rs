@@ -18,7 +18,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 pub use counter::Targets;
-pub use query::check_placeholders;
 pub use reply::{Series, Value, parse};
 
 use super::{Answer, Counts, NoData, Quantity, Question, Reading};
@@ -27,7 +26,7 @@ use crate::{
         metric_source::{CachePreset, MetricSourceSpec, Preset},
         status::Cause,
     },
-    workload::pod,
+    kubernetes::pod_name,
 };
 use counter::Window;
 
@@ -231,7 +230,7 @@ pub fn interpret(
 
 /// Whether a pod is one of a side's.
 fn has_pod(side: &super::Side, pod: &str) -> bool {
-    side.replica_sets.iter().any(|set| pod::is_of(pod, set))
+    side.replica_sets.iter().any(|set| pod_name::is_of(pod, set))
 }
 
 /// Which side a series belongs to.

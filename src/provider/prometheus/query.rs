@@ -5,8 +5,11 @@ use super::{
     Series,
 };
 use crate::{
-    api::metric_source::{MetricSourceSpec, Preset},
-    workload::pod,
+    api::{
+        check::{Field, Part, Placeholder, parts},
+        metric_source::{MetricSourceSpec, Preset},
+    },
+    kubernetes::pod_name,
 };
 
 /// Request counters of pods, the first found wins.
@@ -57,7 +60,7 @@ pub(super) fn pattern<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 fn pods(side: &Side) -> String {
-    let of_set = |set: &String| format!("{}[a-z0-9]+", quoted(&pod::prefix(set)));
+    let of_set = |set: &String| format!("{}[a-z0-9]+", quoted(&pod_name::prefix(set)));
     side.replica_sets.iter().map(of_set).collect::<Vec<_>>().join("|")
 }
 
@@ -161,54 +164,28 @@ pub(super) fn status(series: &Series) -> &str {
 }
 
 /// What a placeholder stands for.
-fn value(name: &str, subject: &Subject) -> Option<String> {
-    let side = |side: &Side, field: &str| match field {
-        "pods" => Some(pods(side)),
-        "service" => Some(side.service.clone()),
-        "workload" => Some(side.workload.clone()),
-        "hash" => Some(side.hash.clone()),
-        _ => None,
+fn value(placeholder: Placeholder, subject: &Subject) -> String {
+    let of = |side: &Side, field: Field| match field {
+        Field::Pods => pods(side),
+        Field::Service => side.service.clone(),
+        Field::Workload => side.workload.clone(),
+        Field::Hash => side.hash.clone(),
     };
-    match name.split_once('.') {
-        Some(("candidate", field)) => side(&subject.candidate, field),
-        Some(("baseline", field)) => side(&subject.baseline, field),
-        None if name == "namespace" => Some(subject.namespace.clone()),
-        _ => None,
+    match placeholder {
+        Placeholder::Namespace => subject.namespace.clone(),
+        Placeholder::Candidate(field) => of(&subject.candidate, field),
+        Placeholder::Baseline(field) => of(&subject.baseline, field),
     }
 }
 
 /// Fills in the placeholders of an expression, as parts of string literals.
 pub(super) fn fill(promql: &str, subject: &Subject) -> Result<String, String> {
     let mut filled = String::with_capacity(promql.len());
-    let mut rest = promql;
-    while let Some((before, after)) = rest.split_once("{{") {
-        let (name, tail) = after
-            .split_once("}}")
-            .ok_or("a placeholder is not closed: write {{name}}")?;
-        let value = value(name.trim(), subject).ok_or_else(|| {
-            format!("unknown placeholder {{{{{name}}}}}: known are namespace, and pods, service, workload and hash of candidate and baseline, such as candidate.pods")
-        })?;
-        filled.push_str(before);
-        filled.push_str(&escaped(&value));
-        rest = tail;
+    for part in parts(promql)? {
+        match part {
+            Part::Text(text) => filled.push_str(text),
+            Part::Placeholder(placeholder) => filled.push_str(&escaped(&value(placeholder, subject))),
+        }
     }
-    filled.push_str(rest);
     Ok(filled)
-}
-
-/// Whether all placeholders of an expression are known.
-pub fn check_placeholders(promql: &str) -> Result<(), String> {
-    let side = || Side {
-        workload: String::new(),
-        replica_sets: Vec::new(),
-        service: String::new(),
-        port: None,
-        hash: String::new(),
-    };
-    let nobody = Subject {
-        namespace: String::new(),
-        candidate: side(),
-        baseline: side(),
-    };
-    fill(promql, &nobody).map(|_| ())
 }

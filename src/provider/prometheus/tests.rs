@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::{counter::Window, histogram::Buckets, *};
+use crate::api::check::parts;
 
 fn cause(code: u16, body: &str) -> Cause {
     match parse(code, body.as_bytes()).and_then(|value| reply::scalar(&value)) {
@@ -133,9 +134,9 @@ fn slow_requests_are_exact_at_an_edge_and_interpolated_near_one() {
 
 #[test]
 fn placeholders_are_known_and_escaped() {
-    assert!(check_placeholders(r#"max(x{pod=~"{{candidate.pods}}",namespace="{{namespace}}"})"#).is_ok());
-    assert!(check_placeholders("{{candidate.secrets}}").is_err());
-    assert!(check_placeholders("{{namespace").is_err());
+    assert!(parts(r#"max(x{pod=~"{{candidate.pods}}",namespace="{{namespace}}"})"#).is_ok());
+    assert!(parts("{{candidate.secrets}}").is_err());
+    assert!(parts("{{namespace").is_err());
     assert_eq!(query::literal("a\"b\\c\n"), r#""a\"b\\c\n""#);
 }
 

@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{Patch, Target},
+    super::Target,
     Percent, RuleOriginal,
     rules::Rule,
     test_name,
     weights::{self, SCALE},
 };
+use crate::kubernetes::patch::{Patch, add, at, remove};
 
 /// What a backend's weight was before our first change.
 #[derive(Clone, Copy)]
@@ -42,17 +43,17 @@ fn set_weight(patch: &mut Patch, rule: &Rule<'_>, place: usize, wanted: Option<i
     let path = rule.path(place);
     patch.push(test_name(&path, &rule.backends[place]));
     match wanted {
-        Some(wanted) => patch.push(json!({"op": "add", "path": format!("{path}/weight"), "value": wanted})),
-        None => patch.push(json!({"op": "remove", "path": format!("{path}/weight")})),
+        Some(wanted) => patch.push(add(path.with_trailing_token("weight"), wanted)),
+        None => patch.push(remove(path.with_trailing_token("weight"))),
     }
 }
 
 /// Removes entries of the canary, the last one first: a removal moves all entries behind it.
-fn remove(patch: &mut Patch, rule: &Rule<'_>, places: &[usize]) {
+fn take_out(patch: &mut Patch, rule: &Rule<'_>, places: &[usize]) {
     for place in places.iter().rev() {
         let path = rule.path(*place);
         patch.push(test_name(&path, &rule.backends[*place]));
-        patch.push(json!({"op": "remove", "path": path}));
+        patch.push(remove(path));
     }
 }
 
@@ -118,7 +119,7 @@ pub(super) fn present(rule: &Rule<'_>, target: &Target, share: Percent, original
         entry["name"] = json!(target.canary);
         entry["weight"] = json!(split.canary);
         patch.push(test_name(&rule.path(stable), &rule.backends[stable]));
-        patch.push(json!({"op": "add", "path": format!("/spec/rules/{}/backendRefs/-", rule.index), "value": entry}));
+        patch.push(add(at!["spec", "rules", rule.index, "backendRefs", "-"], entry));
     }
     patch
 }
@@ -141,7 +142,7 @@ pub(super) fn drained(rule: &Rule<'_>, target: &Target, original: Option<&RuleOr
             set_weight(&mut patch, rule, *place, Some(0));
         }
     } else {
-        remove(&mut patch, rule, &rule.canary);
+        take_out(&mut patch, rule, &rule.canary);
     }
     patch
 }
@@ -181,7 +182,7 @@ pub(super) fn absent(rule: &Rule<'_>, target: &Target, original: Option<&RuleOri
             Found::Later => true,
         });
     }
-    remove(&mut patch, rule, &ours);
+    take_out(&mut patch, rule, &ours);
     patch
 }
 

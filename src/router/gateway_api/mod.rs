@@ -3,7 +3,6 @@
 mod acceptance;
 mod entries;
 mod limits;
-mod ownership;
 mod rules;
 mod testers;
 mod weights;
@@ -11,15 +10,18 @@ mod weights;
 #[cfg(test)]
 mod tests;
 
-use serde_json::{Value, json};
+use json_patch::{PatchOperation, jsonptr::Pointer};
+use serde_json::Value;
 
 pub use acceptance::{acceptance, gateways};
-pub use ownership::{drop_managed_fields, newest_other_manager, written_at};
 
-use super::{Patch, RouteError, RouteState, Target, Want};
-use crate::api::{
-    Percent,
-    status::{RouteOriginal, RuleOriginal},
+use super::{RouteError, RouteState, Target, Want};
+use crate::{
+    api::{
+        Percent,
+        status::{RouteOriginal, RuleOriginal},
+    },
+    kubernetes::patch::{Patch, test},
 };
 use rules::{Rule, Rules};
 pub(super) use weights::SCALE;
@@ -119,6 +121,6 @@ pub fn overlap(route: Option<&Value>, one: &Target, other: &Target) -> bool {
 }
 
 /// A test that makes the API server refuse the patch if another backend is at this place meanwhile.
-fn test_name(path: &str, backend: &Value) -> Value {
-    json!({"op": "test", "path": format!("{path}/name"), "value": backend.get("name")})
+fn test_name(path: &Pointer, backend: &Value) -> PatchOperation {
+    test(path.with_trailing_token("name"), backend.get("name").cloned())
 }

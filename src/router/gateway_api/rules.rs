@@ -1,13 +1,17 @@
 //! Which rules of a route concern us. They are found by name or content in every pass: the user may reorder rules at any time.
 
-use serde_json::{Value, json};
+use json_patch::{PatchOperation, jsonptr::PointerBuf};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
     super::{RuleState, Theirs},
     Percent, RouteError, RouteOriginal, RuleOriginal, Target, testers, weights,
 };
-use crate::api::{plan::ALL_RULES, status::BackendWeight};
+use crate::{
+    api::{plan::ALL_RULES, status::BackendWeight},
+    kubernetes::patch::{at, test},
+};
 
 /// Prefix of the names of our rules for testers.
 pub(super) const TESTERS: &str = "warmfront-testers";
@@ -412,19 +416,19 @@ impl Rule<'_> {
         }
     }
 
-    /// JSON pointer to a backend, by its index.
-    pub fn path(&self, place: usize) -> String {
-        format!("/spec/rules/{}/backendRefs/{place}", self.index)
+    /// Path of a backend, by its index.
+    pub fn path(&self, place: usize) -> PointerBuf {
+        at!["spec", "rules", self.index, "backendRefs", place]
     }
 
     /// A test that makes the API server refuse the patch if another rule is at this index meanwhile. `None` if the rule has neither name nor matches.
-    pub fn guard(&self) -> Option<Value> {
+    pub fn guard(&self) -> Option<PatchOperation> {
         let field = if name_of(self.value).is_some() {
             "name"
         } else {
             "matches"
         };
-        let value = self.value.get(field)?;
-        Some(json!({"op": "test", "path": format!("/spec/rules/{}/{field}", self.index), "value": value}))
+        let value = self.value.get(field)?.clone();
+        Some(test(at!["spec", "rules", self.index, field], value))
     }
 }

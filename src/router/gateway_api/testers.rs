@@ -5,11 +5,14 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{Patch, Target},
+    super::Target,
     entries,
     rules::{Rule, Rules, TESTERS, matches_of},
 };
-use crate::api::traffic::{RouteKind, Tester};
+use crate::{
+    api::traffic::{RouteKind, Tester},
+    kubernetes::patch::{Patch, add, at, remove, replace, test},
+};
 
 /// Whether a match tests this header. Case does not matter in names of headers.
 fn tests(one: &Value, header: &str) -> bool {
@@ -137,13 +140,16 @@ pub(super) fn change(rules: &Rules<'_>, wanted: Vec<Value>) -> Patch {
         taken.push(name.clone());
         name
     };
-    let guard = |index: usize| json!({"op": "test", "path": format!("/spec/rules/{index}/backendRefs"), "value": rules.all[index].get("backendRefs")});
+    let guard = |index: usize| {
+        let backends = rules.all[index].get("backendRefs").cloned();
+        test(at!["spec", "rules", index, "backendRefs"], backends)
+    };
     let mut added = Vec::new();
     let count = wanted.len();
     for (number, mut ours) in wanted.into_iter().enumerate() {
         let Some(index) = rules.testers.get(number).copied() else {
             ours["name"] = json!(free());
-            added.push(json!({"op": "add", "path": "/spec/rules/-", "value": ours}));
+            added.push(add(at!["spec", "rules", "-"], ours));
             continue;
         };
         let live = &rules.all[index];
@@ -157,12 +163,12 @@ pub(super) fn change(rules: &Rules<'_>, wanted: Vec<Value>) -> Patch {
             .cloned()
             .unwrap_or_else(|| json!(free()));
         patch.push(guard(index));
-        patch.push(json!({"op": "replace", "path": format!("/spec/rules/{index}"), "value": ours}));
+        patch.push(replace(at!["spec", "rules", index], ours));
     }
     // The last one first: a removal moves all rules behind it.
     for index in rules.testers.iter().skip(count).rev() {
         patch.push(guard(*index));
-        patch.push(json!({"op": "remove", "path": format!("/spec/rules/{index}")}));
+        patch.push(remove(at!["spec", "rules", *index]));
     }
     patch.extend(added);
     patch

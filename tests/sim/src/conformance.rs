@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use json_patch::{PatchOperation, jsonptr::PointerBuf};
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams},
@@ -16,8 +17,13 @@ use kube::{
 use serde_json::{Value, json};
 use warmfront::{
     controller::caches::Kinds,
+    kubernetes::patch,
     workload::{deployment::Deployment, replica_set, replica_set::ReplicaSet, service::Service},
 };
+
+fn replace<const N: usize>(path: [&str; N], value: Value) -> PatchOperation {
+    patch::replace(PointerBuf::from_tokens(path), value)
+}
 
 /// One case: what is done to a Deployment of four pods of v2 whose history has v1, and what follows.
 pub struct Case {
@@ -316,8 +322,8 @@ impl Stage {
         Ok(())
     }
 
-    async fn patch(&self, resource: &ApiResource, name: &str, patch: Vec<Value>) -> anyhow::Result<()> {
-        let patch: json_patch::Patch = serde_json::from_value(Value::from(patch))?;
+    async fn patch(&self, resource: &ApiResource, name: &str, patch: Vec<PatchOperation>) -> anyhow::Result<()> {
+        let patch = json_patch::Patch(patch);
         self.api(resource)
             .patch(name, &PatchParams::default(), &Patch::Json::<()>(patch))
             .await?;
@@ -364,20 +370,12 @@ impl Stage {
                     .await
             }
             Scale(size) => {
-                self.patch(
-                    &app,
-                    APP,
-                    vec![json!({"op": "replace", "path": "/spec/replicas", "value": size})],
-                )
-                .await
+                self.patch(&app, APP, vec![replace(["spec", "replicas"], json!(size))])
+                    .await
             }
             Template(version) => {
-                self.patch(
-                    &app,
-                    APP,
-                    vec![json!({"op": "replace", "path": "/spec/template", "value": self.template(version)})],
-                )
-                .await
+                self.patch(&app, APP, vec![replace(["spec", "template"], self.template(version))])
+                    .await
             }
             Take(version) => {
                 let set = self.set(version).await?;

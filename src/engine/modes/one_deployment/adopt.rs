@@ -7,8 +7,9 @@ use crate::{
         facts::Facts,
         modes::one_deployment::exchange,
     },
+    kubernetes::pod_name,
     router::RouteId,
-    workload::{deployment::Deployment, pod, replica_set::ReplicaSet},
+    workload::{deployment::Deployment, replica_set::ReplicaSet},
 };
 
 /// Between releases of one Deployment.
@@ -148,7 +149,7 @@ fn free_revision(facts: &Facts<'_>, deployment: &Deployment) -> (String, String)
                 .seen
                 .replica_sets
                 .iter()
-                .any(|set| pod::prefix(&set.name) == pod::prefix(&name))
+                .any(|set| pod_name::prefix(&set.name) == pod_name::prefix(&name))
         {
             return (revision, name);
         }

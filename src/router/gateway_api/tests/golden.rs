@@ -30,7 +30,7 @@ struct Asked {
 struct Step {
     /// JSON Patch by another hand, before our write.
     #[serde(default)]
-    edit: Vec<Value>,
+    edit: Patch,
     want: String,
     /// `away`: testers are not to reach the canary now.
     #[serde(default)]

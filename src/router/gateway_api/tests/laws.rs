@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::api::traffic::Tester;
+use crate::{api::traffic::Tester, kubernetes::managed_fields};
 
 fn simple(kind: RouteKind) -> Value {
     route(
@@ -293,8 +293,7 @@ fn every_place_in_a_patch_is_guarded() {
     let patch = |live: &Value, want| plan(live, &target, want, &originals).unwrap();
     let at_a_quarter = apply(&live, patch(&live, Want::Weight(percent(2_500))));
     let refused = |live: &Value, change: &Option<Patch>| {
-        let patch: json_patch::Patch = serde_json::from_value(json!(change)).unwrap();
-        json_patch::patch(&mut live.clone(), &patch).is_err()
+        json_patch::patch(&mut live.clone(), change.as_deref().unwrap_or_default()).is_err()
     };
     for change in [
         patch(&at_a_quarter, Want::Weight(percent(5_000))),
@@ -322,14 +321,19 @@ fn our_marks_of_ownership_can_be_dropped_and_tell_when_we_wrote() {
     let mut live = simple(RouteKind::Http);
     live["metadata"]["managedFields"] = json!([{"manager": "kubectl", "time": "2026-01-01T00:00:00Z"}, {"manager": "warmfront", "time": "2026-01-02T00:00:00Z"}, {"manager": "contour", "subresource": "status", "time": "2026-02-01T00:00:00Z"}]);
     assert_eq!(
-        written_at(&live, "warmfront").map(|at| at.to_string()).as_deref(),
+        managed_fields::written_at(&live, "warmfront")
+            .map(|at| at.to_string())
+            .as_deref(),
         Some("2026-01-02T00:00:00Z")
     );
-    let dropped = apply(&live, drop_managed_fields(&live, "warmfront"));
+    let dropped = apply(&live, managed_fields::drop_entries(&live, "warmfront"));
     assert_eq!(dropped["metadata"]["managedFields"].as_array().unwrap().len(), 2);
-    assert_eq!(drop_managed_fields(&dropped, "warmfront"), None);
-    assert_eq!(written_at(&dropped, "warmfront"), None);
-    assert_eq!(newest_other_manager(&live, "warmfront").as_deref(), Some("kubectl"));
+    assert_eq!(managed_fields::drop_entries(&dropped, "warmfront"), None);
+    assert_eq!(managed_fields::written_at(&dropped, "warmfront"), None);
+    assert_eq!(
+        managed_fields::newest_other_manager(&live, "warmfront").as_deref(),
+        Some("kubectl")
+    );
 }
 
 /// A rule in which the Service stands, alone or among others, with any weights that add up to more than 0 for it.

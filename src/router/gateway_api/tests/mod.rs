@@ -28,8 +28,8 @@ fn route(kind: RouteKind, rules: &Value) -> Value {
 
 fn apply(route: &Value, patch: Option<Patch>) -> Value {
     let mut changed = route.clone();
-    let patch: json_patch::Patch = serde_json::from_value(json!(patch.unwrap_or_default())).unwrap();
-    json_patch::patch(&mut changed, &patch).unwrap_or_else(|error| panic!("{error}: {patch} on {route}"));
+    let patch = patch.unwrap_or_default();
+    json_patch::patch(&mut changed, &patch).unwrap_or_else(|error| panic!("{error}: {} on {route}", json!(patch)));
     changed
 }
 
