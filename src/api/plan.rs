@@ -167,6 +167,8 @@ const DEFAULT_DEADLINE: Duration = Duration::from_mins(10);
 const DEFAULT_SETTLE: Duration = Duration::from_secs(2);
 /// A cache shows its real hit ratio once its entries have expired; in most caches that takes less than an hour.
 const DEFAULT_BAKE: Duration = Duration::from_mins(60);
+/// The MetricSource that is asked where none is named.
+pub const DEFAULT_SOURCE: &str = "default";
 /// In a list of rules: all that have the Service as a backend.
 pub const ALL_RULES: &str = "*";
 /// Longest name that a Service may have, in characters.
@@ -197,7 +199,7 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
             checks: checks(spec)?,
             source: metrics
                 .and_then(|metrics| metrics.source.clone())
-                .unwrap_or_else(|| "default".to_owned()),
+                .unwrap_or_else(|| DEFAULT_SOURCE.to_owned()),
             interval: metrics.and_then(|metrics| metrics.interval),
             no_data_deadline: spec.no_data_deadline.unwrap_or(DEFAULT_DEADLINE),
             progress_deadline: spec.progress_deadline.unwrap_or(DEFAULT_DEADLINE),
@@ -209,6 +211,16 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
             notifiers: spec.notify.iter().map(notifier).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// The Service of a Deployment where none is named.
+pub fn default_service(deployment: &str) -> &str {
+    deployment
+}
+
+/// The new version's Service where none is named.
+pub fn default_canary_service(service: &str) -> String {
+    format!("{service}-canary")
 }
 
 /// The names of a workload's Deployments and Services, as in [`Plan`].
@@ -226,11 +238,10 @@ fn named(spec: &CanaryRolloutSpec) -> Result<Named, InvalidSpec> {
             deployment: Some(deployment),
             pair: None,
         } => {
-            let service = traffic.service.clone().unwrap_or_else(|| deployment.name.clone());
-            let canary_service = traffic
-                .canary_service
-                .clone()
-                .unwrap_or_else(|| format!("{service}-canary"));
+            let service = traffic.service.as_deref();
+            let service = service.unwrap_or_else(|| default_service(&deployment.name)).to_owned();
+            let canary_service = traffic.canary_service.clone();
+            let canary_service = canary_service.unwrap_or_else(|| default_canary_service(&service));
             if canary_service.len() > MAX_SERVICE_NAME {
                 return Err(InvalidSpec(format!(
                     "spec.traffic.canaryService: the name {canary_service} is longer than {MAX_SERVICE_NAME} characters: name a shorter one"

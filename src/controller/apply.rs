@@ -222,7 +222,7 @@ mod tests {
     use kube::client::Body;
 
     use super::*;
-    use crate::controller::{caches::Caches, tests::context_of};
+    use crate::controller::{kinds::Caches, tests::context_of};
 
     fn service(version: &str, team: &str) -> DynamicObject {
         let metadata =
@@ -265,7 +265,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_object_that_was_changed_since_it_was_seen_is_not_patched() {
-        let rollout = DynamicObject::new("catalog", &crate::controller::caches::Kinds::rollout()).within("shop");
+        let rollout = DynamicObject::new("catalog", &crate::controller::kinds::Kinds::rollout()).within("shop");
         let change = add(at!["spec", "selector", "pod-template-hash"], "abc");
         let action = Action::Patch {
             kind: Kind::Service,

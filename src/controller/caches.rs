@@ -13,56 +13,26 @@ use std::{
 };
 
 use kube::{
-    Resource,
-    api::{ApiResource, DynamicObject, GroupVersionKind},
+    api::{ApiResource, DynamicObject},
     runtime::{
         reflector::{Store, store},
         watcher::Event,
     },
 };
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{
+    kinds::{Caches, KINDS, ROLLOUT, Reach, Row},
     named::{Named, event_of, named},
-    shelf::{Keys, Shelf, Slim, Snapshot},
+    shelf::Shelf,
+    snapshot::Snapshot,
 };
-use crate::{api, engine::contract::kind::Kind};
-
-/// The kinds that are watched.
-pub struct Kinds;
-
-macro_rules! kinds {
-    ($($name:ident: $group:expr, $version:expr, $kind:expr, $plural:expr;)+) => {
-        impl Kinds {
-            $(
-                #[doc = concat!("Kind `", $kind, "`.")]
-                pub fn $name() -> ApiResource {
-                    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk($group, $version, $kind), $plural)
-                }
-            )+
-        }
-    };
-}
-
-kinds! {
-    rollout: api::GROUP, api::VERSION, "CanaryRollout", "canaryrollouts";
-    action: api::GROUP, api::VERSION, "RolloutAction", "rolloutactions";
-    source: api::GROUP, api::VERSION, "MetricSource", "metricsources";
-    deployment: "apps", "v1", "Deployment", "deployments";
-    replica_set: "apps", "v1", "ReplicaSet", "replicasets";
-    service: "", "v1", "Service", "services";
-    endpoint_slice: "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices";
-    autoscaler: "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers";
-    scaled_object: "keda.sh", "v1alpha1", "ScaledObject", "scaledobjects";
-    config_map: "", "v1", "ConfigMap", "configmaps";
-    http_route: "gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes";
-    grpc_route: "gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes";
-    gateway: "gateway.networking.k8s.io", "v1", "Gateway", "gateways";
-    gateway_class: "gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses";
-}
+use crate::look::{Known, Objects, keys::Keys};
 
 /// One kind of object, as fresh as it is known here: what the watch has seen, or what a write of ours has returned since.
 pub struct Cache {
+    row: Row,
     resource: ApiResource,
     shelf: Mutex<Shelf>,
     /// kube's scheduler of passes looks objects up in a store of its own; ours are there by name only.
@@ -77,13 +47,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Cache {
-    /// Empty, of a kind whose objects are found by `keys` and kept without what `slim` takes out.
-    pub fn new(resource: ApiResource, keys: Keys, slim: Slim) -> Self {
-        let names = Mutex::new(store::Writer::default());
+    /// Empty, of a kind whose objects are found by these keys.
+    pub fn new(row: Row, keys: Keys) -> Self {
         Self {
-            resource,
-            shelf: Mutex::new(Shelf::new(keys, slim)),
-            names,
+            resource: row.resource(),
+            shelf: Mutex::new(Shelf::new(keys, row.slim)),
+            row,
+            names: Mutex::new(store::Writer::default()),
             in_sync: watch::channel(false).0,
             installed: AtomicBool::new(true),
         }
@@ -104,7 +74,12 @@ impl Cache {
         lock(&self.names).as_reader()
     }
 
-    /// The kind.
+    /// What is said about the kind.
+    pub fn row(&self) -> &Row {
+        &self.row
+    }
+
+    /// The kind as kube knows it.
     pub fn resource(&self) -> &ApiResource {
         &self.resource
     }
@@ -134,9 +109,14 @@ impl Cache {
         lock(&self.shelf).everywhere(like)
     }
 
-    /// Differs from what it was before if anything of the namespace has changed, final answers of ours aside.
+    /// Differs from what it was before if anything has changed that a rollout of the namespace can be about, final answers of ours aside.
     pub fn stamp(&self, namespace: &str) -> u64 {
-        lock(&self.shelf).stamp(namespace)
+        let shelf = lock(&self.shelf);
+        match self.row.reach {
+            Reach::Namespace => shelf.stamp(namespace),
+            Reach::Specs => shelf.stamp_of_specs(namespace),
+            Reach::Everywhere => shelf.stamp_of_all(),
+        }
     }
 
     /// Namespaces and names of all objects.
@@ -180,7 +160,7 @@ impl Cache {
     /// Takes in what the watch tells; returns the objects that it concerns.
     pub fn follow(&self, event: Event<DynamicObject>) -> Vec<Snapshot> {
         let listed = matches!(event, Event::InitDone);
-        if self.resource == Kinds::rollout() {
+        if self.row.kind == ROLLOUT {
             lock(&self.names).apply_watcher_event(&event_of(&event, named));
         }
         let touched = lock(&self.shelf).follow(event);
@@ -222,73 +202,11 @@ impl Drop for Writing<'_> {
     }
 }
 
-macro_rules! caches {
-    ($($(#[$doc:meta])+ $kind:ident,)+) => {
-        /// Number of the kinds that are watched.
-        pub const KINDS: usize = [$(stringify!($kind)),+].len();
-
-        /// All kinds.
-        pub struct Caches {
-            $($(#[$doc])+ pub $kind: Cache,)+
-        }
-
-        impl Caches {
-            /// Every cache.
-            pub fn all(&self) -> [&Cache; KINDS] {
-                [$(&self.$kind),+]
-            }
-        }
-    };
-}
-
-caches! {
-    /// CanaryRollouts.
-    rollouts,
-    /// RolloutActions.
-    actions,
-    /// MetricSources.
-    sources,
-    /// Deployments.
-    deployments,
-    /// ReplicaSets.
-    replica_sets,
-    /// Services.
-    services,
-    /// EndpointSlices.
-    endpoint_slices,
-    /// HorizontalPodAutoscalers.
-    autoscalers,
-    /// KEDA's ScaledObjects.
-    scaled_objects,
-    /// ConfigMaps, without their contents.
-    config_maps,
-    /// HTTPRoutes.
-    http_routes,
-    /// GRPCRoutes.
-    grpc_routes,
-    /// Gateways.
-    gateways,
-    /// GatewayClasses.
-    gateway_classes,
-}
-
 impl Caches {
     /// Differs from what it was before if anything has changed that a rollout of this namespace can be about, final answers of ours aside.
     pub fn stamp(&self, namespace: &str) -> [u64; KINDS] {
-        self.all().map(|cache| {
-            let everywhere = [&self.sources, &self.gateways, &self.gateway_classes]
-                .iter()
-                .any(|wide| std::ptr::eq(*wide, cache));
-            let stamp = if everywhere {
-                lock(&cache.shelf).stamp_of_all()
-            } else if std::ptr::eq(cache, &raw const self.rollouts) {
-                // Of other rollouts nobody reads the status; its own version is compared besides.
-                lock(&cache.shelf).stamp_of_specs(namespace)
-            } else {
-                cache.stamp(namespace)
-            };
-            stamp << 1 | u64::from(cache.is_installed())
-        })
+        self.all()
+            .map(|cache| cache.stamp(namespace) << 1 | u64::from(cache.is_installed()))
     }
 
     /// Waits until every watch has listed its objects once: before that, everything would seem to be missing.
@@ -297,42 +215,28 @@ impl Caches {
             cache.wait_until_listed().await;
         }
     }
-
-    /// The cache of a kind that is changed.
-    pub fn of(&self, kind: Kind) -> &Cache {
-        match kind {
-            Kind::Deployment => &self.deployments,
-            Kind::ReplicaSet => &self.replica_sets,
-            Kind::Service => &self.services,
-            Kind::HorizontalPodAutoscaler => &self.autoscalers,
-            Kind::ScaledObject => &self.scaled_objects,
-            Kind::HttpRoute => &self.http_routes,
-            Kind::GrpcRoute => &self.grpc_routes,
-        }
-    }
 }
 
-#[cfg(test)]
-impl Caches {
-    /// Empty ones that no watch fills.
-    pub fn empty() -> Self {
-        let nothing = |resource| Cache::new(resource, |_| Vec::new(), |_| {});
-        Self {
-            rollouts: Cache::new(Kinds::rollout(), super::keys::rollout, |_| {}),
-            actions: nothing(Kinds::action()),
-            sources: nothing(Kinds::source()),
-            deployments: nothing(Kinds::deployment()),
-            replica_sets: nothing(Kinds::replica_set()),
-            services: nothing(Kinds::service()),
-            endpoint_slices: nothing(Kinds::endpoint_slice()),
-            autoscalers: Cache::new(Kinds::autoscaler(), super::keys::autoscaler, |_| {}),
-            scaled_objects: nothing(Kinds::scaled_object()),
-            config_maps: nothing(Kinds::config_map()),
-            http_routes: nothing(Kinds::http_route()),
-            grpc_routes: nothing(Kinds::grpc_route()),
-            gateways: nothing(Kinds::gateway()),
-            gateway_classes: nothing(Kinds::gateway_class()),
-        }
+impl Objects for Caches {
+    fn get(&self, kind: Known, namespace: &str, name: &str) -> Option<Value> {
+        self.of(kind).get(Some(namespace), name).map(|copy| copy.value())
+    }
+
+    fn about(&self, kind: Known, namespace: &str, key: &str) -> Vec<Value> {
+        let found = self.of(kind).about(namespace, key);
+        found.iter().map(Snapshot::value).collect()
+    }
+
+    fn names_about(&self, kind: Known, namespace: &str, key: &str) -> Vec<String> {
+        self.of(kind).names_about(namespace, key)
+    }
+
+    fn version(&self, kind: Known, namespace: &str, name: &str) -> Option<u64> {
+        self.of(kind).version(namespace, name)
+    }
+
+    fn is_installed(&self, kind: Known) -> bool {
+        self.of(kind).is_installed()
     }
 }
 
@@ -355,15 +259,4 @@ impl Readiness {
     pub fn is_ready(&self) -> bool {
         *self.0.borrow()
     }
-}
-
-/// Labels of a dynamic object that belong to the thing it is about.
-pub fn controller_uid(object: &DynamicObject) -> Option<&str> {
-    object
-        .meta()
-        .owner_references
-        .as_ref()?
-        .iter()
-        .find(|owner| owner.controller == Some(true))
-        .map(|owner| owner.uid.as_str())
 }

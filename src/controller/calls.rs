@@ -214,7 +214,7 @@ mod tests {
     }
 
     fn rollout() -> DynamicObject {
-        let mut rollout = DynamicObject::new("catalog", &crate::controller::caches::Kinds::rollout()).within("shop");
+        let mut rollout = DynamicObject::new("catalog", &crate::controller::kinds::Kinds::rollout()).within("shop");
         rollout.metadata.uid = Some("u".to_owned());
         rollout
     }

@@ -6,13 +6,14 @@ use kube::{
 };
 
 use super::{
-    caches::{Caches, Kinds},
-    keys::{self, named_routes, spec_text},
+    kinds::Caches,
     named::{RolloutRef, rollout_ref},
 };
 use crate::{
     api::{ROLLOUT_LABEL, traffic::RouteKind},
+    look::keys::{self, named_routes, spec_text},
     router::RouteId,
+    workload::autoscaler::AutoscalerKind,
 };
 
 fn rollouts_about(caches: &Caches, namespace: Option<&str>, key: &str) -> Vec<RolloutRef> {
@@ -25,14 +26,18 @@ fn rollouts_about(caches: &Caches, namespace: Option<&str>, key: &str) -> Vec<Ro
         .collect()
 }
 
-/// Rollouts that name a route of this kind, or any route if this is what routes hang on.
+/// Rollouts that name a route of this kind.
 pub(super) fn naming(caches: &Caches, resource: &ApiResource) -> Vec<RolloutRef> {
-    // Which Gateway a route has as its parent, and which class that is of, stands in other objects.
-    let of_all = [Kinds::gateway(), Kinds::gateway_class()].contains(resource);
-    let is_of = |key: &str| {
-        key.split_once('/')
-            .is_some_and(|(kind, _)| of_all || kind == resource.kind)
-    };
+    naming_routes(caches, |kind| kind == resource.kind)
+}
+
+/// Rollouts that name any route: which Gateway it has as its parent, and which class that is of, stands in other objects.
+pub(super) fn naming_any_route(caches: &Caches, _: &ApiResource) -> Vec<RolloutRef> {
+    naming_routes(caches, |_| true)
+}
+
+fn naming_routes(caches: &Caches, of_kind: impl Fn(&str) -> bool) -> Vec<RolloutRef> {
+    let is_of = |key: &str| key.split_once('/').is_some_and(|(kind, _)| of_kind(kind));
     // Those that only named one before have its key, too.
     let found = caches
         .rollouts
@@ -41,7 +46,7 @@ pub(super) fn naming(caches: &Caches, resource: &ApiResource) -> Vec<RolloutRef>
         caches
             .rollouts
             .get(Some(namespace), name)
-            .is_some_and(|rollout| named_routes(&rollout).any(|key| is_of(&key)))
+            .is_some_and(|rollout| named_routes(&rollout.data).any(|key| is_of(&key)))
     };
     found
         .into_iter()
@@ -63,8 +68,8 @@ pub(super) fn scaled_by_keda(caches: &Caches, _: &ApiResource) -> Vec<RolloutRef
 pub(super) fn of_rollout(caches: &Caches, rollout: &DynamicObject) -> Vec<RolloutRef> {
     let namespace = rollout.namespace();
     let itself = rollout_ref(rollout.namespace(), rollout.name_any());
-    let targets = keys::deployments(rollout).map(keys::deployment);
-    let routes = named_routes(rollout).map(|key| keys::route(&key));
+    let targets = keys::deployments(&rollout.data).map(keys::deployment);
+    let routes = named_routes(&rollout.data).map(|key| keys::route(&key));
     let shared = targets.chain(routes).chain([keys::WAITING.to_owned()]);
     let mut concerned: Vec<_> = shared
         .flat_map(|key| rollouts_about(caches, namespace.as_deref(), &key))
@@ -77,7 +82,7 @@ pub(super) fn of_rollout(caches: &Caches, rollout: &DynamicObject) -> Vec<Rollou
 }
 
 pub(super) fn of_action(_: &Caches, action: &DynamicObject) -> Vec<RolloutRef> {
-    spec_text(action, "/rollout")
+    spec_text(&action.data, "/rollout")
         .map(|name| rollout_ref(action.namespace(), name))
         .into_iter()
         .collect()
@@ -140,17 +145,18 @@ pub(super) fn of_endpoint_slice(caches: &Caches, slice: &DynamicObject) -> Vec<R
 }
 
 pub(super) fn of_autoscaler(caches: &Caches, scaler: &DynamicObject) -> Vec<RolloutRef> {
-    keys::autoscaler(scaler)
-        .iter()
-        .flat_map(|key| rollouts_about(caches, scaler.namespace().as_deref(), key))
-        .collect()
+    of_scaler(caches, AutoscalerKind::HorizontalPodAutoscaler, scaler)
 }
 
 pub(super) fn of_scaled_object(caches: &Caches, scaler: &DynamicObject) -> Vec<RolloutRef> {
-    keys::scaled_object(scaler)
-        .iter()
-        .flat_map(|key| rollouts_about(caches, scaler.namespace().as_deref(), key))
-        .collect()
+    of_scaler(caches, AutoscalerKind::ScaledObject, scaler)
+}
+
+fn of_scaler(caches: &Caches, kind: AutoscalerKind, scaler: &DynamicObject) -> Vec<RolloutRef> {
+    let Some(scaled) = kind.target(&scaler.data) else {
+        return Vec::new();
+    };
+    rollouts_about(caches, scaler.namespace().as_deref(), &keys::deployment(&scaled))
 }
 
 pub(super) fn of_config_map(caches: &Caches, config: &DynamicObject) -> Vec<RolloutRef> {
@@ -178,7 +184,7 @@ pub(super) mod tests {
     use kube::runtime::watcher::Event;
     use serde_json::{Value, json};
 
-    use super::*;
+    use super::{super::kinds::Kinds, *};
 
     pub fn object(kind: &ApiResource, name: &str, data: &Value) -> DynamicObject {
         let mut object = DynamicObject::new(name, kind).within("shop");

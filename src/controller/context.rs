@@ -11,11 +11,7 @@ use kube::{Client, Resource, api::DynamicObject};
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{
-    caches::{Caches, Readiness},
-    calls::Calls,
-    recent::Recent,
-};
+use super::{caches::Readiness, calls::Calls, kinds::Caches, recent::Recent};
 use crate::{
     api::CanaryRolloutStatus,
     engine::contract::observed::Obstacle,

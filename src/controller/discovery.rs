@@ -5,9 +5,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use kube::{Client, api::ApiResource};
 
 use super::{
-    caches::{Caches, Kinds},
-    named::RolloutRef,
-    watches::{Pick, Requests, Start},
+    kinds::{Caches, Calling, Pick, Presence, ROWS},
+    watches::{Requests, Start},
 };
 
 /// How often a missing kind is looked for while something calls for it. Otherwise nothing is asked.
@@ -44,7 +43,9 @@ async fn ask(client: &Client, api: &str) -> Result<Installed, kube::Error> {
 /// Kinds that the cluster has, once the API server tells.
 pub async fn installed(client: &Client) -> Installed {
     let mut all = Installed::default();
-    for api in BTreeSet::from([Kinds::http_route().api_version, Kinds::scaled_object().api_version]) {
+    let optional = ROWS.iter().filter(|row| matches!(row.presence, Presence::Optional(_)));
+    let apis: BTreeSet<String> = optional.map(|row| row.resource().api_version).collect();
+    for api in apis {
         loop {
             match ask(client, &api).await {
                 Ok(found) => {
@@ -72,9 +73,6 @@ pub async fn follow(client: Client, mut absent: Absent) {
         }
     }
 }
-
-/// Rollouts for which something calls for a kind.
-type Calling = fn(&Caches, &ApiResource) -> Vec<RolloutRef>;
 
 /// A kind that the cluster may lack.
 pub(super) struct Optional {
@@ -176,9 +174,10 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::{
-        super::concerns::{
-            naming, scaled_by_keda,
-            tests::{caches, object, rollout},
+        super::{
+            concerns::tests::{caches, object, rollout},
+            kinds::Kinds,
+            named::RolloutRef,
         },
         *,
     };
@@ -253,8 +252,11 @@ mod tests {
     }
 
     /// The cluster lacks a kind; its watch lists nothing.
-    fn lacking(pick: Pick, calling: Calling, caches: Caches) -> (Absent, mpsc::UnboundedReceiver<RolloutRef>) {
+    fn lacking(pick: Pick, caches: Caches) -> (Absent, mpsc::UnboundedReceiver<RolloutRef>) {
         let (requests, asked) = mpsc::unbounded_channel();
+        let Presence::Optional(calling) = pick(&caches).row().presence else {
+            panic!("no cluster lacks it");
+        };
         let start: Start = Box::new(move |caches, _| {
             pick(&caches).follow(Event::Init);
             pick(&caches).follow(Event::InitDone);
@@ -287,7 +289,7 @@ mod tests {
             (|caches| &caches.gateway_classes, &["grpc", "http"]),
         ];
         for (pick, by) in cases {
-            let absent = |rollouts: &[kube::api::DynamicObject]| lacking(pick, naming, caches(rollouts));
+            let absent = |rollouts: &[kube::api::DynamicObject]| lacking(pick, caches(rollouts));
             assert!(absent(&all[by.len()..]).0.called_for().is_empty(), "nobody needs it");
             let (mut kinds, mut asked) = absent(&all);
             assert_eq!(kinds.called_for(), BTreeSet::from([API.to_owned()]));
@@ -327,7 +329,7 @@ mod tests {
                 ..OwnerReference::default()
             }]);
             known.autoscalers.follow(Event::Apply(scaler));
-            lacking(|caches| &caches.scaled_objects, scaled_by_keda, known)
+            lacking(|caches| &caches.scaled_objects, known)
         };
         assert!(
             absent("catalog", "Other").0.called_for().is_empty(),

@@ -94,7 +94,7 @@ mod tests {
 
     use super::*;
     use crate::controller::{
-        caches::{Caches, Kinds},
+        kinds::{Caches, Kinds},
         tests::context_of,
     };
 

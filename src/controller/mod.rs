@@ -9,13 +9,14 @@ pub mod discovery;
 pub mod error;
 pub mod events;
 pub mod gather;
-pub mod keys;
+pub mod kinds;
 pub mod named;
 mod persist;
 pub mod recent;
 pub mod reconcile;
 pub mod shelf;
 mod slim;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 pub mod watches;

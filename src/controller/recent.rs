@@ -9,7 +9,7 @@ use std::{
 
 use kube::{ResourceExt, api::DynamicObject};
 
-use super::{caches::KINDS, shelf::version};
+use super::{kinds::KINDS, shelf::version};
 use crate::{
     api::{CanaryRolloutSpec, CanaryRolloutStatus, metric_source::MetricSourceSpec},
     engine::contract::{in_force::InForce, observed::Observed},
@@ -74,7 +74,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::controller::caches::{Caches, Kinds};
+    use crate::controller::kinds::{Caches, Kinds};
 
     fn rollout(name: &str, version: &str) -> DynamicObject {
         let mut rollout = DynamicObject::new(name, &Kinds::rollout()).within("shop");

@@ -244,7 +244,9 @@ fn look(context: &Context, namespace: &str, name: &str) -> Result<Option<Look>, 
         .cloned()
         .or(spec);
     let seen = gather::observe(context, &rollout, in_force.plan(), status);
-    let source = in_force.plan().and_then(|plan| gather::source(context, &plan.source));
+    let source = in_force
+        .plan()
+        .and_then(|plan| crate::look::source(&*context.caches, &plan.source));
     let metadata = DynamicObject {
         types: rollout.types.clone(),
         metadata: rollout.metadata.clone(),

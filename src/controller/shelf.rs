@@ -6,20 +6,13 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
-    ops::Deref,
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 
-use kube::{
-    ResourceExt,
-    api::{DynamicObject, ObjectMeta, TypeMeta},
-    runtime::watcher::Event,
-};
-use serde::Deserialize;
-use serde_json::Value;
+use kube::{ResourceExt, api::DynamicObject, runtime::watcher::Event};
 
-/// What an object is about, such as the Service of an EndpointSlice; it is found by each of these within its namespace.
-pub type Keys = fn(&DynamicObject) -> Vec<String>;
+use super::snapshot::Snapshot;
+use crate::look::keys::Keys;
 
 /// Takes out of a copy what no decision needs.
 pub type Slim = fn(&mut DynamicObject);
@@ -39,97 +32,6 @@ pub(super) fn version(object: &DynamicObject) -> u64 {
 
 fn place(object: &DynamicObject) -> Place {
     (object.namespace().unwrap_or_default(), object.name_any())
-}
-
-/// A copy of an object, which does not change; read from its text in the form in which it is looked at.
-pub struct Snapshot {
-    text: Arc<[u8]>,
-    object: OnceLock<DynamicObject>,
-    whole: OnceLock<Value>,
-}
-
-impl Snapshot {
-    fn of(text: &Arc<[u8]>) -> Self {
-        Self {
-            text: text.clone(),
-            object: OnceLock::new(),
-            whole: OnceLock::new(),
-        }
-    }
-
-    /// The object as the API server wrote it.
-    pub fn value(&self) -> &Value {
-        // The text is our own, so it can be read; if not, nothing in it is believed.
-        self.whole
-            .get_or_init(|| serde_json::from_slice(&self.text).unwrap_or_default())
-    }
-
-    /// The same, to be kept.
-    pub fn into_value(self) -> Value {
-        self.value();
-        self.whole.into_inner().unwrap_or_default()
-    }
-
-    /// The object itself, to be changed.
-    pub fn into_object(self) -> DynamicObject {
-        match self.object.into_inner() {
-            Some(object) => object,
-            None => dynamic(
-                self.whole
-                    .into_inner()
-                    .unwrap_or_else(|| serde_json::from_slice(&self.text).unwrap_or_default()),
-            ),
-        }
-    }
-
-    /// It is being deleted.
-    pub fn is_going(&self) -> bool {
-        self.value().pointer("/metadata/deletionTimestamp").is_some()
-    }
-}
-
-impl From<DynamicObject> for Snapshot {
-    fn from(object: DynamicObject) -> Self {
-        // Metadata and data of a dynamic object always serialise.
-        let text = serde_json::to_vec(&object).unwrap_or_default();
-        Self {
-            text: text.into(),
-            object: object.into(),
-            whole: OnceLock::new(),
-        }
-    }
-}
-
-impl Deref for Snapshot {
-    type Target = DynamicObject;
-
-    fn deref(&self) -> &DynamicObject {
-        self.object
-            .get_or_init(|| dynamic(serde_json::from_slice(&self.text).unwrap_or_default()))
-    }
-}
-
-/// Taken apart by hand: serde reads a dynamic object through a copy of its own.
-fn dynamic(mut whole: Value) -> DynamicObject {
-    let types = TypeMeta::deserialize(&whole).ok();
-    let Value::Object(fields) = &mut whole else {
-        return DynamicObject {
-            types,
-            metadata: ObjectMeta::default(),
-            data: whole,
-        };
-    };
-    fields.remove("apiVersion");
-    fields.remove("kind");
-    let metadata = fields
-        .remove("metadata")
-        .and_then(|metadata| serde_json::from_value(metadata).ok())
-        .unwrap_or_default();
-    DynamicObject {
-        types,
-        metadata,
-        data: whole,
-    }
 }
 
 /// An object as it is kept.
@@ -286,14 +188,14 @@ impl Shelf {
             self.remove(&place);
             return copy;
         }
-        let keys = (self.keys)(&copy);
+        let keys = (self.keys)(&copy.metadata, &copy.data);
         let version = version(&copy);
         let mut kept = Kept {
             version,
             keys: digest(&keys),
             generation: copy.metadata.generation,
             answered: 0,
-            text: copy.text.clone(),
+            text: copy.text().clone(),
         };
         let old = self.kept(&place.0, &place.1);
         if old.is_some_and(|old| old.version > kept.version) {
@@ -395,7 +297,7 @@ impl Shelf {
     fn remove(&mut self, place: &Place) -> Option<Snapshot> {
         let drawer = self.drawers.get_mut(place.0.as_str())?;
         let old = Snapshot::of(&drawer.objects.remove(place.1.as_str())?.text);
-        drawer.unfile(&(self.keys)(&old), &place.1);
+        drawer.unfile(&(self.keys)(&old.metadata, &old.data), &place.1);
         if drawer.objects.is_empty() && drawer.by_key.is_empty() {
             self.drawers.remove(place.0.as_str());
         }

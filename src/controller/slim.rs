@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::{Map, Value, json};
 
-use super::keys::SERVICE_NAME;
+use crate::look::keys::SERVICE_NAME;
 
 /// Its own text in an annotation, as kubectl leaves it.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";

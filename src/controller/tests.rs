@@ -23,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Context,
-    caches::{Cache, Caches},
+    caches::Cache,
     calls::Calls,
+    kinds::Caches,
     named::{RolloutRef, named},
     reconcile::reconcile,
 };

@@ -20,7 +20,13 @@ fn manager(entry: &Value) -> &str {
 fn of_the_object(object: &Value) -> impl Iterator<Item = &Value> {
     entries(object)
         .iter()
-        .filter(|entry| entry.get("subresource").is_none())
+        .filter(|entry| text(entry, "/subresource").is_empty())
+}
+
+/// The manager that is named first, of an object that nobody is expected to change: who created it.
+pub fn first_manager(object: &Value) -> Option<String> {
+    let manager = of_the_object(object).next()?.get("manager")?;
+    manager.as_str().map(str::to_owned)
 }
 
 /// Removes the entries of `ours`, so that Git tools see the fields as theirs again.

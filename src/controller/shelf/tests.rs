@@ -18,7 +18,7 @@ fn object(name: &str, version: u64, about: &str) -> DynamicObject {
 
 fn shelf() -> Shelf {
     Shelf::new(
-        |object| object.data["about"].as_str().map(str::to_owned).into_iter().collect(),
+        |_, data| data["about"].as_str().map(str::to_owned).into_iter().collect(),
         |_| {},
     )
 }

@@ -1,5 +1,6 @@
 //! Short releases in an obedient world, and properties that no release may break.
 
+mod cluster;
 mod gates;
 mod hands;
 mod lowered;
@@ -8,7 +9,6 @@ mod pair;
 mod pair_world;
 mod routes;
 mod scalers;
-mod seen;
 mod telling;
 mod ticks;
 mod world;

@@ -1,9 +1,12 @@
 //! Two Deployments with a Service each, as their owner and Kubernetes have them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::super::contract::observed::{Endpoint, Observed};
-use crate::workload::{deployment::Deployment, replica_set::ReplicaSet, service::Service};
+use super::cluster::{NAMESPACE, pods, slice};
+use crate::{
+    look::{Known, Memory},
+    workload::replica_set::ReplicaSet,
+};
 
 /// Both.
 pub struct Apps {
@@ -57,72 +60,63 @@ impl App {
 
     /// Kubernetes has made the ReplicaSet, and so many of its pods are ready.
     pub fn roll(&mut self, ready: u32) {
-        if self.rolled.last() != Some(&self.version) {
-            self.rolled.push(self.version);
-        }
+        // A version that it had before gets its ReplicaSet again.
+        self.rolled.retain(|version| *version != self.version);
+        self.rolled.push(self.version);
         self.ready = ready;
         self.old = self.replicas.saturating_sub(ready);
     }
 
-    fn template(&self, version: &str) -> serde_json::Value {
+    fn template(&self, version: &str) -> Value {
         json!({"metadata": {"labels": {"app": self.name}}, "spec": {"containers": [{"image": format!("catalog:{version}")}]}})
     }
 
-    fn set(&self, version: &str, ready: u32) -> ReplicaSet {
+    fn set(&self, version: &str, ready: u32) -> Value {
         let hash = format!("{}{version}", self.name);
-        ReplicaSet::read(&json!({
-            "metadata": {"name": format!("{}-{hash}", self.name), "labels": {"app": self.name, "pod-template-hash": hash}, "ownerReferences": [{"uid": self.name, "controller": true}]},
+        let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": self.name, "uid": self.name, "controller": true});
+        json!({
+            "metadata": {"name": format!("{}-{hash}", self.name), "labels": {"app": self.name, "pod-template-hash": hash}, "ownerReferences": [owner]},
             "spec": {"replicas": self.replicas, "template": self.template(version)},
             "status": {"replicas": ready, "readyReplicas": ready, "availableReplicas": ready},
-        }))
+        })
     }
 
-    fn deployment(&self) -> Option<Deployment> {
+    fn deployment(&self) -> Value {
         let updated = if self.rolled.last() == Some(&self.version) {
             self.ready
         } else {
             0
         };
-        let object = json!({
+        json!({
             "metadata": {"name": self.name, "uid": self.name, "generation": 1},
             "spec": {"replicas": self.replicas, "selector": {"matchLabels": {"app": self.name}}, "template": self.template(self.version)},
             "status": {"observedGeneration": 1, "replicas": self.ready + self.old, "updatedReplicas": updated, "availableReplicas": self.ready + self.old},
-        });
-        self.exists.then(|| Deployment::read(&object))
+        })
     }
 
-    fn show(&self, seen: &mut Observed) {
-        let mut sets: Vec<ReplicaSet> = Vec::new();
-        for (age, version) in self.rolled.iter().rev().enumerate() {
-            sets.push(self.set(version, [self.ready, self.old].get(age).copied().unwrap_or_default()));
-        }
-        let pods = sets.iter().flat_map(|set| {
-            (0..set.ready).map(|n| Endpoint {
-                pod: format!("{}-p{n}", set.name),
-                ready: true,
-            })
-        });
-        let foreign = self.foreign.then(|| Endpoint {
-            pod: "worker-1".to_owned(),
-            ready: true,
-        });
-        seen.endpoints
-            .insert(self.service.to_owned(), pods.chain(foreign).collect());
+    fn put_into(&self, all: &mut Memory) {
+        let ready = [self.ready, self.old].into_iter().chain(std::iter::repeat(0));
+        let sets = self.rolled.iter().rev().zip(ready);
+        let sets: Vec<Value> = sets.map(|(version, ready)| self.set(version, ready)).collect();
+        let mut behind: Vec<String> = sets.iter().flat_map(|set| pods(&ReplicaSet::read(set))).collect();
+        behind.extend(self.foreign.then(|| "worker-1".to_owned()));
+        let slice = slice(self.service, behind.iter().map(String::as_str));
+        all.put(Known::EndpointSlice, NAMESPACE, slice);
         let service = json!({"metadata": {"name": self.service}, "spec": {"selector": {"app": self.name}, "ports": [{"port": 80}]}});
-        seen.services.insert(self.service.to_owned(), Service::read(&service));
-        seen.replica_sets.extend(sets.into_iter().filter(|_| self.exists));
+        all.put(Known::Service, NAMESPACE, service);
+        if self.exists {
+            all.put(Known::Deployment, NAMESPACE, self.deployment());
+            for set in sets {
+                all.put(Known::ReplicaSet, NAMESPACE, set);
+            }
+        }
     }
 }
 
 impl Apps {
-    /// Puts them in the place of what else was seen of workloads.
-    pub fn show(&self, seen: &mut Observed) {
-        seen.replica_sets.clear();
-        seen.services.clear();
-        seen.endpoints.clear();
-        seen.deployment = self.candidate.deployment();
-        seen.baseline = self.baseline.deployment();
-        self.baseline.show(seen);
-        self.candidate.show(seen);
+    /// Puts in what both consist of.
+    pub fn put_into(&self, all: &mut Memory) {
+        self.baseline.put_into(all);
+        self.candidate.put_into(all);
     }
 }

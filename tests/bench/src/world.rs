@@ -16,7 +16,7 @@ use warmfront::{
         CanaryRolloutStatus,
         status::{Phase, Verdict},
     },
-    controller::caches::Kinds,
+    controller::kinds::Kinds,
 };
 
 use crate::{

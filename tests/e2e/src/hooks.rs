@@ -10,7 +10,7 @@ use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use kube::api::ApiResource;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
-use warmfront::controller::caches::Kinds;
+use warmfront::controller::kinds::Kinds;
 
 use super::Shop;
 

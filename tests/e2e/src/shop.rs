@@ -8,7 +8,7 @@ use kube::{
 use serde_json::{Value, json};
 use warmfront::{
     api::{CanaryRolloutStatus, action::Verb, status::Phase},
-    controller::caches::Kinds,
+    controller::kinds::Kinds,
 };
 
 use super::{Controllers, PATIENCE, until};

@@ -16,7 +16,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use warmfront::{
-    controller::caches::Kinds,
+    controller::kinds::Kinds,
     kubernetes::patch,
     workload::{deployment::Deployment, replica_set, replica_set::ReplicaSet, service::Service},
 };

@@ -10,7 +10,7 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use serde_json::{Value, json};
-use warmfront::controller::caches::Kinds;
+use warmfront::controller::kinds::Kinds;
 
 use crate::journal::Journal;
 

@@ -7,7 +7,7 @@ use kube::api::{DeleteParams, DynamicObject};
 use serde_json::json;
 use warmfront::{
     api::{action::Verb, status::Phase},
-    controller::caches::Kinds,
+    controller::kinds::Kinds,
 };
 use warmfront_e2e::{Load, Record, Shop, canary_percent, condition, load::Connections, shop::steps, until};
 

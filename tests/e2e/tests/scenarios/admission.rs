@@ -6,7 +6,7 @@ use kube::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use warmfront::controller::caches::Kinds;
+use warmfront::controller::kinds::Kinds;
 use warmfront_e2e::Shop;
 
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use warmfront::{api::action::Verb, api::status::Phase, controller::caches::Kinds};
+use warmfront::{api::action::Verb, api::status::Phase, controller::kinds::Kinds};
 use warmfront_e2e::{Hooks, Load, Shop, condition, load::Connections};
 
 use super::{RATE, is};

@@ -14,7 +14,7 @@ use kube::{
     api::{DynamicObject, ListParams},
 };
 use serde_json::json;
-use warmfront::controller::caches::Kinds;
+use warmfront::controller::kinds::Kinds;
 use warmfront_e2e::{Controllers, PATIENCE, Shop, controllers::asked, until};
 
 /// Each over a Deployment of its own. One node has no room for so many pods, so the Deployments have none:

@@ -7,7 +7,7 @@ use kube::{
 use serde_json::{Value, json};
 use warmfront::{
     api::{action::Verb, status::Phase},
-    controller::caches::Kinds,
+    controller::kinds::Kinds,
 };
 use warmfront_e2e::{Load, Record, Shop, canary_percent, load::Connections, until, version};
 

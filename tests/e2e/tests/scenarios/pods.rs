@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::api::DeleteParams;
 use serde_json::json;
-use warmfront::{api::status::Phase, controller::caches::Kinds};
+use warmfront::{api::status::Phase, controller::kinds::Kinds};
 use warmfront_e2e::{Load, Record, Shop, canary_percent, condition, load::Connections, shop::core};
 
 use super::{RATE, is, metrics::another_source, stays_at};

@@ -6,7 +6,7 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use warmfront::{
     api::{CanaryRolloutStatus, status::Phase},
-    controller::caches::Kinds,
+    controller::kinds::Kinds,
 };
 use warmfront_e2e::{Load, Record, Shop, canary_percent, load::Connections};
 

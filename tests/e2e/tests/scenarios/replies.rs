@@ -6,7 +6,7 @@ use warmfront::{
         CanaryRolloutStatus,
         status::{Cause, Phase, Verdict},
     },
-    controller::caches::Kinds,
+    controller::kinds::Kinds,
 };
 use warmfront_e2e::{Load, Record, Shop, Store, canary_percent, condition, load::Connections};
 

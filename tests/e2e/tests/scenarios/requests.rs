@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use warmfront::{
     api::{action::Verb, status::Phase},
-    controller::caches::Kinds,
+    controller::kinds::Kinds,
 };
 use warmfront_e2e::{Load, Record, Shop, canary_percent, load::Connections, until};
 

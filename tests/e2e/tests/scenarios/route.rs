@@ -7,7 +7,7 @@ use warmfront::{
         action::Verb,
         status::{EndReason, Phase},
     },
-    controller::caches::Kinds,
+    controller::kinds::Kinds,
 };
 use warmfront_e2e::{Load, Record, Shop, canary_percent, condition, load::Connections, shop::steps, version};
 

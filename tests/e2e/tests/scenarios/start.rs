@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 use serde_json::json;
 use warmfront::{
     api::{action::Verb, status::Phase},
-    controller::caches::Kinds,
+    controller::kinds::Kinds,
 };
 use warmfront_e2e::{Load, Record, Shop, canary_percent, load::Connections, shop::steps, until};
 

@@ -1,0 +1,319 @@
+//! The kinds that are watched, one row each: everything that is said about a kind stands in its row.
+
+use kube::{
+    ResourceExt,
+    api::{ApiResource, DynamicObject, GroupVersionKind},
+};
+
+use super::{
+    caches::Cache,
+    concerns::{
+        naming, naming_any_route, of_action, of_autoscaler, of_config_map, of_deployment, of_endpoint_slice,
+        of_replica_set, of_rollout, of_route, of_scaled_object, of_service, of_source, scaled_by_keda,
+    },
+    named::RolloutRef,
+    shelf::Slim,
+    slim,
+};
+use crate::{
+    api::{self, traffic::RouteKind},
+    look::{Known, keys},
+};
+
+/// What is said about one kind.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// Its group; empty for the core's.
+    pub group: &'static str,
+    /// The version that is spoken.
+    pub version: &'static str,
+    /// Its name in objects.
+    pub kind: &'static str,
+    /// Its name in addresses.
+    pub plural: &'static str,
+    /// Whether the cluster may lack it.
+    pub presence: Presence,
+    /// What is asked for of each object.
+    pub watched: Watched,
+    /// Whose changes a rollout has to be looked at for.
+    pub reach: Reach,
+    /// Takes out of an object what no decision reads.
+    pub slim: Slim,
+    /// Which rollouts a changed object concerns.
+    pub concerns: Concerns,
+}
+
+impl Row {
+    /// The kind as kube knows it.
+    pub fn resource(&self) -> ApiResource {
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(self.group, self.version, self.kind), self.plural)
+    }
+}
+
+/// Which rollouts a changed object concerns.
+pub type Concerns = fn(&Caches, &DynamicObject) -> Vec<RolloutRef>;
+
+/// Rollouts for which something calls for a kind that the cluster lacks.
+pub type Calling = fn(&Caches, &ApiResource) -> Vec<RolloutRef>;
+
+/// Whether the cluster may lack a kind.
+#[derive(Clone, Copy)]
+pub enum Presence {
+    /// It has it.
+    Always,
+    /// It may lack it; then it is looked for while it is called for.
+    Optional(Calling),
+}
+
+/// What is asked for of each object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Watched {
+    /// All of it.
+    Whole,
+    /// Its metadata, for kinds of which there are many and whose contents are seldom needed.
+    Metadata,
+}
+
+/// Which changes of a kind may make a look at a rollout differ from the last one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Those in its namespace.
+    Namespace,
+    /// Those of what objects in its namespace ask for and are about. What is said about them nobody else reads, and
+    /// of the rollout itself the version is compared besides.
+    Specs,
+    /// Those in any namespace: the kind has none, or is referred to from others.
+    Everywhere,
+}
+
+/// The cache of one kind.
+pub type Pick = fn(&Caches) -> &Cache;
+
+/// The kinds as kube knows them.
+pub struct Kinds;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])+ $cache:ident, $one:ident, $known:ident: $row:expr;)+) => {
+        /// Number of the kinds that are watched.
+        pub const KINDS: usize = [$(stringify!($cache)),+].len();
+
+        /// What is said about each.
+        pub const ROWS: [Row; KINDS] = [$($row),+];
+
+        /// The cache of each.
+        pub const PICKS: [Pick; KINDS] = [$(|caches| &caches.$cache),+];
+
+        /// What is known of the objects of each.
+        pub struct Caches {
+            $($(#[$doc])+ pub $cache: Cache,)+
+        }
+
+        impl Caches {
+            /// Empty ones that no watch fills yet.
+            pub fn empty() -> Self {
+                let [$($cache),+] = ROWS;
+                Self { $($cache: Cache::new($cache, keys::of(Known::$known)),)+ }
+            }
+
+            /// Every cache.
+            pub fn all(&self) -> [&Cache; KINDS] {
+                [$(&self.$cache),+]
+            }
+
+            /// The cache of a kind.
+            pub fn of(&self, kind: impl Into<Known>) -> &Cache {
+                match kind.into() {
+                    $(Known::$known => &self.$cache,)+
+                }
+            }
+        }
+
+        impl Kinds {
+            $(
+                $(#[$doc])+
+                pub fn $one() -> ApiResource {
+                    const ROW: Row = $row;
+                    ROW.resource()
+                }
+            )+
+        }
+    };
+}
+
+/// What is only looked up when something else is looked at.
+const NOBODY: Concerns = |_, _| Vec::new();
+/// Kind of the rollouts.
+pub(super) const ROLLOUT: &str = "CanaryRollout";
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
+
+// The order is that in which their watches are opened.
+kinds! {
+    /// CanaryRollouts.
+    rollouts, rollout, CanaryRollout: Row {
+        group: api::GROUP,
+        version: api::VERSION,
+        kind: ROLLOUT,
+        plural: "canaryrollouts",
+        presence: Presence::Always,
+        watched: Watched::Whole,
+        reach: Reach::Specs,
+        slim: slim::own,
+        concerns: of_rollout,
+    };
+    /// RolloutActions.
+    actions, action, RolloutAction: Row {
+        group: api::GROUP,
+        version: api::VERSION,
+        kind: "RolloutAction",
+        plural: "rolloutactions",
+        presence: Presence::Always,
+        watched: Watched::Whole,
+        reach: Reach::Namespace,
+        slim: slim::shared,
+        concerns: of_action,
+    };
+    /// MetricSources.
+    sources, source, MetricSource: Row {
+        group: api::GROUP,
+        version: api::VERSION,
+        kind: "MetricSource",
+        plural: "metricsources",
+        presence: Presence::Always,
+        watched: Watched::Whole,
+        reach: Reach::Everywhere,
+        slim: slim::own,
+        concerns: of_source,
+    };
+    /// Deployments.
+    deployments, deployment, Deployment: Row {
+        group: "apps",
+        version: "v1",
+        kind: "Deployment",
+        plural: "deployments",
+        presence: Presence::Always,
+        watched: Watched::Whole,
+        reach: Reach::Namespace,
+        slim: slim::deployment,
+        concerns: of_deployment,
+    };
+    /// ReplicaSets.
+    replica_sets, replica_set, ReplicaSet: Row {
+        group: "apps",
+        version: "v1",
+        kind: "ReplicaSet",
+        plural: "replicasets",
+        presence: Presence::Always,
+        watched: Watched::Whole,
+        reach: Reach::Namespace,
+        slim: slim::replica_set,
+        concerns: of_replica_set,
+    };
+    /// Services.
+    services, service, Service: Row {
+        group: "",
+        version: "v1",
+        kind: "Service",
+        plural: "services",
+        presence: Presence::Always,
+        watched: Watched::Whole,
+        reach: Reach::Namespace,
+        slim: slim::service,
+        concerns: |caches, object| of_service(caches, &object.namespace().unwrap_or_default(), &object.name_any()),
+    };
+    /// EndpointSlices.
+    endpoint_slices, endpoint_slice, EndpointSlice: Row {
+        group: "discovery.k8s.io",
+        version: "v1",
+        kind: "EndpointSlice",
+        plural: "endpointslices",
+        presence: Presence::Always,
+        watched: Watched::Whole,
+        reach: Reach::Namespace,
+        slim: slim::endpoint_slice,
+        concerns: of_endpoint_slice,
+    };
+    /// HorizontalPodAutoscalers.
+    autoscalers, autoscaler, HorizontalPodAutoscaler: Row {
+        group: "autoscaling",
+        version: "v2",
+        kind: "HorizontalPodAutoscaler",
+        plural: "horizontalpodautoscalers",
+        presence: Presence::Always,
+        watched: Watched::Whole,
+        reach: Reach::Namespace,
+        slim: slim::autoscaler,
+        concerns: of_autoscaler,
+    };
+    /// ConfigMaps, without their contents.
+    config_maps, config_map, ConfigMap: Row {
+        group: "",
+        version: "v1",
+        kind: "ConfigMap",
+        plural: "configmaps",
+        presence: Presence::Always,
+        watched: Watched::Metadata,
+        reach: Reach::Namespace,
+        slim: slim::version_only,
+        concerns: of_config_map,
+    };
+    /// HTTPRoutes.
+    http_routes, http_route, HttpRoute: Row {
+        group: GATEWAY_API,
+        version: "v1",
+        kind: "HTTPRoute",
+        plural: "httproutes",
+        presence: Presence::Optional(naming),
+        watched: Watched::Whole,
+        reach: Reach::Namespace,
+        slim: slim::shared,
+        concerns: |caches, route| of_route(caches, RouteKind::Http, route),
+    };
+    /// GRPCRoutes.
+    grpc_routes, grpc_route, GrpcRoute: Row {
+        group: GATEWAY_API,
+        version: "v1",
+        kind: "GRPCRoute",
+        plural: "grpcroutes",
+        presence: Presence::Optional(naming),
+        watched: Watched::Whole,
+        reach: Reach::Namespace,
+        slim: slim::shared,
+        concerns: |caches, route| of_route(caches, RouteKind::Grpc, route),
+    };
+    /// Gateways.
+    gateways, gateway, Gateway: Row {
+        group: GATEWAY_API,
+        version: "v1",
+        kind: "Gateway",
+        plural: "gateways",
+        presence: Presence::Optional(naming_any_route),
+        watched: Watched::Whole,
+        reach: Reach::Everywhere,
+        slim: slim::gateway,
+        concerns: NOBODY,
+    };
+    /// GatewayClasses.
+    gateway_classes, gateway_class, GatewayClass: Row {
+        group: GATEWAY_API,
+        version: "v1",
+        kind: "GatewayClass",
+        plural: "gatewayclasses",
+        presence: Presence::Optional(naming_any_route),
+        watched: Watched::Whole,
+        reach: Reach::Everywhere,
+        slim: slim::gateway,
+        concerns: NOBODY,
+    };
+    /// KEDA's ScaledObjects.
+    scaled_objects, scaled_object, ScaledObject: Row {
+        group: "keda.sh",
+        version: "v1alpha1",
+        kind: "ScaledObject",
+        plural: "scaledobjects",
+        presence: Presence::Optional(scaled_by_keda),
+        watched: Watched::Whole,
+        reach: Reach::Namespace,
+        slim: slim::autoscaler,
+        concerns: of_scaled_object,
+    };
+}

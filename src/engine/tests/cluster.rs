@@ -1,0 +1,150 @@
+//! What Kubernetes and a gateway make of the objects in the small obedient cluster, and what is seen of it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Value, json};
+
+use super::{
+    super::contract::{kind::Kind, observed::Observed},
+    world::World,
+};
+use crate::{
+    look::{Known, Memory, Subject, observe},
+    workload::{replica_set::ReplicaSet, service::Service},
+};
+
+/// Where everything is.
+pub const NAMESPACE: &str = "shop";
+
+/// Pods behind a Service as Kubernetes tells of them.
+pub fn slice<'a>(service: &str, pods: impl IntoIterator<Item = &'a str>) -> Value {
+    let endpoint = |pod: &str| json!({"targetRef": {"name": pod}, "conditions": {"ready": true}});
+    let endpoints: Vec<Value> = pods.into_iter().map(endpoint).collect();
+    json!({"metadata": {"name": service, "labels": {"kubernetes.io/service-name": service}}, "endpoints": endpoints})
+}
+
+/// Names of a ReplicaSet's ready pods.
+pub fn pods(set: &ReplicaSet) -> Vec<String> {
+    (0..set.ready).map(|n| format!("{}-p{n}", set.name)).collect()
+}
+
+impl World {
+    /// ReplicaSets as Kubernetes keeps them.
+    pub fn sets(&self) -> Vec<ReplicaSet> {
+        let sets = self.objects.iter().filter(|((kind, _), _)| *kind == Kind::ReplicaSet);
+        sets.map(|(_, object)| ReplicaSet::read(&self.replica_set(object)))
+            .collect()
+    }
+
+    fn replica_set(&self, object: &Value) -> Value {
+        let mut object = object.clone();
+        // The Deployment controller takes what answers its selector and lets go of the rest.
+        if object["metadata"]["labels"].get("app").is_some() {
+            object["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "catalog", "uid": "d", "controller": true}]);
+        }
+        let set = ReplicaSet::read(&object);
+        let of = |hash: Option<&String>| hash == Some(&set.hash);
+        let stable = of(self.status.stable_revision.as_ref());
+        let mut ready = set.replicas;
+        if (!self.ready && set.revision.is_none()) || (!self.stable_ready && stable) {
+            ready = 0;
+        }
+        if of(self.status.run.as_ref().map(|run| &run.revision)) {
+            ready = ready.saturating_sub(self.lost);
+        }
+        object["status"] = json!({"replicas": set.replicas, "readyReplicas": ready, "availableReplicas": ready});
+        object
+    }
+
+    fn deployment(&self, object: &Value) -> Value {
+        let mut object = object.clone();
+        let template = crate::workload::template::Template::read(object.pointer("/spec/template"));
+        let owned: Vec<ReplicaSet> = self.sets().into_iter().filter(|set| set.owned_by("d")).collect();
+        let newest = owned.iter().filter(|set| set.template == template);
+        object["status"] = json!({
+            "observedGeneration": object["metadata"]["generation"],
+            "replicas": owned.iter().map(|set| set.total).sum::<u32>(),
+            "availableReplicas": owned.iter().map(|set| set.available).sum::<u32>(),
+            "updatedReplicas": newest.map(|set| set.total).sum::<u32>(),
+        });
+        object
+    }
+
+    fn route(&self, object: &Value) -> Value {
+        let mut object = object.clone();
+        object["spec"]["parentRefs"] = json!([{"name": "edge"}]);
+        if self.accepts {
+            let generation = self.reports_generations.then(|| &object["metadata"]["generation"]);
+            let condition = |kind: &str| json!({"type": kind, "status": "True", "observedGeneration": generation});
+            let conditions = [condition("Accepted"), condition("ResolvedRefs")];
+            object["status"] = json!({"parents": [{"parentRef": {"name": "edge"}, "conditions": conditions}]});
+        }
+        object
+    }
+
+    /// The pods that a Service selects.
+    fn slice(&self, object: &Value) -> Value {
+        let service = Service::read(object);
+        let selected = |set: &ReplicaSet| service.hash().is_none_or(|hash| hash == set.hash);
+        let pods: Vec<String> = self.sets().iter().filter(|set| selected(set)).flat_map(pods).collect();
+        slice(&service.name, pods.iter().map(String::as_str))
+    }
+
+    /// All objects with what Kubernetes and the gateway say about them.
+    fn objects(&self) -> Memory {
+        let mut all = Memory::default();
+        for ((kind, _), object) in &self.objects {
+            let object = match kind {
+                Kind::HttpRoute | Kind::GrpcRoute => self.route(object),
+                // A pair has its own.
+                _ if self.pair.is_some() => continue,
+                Kind::Deployment => self.deployment(object),
+                Kind::ReplicaSet => self.replica_set(object),
+                Kind::Service => {
+                    all.put(Known::EndpointSlice, NAMESPACE, self.slice(object));
+                    object.clone()
+                }
+                Kind::HorizontalPodAutoscaler | Kind::ScaledObject => object.clone(),
+            };
+            all.put((*kind).into(), NAMESPACE, object);
+        }
+        if let Some(apps) = &self.pair {
+            apps.put_into(&mut all);
+        }
+        if self.kinds_missing {
+            all.lack(Known::HttpRoute);
+            all.lack(Known::GrpcRoute);
+        }
+        let spec = json!({"prometheus": {"url": "http://prometheus"}, "scrapeInterval": format!("{}s", self.scrape)});
+        all.put(
+            Known::MetricSource,
+            "",
+            json!({"metadata": {"name": "default"}, "spec": spec}),
+        );
+        all
+    }
+
+    /// What the engine is shown.
+    pub fn look(&self) -> Observed {
+        let plan = self.plan();
+        let rollout = ObjectMeta {
+            name: Some("catalog".to_owned()),
+            namespace: Some(NAMESPACE.to_owned()),
+            ..ObjectMeta::default()
+        };
+        let subject = Subject {
+            rollout: &rollout,
+            plan: Some(&plan),
+            status: &self.status,
+            forbidden_address: None,
+        };
+        Observed {
+            deletion: self.deletion,
+            finalizer: self.finalizer,
+            actions: self.actions.clone(),
+            route_elder: self.route_elder.clone(),
+            replies: self.replies.clone(),
+            told: self.events_reach,
+            ..observe(&self.objects(), subject)
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Whose pods are whose: ReplicaSets of a release, pods behind a Service, and who else selects them.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Known, Namespace, keys, name_of};
+use crate::{
+    api::Plan,
+    engine::contract::observed::Endpoint,
+    kubernetes::json::list,
+    workload::{deployment::Deployment, replica_set::ReplicaSet, service::Service},
+};
+
+/// ReplicaSets that a Deployment owns.
+pub(super) fn owned_sets(namespace: Namespace<'_>, deployment: &Deployment) -> Vec<ReplicaSet> {
+    let owned = namespace.about(Known::ReplicaSet, &keys::owned_by(&deployment.uid));
+    owned.iter().map(ReplicaSet::read).collect()
+}
+
+/// ReplicaSets that the rollout holds, that its Deployment owns, and that were given to it a moment ago.
+pub(super) fn replica_sets(
+    namespace: Namespace<'_>,
+    rollout: &str,
+    deployment: Option<&Deployment>,
+) -> Vec<ReplicaSet> {
+    let about = |key: &str| namespace.about(Known::ReplicaSet, key);
+    let mut found: Vec<ReplicaSet> = about(&keys::held_by(rollout)).iter().map(ReplicaSet::read).collect();
+    if let Some(deployment) = deployment.filter(|deployment| !deployment.selector.is_empty()) {
+        // Given away and not yet adopted: its labels answer the selector again.
+        let orphans = about(keys::ORPHAN);
+        let orphans = orphans.iter().map(ReplicaSet::read);
+        found.extend(owned_sets(namespace, deployment));
+        found.extend(orphans.filter(|set| answers(&set.labels, &deployment.selector)));
+    }
+    let by_name: BTreeMap<String, ReplicaSet> = found.into_iter().map(|set| (set.name.clone(), set)).collect();
+    by_name.into_values().collect()
+}
+
+fn answers(labels: &BTreeMap<String, String>, selector: &BTreeMap<String, String>) -> bool {
+    selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// Pods behind a Service, and whether each is ready in any slice that names it.
+pub(super) fn endpoints(namespace: Namespace<'_>, service: &str) -> Vec<Endpoint> {
+    let slices = namespace.about(Known::EndpointSlice, service);
+    let mut pods: BTreeMap<&str, bool> = BTreeMap::new();
+    for endpoint in slices.iter().flat_map(|slice| list(slice, "/endpoints")) {
+        let Some(pod) = endpoint.pointer("/targetRef/name").and_then(Value::as_str) else {
+            continue;
+        };
+        // Left out where nobody knows; such a pod is to be taken for a ready one.
+        let ready = endpoint.pointer("/conditions/ready").and_then(Value::as_bool);
+        *pods.entry(pod).or_default() |= ready.unwrap_or(true);
+    }
+    let endpoint = |(pod, ready): (&str, bool)| Endpoint {
+        pod: pod.to_owned(),
+        ready,
+    };
+    pods.into_iter().map(endpoint).collect()
+}
+
+/// Services besides the plan's own that select the Deployment's pods.
+pub(super) fn other_services(namespace: Namespace<'_>, plan: &Plan, deployment: Option<&Deployment>) -> Vec<String> {
+    let Some(labels) = deployment.map(|deployment| deployment.template.labels()) else {
+        return Vec::new();
+    };
+    let own = |name: &String| *name == plan.service || *name == plan.canary_service || plan.also_narrow.contains(name);
+    let services = namespace.about(Known::Service, keys::ANY);
+    let others = services
+        .iter()
+        .filter(|service| !own(&name_of(service)))
+        .map(Service::read);
+    let selecting = others.filter(|service| !service.selector.is_empty() && answers(labels, &service.selector));
+    selecting.map(|service| service.name).collect()
+}
