@@ -6,7 +6,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::{Map, Value, json};
 
-use crate::look::keys::SERVICE_NAME;
+use crate::{
+    kubernetes::json::Fields,
+    look::keys::SERVICE_NAME,
+    router::gateway_api,
+    workload::{autoscaler, deployment, endpoint_slice::EndpointSlice, replica_set, service},
+};
 
 /// Its own text in an annotation, as kubectl leaves it.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -25,41 +30,23 @@ pub(super) fn shared(object: &mut DynamicObject) {
 
 pub(super) fn deployment(object: &mut DynamicObject) {
     shared(object);
-    let spec = [
-        "replicas",
-        "paused",
-        "strategy",
-        "selector",
-        "minReadySeconds",
-        "template",
-    ];
-    let status = ["observedGeneration", "replicas", "updatedReplicas", "availableReplicas"];
-    retain(&mut object.data, &[("spec", &spec), ("status", &status)]);
+    retain(&mut object.data, &deployment::READ);
 }
 
 pub(super) fn replica_set(object: &mut DynamicObject) {
     own(object);
-    retain(
-        &mut object.data,
-        &[(
-            "status",
-            &["replicas", "readyReplicas", "availableReplicas", "conditions"],
-        )],
-    );
+    retain(&mut object.data, &replica_set::READ);
 }
 
 pub(super) fn service(object: &mut DynamicObject) {
     shared(object);
-    retain(
-        &mut object.data,
-        &[("spec", &["selector", "ports", "type"]), ("status", &[])],
-    );
+    retain(&mut object.data, &service::READ);
 }
 
-/// Both kinds: what they tell of their metrics changes all the time.
+/// Both kinds.
 pub(super) fn autoscaler(object: &mut DynamicObject) {
     shared(object);
-    retain(&mut object.data, &[("status", &[])]);
+    retain(&mut object.data, &autoscaler::READ);
 }
 
 /// Which pods are ready behind which Service.
@@ -68,20 +55,7 @@ pub(super) fn endpoint_slice(object: &mut DynamicObject) {
     if let Some(labels) = &mut object.metadata.labels {
         labels.retain(|key, _| key == SERVICE_NAME);
     }
-    let endpoints = object
-        .data
-        .get("endpoints")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let short = |endpoint: &Value| {
-        let mut short = json!({"targetRef": {"name": endpoint.pointer("/targetRef/name")?}});
-        if let Some(ready) = endpoint.pointer("/conditions/ready") {
-            short["conditions"] = json!({"ready": ready});
-        }
-        Some(short)
-    };
-    object.data = json!({"endpoints": endpoints.filter_map(short).collect::<Vec<_>>()});
+    object.data = EndpointSlice::read(&object.data).kept();
 }
 
 /// ConfigMaps: of which version they are.
@@ -92,10 +66,7 @@ pub(super) fn version_only(object: &mut DynamicObject) {
 
 pub(super) fn gateway(object: &mut DynamicObject) {
     version_only(object);
-    retain(
-        &mut object.data,
-        &[("spec", &["gatewayClassName", "controllerName"]), ("status", &[])],
-    );
+    retain(&mut object.data, &gateway_api::READ);
 }
 
 fn without_last_applied(metadata: &mut ObjectMeta) {
@@ -138,7 +109,7 @@ fn short_managers(metadata: &mut ObjectMeta) {
 }
 
 /// Keeps of each of these fields only the named ones below it.
-fn retain(data: &mut Value, fields: &[(&str, &[&str])]) {
+fn retain(data: &mut Value, fields: &Fields) {
     for (field, below) in fields {
         let Some(Value::Object(found)) = data.get_mut(*field) else {
             continue;

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+/// Fields of an object and, for each, the ones below it that somebody reads. Fields that are not named are read whole.
+pub type Fields = [(&'static str, &'static [&'static str])];
+
 /// The text at `pointer`.
 pub fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()

@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::{Known, Namespace, keys, name_of};
 use crate::{
     api::Plan,
     engine::contract::observed::Endpoint,
-    kubernetes::json::list,
-    workload::{deployment::Deployment, replica_set::ReplicaSet, service::Service},
+    workload::{deployment::Deployment, endpoint_slice::EndpointSlice, replica_set::ReplicaSet, service::Service},
 };
 
 /// ReplicaSets that a Deployment owns.
@@ -44,14 +41,10 @@ fn answers(labels: &BTreeMap<String, String>, selector: &BTreeMap<String, String
 /// Pods behind a Service, and whether each is ready in any slice that names it.
 pub(super) fn endpoints(namespace: Namespace<'_>, service: &str) -> Vec<Endpoint> {
     let slices = namespace.about(Known::EndpointSlice, service);
+    let slices: Vec<EndpointSlice> = slices.iter().map(EndpointSlice::read).collect();
     let mut pods: BTreeMap<&str, bool> = BTreeMap::new();
-    for endpoint in slices.iter().flat_map(|slice| list(slice, "/endpoints")) {
-        let Some(pod) = endpoint.pointer("/targetRef/name").and_then(Value::as_str) else {
-            continue;
-        };
-        // Left out where nobody knows; such a pod is to be taken for a ready one.
-        let ready = endpoint.pointer("/conditions/ready").and_then(Value::as_bool);
-        *pods.entry(pod).or_default() |= ready.unwrap_or(true);
+    for (pod, ready) in slices.iter().flat_map(EndpointSlice::pods) {
+        *pods.entry(pod).or_default() |= ready;
     }
     let endpoint = |(pod, ready): (&str, bool)| Endpoint {
         pod: pod.to_owned(),

@@ -16,6 +16,9 @@ use crate::{
 /// API group of KEDA, as it begins an `apiVersion`.
 const KEDA: &str = "keda.sh/";
 
+/// Nothing is read of the status, in which what is told of metrics changes all the time.
+pub const READ: [(&str, &[&str]); 1] = [("status", &[])];
+
 /// A kind of autoscaler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
 pub enum AutoscalerKind {

@@ -14,6 +14,25 @@ use crate::{
     },
 };
 
+/// What is read of spec and status, here and by whoever makes a ReplicaSet of it.
+pub const READ: [(&str, &[&str]); 2] = [
+    (
+        "spec",
+        &[
+            "replicas",
+            "paused",
+            "strategy",
+            "selector",
+            "minReadySeconds",
+            "template",
+        ],
+    ),
+    (
+        "status",
+        &["observedGeneration", "replicas", "updatedReplicas", "availableReplicas"],
+    ),
+];
+
 /// The fields of a Deployment that decisions need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deployment {

@@ -5,6 +5,7 @@
 
 pub mod autoscaler;
 pub mod deployment;
+pub mod endpoint_slice;
 pub mod replica_set;
 pub mod service;
 pub mod template;

@@ -16,6 +16,12 @@ use crate::{
     },
 };
 
+/// What is read of the status; of the spec everything may be.
+pub const READ: [(&str, &[&str]); 1] = [(
+    "status",
+    &["replicas", "readyReplicas", "availableReplicas", "conditions"],
+)];
+
 /// The fields of a ReplicaSet that decisions need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplicaSet {

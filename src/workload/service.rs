@@ -13,6 +13,9 @@ use crate::{
     },
 };
 
+/// What is read of spec and status.
+pub const READ: [(&str, &[&str]); 2] = [("spec", &["selector", "ports", "type"]), ("status", &[])];
+
 /// The fields of a Service that decisions need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service {

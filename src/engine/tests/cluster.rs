@@ -1,5 +1,7 @@
 //! What Kubernetes and a gateway make of the objects in the small obedient cluster, and what is seen of it.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
@@ -14,6 +16,41 @@ use crate::{
 
 /// Where everything is.
 pub const NAMESPACE: &str = "shop";
+
+pub const STABLE: &str = "stable1";
+
+pub fn template(version: &str) -> Value {
+    json!({"metadata": {"labels": {"app": "catalog"}}, "spec": {"containers": [{"name": "catalog", "image": format!("catalog:{version}")}]}})
+}
+
+fn set_owned(hash: &str, version: &str, revision: &str, replicas: u32) -> Value {
+    let mut template = template(version);
+    template["metadata"]["labels"]["pod-template-hash"] = json!(hash);
+    json!({
+        "metadata": {"name": format!("catalog-{hash}"), "labels": {"app": "catalog", "pod-template-hash": hash}, "annotations": {"deployment.kubernetes.io/revision": revision}},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "catalog", "pod-template-hash": hash}}, "template": template},
+    })
+}
+
+/// One Deployment with its ReplicaSets, Service and route, before anything was released.
+pub fn found() -> BTreeMap<(Kind, String), Value> {
+    let mut objects = BTreeMap::new();
+    objects.insert((Kind::Deployment, "catalog".to_owned()), json!({"metadata": {"name": "catalog", "uid": "d", "generation": 1}, "spec": {"replicas": 4, "selector": {"matchLabels": {"app": "catalog"}}, "template": template("v1")}}));
+    objects.insert(
+        (Kind::ReplicaSet, "catalog-old0".to_owned()),
+        set_owned("old0", "v0", "1", 0),
+    );
+    objects.insert(
+        (Kind::ReplicaSet, format!("catalog-{STABLE}")),
+        set_owned(STABLE, "v1", "2", 4),
+    );
+    objects.insert(
+        (Kind::Service, "catalog".to_owned()),
+        json!({"metadata": {"name": "catalog"}, "spec": {"selector": {"app": "catalog"}, "ports": [{"port": 80}]}}),
+    );
+    objects.insert((Kind::HttpRoute, "catalog".to_owned()), json!({"metadata": {"name": "catalog", "namespace": "shop", "generation": 1}, "spec": {"rules": [{"backendRefs": [{"name": "catalog", "port": 80}]}]}}));
+    objects
+}
 
 /// Pods behind a Service as Kubernetes tells of them.
 pub fn slice<'a>(service: &str, pods: impl IntoIterator<Item = &'a str>) -> Value {

@@ -3,6 +3,7 @@
 mod cluster;
 mod gates;
 mod hands;
+mod invariants;
 mod lowered;
 mod newer;
 mod pair;
@@ -23,7 +24,8 @@ use crate::api::{
     action::Verb,
     status::{EndReason, Outcome, PauseReason, Phase},
 };
-use world::{STABLE, World};
+use cluster::STABLE;
+use world::World;
 
 fn spec() -> Value {
     json!({

@@ -1,6 +1,6 @@
 //! A small obedient cluster for one Deployment: it does what Kubernetes and a gateway do, at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use super::{
         contract::{Decision, Identity, action::Action, call::Reply, in_force::InForce, kind::Kind, observed::*},
         decide, needs,
     },
+    cluster::{found, template},
     pair_world::Apps,
 };
 use crate::{
@@ -19,8 +20,7 @@ use crate::{
         status::Phase,
     },
     provider::{Counts, Quantity, Reading},
-    router::{RouteId, Target, gateway_api},
-    workload::service::Service,
+    router::RouteId,
 };
 
 #[allow(
@@ -77,53 +77,13 @@ pub struct World {
     pub pair: Option<Apps>,
 }
 
-pub const STABLE: &str = "stable1";
-
-pub fn template(version: &str) -> Value {
-    json!({"metadata": {"labels": {"app": "catalog"}}, "spec": {"containers": [{"name": "catalog", "image": format!("catalog:{version}")}]}})
-}
-
-fn set_owned(hash: &str, version: &str, revision: &str, replicas: u32) -> Value {
-    let mut template = template(version);
-    template["metadata"]["labels"]["pod-template-hash"] = json!(hash);
-    json!({
-        "metadata": {"name": format!("catalog-{hash}"), "labels": {"app": "catalog", "pod-template-hash": hash}, "annotations": {"deployment.kubernetes.io/revision": revision}},
-        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "catalog", "pod-template-hash": hash}}, "template": template},
-    })
-}
-
-/// Whatever has the Service, wherever it stands.
-fn all_rules() -> Target {
-    Target {
-        stable: "catalog".to_owned(),
-        canary: "catalog-canary".to_owned(),
-        rules: vec!["*".to_owned()],
-        ..Target::default()
-    }
-}
-
 impl World {
     pub fn new(spec: &Value) -> Self {
-        let mut objects = BTreeMap::new();
-        objects.insert((Kind::Deployment, "catalog".to_owned()), json!({"metadata": {"name": "catalog", "uid": "d", "generation": 1}, "spec": {"replicas": 4, "selector": {"matchLabels": {"app": "catalog"}}, "template": template("v1")}}));
-        objects.insert(
-            (Kind::ReplicaSet, "catalog-old0".to_owned()),
-            set_owned("old0", "v0", "1", 0),
-        );
-        objects.insert(
-            (Kind::ReplicaSet, format!("catalog-{STABLE}")),
-            set_owned(STABLE, "v1", "2", 4),
-        );
-        objects.insert(
-            (Kind::Service, "catalog".to_owned()),
-            json!({"metadata": {"name": "catalog"}, "spec": {"selector": {"app": "catalog"}, "ports": [{"port": 80}]}}),
-        );
-        objects.insert((Kind::HttpRoute, "catalog".to_owned()), json!({"metadata": {"name": "catalog", "namespace": "shop", "generation": 1}, "spec": {"rules": [{"backendRefs": [{"name": "catalog", "port": 80}]}]}}));
         Self {
             now: Timestamp::from_second(1_800_000_000).unwrap(),
             spec: serde_json::from_value(spec.clone()).unwrap(),
             status: CanaryRolloutStatus::default(),
-            objects,
+            objects: found(),
             finalizer: false,
             deletion: Deletion::No,
             bad: 0.0,
@@ -343,114 +303,6 @@ impl World {
             }
             Action::Forget { name } => self.actions.retain(|action| action.name != *name),
         }
-    }
-
-    /// The greatest share in any route.
-    pub fn canary_share(&self) -> Option<Percent> {
-        self.routes()
-            .filter_map(|route| gateway_api::read(route, &all_rules()).unwrap().canary)
-            .max()
-    }
-
-    /// The smallest share in any rule that has the Service.
-    pub fn smallest_share(&self) -> u32 {
-        self.routes()
-            .map(|route| {
-                gateway_api::read(route, &all_rules())
-                    .unwrap()
-                    .away_from(Percent::FULL)
-                    .hundredths()
-            })
-            .min()
-            .unwrap()
-    }
-
-    fn routes(&self) -> impl Iterator<Item = &Value> {
-        self.objects
-            .iter()
-            .filter(|((kind, _), _)| matches!(kind, Kind::HttpRoute | Kind::GrpcRoute))
-            .map(|(_, object)| object)
-    }
-
-    /// Rules that lead to the new version alone.
-    pub fn tester_rules(&self) -> usize {
-        self.routes()
-            .map(|route| gateway_api::read(route, &all_rules()).unwrap().tester_rules)
-            .sum()
-    }
-
-    /// The new version's share in hundredths of a percent; 0 without an entry.
-    pub fn share(&self) -> u32 {
-        self.canary_share().map_or(0, Percent::hundredths)
-    }
-
-    /// What must hold at every moment.
-    fn check(&self) {
-        if let Some(apps) = &self.pair {
-            assert!(
-                self.share() == 0 || apps.candidate.ready > 0,
-                "traffic goes to a Service without pods"
-            );
-            return;
-        }
-        let sets = self.sets();
-        let behind = |service: &str| -> BTreeSet<String> {
-            let service = Service::read(self.get(Kind::Service, service));
-            sets.iter()
-                .filter(|set| set.ready > 0 && service.hash().is_none_or(|hash| hash == set.hash))
-                .map(|set| set.hash.clone())
-                .collect()
-        };
-        // Users' Service reaches pods of exactly one version, whoever asks for it directly.
-        assert_eq!(
-            behind("catalog").len(),
-            usize::from(self.stable_ready),
-            "{:?} in {:?}",
-            behind("catalog"),
-            self.status.phase
-        );
-        if self.tester_rules() > 0 {
-            assert!(
-                !behind("catalog-canary").is_empty(),
-                "testers go to a Service without pods"
-            );
-            assert!(
-                !matches!(
-                    self.status.phase,
-                    Phase::RollingBack | Phase::Idle | Phase::Succeeded | Phase::RolledBack
-                ),
-                "in {:?}",
-                self.status.phase
-            );
-        }
-        if self.canary_share().is_some_and(|share| share > Percent::ZERO) {
-            assert!(
-                !behind("catalog-canary").is_empty(),
-                "traffic goes to a Service without pods"
-            );
-            let run = self.status.run.as_ref().unwrap();
-            let step = usize::try_from(run.step).unwrap();
-            let bound = crate::api::Plan::try_from(&*run.plan)
-                .unwrap()
-                .steps
-                .get(step.max(1) - 1)
-                .unwrap()
-                .weight;
-            assert!(
-                self.canary_share().unwrap() <= bound.max(run.weight),
-                "weight above its step"
-            );
-        }
-        // A paused Deployment that owns no active ReplicaSet would scale up an old one.
-        let active: Vec<_> = sets
-            .iter()
-            .filter(|set| set.owned_by("d") && set.replicas > 0)
-            .collect();
-        assert!(
-            active.len() <= 1,
-            "the Deployment owns {} active ReplicaSets",
-            active.len()
-        );
     }
 
     /// The plan in force.

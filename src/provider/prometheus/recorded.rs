@@ -2,7 +2,10 @@
 //! 5% of them to a version that failed 30%; cut to the last 7 s. The counts were added up apart from this code.
 
 use super::*;
-use crate::provider::{Provider, Side, Subject, shell::Shell};
+use crate::{
+    api::metric_source::Preset,
+    provider::{Counts, Provider, Reading, Side, Subject, shell::Shell},
+};
 
 const CANDIDATE: &str = "catalog-wvd5kzmlpb";
 const BASELINE: &str = "catalog-w49sn4rrpk";

@@ -8,6 +8,9 @@ use super::super::Acceptance;
 
 const GROUP: &str = "gateway.networking.k8s.io";
 
+/// What is read of spec and status of Gateways and their classes.
+pub const READ: [(&str, &[&str]); 2] = [("spec", &["gatewayClassName", "controllerName"]), ("status", &[])];
+
 /// A parent of a route (a Gateway, or a Service of a mesh), with all defaults filled in so that two can be compared.
 #[derive(PartialEq, Eq)]
 struct Parent {

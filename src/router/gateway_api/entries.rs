@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     super::Target,
     Percent, RuleOriginal,
-    rules::Rule,
+    rule::Rule,
     test_name,
     weights::{self, SCALE},
 };

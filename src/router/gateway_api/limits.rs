@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::{
     super::{RouteError, Target, Theirs},
     Percent,
-    rules::{Rule, Rules, matches_of},
+    rule::{Rule, matches_of},
+    rules::Rules,
     testers,
     weights::SCALE,
 };

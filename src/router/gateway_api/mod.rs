@@ -3,6 +3,7 @@
 mod acceptance;
 mod entries;
 mod limits;
+mod rule;
 mod rules;
 mod testers;
 mod weights;
@@ -13,7 +14,7 @@ mod tests;
 use json_patch::{PatchOperation, jsonptr::Pointer};
 use serde_json::Value;
 
-pub use acceptance::{acceptance, gateways};
+pub use acceptance::{READ, acceptance, gateways};
 
 use super::{RouteError, RouteState, Target, Want};
 use crate::{
@@ -23,7 +24,8 @@ use crate::{
     },
     kubernetes::patch::{Patch, test},
 };
-use rules::{Rule, Rules};
+use rule::Rule;
+use rules::Rules;
 pub(super) use weights::SCALE;
 
 /// The canary's share of two weights, rounded to a hundredth of a percent.

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::{
     super::Target,
     entries,
-    rules::{Rule, Rules, TESTERS, matches_of},
+    rule::{Rule, matches_of},
+    rules::{Rules, TESTERS},
 };
 use crate::{
     api::traffic::{RouteKind, Tester},
