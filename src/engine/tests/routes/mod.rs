@@ -1,18 +1,14 @@
-//! Several rules and routes of both kinds, testers, and routes that are not fit.
+//! Several rules and routes of both kinds: all get every weight, and all are put back.
+
+mod fit;
+mod testers;
 
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{super::contract::kind::Kind, condition, spec, world::World};
-use crate::{
-    api::{
-        action::Verb,
-        status::{PauseReason, Phase},
-        traffic::RouteKind,
-    },
-    router::RouteId,
-};
+use crate::api::{action::Verb, status::Phase};
 
 fn route(name: &str, rules: &Value) -> Value {
     json!({"metadata": {"name": name, "namespace": "shop", "generation": 1}, "spec": {"rules": rules}})
@@ -48,6 +44,10 @@ fn with_three_routes(traffic: &Value) -> World {
 
 fn three_routes() -> Value {
     json!({"gatewayAPI": {"routes": [{"name": "catalog"}, {"name": "second", "rules": ["*"]}, {"kind": "GRPCRoute", "name": "catalog"}]}})
+}
+
+fn with_testers() -> Value {
+    json!({"gatewayAPI": {"routes": [{"name": "catalog"}, {"kind": "GRPCRoute", "name": "catalog"}]}, "testers": [{"header": "X-Canary", "equals": "1"}]})
 }
 
 fn at(world: &World, hundredths: u32) -> bool {
@@ -160,40 +160,6 @@ fn a_route_that_the_plan_no_longer_names_is_left_as_it_was() {
     world.until_phase(Phase::Succeeded);
 }
 
-fn with_testers() -> Value {
-    json!({"gatewayAPI": {"routes": [{"name": "catalog"}, {"kind": "GRPCRoute", "name": "catalog"}]}, "testers": [{"header": "X-Canary", "equals": "1"}]})
-}
-
-#[test]
-fn testers_come_after_the_entry_and_leave_with_the_weight() {
-    let mut world = with_three_routes(&with_testers()).adopted();
-    assert_eq!(world.tester_rules(), 0);
-    world.apply_version("v2");
-    world.until("testers", |world| world.tester_rules() == 2);
-    assert_eq!(world.share(), 0, "before anybody else");
-    assert!(
-        world.status.run.as_ref().unwrap().entered_at.is_some(),
-        "after the backend is known"
-    );
-    world.until("25%", |world| at(world, 2_500));
-    assert_eq!(world.tester_rules(), 2);
-    // Pods are lost: both leave; they come back with the pods.
-    world.ready = false;
-    world.settle_unchecked();
-    assert_eq!((world.tester_rules(), world.share()), (0, 0));
-    world.ready = true;
-    world.until("testers again", |world| world.tester_rules() == 2);
-    world.until("25% again", |world| at(world, 2_500));
-    world.ask(Verb::Abort);
-    world.settle();
-    assert_eq!((world.tester_rules(), world.share()), (0, 0));
-    world.until("rest", |world| world.canary_share().is_none());
-    world.apply_version("v3");
-    world.until("testers of the next one", |world| world.tester_rules() == 2);
-    world.until_phase(Phase::Succeeded);
-    assert_eq!(world.tester_rules(), 0);
-}
-
 #[test]
 fn pods_lost_before_the_weight_is_confirmed_take_it_back() {
     let mut world = super::world();
@@ -212,185 +178,6 @@ fn pods_lost_before_the_weight_is_confirmed_take_it_back() {
     world.ready = false;
     world.settle_unchecked();
     assert_eq!((world.share(), world.status.phase), (0, Phase::Preparing));
-}
-
-#[test]
-fn the_patch_that_takes_the_weight_takes_the_testers_too() {
-    let mut world = with_three_routes(&with_testers()).adopted();
-    world.apply_version("v2");
-    world.until("25%", |world| at(world, 2_500));
-    world.ask(Verb::Abort);
-    let (_, decision) = world.pass();
-    let routes: Vec<_> = decision
-        .actions
-        .iter()
-        .filter_map(|action| match action {
-            // It goes ahead although the status could not be stored.
-            super::super::Action::TakeTrafficOff { patch, .. } => Some(patch),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(routes.len(), 2, "one write per route");
-    for patch in routes {
-        let paths: Vec<&str> = patch
-            .iter()
-            .filter(|operation| !matches!(operation, json_patch::PatchOperation::Test(_)))
-            .map(|operation| operation.path().as_str())
-            .collect();
-        assert_eq!(
-            paths,
-            [
-                "/spec/rules/0/backendRefs/0/weight",
-                "/spec/rules/0/backendRefs/1/weight",
-                "/spec/rules/1"
-            ]
-        );
-    }
-}
-
-#[test]
-fn testers_reach_a_version_that_a_person_holds_at_0() {
-    let mut world = with_three_routes(&with_testers()).adopted();
-    world.spec.paused = true;
-    world.apply_version("v2");
-    world.until("testers", |world| world.tester_rules() == 2);
-    world.now += SignedDuration::from_hours(2);
-    world.settle();
-    assert_eq!(world.status.run.as_ref().unwrap().paused_for, Some(PauseReason::User));
-    assert_eq!(
-        (world.share(), world.tester_rules(), world.weights.len()),
-        (0, 2, 0),
-        "and nobody else"
-    );
-    assert!(
-        world.status.message.ends_with("lets it go on; in the route at 0%"),
-        "{}",
-        world.status.message
-    );
-    world.ready = false;
-    world.settle();
-    assert_eq!(world.tester_rules(), 0, "never a Service without pods");
-    world.now += SignedDuration::from_hours(2);
-    world.settle();
-    assert_eq!(
-        world.status.phase,
-        Phase::Preparing,
-        "no deadline runs while a person holds it"
-    );
-    world.ready = true;
-    world.settle();
-    assert_eq!(world.tester_rules(), 2);
-    world.ready = false;
-    world.spec.paused = false;
-    world.settle();
-    assert_eq!(world.status.phase, Phase::Preparing, "it begins when he lets go");
-    world.ready = true;
-    world.until_phase(Phase::Succeeded);
-}
-
-#[test]
-fn a_match_that_tests_the_header_itself_is_told_when_the_release_starts() {
-    let mut world = with_three_routes(&with_testers());
-    let grpc = world.objects.get_mut(&(Kind::GrpcRoute, "catalog".to_owned())).unwrap();
-    grpc["spec"]["rules"][0]["matches"][0]["headers"] = json!([{"name": "x-canary", "value": "7"}]);
-    let mut world = world.adopted();
-    world.apply_version("v2");
-    world.until("testers", |world| world.tester_rules() == 1);
-    assert!(
-        world
-            .notes
-            .contains("; GRPCRoute catalog: match 1 of rule 1 tests header X-Canary itself"),
-        "{}",
-        world.notes
-    );
-}
-
-#[test]
-fn sessions_that_stay_are_told() {
-    let mut world = with_three_routes(&json!({"gatewayAPI": {"routes": [{"name": "catalog"}]}}));
-    world.objects.get_mut(&(Kind::HttpRoute, "catalog".to_owned())).unwrap()["spec"]["rules"][0]["sessionPersistence"] =
-        json!({});
-    let mut world = world.adopted();
-    world.apply_version("v2");
-    world.until("5%", |world| at(world, 500));
-    assert!(
-        world
-            .status
-            .message
-            .contains("sessions stay on their version (sessionPersistence): its share may run above 5%"),
-        "{}",
-        world.status.message
-    );
-}
-
-#[test]
-fn routes_that_are_not_fit_are_refused_and_untouched() {
-    let refused = |traffic: Value, change: &dyn Fn(&mut World)| {
-        let mut world = with_three_routes(&traffic);
-        change(&mut world);
-        let before = world.objects.clone();
-        world.settle();
-        assert_eq!(world.objects, before, "nothing is touched");
-        let (status, reason) = condition(&world, "Accepted");
-        assert_eq!(status, "False");
-        (reason.to_owned(), world.status.message.clone(), world)
-    };
-    let named = |route: Value| json!({"gatewayAPI": {"routes": [route]}});
-    let (reason, message, mut world) = refused(named(json!({"kind": "GRPCRoute", "name": "later"})), &|_| {});
-    assert_eq!(
-        (reason.as_str(), message.as_str()),
-        ("RouteNotFound", "RouteNotFound: GRPCRoute later does not exist")
-    );
-    // Created later, adoption goes on without help.
-    world.objects.insert(
-        (Kind::GrpcRoute, "later".to_owned()),
-        route("later", &json!([{"backendRefs": [{"name": "catalog", "port": 80}]}])),
-    );
-    let _ = world.adopted();
-
-    let (reason, message, _) = refused(named(json!({"kind": "GRPCRoute", "name": "later"})), &|world| {
-        world.kinds_missing = true;
-    });
-    assert_eq!(reason, "RouteNotFound");
-    assert!(message.contains("this cluster has no kind GRPCRoute"), "{message}");
-    let (reason, message, _) = refused(named(json!({"name": "second"})), &|_| {});
-    assert_eq!(reason, "AmbiguousRule");
-    assert!(message.contains("rules 1, 3 of HTTPRoute second"), "{message}");
-    let (reason, message, _) = refused(named(json!({"name": "second", "rules": ["main"]})), &|_| {});
-    assert_eq!(reason, "RouteNotFound");
-    assert!(message.contains("has no rule named main"), "{message}");
-    let many = |world: &mut World| {
-        let rules = world.objects.get_mut(&(Kind::HttpRoute, "catalog".to_owned())).unwrap()["spec"]["rules"]
-            .as_array_mut()
-            .unwrap();
-        rules.extend((0..15).map(|n| json!({"backendRefs": [{"name": format!("o{n}")}]})));
-    };
-    let mut testers = named(json!({"name": "catalog"}));
-    testers["testers"] = json!([{"header": "x", "equals": "1"}]);
-    let (reason, message, _) = refused(testers, &many);
-    assert_eq!(reason, "UnsupportedFeature");
-    assert!(
-        message.contains("it has 16 rules: with 1 for testers it would be 17"),
-        "{message}"
-    );
-    let elder = |world: &mut World| {
-        world.route_elder = Some((
-            "shop".to_owned(),
-            RouteId {
-                kind: RouteKind::Http,
-                name: "catalog".to_owned(),
-            },
-        ));
-    };
-    let (reason, message, mut world) = refused(named(json!({"name": "catalog"})), &elder);
-    assert_eq!(reason, "RouteConflict");
-    assert!(
-        message.contains("CanaryRollout shop sets weights in the same rule of HTTPRoute catalog"),
-        "{message}"
-    );
-    // The elder one goes: it takes over.
-    world.route_elder = None;
-    let _ = world.adopted();
 }
 
 #[test]
@@ -490,21 +277,4 @@ proptest! {
             }
         }
     }
-}
-
-#[test]
-fn a_spec_that_names_something_twice_is_no_plan() {
-    let problem = |traffic: Value| {
-        let spec = serde_json::from_value::<crate::api::CanaryRolloutSpec>(spec_with(&traffic)).unwrap();
-        crate::api::Plan::try_from(&spec)
-            .map(|plan| plan.routes.len())
-            .map_err(|why| why.to_string())
-    };
-    assert_eq!(problem(three_routes()), Ok(3), "kinds have names of their own");
-    let twice = json!({"gatewayAPI": {"routes": [{"name": "a"}, {"kind": "HTTPRoute", "name": "a", "rules": ["x"]}]}});
-    assert!(problem(twice).is_err_and(|why| why.contains("routes[1]: HTTPRoute a is named already")));
-    let beside_all = json!({"gatewayAPI": {"routes": [{"name": "a", "rules": ["*", "x"]}]}});
-    assert!(problem(beside_all).is_err_and(|why| why.contains("`*` stands for all rules")));
-    let testers = json!({"gatewayAPI": {"routes": [{"name": "a"}]}, "testers": [{"header": "X-A", "equals": "1"}, {"header": "x-a", "equals": "2"}]});
-    assert!(problem(testers).is_err_and(|why| why.contains("testers[1]: header x-a is named already")));
 }
