@@ -67,23 +67,9 @@ pub fn decide(
     let mut next = Draft::new(status, in_force.spec().cloned(), now);
     let invalid = in_force.invalid();
     let Some(plan) = in_force.plan() else {
-        // Nothing was ever valid, so nothing was ever touched.
-        next.report(report::refused(
-            id,
-            status,
-            invalid.unwrap_or("the spec cannot be read"),
-            now,
-        ));
-        let actions = match seen.deletion {
-            Deletion::No => Vec::new(),
-            Deletion::Asked | Deletion::AtOnce => drop_finalizer(seen),
-        };
-        return Decision {
-            status: next.finish(),
-            actions,
-            calls: Vec::new(),
-            wake: None,
-        };
+        let why = invalid.unwrap_or("the spec cannot be read");
+        next.report(report::refused(id, status, why, now));
+        return untouched(seen, next);
     };
     let workflow = workflow(plan);
     let mut facts = Facts::new(id, plan, seen, now, workflow);
@@ -122,6 +108,20 @@ pub fn decide(
         status: next.finish(),
         actions,
         wake,
+    }
+}
+
+/// Nothing was ever valid, so nothing was ever touched.
+fn untouched(seen: &Observed, next: Draft) -> Decision {
+    let actions = match seen.deletion {
+        Deletion::No => Vec::new(),
+        Deletion::Asked | Deletion::AtOnce => drop_finalizer(seen),
+    };
+    Decision {
+        status: next.finish(),
+        actions,
+        calls: Vec::new(),
+        wake: None,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
         draft::{Draft, events::Reason},
         facts::Facts,
     },
+    workload::autoscaler::Autoscaler,
 };
 
 /// A minimum that is lowered by another hand is raised again so often; then the release goes on without.
@@ -41,24 +42,7 @@ pub fn note(facts: &Facts<'_>, next: &mut Draft) {
                 floor.stands = scaler.min >= floor.raised;
                 if lowered {
                     floor.restored += 1;
-                    let by = scaler
-                        .other_manager
-                        .as_deref()
-                        .map(|manager| format!(" (manager {manager})"))
-                        .unwrap_or_default();
-                    let then = if floor.restored > RESTORED {
-                        "it is left so, and the release goes on"
-                    } else {
-                        "raised again"
-                    };
-                    let text = format!(
-                        "{} {}: {} {} → {}{by}; {then}",
-                        scaler.kind,
-                        scaler.name,
-                        scaler.kind.minimum(),
-                        floor.raised,
-                        scaler.min
-                    );
+                    let text = lowered_text(scaler, floor);
                     next.tell(Reason::ScaleFloorDrift, text);
                 }
             }
@@ -73,6 +57,28 @@ pub fn note(facts: &Facts<'_>, next: &mut Draft) {
         next.floors_mut()
             .retain(|key, _| facts.seen.autoscalers.iter().any(|scaler| scaler.key() == *key));
     }
+}
+
+/// What people are told of a minimum that another hand has lowered.
+fn lowered_text(scaler: &Autoscaler, floor: &Floor) -> String {
+    let by = scaler
+        .other_manager
+        .as_deref()
+        .map(|manager| format!(" (manager {manager})"))
+        .unwrap_or_default();
+    let then = if floor.restored > RESTORED {
+        "it is left so, and the release goes on"
+    } else {
+        "raised again"
+    };
+    format!(
+        "{} {}: {} {} → {}{by}; {then}",
+        scaler.kind,
+        scaler.name,
+        scaler.kind.minimum(),
+        floor.raised,
+        scaler.min
+    )
 }
 
 /// Raises minima, or puts them back.

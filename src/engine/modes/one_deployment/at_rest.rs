@@ -27,17 +27,7 @@ pub fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Dep
         };
     }
     if !deployment.paused && !deployment.complete() {
-        // It does not come to an end, and the rollout is to go: only what the Deployment does not have is put in order.
-        let held = facts.seen.replica_sets.iter().filter(|set| set.held_by.is_some());
-        let sets = held.map(|set| {
-            let want = resting_set(facts, status, set, deployment, History::GivenBack);
-            (set.name.clone(), want)
-        });
-        return Desired {
-            selector: Some(None),
-            sets: sets.collect(),
-            ..put_in_order
-        };
+        return unfinished(facts, status, deployment, put_in_order);
     }
     let Some(serving) = facts.serving(status) else {
         return Desired {
@@ -78,6 +68,26 @@ pub fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Dep
         pause,
         selector: Some((!alone).then(|| serving.hash.clone())),
         sets,
+        ..put_in_order
+    }
+}
+
+/// Kubernetes' own rollout does not come to an end, and ours is to go: only what the Deployment does not have is put in
+/// order.
+fn unfinished(
+    facts: &Facts<'_>,
+    status: &CanaryRolloutStatus,
+    deployment: &Deployment,
+    put_in_order: Desired,
+) -> Desired {
+    let held = facts.seen.replica_sets.iter().filter(|set| set.held_by.is_some());
+    let sets = held.map(|set| {
+        let want = resting_set(facts, status, set, deployment, History::GivenBack);
+        (set.name.clone(), want)
+    });
+    Desired {
+        selector: Some(None),
+        sets: sets.collect(),
         ..put_in_order
     }
 }
