@@ -39,76 +39,87 @@ struct Step {
     rules: Value,
 }
 
+impl Step {
+    fn wanted(&self) -> Want {
+        match self.want.as_str() {
+            "absent" => Want::Absent,
+            "left" => Want::Left,
+            "drained" => Want::Drained,
+            share => Want::Weight(share.parse().unwrap()),
+        }
+    }
+}
+
 fn run(kind: RouteKind, text: &str) {
     let cases: Vec<Golden> = serde_yaml::from_str(text).unwrap();
     assert!(!cases.is_empty());
-    for Golden {
+    for case in cases {
+        play(kind, case);
+    }
+}
+
+fn play(kind: RouteKind, golden: Golden) {
+    let Golden {
         case,
         target: asked,
         rules,
         steps,
-    } in cases
-    {
-        let theirs = asked.theirs.map(|ports| Theirs {
-            ports,
-            testers: asked.testers.clone(),
-            ..Theirs::default()
-        });
-        let mut all = Target {
-            rules: asked.rules,
-            ports: asked.ports,
-            testers: asked.testers,
-            theirs,
-            ..target(kind)
-        };
-        let found = route(kind, &rules);
-        let (mut live, mut originals) = (found.clone(), RouteOriginal::default());
-        for (number, step) in steps.into_iter().enumerate() {
-            let place = format!("{case}, step {}: {}", number + 1, step.want);
-            live = apply(&live, (!step.edit.is_empty()).then_some(step.edit));
-            let state = read(&live, &all).unwrap();
-            if state.canary.is_none() || (all.theirs.is_some() && number == 0) {
-                originals = state.weights;
-            }
-            if let Some(theirs) = &mut all.theirs {
-                theirs.found = originals.clone();
-            }
-            let mut asked = all.clone();
-            if step.testers == "away" {
-                asked.testers.clear();
-            }
-            let want = match step.want.as_str() {
-                "absent" => Want::Absent,
-                "left" => Want::Left,
-                "drained" => Want::Drained,
-                share => Want::Weight(share.parse().unwrap()),
-            };
-            let before = live.clone();
-            live = apply(&live, plan(&live, &asked, want, &originals).unwrap());
-            let mut expected = before;
-            expected["spec"]["rules"] = if step.rules == "found" {
-                rules.clone()
-            } else {
-                step.rules
-            };
-            assert_eq!(
-                serde_json::to_string_pretty(&live).unwrap(),
-                serde_json::to_string_pretty(&expected).unwrap(),
-                "{place}"
-            );
-            assert_eq!(
-                plan(&live, &asked, want, &originals).unwrap(),
-                None,
-                "{place}: written once"
-            );
-            let state = read(&live, &all).unwrap();
-            match want {
-                Want::Absent => assert!(state.entry_gone(), "{place}"),
-                Want::Left => assert_eq!(state.tester_rules, 0, "{place}"),
-                Want::Drained => assert!(state.carries(Percent::ZERO) && state.tester_rules == 0, "{place}"),
-                Want::Weight(weight) => assert!(state.carries(weight) && state.entry_stands(), "{place}"),
-            }
+    } = golden;
+    let theirs = asked.theirs.map(|ports| Theirs {
+        ports,
+        testers: asked.testers.clone(),
+        ..Theirs::default()
+    });
+    let mut all = Target {
+        rules: asked.rules,
+        ports: asked.ports,
+        testers: asked.testers,
+        theirs,
+        ..target(kind)
+    };
+    let found = route(kind, &rules);
+    let (mut live, mut originals) = (found.clone(), RouteOriginal::default());
+    for (number, step) in steps.into_iter().enumerate() {
+        let (place, want) = (format!("{case}, step {}: {}", number + 1, step.want), step.wanted());
+        live = apply(&live, (!step.edit.is_empty()).then_some(step.edit));
+        let state = read(&live, &all).unwrap();
+        if state.canary.is_none() || (all.theirs.is_some() && number == 0) {
+            originals = state.weights;
         }
+        if let Some(theirs) = &mut all.theirs {
+            theirs.found = originals.clone();
+        }
+        let mut asked = all.clone();
+        if step.testers == "away" {
+            asked.testers.clear();
+        }
+        let mut expected = live.clone();
+        live = apply(&live, plan(&live, &asked, want, &originals).unwrap());
+        expected["spec"]["rules"] = if step.rules == "found" {
+            rules.clone()
+        } else {
+            step.rules
+        };
+        assert_eq!(
+            serde_json::to_string_pretty(&live).unwrap(),
+            serde_json::to_string_pretty(&expected).unwrap(),
+            "{place}"
+        );
+        assert_eq!(
+            plan(&live, &asked, want, &originals).unwrap(),
+            None,
+            "{place}: written once"
+        );
+        is_read_back(&read(&live, &all).unwrap(), want, &place);
+    }
+}
+
+fn is_read_back(state: &RouteState, want: Want, place: &str) {
+    match want {
+        Want::Absent => assert!(state.entry_gone(), "{place}"),
+        Want::Left => assert_eq!(state.tester_rules, 0, "{place}"),
+        Want::Drained => assert!(state.carries(Percent::ZERO) && state.tester_rules == 0, "{place}"),
+        Want::Weight(weight) => assert!(state.carries(weight) && state.entry_stands(), "{place}"),
     }
 }
 

@@ -3,6 +3,7 @@
 mod golden;
 mod laws;
 mod reports;
+mod told;
 
 use serde_json::{Value, json};
 
@@ -35,4 +36,11 @@ fn apply(route: &Value, patch: Option<Patch>) -> Value {
 
 fn percent(hundredths: u32) -> Percent {
     Percent::from_hundredths(hundredths).unwrap()
+}
+
+fn simple(kind: RouteKind) -> Value {
+    route(
+        kind,
+        &json!([{"matches": [{"headers": [{"name": "a", "value": "b"}]}], "backendRefs": [{"name": "catalog", "port": 80}]}]),
+    )
 }

@@ -13,11 +13,16 @@ fn condition(kind: &str, status: &str, generation: impl Into<Option<i64>>) -> Va
     condition
 }
 
+fn accepted(status: &str, generation: impl Into<Option<i64>>) -> Value {
+    condition("Accepted", status, generation)
+}
+
+fn resolved(status: &str, generation: impl Into<Option<i64>>) -> Value {
+    condition("ResolvedRefs", status, generation)
+}
+
 fn good(generation: impl Into<Option<i64>> + Copy) -> Vec<Value> {
-    vec![
-        condition("Accepted", "True", generation),
-        condition("ResolvedRefs", "True", generation),
-    ]
+    vec![accepted("True", generation), resolved("True", generation)]
 }
 
 fn report(parent: &Value, controller: &str, conditions: &[Value]) -> Value {
@@ -45,33 +50,15 @@ fn conditions_of_a_gateway() {
     let table = [
         (good(7), ""),
         (good(8), ""),
+        (vec![accepted("True", 6), resolved("True", 7)], "it is at 6"),
+        (vec![accepted("True", 7), resolved("True", 6)], "it is at 6"),
         (
-            vec![condition("Accepted", "True", 6), condition("ResolvedRefs", "True", 7)],
-            "it is at 6",
-        ),
-        (
-            vec![condition("Accepted", "True", 7), condition("ResolvedRefs", "True", 6)],
-            "it is at 6",
-        ),
-        (
-            vec![condition("Accepted", "True", 7), condition("ResolvedRefs", "False", 7)],
+            vec![accepted("True", 7), resolved("False", 7)],
             "ResolvedRefs=False R m",
         ),
-        (
-            vec![condition("Accepted", "False", 7), condition("ResolvedRefs", "True", 7)],
-            "Accepted=False R m",
-        ),
-        (
-            vec![
-                condition("Accepted", "Unknown", 7),
-                condition("ResolvedRefs", "True", 7),
-            ],
-            "Accepted=Unknown",
-        ),
-        (
-            vec![condition("Accepted", "True", 7)],
-            "to report ResolvedRefs for generation 7",
-        ),
+        (vec![accepted("False", 7), resolved("True", 7)], "Accepted=False R m"),
+        (vec![accepted("Unknown", 7), resolved("True", 7)], "Accepted=Unknown"),
+        (vec![accepted("True", 7)], "to report ResolvedRefs for generation 7"),
         (Vec::new(), "to report Accepted for generation 7"),
         (with(condition("PartiallyInvalid", "True", 7)), "PartiallyInvalid R m"),
         (with(condition("PartiallyInvalid", "True", 6)), "PartiallyInvalid"),
@@ -83,18 +70,9 @@ fn conditions_of_a_gateway() {
         (with(condition("Programmed", "False", None)), ""),
         // Without generations there is no signal, good news aside from bad.
         (good(None), "?"),
+        (vec![accepted("True", 7), resolved("True", None)], "?"),
         (
-            vec![
-                condition("Accepted", "True", 7),
-                condition("ResolvedRefs", "True", None),
-            ],
-            "?",
-        ),
-        (
-            vec![
-                condition("Accepted", "True", None),
-                condition("ResolvedRefs", "False", None),
-            ],
+            vec![accepted("True", None), resolved("False", None)],
             "ResolvedRefs=False",
         ),
     ];
@@ -112,60 +90,36 @@ fn conditions_of_a_gateway() {
 #[test]
 fn parents_are_the_same_after_defaulting_and_every_one_counts() {
     let nobody = "no controller reports on parent";
+    let nobody_on_edge = "no controller reports on parent Gateway gateway/edge";
+    let nobody_on_gone = "no controller reports on parent Gateway shop/gone";
+    let ours = |parent: &Value| report(parent, "a/b", &good(7));
     let edge_short = json!({"name": "edge", "namespace": "gateway"});
-    let section = |parent: Value, section: &str| {
-        let mut parent = parent;
-        parent["sectionName"] = json!(section);
-        parent
-    };
+    let mut http = edge();
+    http["sectionName"] = json!("http");
     let mesh = json!({"group": "", "kind": "Service", "name": "catalog"});
     let mesh_full = json!({"group": "", "kind": "Service", "name": "catalog", "namespace": "shop"});
     let port = json!({"group": "", "kind": "Service", "name": "catalog", "port": 80});
     let same_name = json!({"group": "", "kind": "Service", "name": "edge", "namespace": "gateway"});
     let gone = json!({"name": "gone"});
-    let bad = [condition("Accepted", "False", 7), condition("ResolvedRefs", "True", 7)];
+    let bad = [accepted("False", 7), resolved("True", 7)];
     let table = [
         (json!([]), vec![], "no parentRefs"),
-        (json!([edge_short]), vec![report(&edge(), "a/b", &good(7))], ""),
-        (json!([edge()]), vec![report(&edge_short, "a/b", &good(7))], ""),
-        (
-            json!([edge_short]),
-            vec![],
-            "no controller reports on parent Gateway gateway/edge",
-        ),
+        (json!([edge_short]), vec![ours(&edge())], ""),
+        (json!([edge()]), vec![ours(&edge_short)], ""),
+        (json!([edge_short]), vec![], nobody_on_edge),
         // Section and port must be the same.
-        (
-            json!([section(edge(), "http")]),
-            vec![report(&edge(), "a/b", &good(7))],
-            nobody,
-        ),
-        (
-            json!([edge()]),
-            vec![report(&section(edge(), "http"), "a/b", &good(7))],
-            nobody,
-        ),
-        (
-            json!([section(edge(), "http")]),
-            vec![report(&section(edge(), "http"), "a/b", &good(7))],
-            "",
-        ),
+        (json!([http]), vec![ours(&edge())], nobody),
+        (json!([edge()]), vec![ours(&http)], nobody),
+        (json!([http]), vec![ours(&http)], ""),
         (json!([port]), vec![report(&mesh, "m/1", &good(7))], nobody),
         // Another controller does not speak for the Gateway's class.
         (json!([edge()]), vec![report(&edge(), "x/y", &good(7))], nobody),
-        (
-            json!([edge()]),
-            vec![report(&edge(), "x/y", &bad), report(&edge(), "a/b", &good(7))],
-            "",
-        ),
+        (json!([edge()]), vec![report(&edge(), "x/y", &bad), ours(&edge())], ""),
         // Every parent counts.
-        (
-            json!([edge(), gone]),
-            vec![report(&edge(), "a/b", &good(7))],
-            "no controller reports on parent Gateway shop/gone",
-        ),
+        (json!([edge(), gone]), vec![ours(&edge())], nobody_on_gone),
         (
             json!([edge(), mesh]),
-            vec![report(&edge(), "a/b", &good(7)), report(&mesh_full, "m/1", &good(6))],
+            vec![ours(&edge()), report(&mesh_full, "m/1", &good(6))],
             "it is at 6",
         ),
         // For a Service every controller that reports counts.
