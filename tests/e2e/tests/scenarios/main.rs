@@ -19,6 +19,7 @@ mod release;
 mod replies;
 mod requests;
 mod route;
+mod routes;
 mod running;
 mod sharing;
 mod start;
