@@ -1,210 +1,32 @@
 //! The apps that are released: Deployments with fake pods, their Services and routes, and the rollouts over them.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+mod app;
+mod seen;
+
+pub use app::{App, Plan};
+pub use seen::{Seen, follow};
+
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::Context as _;
 use futures::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams},
-    runtime::{WatchStreamExt, wait::await_condition, watcher},
+    runtime::wait::await_condition,
 };
 use serde_json::{Value, json};
-use warmfront::{
-    api::{
-        CanaryRolloutStatus,
-        status::{Phase, Verdict},
-    },
-    controller::kinds::Kinds,
-};
+use warmfront::controller::kinds::Kinds;
 
-use crate::{
-    journal::Journal,
-    standins::{
-        gateway::{CONTROLLER, GATEWAY},
-        store,
-    },
+use crate::standins::{
+    gateway::{CONTROLLER, GATEWAY},
+    store,
 };
 
 /// Requests of ours under way at once.
 const CONCURRENCY: usize = 32;
 /// Fake nodes among which pods are spread.
 const NODES: usize = 20;
-/// Rollouts in one namespace.
-const PER_NAMESPACE: usize = 20;
-/// Most pods of a Deployment; they have from one to this many.
-const MOST_REPLICAS: usize = 4;
-
-/// One app.
-#[derive(Clone, Debug)]
-pub struct App {
-    /// Its namespace.
-    pub namespace: String,
-    /// Name of its Deployment, Service, route and rollout.
-    pub name: String,
-    /// Pods of its Deployment.
-    pub replicas: usize,
-    node: usize,
-}
-
-impl App {
-    /// The n-th of many.
-    pub fn nth(n: usize) -> Self {
-        Self {
-            namespace: format!("team-{}", n / PER_NAMESPACE),
-            name: format!("app-{n}"),
-            replicas: n % MOST_REPLICAS + 1,
-            node: n % NODES,
-        }
-    }
-
-    /// One more, for a single measure.
-    pub fn single(name: &str) -> Self {
-        Self {
-            namespace: "probe".to_owned(),
-            name: name.to_owned(),
-            replicas: MOST_REPLICAS,
-            node: 0,
-        }
-    }
-
-    /// `namespace/name`.
-    pub fn key(&self) -> String {
-        format!("{}/{}", self.namespace, self.name)
-    }
-
-    fn deployment(&self) -> Value {
-        // The node is named, so no scheduler is needed.
-        let spec = json!({
-            "nodeName": format!("fake-{}", self.node), "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 0,
-            "containers": [{"name": "app", "image": "app", "env": [{"name": "VERSION", "value": "0"}]}],
-        });
-        let labels = json!({"app": self.name});
-        json!({
-            "metadata": {"name": self.name},
-            "spec": {"replicas": self.replicas, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
-        })
-    }
-
-    fn service(&self) -> Value {
-        json!({"metadata": {"name": self.name}, "spec": {"selector": {"app": self.name}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}})
-    }
-
-    fn route(&self) -> Value {
-        let rule = json!({"backendRefs": [{"name": self.name, "port": 80}]});
-        json!({"metadata": {"name": self.name}, "spec": {"parentRefs": [{"name": GATEWAY.0, "namespace": GATEWAY.1}], "rules": [rule]}})
-    }
-
-    fn rollout(&self, plan: &Plan) -> Value {
-        let mut check = json!({"name": "queue", "query": {"promql": store::query(&self.key()), "max": store::LIMIT}});
-        if plan.one_bad_answer {
-            check["breaches"] = json!(1);
-            check["of"] = json!(1);
-        }
-        let mut traffic = json!({"gatewayAPI": {"routes": [{"name": self.name}]}});
-        if let Some(settle) = plan.settle {
-            traffic["settle"] = json!(settle);
-        }
-        let steps: Vec<Value> = plan
-            .steps
-            .iter()
-            .map(|(weight, hold)| json!({"weight": weight, "hold": hold}))
-            .collect();
-        json!({
-            "metadata": {"name": self.name},
-            "spec": {
-                "workload": {"deployment": {"name": self.name}}, "traffic": traffic, "steps": steps, "checks": [check],
-                "metrics": {"interval": plan.interval}, "bake": "0s", "keepStable": "0s", "keepCanary": "0s",
-            },
-        })
-    }
-}
-
-/// How an app is released.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// Weights in percent with their holds.
-    pub steps: Vec<(u32, String)>,
-    /// How often the check is asked.
-    pub interval: &'static str,
-    /// `None` is the default.
-    pub settle: Option<&'static str>,
-    /// One bad answer rolls back, instead of the default.
-    pub one_bad_answer: bool,
-}
-
-impl Plan {
-    /// Stays at 5%, judged every ten seconds, and falls with the first bad answer.
-    pub fn held() -> Self {
-        Self {
-            steps: vec![(5, "6h".to_owned()), (100, "0s".to_owned())],
-            interval: "10s",
-            settle: None,
-            one_bad_answer: true,
-        }
-    }
-}
-
-/// What matters of a rollout's status.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
-    /// Its phase.
-    pub phase: Phase,
-    /// The Deployment is taken over.
-    pub adopted: bool,
-    /// Number of the run.
-    pub run: i64,
-    /// The run's weight in hundredths of a percent, once confirmed.
-    pub weight: Option<u32>,
-    /// Every check passes.
-    pub passing: bool,
-    /// When it was judged last, as far as that is stored: ticks lie on a fixed grid.
-    pub judged: Option<Timestamp>,
-}
-
-impl Seen {
-    fn read(rollout: &DynamicObject) -> Self {
-        let status = rollout.data.get("status").cloned().unwrap_or_default();
-        let status: CanaryRolloutStatus = serde_json::from_value(status).unwrap_or_default();
-        let run = status.run.as_ref();
-        Self {
-            phase: status.phase,
-            adopted: status.stable_revision.is_some(),
-            run: run.map_or(0, |run| run.number),
-            weight: run
-                .filter(|run| run.intent.is_none())
-                .map(|run| run.weight.hundredths()),
-            judged: status.checks.iter().filter_map(|check| check.at).max(),
-            passing: !status.checks.is_empty() && status.checks.iter().all(|check| check.verdict == Verdict::Pass),
-        }
-    }
-
-    /// Held at a weight, and judged good there.
-    pub fn is_held(&self) -> bool {
-        self.phase == Phase::Shifting && self.weight.is_some_and(|weight| weight > 0) && self.passing
-    }
-}
-
-/// Notes every change of a rollout's status until the process ends.
-pub async fn follow(client: Client, rollouts: Arc<Journal<Seen>>) -> anyhow::Result<()> {
-    let api: Api<DynamicObject> = Api::all_with(client, &Kinds::rollout());
-    let mut seen = std::pin::pin!(
-        watcher(api, watcher::Config::default())
-            .default_backoff()
-            .applied_objects()
-    );
-    while let Some(rollout) = seen.next().await {
-        match rollout {
-            Ok(rollout) => rollouts.note(
-                format!("{}/{}", rollout.namespace().unwrap_or_default(), rollout.name_any()),
-                Seen::read(&rollout),
-            ),
-            Err(error) => eprintln!("the bench lost its watch of rollouts, which starts again: {error}"),
-        }
-    }
-    anyhow::bail!("the watch of rollouts ended")
-}
 
 /// The cluster as the owners of apps see it.
 pub struct World {
