@@ -11,13 +11,15 @@ use kube::{Client, Resource, api::DynamicObject};
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{caches::Readiness, calls::Calls, kinds::Caches, recent::Recent};
-use crate::{
-    api::CanaryRolloutStatus,
-    engine::contract::observed::Obstacle,
-    provider::Provider,
-    runtime::{leadership::Leadership, metrics::Metrics},
+use super::{
+    caches::Readiness,
+    calls::Calls,
+    kinds::Caches,
+    leadership::Leadership,
+    metrics::Metrics,
+    recent::Recent,
 };
+use crate::{api::CanaryRolloutStatus, engine::contract::observed::Obstacle, provider::Provider};
 
 /// Tells the time.
 pub type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;

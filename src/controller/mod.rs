@@ -10,6 +10,8 @@ pub mod error;
 pub mod events;
 pub mod gather;
 pub mod kinds;
+pub mod leadership;
+pub mod metrics;
 pub mod named;
 mod persist;
 pub mod recent;

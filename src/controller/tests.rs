@@ -26,13 +26,13 @@ use super::{
     caches::Cache,
     calls::Calls,
     kinds::Caches,
+    leadership::Leadership,
     named::{RolloutRef, named},
     reconcile::reconcile,
 };
 use crate::{
     api::MetricSourceSpec,
     provider::{Answer, Provider, Question, shell::Shell},
-    runtime::leadership::Leadership,
     webhook,
 };
 

@@ -3,9 +3,7 @@
 pub mod admin;
 pub mod args;
 pub mod generate;
-pub mod leadership;
 pub mod lease;
-pub mod metrics;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -20,11 +18,16 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    controller::{self, Context, calls::Calls, discovery, watches},
+    controller::{
+        self, Context,
+        calls::Calls,
+        discovery,
+        leadership::{self, Leadership},
+        watches,
+    },
     provider::shell::Shell,
     webhook,
 };
-use leadership::Leadership;
 use lease::{Elector, Loss};
 
 /// The API server says nothing on a connection for so long only if something is broken: a quiet watch ends after 290 s.

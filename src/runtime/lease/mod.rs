@@ -18,8 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub use protocol::Loss;
 use protocol::{Candidate, Next, RETRY};
 
-use super::leadership::Leadership;
-use crate::api::FIELD_MANAGER;
+use crate::{api::FIELD_MANAGER, controller::leadership::Leadership};
 
 /// An answer that takes longer is no longer waited for. After one that did not come there is time for another renewal before the deadline.
 const PATIENCE: Duration = Duration::from_secs(3);

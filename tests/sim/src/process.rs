@@ -8,10 +8,7 @@ use std::{
 
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use warmfront::{
-    controller::{self, Context, calls::Calls, discovery, watches},
-    runtime::leadership::Leadership,
-};
+use warmfront::controller::{self, Context, calls::Calls, discovery, leadership::Leadership, watches};
 
 use crate::{
     access::{Access, Fault, Life},
