@@ -22,6 +22,7 @@ pub mod api;
 pub mod controller;
 pub mod engine;
 pub mod kubernetes;
+pub mod log;
 pub mod look;
 pub mod provider;
 pub mod router;

@@ -1,5 +1,7 @@
 //! The `warmfront` binary: parses its arguments and hands over.
 
+use std::process::ExitCode;
+
 use anyhow::Context as _;
 use clap::Parser;
 use warmfront::runtime::{
@@ -12,7 +14,7 @@ use warmfront::runtime::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Args::parse().command {
         Command::Run(args) => {
             let provider = rustls::crypto::aws_lc_rs::default_provider();
@@ -27,13 +29,13 @@ fn main() -> anyhow::Result<()> {
             let ended = runtime.block_on(runtime::run(args));
             // Whatever still runs ends with the process: nothing may be waited for when the lease is lost.
             runtime.shutdown_background();
-            ended
+            Ok(ended)
         }
         Command::Crd => {
             for (_, text) in generate::crds().context("writing the CustomResourceDefinitions")? {
                 print!("---\n{text}");
             }
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
         Command::Rbac { own_namespace } => {
             print!(
@@ -44,7 +46,7 @@ fn main() -> anyhow::Result<()> {
                     generate::rbac()
                 }
             );
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::{
     Context,
     caches::Cache,
+    context::lock,
     error::{Error, is_stale},
 };
 use crate::{
@@ -40,6 +41,7 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, seen: &Versions, 
             context.told.forget(&rollout.uid().unwrap_or_default());
             context.drafts.forget(&rollout.uid().unwrap_or_default());
             context.calls.forget(&rollout.uid().unwrap_or_default());
+            lock(&context.failing).forget(&rollout.uid().unwrap_or_default());
             context.recent.forget(rollout);
             finalizer(context, rollout, finalizers, "dropping the finalizer").await
         }
@@ -78,7 +80,7 @@ async fn create(context: &Context, rollout: &DynamicObject, kind: Kind, object: 
         field_manager: Some(FIELD_MANAGER.to_owned()),
         dry_run: false,
     };
-    tracing::info!(rollout = rollout.name_any(), "{what}");
+    tracing::info!("{what}");
     match api(context, cache, &namespace).create(&params, &object).await {
         Ok(created) => cache.wrote(created),
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
@@ -102,7 +104,9 @@ async fn change(
     };
     let mut guarded = vec![test_version(version.to_string())];
     guarded.extend(patch.iter().cloned());
-    tracing::info!(rollout = rollout.name_any(), patch = %json!(patch), "{what}");
+    tracing::info!("{what}");
+    // Values of headers that mark testers may stand in it.
+    tracing::debug!(patch = %json!(patch), "{what}");
     patch_object(context, context.caches.of(kind), &namespace, name, guarded, what).await
 }
 
@@ -118,7 +122,7 @@ async fn delete(context: &Context, rollout: &DynamicObject, kind: Kind, name: &s
         }),
         ..DeleteParams::background()
     };
-    tracing::info!(rollout = rollout.name_any(), "{what}");
+    tracing::info!("{what}");
     gone(api(context, cache, &namespace).delete(name, &params).await, what)
 }
 

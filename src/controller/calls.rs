@@ -2,18 +2,21 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt, api::DynamicObject};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
+use tracing::Instrument;
 
-use super::{named::rollout_ref, watches::Requests};
+use super::{context::lock, named::rollout_ref, watches::Requests};
 use crate::{
     api::plan::Address,
     engine::contract::call::{Call, Reply},
-    webhook::{Post, Webhooks},
+    log::outage::Outages,
+    webhook::{Post, Webhooks, address},
 };
 
 /// Attempts under way or answered, by key.
@@ -32,11 +35,8 @@ pub struct Calls {
     attempts: Arc<Mutex<HashMap<String, Attempts>>>,
     /// Ended with this process's part in them.
     tasks: Mutex<JoinSet<()>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A half-written entry is as good as a lost one.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Those that fail, by UID of the rollout and address, for the log.
+    failing: Arc<Mutex<Outages>>,
 }
 
 impl Calls {
@@ -47,6 +47,7 @@ impl Calls {
             requests,
             attempts: Arc::default(),
             tasks: Mutex::default(),
+            failing: Arc::new(Mutex::new(Outages::new(Duration::ZERO))),
         }
     }
 
@@ -106,12 +107,13 @@ impl Calls {
 
     fn spawn(&self, client: Client, rollout: &DynamicObject, uid: String, call: Call) {
         let (webhooks, attempts, requests) = (self.webhooks.clone(), self.attempts.clone(), self.requests.clone());
+        let failing = self.failing.clone();
         let namespace = rollout.namespace().unwrap_or_default();
         let rollout = rollout_ref(rollout.namespace(), rollout.name_any());
         let mut tasks = lock(&self.tasks);
         // Those that have ended are of no interest.
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(async move {
+        let task = async move {
             let answer = match url(&client, &namespace, &call.address).await {
                 Ok(url) => {
                     webhooks
@@ -120,12 +122,13 @@ impl Calls {
                             url,
                             timeout: call.timeout,
                             key: call.key.clone(),
-                            body: call.body,
+                            body: call.body.clone(),
                         })
                         .await
                 }
                 Err(why) => Err(why),
             };
+            log(&failing, &uid, &call, &answer);
             let mut all = lock(&attempts);
             let attempt = all.get_mut(&uid).and_then(|attempts| attempts.get_mut(&call.key));
             if let Some(attempt) = attempt.filter(|attempt| attempt.number == call.attempt) {
@@ -133,12 +136,63 @@ impl Calls {
                 // The receiver is gone only when the process stops.
                 let _ = requests.send(rollout);
             }
-        });
+        };
+        // What is logged of the call is about the rollout whose pass begins it.
+        tasks.spawn(task.in_current_span());
     }
 
     /// The rollout is gone.
     pub fn forget(&self, uid: &str) {
         lock(&self.attempts).remove(uid);
+        lock(&self.failing).forget(uid);
+    }
+}
+
+/// Logs when a webhook begins to fail and when it works again.
+fn log(failing: &Mutex<Outages>, uid: &str, call: &Call, answer: &Result<u16, String>) {
+    let (known, shown) = match &call.address {
+        Address::Url(url) => (url.clone(), address::host(url)),
+        Address::Secret(secret) => {
+            let secret = format!("{} of Secret {}", secret.key, secret.name);
+            (secret.clone(), secret)
+        }
+    };
+    let key = format!("{uid} {known}");
+    let now = Instant::now();
+    let kind = call.body["kind"].as_str().unwrap_or_default();
+    match failure(kind, answer) {
+        Some(error) => {
+            if lock(failing).failed(&key, now) {
+                tracing::warn!(
+                    kind,
+                    webhook = shown,
+                    error,
+                    "a webhook fails; it is tried again until its deadline"
+                );
+            }
+        }
+        None => {
+            if let Some(past) = lock(failing).worked(&key, now) {
+                let lasted_ms = past.lasted_ms();
+                tracing::info!(
+                    kind,
+                    webhook = shown,
+                    lasted_ms,
+                    tries = past.tries,
+                    "the webhook works again"
+                );
+            }
+        }
+    }
+}
+
+/// In which way a webhook failed, if it did. A gate that says no has worked.
+fn failure(kind: &str, answer: &Result<u16, String>) -> Option<String> {
+    match answer {
+        Err(why) => Some(why.clone()),
+        Ok(200..=299) => None,
+        Ok(code @ 400..=499) if kind == "Gate" && !matches!(code, 408 | 425 | 429) => None,
+        Ok(code) => Some(format!("HTTP {code}")),
     }
 }
 
@@ -173,148 +227,4 @@ async fn url(client: &Client, namespace: &str, address: &Address) -> Result<Stri
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::future::BoxFuture;
-    use kube::client::Body;
-    use serde_json::{Value, json};
-    use tokio::sync::mpsc;
-
-    use super::*;
-    use crate::api::{Duration, webhook::SecretKey};
-
-    /// Another system: who was sent something is told; all get the same answer, if any.
-    struct Others(mpsc::UnboundedSender<Post>, Option<u16>);
-
-    impl Webhooks for Others {
-        fn refusal(&self, _: &str, _: &str) -> Option<String> {
-            None
-        }
-        fn post(&self, post: Post) -> BoxFuture<'static, Result<u16, String>> {
-            let (told, answer) = (self.0.send(post), self.1);
-            Box::pin(async move {
-                told.map_err(|error| error.to_string())?;
-                match answer {
-                    Some(status) => Ok(status),
-                    None => std::future::pending().await,
-                }
-            })
-        }
-    }
-
-    /// An API server that answers everything so.
-    fn api_server(status: u16, body: &Value) -> Client {
-        let body = body.to_string();
-        let server = tower::service_fn(move |_: http::Request<Body>| {
-            let answer = http::Response::builder()
-                .status(status)
-                .body(Body::from(body.clone().into_bytes()));
-            async move { answer }
-        });
-        Client::new(server, "default")
-    }
-
-    fn rollout() -> DynamicObject {
-        let mut rollout = DynamicObject::new("catalog", &crate::controller::kinds::Kinds::rollout()).within("shop");
-        rollout.metadata.uid = Some("u".to_owned());
-        rollout
-    }
-
-    fn call(attempt: i32) -> Call {
-        Call {
-            key: "u.1.gate.2".to_owned(),
-            attempt,
-            address: Address::Url("http://gate".to_owned()),
-            timeout: Duration::from_secs(1),
-            body: json!({}),
-        }
-    }
-
-    #[tokio::test]
-    async fn an_attempt_is_made_once_and_its_answer_stays_until_it_is_taken_in() {
-        let client = api_server(404, &json!({}));
-        let (told, mut sent) = mpsc::unbounded_channel();
-        let (requests, mut asked) = mpsc::unbounded_channel();
-        let calls = Calls::new(Arc::new(Others(told, Some(503))), requests);
-        calls.begin(&client, &rollout(), &[call(0)]);
-        calls.begin(&client, &rollout(), &[call(0)]);
-        assert_eq!(
-            asked.recv().await.map(|rollout| rollout.name).as_deref(),
-            Some("catalog"),
-            "an answer asks for the next pass"
-        );
-        calls.begin(&client, &rollout(), &[call(0)]);
-        assert_eq!(
-            calls.replies("u")["u.1.gate.2"],
-            Reply {
-                attempt: 0,
-                answer: Ok(503)
-            }
-        );
-        assert_eq!(
-            (sent.recv().await.map(|post| post.key), sent.try_recv().is_err()),
-            (Some("u.1.gate.2".to_owned()), true)
-        );
-        // The status has taken it in and waits before it asks again.
-        calls.begin(&client, &rollout(), &[]);
-        assert!(calls.replies("u").is_empty());
-        calls.begin(&client, &rollout(), &[call(1)]);
-        asked.recv().await;
-        assert_eq!(calls.replies("u")["u.1.gate.2"].attempt, 1);
-        calls.forget("u");
-        assert!(calls.replies("u").is_empty());
-    }
-
-    #[tokio::test]
-    async fn one_that_hangs_keeps_no_other_one_waiting() {
-        let client = api_server(404, &json!({}));
-        let (told, mut sent) = mpsc::unbounded_channel();
-        let (requests, _asked) = mpsc::unbounded_channel();
-        let calls = Calls::new(Arc::new(Others(told, None)), requests);
-        for key in ["a", "b", "c"] {
-            calls.begin(
-                &client,
-                &rollout(),
-                &[Call {
-                    key: key.to_owned(),
-                    ..call(0)
-                }],
-            );
-            let next = tokio::time::timeout(std::time::Duration::from_secs(10), sent.recv()).await;
-            assert_eq!(
-                next.ok().flatten().map(|post| post.key).as_deref(),
-                Some(key),
-                "no wait for the ones before"
-            );
-        }
-        assert!(calls.replies("u").is_empty());
-    }
-
-    #[tokio::test]
-    async fn an_address_in_a_secret_is_found_or_it_is_said_what_is_missing() {
-        let address = Address::Secret(SecretKey {
-            name: "chat".to_owned(),
-            key: "url".to_owned(),
-        });
-        let asked = async |status: u16, body: Value| url(&api_server(status, &body), "shop", &address).await;
-        let secret =
-            |data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "chat"}, "data": data});
-        let refusal = |code: u16, reason: &str| json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no", "reason": reason, "code": code});
-        // base64 of "https://hooks.example.com/T0\n".
-        let found = asked(200, secret(json!({"url": "aHR0cHM6Ly9ob29rcy5leGFtcGxlLmNvbS9UMAo="}))).await;
-        assert_eq!(found.as_deref(), Ok("https://hooks.example.com/T0"));
-        for (status, body, why) in [
-            (200, secret(json!({})), "Secret chat has no key url"),
-            (
-                200,
-                secret(json!({"url": "/w=="})),
-                "key url of Secret chat is not text",
-            ),
-            (404, refusal(404, "NotFound"), "Secret chat does not exist"),
-            (403, refusal(403, "Forbidden"), "webhooks.readSecrets"),
-            (500, refusal(500, "InternalError"), "could not be read"),
-        ] {
-            let said = asked(status, body).await.unwrap_err();
-            assert!(said.contains(why), "{said}");
-        }
-    }
-}
+mod tests;

@@ -12,14 +12,14 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
-    caches::Readiness,
-    calls::Calls,
-    kinds::Caches,
-    leadership::Leadership,
-    metrics::Metrics,
-    recent::Recent,
+    caches::Readiness, calls::Calls, kinds::Caches, leadership::Leadership, logged, metrics::Metrics, recent::Recent,
 };
-use crate::{api::CanaryRolloutStatus, engine::contract::observed::Obstacle, provider::Provider};
+use crate::{
+    api::CanaryRolloutStatus,
+    engine::contract::observed::Obstacle,
+    log::outage::{Outage, Outages},
+    provider::Provider,
+};
 
 /// Tells the time.
 pub type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
@@ -52,6 +52,10 @@ pub struct Context {
     pub backoff: Backoff,
     /// Events that this process has told.
     pub told: Told,
+    /// Whether the API server fails, for the log.
+    pub api_server: Mutex<Outage>,
+    /// Rollouts whose passes or Events fail for reasons of their own, by UID, for the log.
+    pub failing: Mutex<Outages>,
     /// What the API server refused in the last pass.
     pub obstacles: Obstacles,
     /// The field of the last stored status that came back without it.
@@ -84,6 +88,8 @@ impl Context {
             readiness: Readiness::default(),
             backoff: Backoff::default(),
             told: Told::default(),
+            api_server: Mutex::new(Outage::new(logged::SETTLED_AFTER)),
+            failing: Mutex::new(Outages::new(Duration::ZERO)),
             obstacles: Obstacles::default(),
             not_stored: Mutex::default(),
             drafts: Drafts::default(),
@@ -140,8 +146,8 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// Longest delay after many failures.
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Both maps hold only hints; one that a panic left half-written is still usable.
+/// What the mutexes here guard are only hints: one that a panic left half-written is still usable.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -163,9 +169,9 @@ impl Backoff {
         delay.min(LONGEST_DELAY)
     }
 
-    /// A pass came to its end.
-    pub fn reset(&self, object: &impl Resource) {
-        lock(&self.0).remove(&uid(object));
+    /// A pass came to its end. Returns whether the one before it had failed.
+    pub fn reset(&self, object: &impl Resource) -> bool {
+        lock(&self.0).remove(&uid(object)).is_some()
     }
 }
 

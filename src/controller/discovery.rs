@@ -3,11 +3,13 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use kube::{Client, api::ApiResource};
+use tokio::time::Instant;
 
 use super::{
     kinds::{Caches, Calling, Pick, Presence, ROWS},
     watches::{Requests, Start},
 };
+use crate::log::outage::Outages;
 
 /// How often a missing kind is looked for while something calls for it. Otherwise nothing is asked.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
@@ -40,19 +42,38 @@ async fn ask(client: &Client, api: &str) -> Result<Installed, kube::Error> {
     }
 }
 
+fn fails(failing: &mut Outages, api: &str, error: &kube::Error) {
+    if failing.failed(api, Instant::now()) {
+        tracing::warn!(%error, "asking the API server for the kinds of {api} failed; it is tried again until it works");
+    }
+}
+
+fn works(failing: &mut Outages, api: &str) {
+    if let Some(past) = failing.worked(api, Instant::now()) {
+        let lasted_ms = past.lasted_ms();
+        tracing::info!(
+            lasted_ms,
+            tries = past.tries,
+            "the API server tells the kinds of {api} again"
+        );
+    }
+}
+
 /// Kinds that the cluster has, once the API server tells.
 pub async fn installed(client: &Client) -> Installed {
     let mut all = Installed::default();
+    let mut failing = Outages::new(Duration::ZERO);
     let optional = ROWS.iter().filter(|row| matches!(row.presence, Presence::Optional(_)));
     let apis: BTreeSet<String> = optional.map(|row| row.resource().api_version).collect();
     for api in apis {
         loop {
             match ask(client, &api).await {
                 Ok(found) => {
+                    works(&mut failing, &api);
                     all.0.extend(found.0);
                     break;
                 }
-                Err(error) => tracing::warn!(%error, "asking the API server for the kinds of {api}; it is tried again"),
+                Err(error) => fails(&mut failing, &api, &error),
             }
             tokio::time::sleep(RETRY).await;
         }
@@ -63,12 +84,16 @@ pub async fn installed(client: &Client) -> Installed {
 /// Looks for the missing kinds as long as something calls for one, and opens their watches.
 pub async fn follow(client: Client, mut absent: Absent) {
     absent.caches.wait_until_ready().await;
+    let mut failing = Outages::new(Duration::ZERO);
     while !absent.kinds.is_empty() {
         tokio::time::sleep(LOOK_AGAIN).await;
         for api in absent.called_for() {
             match ask(&client, &api).await {
-                Ok(found) => absent.open(&found).await,
-                Err(error) => tracing::warn!(%error, "asking the API server for the kinds of {api}; it is tried again"),
+                Ok(found) => {
+                    works(&mut failing, &api);
+                    absent.open(&found).await;
+                }
+                Err(error) => fails(&mut failing, &api, &error),
             }
         }
     }

@@ -1,5 +1,8 @@
 //! Why a pass over a rollout did not come to its end: one variant per step.
 
+use std::time::Duration;
+
+use super::leadership::NotLeading;
 use crate::engine::contract::observed::Obstacle;
 
 /// Why a pass did not come to its end.
@@ -30,9 +33,18 @@ pub enum Error {
         /// What was tried, on what.
         action: String,
     },
-    /// The pass took too long.
-    #[error("no answer within {0:?}")]
-    Timeout(std::time::Duration),
+    /// A request took too long.
+    #[error("{action}: the API server gave no answer within {after:?}")]
+    #[strum(serialize = "Timeout")]
+    NoAnswer {
+        /// What was tried, on what.
+        action: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The whole pass took too long.
+    #[error("the pass was given up after {0:?}; most of it was spent waiting for the metrics store or the API server")]
+    Timeout(Duration),
 }
 
 impl Error {
@@ -40,9 +52,16 @@ impl Error {
     pub fn category(&self) -> &'static str {
         self.into()
     }
-}
 
-impl Error {
+    /// The API server is to blame, not this rollout.
+    pub(super) fn is_outage(&self) -> bool {
+        match self {
+            Self::Persist(source) | Self::Apply { source, .. } => is_outage(source),
+            Self::NoAnswer { .. } => true,
+            Self::Status { .. } | Self::Conflict { .. } | Self::Timeout(_) => false,
+        }
+    }
+
     /// What people are told of it in the status: a change that the API server refuses, for others than passing reasons.
     pub fn obstacle(&self) -> Option<Obstacle> {
         let Self::Apply {
@@ -52,11 +71,25 @@ impl Error {
         else {
             return None;
         };
-        let passing = status.code == 429 || status.code >= 500;
-        (!passing).then(|| Obstacle {
+        (!is_passing(status.code)).then(|| Obstacle {
             message: format!("{action}: {}", status.message),
             forbidden: status.is_forbidden(),
         })
+    }
+}
+
+/// Of HTTP statuses those that say nothing against what was asked for: it may work in a moment.
+fn is_passing(code: u16) -> bool {
+    code == 429 || code >= 500
+}
+
+/// The API server is to blame, not what was asked of it: it cannot be reached, or is overloaded or broken.
+pub(super) fn is_outage(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => is_passing(status.code),
+        kube::Error::Service(error) => !error.is::<NotLeading>(),
+        kube::Error::HyperError(_) => true,
+        _ => false,
     }
 }
 

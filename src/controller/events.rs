@@ -10,9 +10,9 @@ use kube::{
     api::{DynamicObject, PostParams},
 };
 
-use super::Context;
+use super::{Context, logged};
 use crate::{
-    api::{CanaryRolloutStatus, FIELD_MANAGER, GROUP, VERSION},
+    api::{CanaryRolloutStatus, FIELD_MANAGER, GROUP, VERSION, status::Notice},
     engine,
 };
 
@@ -23,63 +23,76 @@ const TOLD_AGAIN: SignedDuration = SignedDuration::from_mins(10);
 /// Until what could not be told is tried again, and until it is remembered that the end of a release was told.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
-/// Tells what was not told yet; returns when to look again for its sake. A failure is logged and tried again then.
+/// The Events that are still to be told; `last` is the number of the last one that was, as far as this process knows.
+pub fn due(status: &CanaryRolloutStatus, last: i64, now: Timestamp) -> impl Iterator<Item = &Notice> {
+    let last = last.max(status.events.delivered);
+    let is_due = move |notice: &&Notice| {
+        notice.sequence > last && (engine::reports_an_end(notice) || now.duration_since(notice.at) <= TOLD_AGAIN)
+    };
+    status.events.pending.iter().filter(is_due)
+}
+
+/// Tells the Events that are due; returns when to look again for their sake. A failure is logged and tried again then.
 pub async fn announce(context: &Context, rollout: &DynamicObject, status: &CanaryRolloutStatus) -> Option<Timestamp> {
     let uid = rollout.uid().unwrap_or_default();
     let namespace = rollout.namespace().unwrap_or_default();
     let events: Api<Event> = Api::namespaced(context.client.clone(), &namespace);
-    let last = context.told.last(&uid).max(status.events.delivered);
     let mut again = None;
-    for notice in status.events.pending.iter().filter(|notice| notice.sequence > last) {
-        let is_end = engine::reports_an_end(notice);
-        if !is_end && context.now().duration_since(notice.at) > TOLD_AGAIN {
-            continue;
-        }
-        let name = rollout.name_any();
-        let event = Event {
-            metadata: ObjectMeta {
-                name: Some(format!("{name}.{}-{}", uid.get(..8).unwrap_or(&uid), notice.sequence)),
-                namespace: Some(namespace.clone()),
-                ..ObjectMeta::default()
-            },
-            involved_object: ObjectReference {
-                api_version: Some(format!("{GROUP}/{VERSION}")),
-                kind: Some("CanaryRollout".to_owned()),
-                name: Some(name),
-                namespace: Some(namespace.clone()),
-                uid: Some(uid.clone()),
-                ..ObjectReference::default()
-            },
-            reason: Some(notice.reason.clone()),
-            message: Some(notice.note.clone()),
-            type_: Some(if notice.warning { "Warning" } else { "Normal" }.to_owned()),
-            first_timestamp: Some(Time(notice.at)),
-            last_timestamp: Some(Time(notice.at)),
-            count: Some(1),
-            source: Some(EventSource {
-                component: Some(FIELD_MANAGER.to_owned()),
-                host: None,
-            }),
-            reporting_component: Some(FIELD_MANAGER.to_owned()),
-            ..Event::default()
-        };
-        tracing::info!(rollout = event.involved_object.name, %namespace, reason = notice.reason, "{}", notice.note);
-        match events.create(&PostParams::default(), &event).await {
+    for notice in due(status, context.told.last(&uid), context.now()) {
+        match events.create(&PostParams::default(), &event(rollout, notice)).await {
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-            // A namespace that is going takes no Events.
+            // A namespace that is being deleted takes no Events.
             Err(kube::Error::Api(status)) if status.is_forbidden() || status.is_not_found() => {}
             Err(error) => {
-                tracing::warn!(%error, reason = notice.reason, "an Event could not be told; it is tried again");
+                logged::event_failed(context, rollout, &notice.reason, &error);
                 return Some(context.now() + LOOK_AGAIN);
             }
         }
+        tracing::info!(reason = notice.reason, "{}", notice.note);
+        logged::event_worked(context, rollout);
         context.told.advance(&uid, notice.sequence);
-        if is_end {
+        if engine::reports_an_end(notice) {
             again = Some(context.now() + LOOK_AGAIN);
         }
     }
     again
+}
+
+/// An Event about a rollout. Its name is made from the rollout's UID and the number: the same notice never makes two.
+fn event(rollout: &DynamicObject, notice: &Notice) -> Event {
+    let (name, namespace, uid) = (
+        rollout.name_any(),
+        rollout.namespace(),
+        rollout.uid().unwrap_or_default(),
+    );
+    Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{name}.{}-{}", uid.get(..8).unwrap_or(&uid), notice.sequence)),
+            namespace: namespace.clone(),
+            ..ObjectMeta::default()
+        },
+        involved_object: ObjectReference {
+            api_version: Some(format!("{GROUP}/{VERSION}")),
+            kind: Some("CanaryRollout".to_owned()),
+            name: Some(name),
+            namespace,
+            uid: Some(uid),
+            ..ObjectReference::default()
+        },
+        reason: Some(notice.reason.clone()),
+        message: Some(notice.note.clone()),
+        type_: Some(if notice.warning { "Warning" } else { "Normal" }.to_owned()),
+        first_timestamp: Some(Time(notice.at)),
+        last_timestamp: Some(Time(notice.at)),
+        count: Some(1),
+        source: Some(EventSource {
+            component: Some(FIELD_MANAGER.to_owned()),
+            host: None,
+        }),
+        reporting_component: Some(FIELD_MANAGER.to_owned()),
+        ..Event::default()
+    }
 }
 
 #[cfg(test)]

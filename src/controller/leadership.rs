@@ -111,6 +111,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::controller::error::is_outage;
 
     /// A client behind the fence, and the methods of the requests that came through it.
     fn client(leadership: &Leadership) -> (Client, mpsc::UnboundedReceiver<String>) {
@@ -152,7 +153,7 @@ mod tests {
             .filter(|error| {
                 error
                     .as_ref()
-                    .is_some_and(|error| error.to_string().contains("does not hold the lease"))
+                    .is_some_and(|error| error.to_string().contains("does not hold the lease") && !is_outage(error))
             })
             .count()
     }

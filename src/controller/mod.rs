@@ -8,9 +8,11 @@ pub mod context;
 pub mod discovery;
 pub mod error;
 pub mod events;
+mod follow;
 pub mod gather;
 pub mod kinds;
 pub mod leadership;
+mod logged;
 pub mod metrics;
 pub mod named;
 mod persist;
@@ -21,6 +23,7 @@ mod slim;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
+
 pub mod watches;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -34,11 +37,12 @@ use kube::{
     api::{DynamicObject, ListParams},
     runtime::controller::{Action, Config, ReconcileRequest, applier},
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::log::outage::Outage;
 pub use context::Context;
-use named::{Named, RolloutRef};
+use named::Named;
 
 /// kube sets no limit to the passes that run at once: each waits for a slot, and gives it back while it waits for a metrics store.
 const CONCURRENCY: u16 = 0;
@@ -64,11 +68,8 @@ pub async fn run(context: Arc<Context>, mut queue: watches::Queue, stop: Cancell
     let waiting = context.clone();
     let passes = applier(
         |object, context| Box::pin(reconcile::reconcile(object, context)),
-        |object, error, context: Arc<Context>| {
-            let delay = context.backoff.next(&*object);
-            tracing::warn!(rollout = %RolloutRef::from_obj(&*object), %error, delay_ms = delay.as_millis(), "pass failed");
-            Action::requeue(delay)
-        },
+        // The pass has logged it.
+        |object, _, context: Arc<Context>| Action::requeue(context.backoff.next(&*object)),
         context,
         store,
         requests,
@@ -105,9 +106,19 @@ async fn stand_by(context: &Context, queue: &mut watches::Queue) {
         () = drop_requests => {}
     }
     while let Some(Some(_)) = queue.next().now_or_never() {}
+    let mut outage = Outage::new(Duration::ZERO);
     while let Err(error) = catch_up(context).await {
-        tracing::warn!(%error, "the rollouts could not be read, so nothing is begun");
+        if outage.failed(Instant::now()) {
+            tracing::warn!(%error, "reading all CanaryRollouts failed; it is tried again every second, and no pass begins before it works");
+        }
         sleep(Duration::from_secs(1)).await;
+    }
+    if let Some(past) = outage.worked(Instant::now()) {
+        tracing::info!(
+            lasted_ms = past.lasted_ms(),
+            tries = past.tries,
+            "all CanaryRollouts are read, passes begin"
+        );
     }
 }
 

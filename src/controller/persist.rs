@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{
     Resource, ResourceExt,
     api::{DynamicObject, PostParams},
@@ -32,8 +32,43 @@ struct Version {
 /// Of the answer only the metadata is wanted.
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
-/// Stores the status if it says something new. Newer figures alone wait until the stored ones are old. Returns when to come again for
-/// that, if `wake`, the next pass there will be anyway, is much later.
+/// Whether a status is to be stored.
+pub enum Due {
+    /// Never: it is the stored one.
+    Never,
+    /// Not before `at`: it differs from the stored one only in figures that may wait for `wait` after the last time.
+    Later { at: Timestamp, wait: SignedDuration },
+    /// In this pass.
+    Now { only_figures: bool },
+}
+
+/// Whether a status is to be stored, on top of the stored one. Newer figures alone wait until the stored ones are old.
+pub fn due(
+    context: &Context,
+    rollout: &DynamicObject,
+    stored: Option<&Arc<CanaryRolloutStatus>>,
+    next: &Arc<CanaryRolloutStatus>,
+) -> Due {
+    let Some(before) = stored else {
+        return Due::Now { only_figures: false };
+    };
+    if *before == *next {
+        return Due::Never;
+    }
+    let now = context.now();
+    let wait = durable::may_wait(before, next);
+    let at = context.drafts.stored_at(rollout, now) + wait;
+    // A tick that comes just before or after stores what it found: no pass is needed for that alone.
+    if now < at - wait / 20 {
+        return Due::Later { at, wait };
+    }
+    Due::Now {
+        only_figures: !wait.is_zero(),
+    }
+}
+
+/// Stores the status if that is due, or keeps it. Returns when to come again to store it, if `wake`, the next pass there will be
+/// anyway, is much later.
 ///
 /// After newer figures `rollout` and `stored` are what the API server has now. After a transition they stay as they were read,
 /// and everything has to be looked at anew.
@@ -42,24 +77,21 @@ pub async fn persist(
     rollout: &mut DynamicObject,
     stored: &mut Option<Arc<CanaryRolloutStatus>>,
     next: &Arc<CanaryRolloutStatus>,
+    due: Due,
     wake: Option<Timestamp>,
 ) -> Result<Option<Timestamp>, Error> {
     let now = context.now();
-    let mut only_figures = false;
-    if let Some(before) = stored {
-        if *before == *next {
+    let only_figures = match due {
+        Due::Never => {
             context.drafts.settled(rollout);
             return Ok(None);
         }
-        let wait = durable::may_wait(before, next);
-        only_figures = !wait.is_zero();
-        let due = context.drafts.stored_at(rollout, now) + wait;
-        // A tick that comes just before or after stores what it found: no pass is needed for that alone.
-        if now < due - wait / 20 {
+        Due::Later { at, wait } => {
             context.drafts.keep(rollout, next.clone(), now);
-            return Ok(Some(due).filter(|due| wake.is_none_or(|wake| wake > *due + wait / 3)));
+            return Ok(Some(at).filter(|at| wake.is_none_or(|wake| wake > *at + wait / 3)));
         }
-    }
+        Due::Now { only_figures } => only_figures,
+    };
     let (namespace, name) = (rollout.namespace().unwrap_or_default(), rollout.name_any());
     let cache = &context.caches.rollouts;
     let writing = cache.writing(&namespace, &name);

@@ -1,15 +1,23 @@
 //! One pass over one rollout: look, decide, store, act, tell — in this order.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{ResourceExt, api::DynamicObject, runtime::controller::Action as Requeue};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
 use super::{
-    Context, PASS_TIMEOUT, REQUEST_TIMEOUT, apply, context::Slot, error::Error, events, gather, named::Named,
-    persist::persist, recent::Look,
+    Context, PASS_TIMEOUT, REQUEST_TIMEOUT, apply,
+    context::Slot,
+    error::Error,
+    events, gather,
+    logged::{self, Took},
+    named::Named,
+    persist::{self, Due},
+    recent::Look,
 };
 use crate::{
     api::{CanaryRolloutSpec, CanaryRolloutStatus},
@@ -18,6 +26,7 @@ use crate::{
         contract::{
             Decision, Identity,
             action::Action,
+            call::Call,
             durable,
             in_force::InForce,
             observed::{Deletion, Observed},
@@ -31,25 +40,24 @@ pub async fn reconcile(seen: Arc<Named>, context: Arc<Context>) -> Result<Requeu
     let Some(slot) = context.slot().await else {
         return Ok(Requeue::await_change());
     };
-    let started = std::time::Instant::now();
+    let started = Instant::now();
+    let mut took = Took::default();
     // Those that wait for a slot are many at times; only one that has it needs the room of a whole pass.
-    let result = tokio::time::timeout(PASS_TIMEOUT, Box::pin(pass(&seen, &context, slot, true)))
+    let pass = Box::pin(pass(&seen, &context, slot, true, &mut took.store));
+    let result = tokio::time::timeout(PASS_TIMEOUT, pass)
         .await
         .unwrap_or(Err(Error::Timeout(PASS_TIMEOUT)));
+    took.all = started.elapsed();
     let outcome = match &result {
         Ok(_) => "ok",
         Err(error) => error.category(),
     };
-    context.metrics.reconciled(outcome, started.elapsed());
-    if result.is_ok() {
-        context.backoff.reset(&*seen);
-    }
+    context.metrics.reconciled(outcome, took.all);
+    let failed_before = result.is_ok() && context.backoff.reset(&*seen);
+    logged::ended(&context, &seen, &result, took, failed_before);
     match result {
         // Somebody was faster; the next look sees it.
-        Err(Error::Conflict { action }) => {
-            tracing::debug!(%action, "changed meanwhile");
-            Ok(Requeue::requeue(std::time::Duration::from_millis(50)))
-        }
+        Err(Error::Conflict { .. }) => Ok(Requeue::requeue(Duration::from_millis(50))),
         other => other,
     }
 }
@@ -58,7 +66,7 @@ pub async fn reconcile(seen: Arc<Named>, context: Arc<Context>) -> Result<Requeu
 const MOST_AT_ONCE: usize = 4;
 
 /// How long a metrics store may keep a pass waiting before somebody's request goes first.
-const UNDISTURBED: std::time::Duration = std::time::Duration::from_millis(500);
+const UNDISTURBED: Duration = Duration::from_millis(500);
 
 /// Waits until this rollout is edited or deleted, or a RolloutAction comes to its namespace.
 async fn disturbed(context: &Context, namespace: &str, name: &str) {
@@ -74,89 +82,166 @@ async fn disturbed(context: &Context, namespace: &str, name: &str) {
     }
 }
 
-/// Whoever `may_ask` asks the metrics store, if a tick is due.
-async fn pass(seen: &Named, context: &Context, slot: Slot<'_>, may_ask: bool) -> Result<Requeue, Error> {
-    let namespace = seen.namespace().unwrap_or_default();
-    let name = seen.name_any();
+/// Whoever `may_ask` asks the metrics store, if a tick is due; `store` becomes the time that this took.
+async fn pass(
+    seen: &Named,
+    context: &Context,
+    slot: Slot<'_>,
+    may_ask: bool,
+    store: &mut Duration,
+) -> Result<Requeue, Error> {
+    let (namespace, name) = (seen.namespace().unwrap_or_default(), seen.name_any());
     let Some(mut look) = look(context, &namespace, &name)? else {
         return Ok(Requeue::await_change());
     };
-    let Look {
-        rollout,
-        spec,
-        in_force,
-        source,
-        stored,
-        seen: world,
-        ..
-    } = &mut look;
     let id = Identity {
         namespace,
         name,
-        uid: rollout.uid().unwrap_or_default(),
-        generation: rollout.metadata.generation.unwrap_or_default(),
+        uid: look.rollout.uid().unwrap_or_default(),
+        generation: look.rollout.metadata.generation.unwrap_or_default(),
     };
-    let namespace = &id.namespace;
     let status = context
         .drafts
-        .newest(rollout)
-        .or_else(|| stored.clone())
+        .newest(&look.rollout)
+        .or_else(|| look.stored.clone())
         .unwrap_or_default();
-    world.obstacle = context.obstacles.get(rollout);
-    world.not_stored = context.not_stored();
-    world.replies = context.calls.replies(&id.uid);
-    world.told = context.told.last(&id.uid);
-    if world.deletion == Deletion::Asked && gather::namespace_is_going(context, namespace).await {
-        world.deletion = Deletion::AtOnce;
-    }
-    let needs = engine::needs(&id, in_force, &status, world, context.now());
+    remember(context, &id, &mut look).await;
+    let needs = engine::needs(&id, &look.in_force, &status, &look.seen, context.now());
     let mut slot = Some(slot);
     if needs.measure.is_some() && may_ask {
         // A store that does not answer keeps neither other rollouts waiting nor an abort of this one.
         drop(slot.take());
+        let asked = Instant::now();
         let answered = tokio::select! {
-            () = gather::measure(context, source.as_ref(), &needs, world) => true,
-            () = disturbed(context, namespace, &id.name) => false,
+            () = gather::measure(context, look.source.as_ref(), &needs, &mut look.seen) => true,
+            () = disturbed(context, &id.namespace, &id.name) => false,
         };
         slot = context.slot().await;
+        *store = asked.elapsed();
         if !answered {
             // The tick is asked for again later.
-            let Some(slot) = slot else {
-                return Ok(Requeue::await_change());
+            return match slot {
+                Some(slot) => Box::pin(pass(seen, context, slot, false, store)).await,
+                None => Ok(Requeue::await_change()),
             };
-            return Box::pin(pass(seen, context, slot, false)).await;
         }
     }
-    gather::look_closer(context, namespace, &needs, world).await;
+    gather::look_closer(context, &id.namespace, &needs, &mut look.seen).await;
 
     let now = context.now();
-    let mut decision = engine::decide(&id, in_force, &status, world, now);
-    // What was asked for this pass alone is not known in the next one.
+    let decision = decide(&id, &status, &mut look, now);
+    let (actions, wake) = (decision.actions.len(), decision.wake);
+    let next = Arc::new(decision.status);
+    let deeds = Deeds {
+        due: persist::due(context, &look.rollout, look.stored.as_ref(), &next),
+        actions: decision.actions,
+        calls: decision.calls,
+    };
+    let acts = deeds.are_some() || events::due(&next, look.seen.told, now).next().is_some();
+    let span = if acts {
+        logged::span(&id.namespace, &id.name, &next)
+    } else {
+        Span::none()
+    };
+    let again = act(context, seen, &mut look, &next, deeds, wake)
+        .instrument(span)
+        .await?;
+    drop(slot);
+    tracing::debug!(
+        id.namespace,
+        rollout = id.name,
+        run = next.run.as_ref().map(|run| run.number),
+        phase = <&str>::from(next.phase),
+        asked = needs.measure.is_some(),
+        actions,
+        %now,
+        ?wake,
+        ?again,
+        "pass"
+    );
+    if next.is_active() {
+        context.recent.keep(look);
+    }
+    let now = context.now();
+    Ok(match wake.into_iter().chain(again).min() {
+        Some(at) => Requeue::requeue(at.duration_since(now).try_into().unwrap_or_default()),
+        None => Requeue::await_change(),
+    })
+}
+
+/// Adds to a look what this process alone knows, or what must be asked anew in every pass.
+async fn remember(context: &Context, id: &Identity, look: &mut Look) {
+    let world = &mut look.seen;
+    world.obstacle = context.obstacles.get(&look.rollout);
+    world.not_stored = context.not_stored();
+    world.replies = context.calls.replies(&id.uid);
+    world.told = context.told.last(&id.uid);
+    if world.deletion == Deletion::Asked && gather::namespace_is_going(context, &id.namespace).await {
+        world.deletion = Deletion::AtOnce;
+    }
+}
+
+/// What a pass decides, from what it has looked at. Takes from the look what was asked for this pass alone.
+fn decide(id: &Identity, status: &CanaryRolloutStatus, look: &mut Look, now: Timestamp) -> Decision {
+    let world = &mut look.seen;
+    let mut decision = engine::decide(id, &look.in_force, status, world, now);
     let answers = (
         world.measured.take(),
         world.trouble.take(),
         std::mem::take(&mut world.config_digests),
     );
-    if decision.actions.is_empty() && durable::says_more(&status, &decision.status) {
+    if decision.actions.is_empty() && durable::says_more(status, &decision.status) {
         // The tick was taken in; the rest is still so.
         (_, world.trouble, world.config_digests) = answers;
-        decision = settle(&id, spec.as_ref(), world, decision, now);
+        decision = settle(id, look.spec.as_ref(), world, decision, now);
         (world.trouble, world.config_digests) = (None, BTreeMap::new());
     }
-    let Decision {
-        status: next,
-        actions,
-        calls,
-        wake,
-    } = decision;
-    let next = Arc::new(next);
-    let persisted = in_time(persist(context, rollout, stored, &next, wake)).await;
-    for action in &actions {
+    decision
+}
+
+/// What a pass has to do besides telling Events.
+struct Deeds {
+    due: Due,
+    actions: Vec<Action>,
+    calls: Vec<Call>,
+}
+
+impl Deeds {
+    fn are_some(&self) -> bool {
+        matches!(self.due, Due::Now { .. }) || !self.actions.is_empty() || !self.calls.is_empty()
+    }
+}
+
+/// Stores the status, carries out the actions, begins the calls and tells the Events, in this order. Returns when to come again
+/// for what is left of it; `wake` is when there will be a pass anyway.
+async fn act(
+    context: &Context,
+    seen: &Named,
+    look: &mut Look,
+    next: &Arc<CanaryRolloutStatus>,
+    deeds: Deeds,
+    wake: Option<Timestamp>,
+) -> Result<Option<Timestamp>, Error> {
+    let writes = deeds.are_some();
+    let Look {
+        rollout,
+        stored,
+        seen: world,
+        ..
+    } = look;
+    let storing = || "storing the status".to_owned();
+    let persisted = in_time(
+        storing,
+        persist::persist(context, rollout, stored, next, deeds.due, wake),
+    )
+    .await;
+    for action in &deeds.actions {
         // An intent that could not be stored moves nothing; only a fall to 0 goes ahead.
         if persisted.is_err() && !matches!(action, Action::TakeTrafficOff { .. }) {
             continue;
         }
-        let done = in_time(apply::apply(context, rollout, &world.versions, action)).await;
+        let what = || attempt(action, &rollout.namespace().unwrap_or_default());
+        let done = in_time(what, apply::apply(context, rollout, &world.versions, action)).await;
         if let Some(obstacle) = done.as_ref().err().and_then(Error::obstacle) {
             context.obstacles.set(seen, Some(obstacle));
         }
@@ -164,18 +249,27 @@ async fn pass(seen: &Named, context: &Context, slot: Slot<'_>, may_ask: bool) ->
     }
     context.obstacles.set(seen, None);
     let stale = persisted?;
-    context.calls.begin(&context.client, rollout, &calls);
-    let untold = events::announce(context, rollout, &next).await;
-    drop(slot);
-    tracing::debug!(rollout = id.name, namespace, asked = needs.measure.is_some(), actions = actions.len(), %now, wake = ?wake, stale = ?stale, "pass");
-    if next.is_active() {
-        context.recent.keep(look);
+    if writes {
+        logged::answered(context);
     }
-    let now = context.now();
-    Ok(match wake.into_iter().chain(stale).chain(untold).min() {
-        Some(at) => Requeue::requeue(at.duration_since(now).try_into().unwrap_or_default()),
-        None => Requeue::await_change(),
-    })
+    context.calls.begin(&context.client, rollout, &deeds.calls);
+    let untold = events::announce(context, rollout, next).await;
+    Ok(stale.into_iter().chain(untold).min())
+}
+
+/// What an action tries, on what, in words.
+fn attempt(action: &Action, namespace: &str) -> String {
+    match action {
+        Action::AddFinalizer => "adding the finalizer".to_owned(),
+        Action::DropFinalizer => "dropping the finalizer".to_owned(),
+        Action::Create { kind, .. } => format!("creating {kind} in {namespace}"),
+        Action::Patch { kind, name, .. } | Action::TakeTrafficOff { kind, name, .. } => {
+            format!("changing {kind} {namespace}/{name}")
+        }
+        Action::Delete { kind, name } => format!("deleting {kind} {namespace}/{name}"),
+        Action::Answer { name, .. } => format!("answering RolloutAction {namespace}/{name}"),
+        Action::Forget { name } => format!("removing RolloutAction {namespace}/{name}"),
+    }
 }
 
 /// What follows from a new status alone need not wait until that is stored.
@@ -263,9 +357,16 @@ fn look(context: &Context, namespace: &str, name: &str) -> Result<Option<Look>, 
     }))
 }
 
-/// One request that hangs must not hold a rollback for as long as a whole pass may take.
-async fn in_time<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+/// One request that hangs must not hold a rollback for as long as a whole pass may take. `what` says what was tried.
+async fn in_time<T>(
+    what: impl FnOnce() -> String,
+    request: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let no_answer = |_| Error::NoAnswer {
+        action: what(),
+        after: REQUEST_TIMEOUT,
+    };
     tokio::time::timeout(REQUEST_TIMEOUT, request)
         .await
-        .unwrap_or(Err(Error::Timeout(REQUEST_TIMEOUT)))
+        .map_err(no_answer)?
 }

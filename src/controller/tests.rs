@@ -39,7 +39,7 @@ use crate::{
 /// Long enough for whatever was going to happen.
 const A_WHILE: Duration = Duration::from_secs(30);
 
-fn rollout(version: &str) -> DynamicObject {
+pub fn rollout(version: &str) -> DynamicObject {
     let metadata = json!({"name": "catalog", "namespace": "shop", "uid": "u", "generation": 1, "resourceVersion": version, "finalizers": [crate::api::FINALIZER]});
     let spec = json!({"workload": {"deployment": {"name": "catalog"}}, "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}}, "checks": []});
     serde_json::from_value(
@@ -49,7 +49,7 @@ fn rollout(version: &str) -> DynamicObject {
 }
 
 /// Caches whose watches have listed these rollouts and nothing else.
-fn caches(rollouts: Vec<DynamicObject>) -> Caches {
+pub fn caches(rollouts: Vec<DynamicObject>) -> Caches {
     let caches = Caches::empty();
     for rollout in rollouts {
         caches.rollouts.wrote(rollout);
@@ -100,7 +100,7 @@ fn api_server(slow: Duration) -> (Client, Requests) {
     (Client::new(server, "default"), requests)
 }
 
-fn context(
+pub fn context(
     client: Client,
     leadership: Leadership,
     caches: Arc<Caches>,
@@ -301,7 +301,7 @@ impl Provider for Silent {
 }
 
 /// A rollout in the middle of a step whose next tick is due.
-fn judged(name: &str) -> DynamicObject {
+pub fn judged(name: &str) -> DynamicObject {
     let mut rollout = rollout("1");
     (rollout.metadata.name, rollout.metadata.uid) = (Some(name.to_owned()), Some(name.to_owned()));
     rollout.data["spec"]["checks"] = json!([{"errorRate": {"max": "1%"}}]);

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     discovery::{Absent, Installed, Optional},
+    follow::follow,
     kinds::{Caches, PICKS, Pick, Presence, Row, Watched},
     named::{Named, RolloutRef, event_of},
 };
@@ -61,28 +62,24 @@ fn watch_metadata(client: &Client, resource: &ApiResource) -> Events {
 /// What opens the watch of one kind.
 fn prepare(client: &Client, tasks: &TaskTracker, row: &Row, pick: Pick) -> Start {
     let (resource, concerns) = (row.resource(), row.concerns);
-    let mut events = match row.watched {
+    let events = match row.watched {
         Watched::Whole => watch(client, &resource),
         Watched::Metadata => watch_metadata(client, &resource),
     };
     let tasks = tasks.clone();
     Box::new(move |caches: Arc<Caches>, requests: Requests| {
-        let follow = async move {
+        let task = async move {
+            let mut events = std::pin::pin!(follow(events, resource.kind));
             while let Some(event) = events.next().await {
-                match event {
-                    Ok(event) => {
-                        for object in pick(&caches).follow(event) {
-                            for rollout in concerns(&caches, &object) {
-                                // The receiver is gone only when the process stops.
-                                let _ = requests.send(rollout);
-                            }
-                        }
+                for object in pick(&caches).follow(event) {
+                    for rollout in concerns(&caches, &object) {
+                        // The receiver is gone only when the process stops.
+                        let _ = requests.send(rollout);
                     }
-                    Err(error) => tracing::warn!(kind = resource.kind, %error, "watch failed; it starts again"),
                 }
             }
         };
-        tasks.spawn(follow);
+        tasks.spawn(task);
     })
 }
 

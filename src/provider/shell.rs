@@ -2,19 +2,22 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures::future::{BoxFuture, join_all};
 use reqwest::{Client, Url, redirect::Policy};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     Answer, NoData, Provider, Question,
     prometheus::{self, Ask, Interpretation, Known, Value},
 };
-use crate::api::{metric_source::MetricSourceSpec, status::Cause};
+use crate::{
+    api::{metric_source::MetricSourceSpec, status::Cause},
+    log::outage::Outages,
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,6 +27,8 @@ const MAX_BODY: usize = 4 << 20;
 const CONCURRENCY: usize = 32;
 /// Pause before the one retry of an overloaded store.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
+/// A store that answers everything for so long has recovered: an overloaded one answers some queries and others not.
+const SETTLED_AFTER: Duration = Duration::from_secs(30);
 
 /// Asks metrics stores.
 pub struct Shell {
@@ -31,6 +36,21 @@ pub struct Shell {
     permits: Semaphore,
     /// The address that was asked last, parsed: mostly it is the only one.
     last: Mutex<Option<(String, Url)>>,
+    /// Stores that fail, by address, for the log.
+    failing: Mutex<Outages>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What they guard is changed in one step, so a panic leaves nothing half-written.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the store is to blame for an answer that is none, and not the query or what the store was given to keep.
+fn is_outage(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::ProviderDown | Cause::Unauthorized | Cause::BadReply | Cause::PartialReply
+    )
 }
 
 impl Shell {
@@ -47,6 +67,7 @@ impl Shell {
             client,
             permits: Semaphore::new(CONCURRENCY),
             last: Mutex::default(),
+            failing: Mutex::new(Outages::new(SETTLED_AFTER)),
         })
     }
 
@@ -94,23 +115,48 @@ impl Shell {
             .acquire()
             .await
             .map_err(|_| down("is not asked: shutting down"))?;
-        let (code, body) = match self.post(spec, ask).await {
+        let answer = match self.post(spec, ask).await {
             Ok((429 | 503, _)) => {
                 tokio::time::sleep(RETRY_AFTER).await;
                 self.post(spec, ask).await
             }
             other => other,
-        }?;
-        prometheus::parse(code, &body).map_err(|error| NoData {
-            message: format!("{}: {}", ask.purpose, error.message),
-            ..error
-        })
+        };
+        let value = answer.and_then(|(code, body)| {
+            prometheus::parse(code, &body).map_err(|error| NoData {
+                message: format!("{}: {}", ask.purpose, error.message),
+                ..error
+            })
+        });
+        self.log(&spec.prometheus.url, &value);
+        value
+    }
+
+    /// Logs when a store begins to fail and when it works again.
+    fn log(&self, source: &str, value: &Result<Value, NoData>) {
+        let now = Instant::now();
+        match value {
+            Err(error) if is_outage(error.cause) => {
+                if lock(&self.failing).failed(source, now) {
+                    tracing::warn!(
+                        source,
+                        %error,
+                        "a metrics store fails: until it works, ticks bring no data and releases wait; look at the store, or at the MetricSource that names it"
+                    );
+                }
+            }
+            _ => {
+                if let Some(past) = lock(&self.failing).worked(source, now) {
+                    let lasted_ms = past.lasted_ms();
+                    tracing::info!(source, lasted_ms, tries = past.tries, "the metrics store works again");
+                }
+            }
+        }
     }
 
     /// Where a source answers queries.
     fn address(&self, source: &str) -> Result<Url, String> {
-        // Only ever replaced as a whole.
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last);
         if let Some((_, url)) = last.as_ref().filter(|(known, _)| known == source) {
             return Ok(url.clone());
         }
@@ -170,5 +216,52 @@ impl Shell {
 impl Provider for Shell {
     fn ask<'a>(&'a self, source: &'a MetricSourceSpec, question: &'a Question) -> BoxFuture<'a, Answer> {
         Box::pin(self.answer(source, question))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::captured::capture;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_fails_is_told_twice_however_often_it_is_asked() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let (log, _guard) = capture("info");
+        let shell = Shell::new().unwrap();
+        let source = "http://prometheus:9090";
+        let answer = |cause: Cause| {
+            Err(NoData {
+                cause,
+                message: "requests by status: Prometheus answered 503".to_owned(),
+            })
+        };
+        for _ in 0..50 {
+            shell.log(source, &answer(Cause::ProviderDown));
+            tokio::time::advance(Duration::from_secs(2)).await;
+            // Another rollout's query is answered all the same, and another store knows nothing of it.
+            shell.log(source, &answer(Cause::BadQuery));
+            shell.log("http://other:9090", &Ok(Value::Scalar(1.0)));
+        }
+        for _ in 0..50 {
+            tokio::time::advance(Duration::from_secs(2)).await;
+            shell.log(source, &Ok(Value::Scalar(1.0)));
+        }
+        let told = [
+            "WARN a metrics store fails: until it works, ticks bring no data and releases wait; look at the store, or at the MetricSource that names it",
+            "INFO the metrics store works again",
+        ];
+        assert_eq!(log.messages(), told);
+        let lines = log.lines();
+        assert_eq!(
+            lines[0]["fields"]["error"],
+            "requests by status: Prometheus answered 503"
+        );
+        let fields = &lines[1]["fields"];
+        assert_eq!(
+            (&fields["source"], &fields["lasted_ms"]),
+            (&source.into(), &100_000.into())
+        );
+        assert_eq!(fields["tries"], 50);
     }
 }

@@ -5,7 +5,7 @@ pub mod args;
 pub mod generate;
 pub mod lease;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use kube::{Client, Config};
@@ -16,6 +16,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::{
     controller::{
@@ -25,6 +26,7 @@ use crate::{
         leadership::{self, Leadership},
         watches,
     },
+    log,
     provider::shell::Shell,
     webhook,
 };
@@ -33,19 +35,69 @@ use lease::{Elector, Loss};
 /// The API server says nothing on a connection for so long only if something is broken: a quiet watch ends after 290 s.
 const LONGEST_SILENCE: Duration = Duration::from_mins(6);
 
-/// kube opens a span for every pass, which costs more than some passes. Our own messages name what they are about.
-const QUIET: &str = "kube_runtime::controller=warn";
-
 /// Passes that run when the process is told to stop may take this long; the chart's grace period has room for it and for giving the lease back.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Runs the controller until SIGTERM or SIGINT.
-pub async fn run(args: args::Run) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::new(format!("{QUIET},{}", args.log));
-    tracing_subscriber::fmt().json().with_env_filter(filter).init();
+/// Runs the controller until SIGTERM or SIGINT. Why it ends otherwise is its last line in the log.
+pub async fn run(args: args::Run) -> ExitCode {
+    log::to(&args.log, std::io::stdout).init();
+    match work(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log_end(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_end(error: &anyhow::Error) {
+    // With all causes, outermost first.
+    let error = format!("{error:#}");
+    tracing::error!(error, "this process ends; whoever started it is to start it again");
+}
+
+async fn work(args: args::Run) -> anyhow::Result<()> {
     // First of all: a process that ends without having heard of it keeps the lease until it expires.
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let Tasks {
+        stop,
+        finish,
+        mut controller,
+        mut election,
+        mut admin,
+    } = start(args).await?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        ended = &mut controller => { ended.context("the controller ended")?; anyhow::bail!("the controller ended by itself"); }
+        ended = &mut election => { ended.context("the election ended")??; anyhow::bail!("the election ended by itself"); }
+        ended = &mut admin => { ended.context("the admin port ended")?.context("the admin port ended")?; anyhow::bail!("the admin port ended by itself"); }
+    }
+    stop.cancel();
+    tokio::select! {
+        () = drained(&mut controller) => {}
+        // Nothing that was begun may be finished then.
+        ended = &mut election => { ended.context("the election ended")??; anyhow::bail!("the election ended by itself"); }
+    }
+    // No pass runs any more: now another process may lead.
+    finish.cancel();
+    election.await.context("giving the lease back")??;
+    Ok(())
+}
+
+/// What runs until the process ends.
+struct Tasks {
+    /// Ends the controller, once the passes that run have ended.
+    stop: CancellationToken,
+    /// Ends the election and the admin port.
+    finish: CancellationToken,
+    controller: JoinHandle<()>,
+    election: JoinHandle<Result<(), Loss>>,
+    admin: JoinHandle<std::io::Result<()>>,
+}
+
+async fn start(args: args::Run) -> anyhow::Result<Tasks> {
     let mut config = Config::infer()
         .await
         .context("finding the API server: neither a service account nor a kubeconfig tells")?;
@@ -85,27 +137,13 @@ pub async fn run(args: args::Run) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("listening on {}", args.listen))?;
-    let mut admin = tokio::spawn(admin::serve(listener, context.clone(), finish.clone()));
-    let mut election = tokio::spawn(elect(elector, finish.clone()));
-    let mut controller = tokio::spawn(controller::run(context, queue, stop.clone()));
-
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-        ended = &mut controller => { ended.context("the controller ended")?; anyhow::bail!("the controller ended by itself"); }
-        ended = &mut election => { ended.context("the election ended")??; anyhow::bail!("the election ended by itself"); }
-        ended = &mut admin => { ended.context("the admin port ended")?.context("the admin port ended")?; anyhow::bail!("the admin port ended by itself"); }
-    }
-    stop.cancel();
-    tokio::select! {
-        () = drained(&mut controller) => {}
-        // Nothing that was begun may be finished then.
-        ended = &mut election => { ended.context("the election ended")??; anyhow::bail!("the election ended by itself"); }
-    }
-    // No pass runs any more: now another process may lead.
-    finish.cancel();
-    election.await.context("giving the lease back")??;
-    Ok(())
+    Ok(Tasks {
+        admin: tokio::spawn(admin::serve(listener, context.clone(), finish.clone())),
+        election: tokio::spawn(elect(elector, finish.clone())),
+        controller: tokio::spawn(controller::run(context, queue, stop.clone())),
+        stop,
+        finish,
+    })
 }
 
 /// Where the API server is: no webhook is sent there.
@@ -169,5 +207,25 @@ async fn drained(controller: &mut JoinHandle<()>) {
         controller.abort();
         // They run inside this task: when it is gone, so are they.
         let _ = controller.await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::captured::capture;
+
+    #[test]
+    fn why_a_leader_ends_is_a_line_of_the_log() {
+        let (log, _guard) = capture("info");
+        let error = Err::<(), _>(Loss::Taken("b".to_owned())).context("the election ended");
+        log_end(&error.unwrap_err());
+        let line = &log.lines()[0];
+        assert_eq!(line["level"], "ERROR");
+        let why = line["fields"]["error"].as_str().unwrap();
+        assert!(
+            why.starts_with("the election ended: the lease was taken") && why.contains(r#""b""#),
+            "{why}"
+        );
     }
 }

@@ -83,6 +83,17 @@ impl Policy {
     }
 }
 
+/// Host and port of an address, for messages: what stands behind them may be a secret.
+pub fn host(url: &str) -> String {
+    let parsed = Url::parse(url).ok();
+    let host = parsed.as_ref().and_then(|url| Some((url.host_str()?, url.port())));
+    match host {
+        Some((host, Some(port))) => format!("{host}:{port}"),
+        Some((host, None)) => host.to_owned(),
+        None => "an address that cannot be read".to_owned(),
+    }
+}
+
 /// The Service's name, if the host is one of this namespace: `name`, `name.namespace`, `….svc` or `….svc.cluster.local`.
 fn service<'a>(host: &'a str, namespace: &str) -> Option<&'a str> {
     let mut parts = host.splitn(3, '.');

@@ -16,9 +16,9 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 pub use protocol::Loss;
-use protocol::{Candidate, Next, RETRY};
+use protocol::{Candidate, Next, RENEW_DEADLINE, RETRY};
 
-use crate::{api::FIELD_MANAGER, controller::leadership::Leadership};
+use crate::{api::FIELD_MANAGER, controller::leadership::Leadership, log::outage::Outage};
 
 /// An answer that takes longer is no longer waited for. After one that did not come there is time for another renewal before the deadline.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -31,6 +31,8 @@ pub struct Elector {
     name: String,
     candidate: Candidate,
     leadership: Leadership,
+    /// Whether requests about the lease fail, for the log.
+    outage: Outage,
 }
 
 impl Elector {
@@ -42,6 +44,7 @@ impl Elector {
             name,
             candidate,
             leadership,
+            outage: Outage::new(Duration::ZERO),
         }
     }
 
@@ -61,11 +64,7 @@ impl Elector {
                     return Err(loss);
                 }
                 // Whether a write came through is seen at the next try: its version does not fit then.
-                Err(_) => tracing::warn!(
-                    lease = self.name,
-                    waited_ms = (Instant::now() - now).as_millis(),
-                    "the API server gives no answer about the lease"
-                ),
+                Err(_) => self.fails(&format!("no answer within {:?}", limit - now)),
             }
             let now = Instant::now();
             let pause = RETRY.mul_f64(1.0 + JITTER * fastrand::f64());
@@ -83,7 +82,7 @@ impl Elector {
         if timeout(PATIENCE, self.release()).await.is_err() {
             tracing::warn!(
                 lease = self.name,
-                "the lease could not be given back in time; it expires"
+                "giving the lease back failed: no answer within {PATIENCE:?}; another process leads when it has expired, after 15 s"
             );
         }
         Ok(())
@@ -107,12 +106,13 @@ impl Elector {
             };
             match answer {
                 Ok(lease) => {
+                    self.works();
                     self.lead(lease, asked);
                     return Ok(());
                 }
                 Err(error) if another_hand(&error) => known = false,
                 Err(error) => {
-                    tracing::warn!(lease = self.name, %error, "the lease could not be written");
+                    self.fails(&error);
                     return Ok(());
                 }
             }
@@ -123,13 +123,38 @@ impl Elector {
     /// Reads the lease. A failure tells nothing about it.
     async fn look(&mut self) -> bool {
         match self.api.get_opt(&self.name).await {
-            Ok(found) => self.candidate.saw(found, Instant::now()),
+            Ok(found) => {
+                self.candidate.saw(found, Instant::now());
+                self.works();
+                true
+            }
             Err(error) => {
-                tracing::warn!(lease = self.name, %error, "the lease could not be read");
-                return false;
+                self.fails(&error);
+                false
             }
         }
-        true
+    }
+
+    fn fails(&mut self, error: &dyn std::fmt::Display) {
+        if self.outage.failed(Instant::now()) {
+            tracing::warn!(
+                lease = self.name,
+                %error,
+                "reading or renewing the lease failed; it is tried again every {RETRY:?}, and a leader ends after {RENEW_DEADLINE:?} without"
+            );
+        }
+    }
+
+    fn works(&mut self) {
+        if let Some(past) = self.outage.worked(Instant::now()) {
+            let lasted_ms = past.lasted_ms();
+            tracing::info!(
+                lease = self.name,
+                lasted_ms,
+                tries = past.tries,
+                "requests about the lease work again"
+            );
+        }
     }
 
     fn lead(&mut self, lease: Lease, asked: Instant) {
@@ -154,7 +179,7 @@ impl Elector {
                 // Perhaps a renewal whose answer was lost.
                 Err(error) if another_hand(&error) && self.look().await => {}
                 Err(error) => {
-                    return tracing::warn!(lease = self.name, %error, "the lease could not be given back; it expires");
+                    return tracing::warn!(lease = self.name, %error, "giving the lease back failed; another process leads when it has expired, after 15 s");
                 }
             }
         }
