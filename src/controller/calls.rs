@@ -33,7 +33,7 @@ pub struct Calls {
     requests: Requests,
     /// By UID of the rollout.
     attempts: Arc<Mutex<HashMap<String, Attempts>>>,
-    /// Ended with this process's part in them.
+    /// The requests that are under way. Dropping this ends them.
     tasks: Mutex<JoinSet<()>>,
     /// Those that fail, by UID of the rollout and address, for the log.
     failing: Arc<Mutex<Outages>>,
@@ -73,8 +73,8 @@ impl Calls {
             .collect()
     }
 
-    /// Begins those that are not under way yet. The status that asks for them must have been stored: answers
-    /// that it asks for no more are dropped.
+    /// Begins the calls that are not under way yet, and drops the answers for which the status waits no longer. The status must
+    /// have been stored before.
     pub fn begin(&self, client: &Client, rollout: &DynamicObject, calls: &[Call]) {
         let uid = rollout.uid().unwrap_or_default();
         let mut all = lock(&self.attempts);
@@ -111,7 +111,7 @@ impl Calls {
         let namespace = rollout.namespace().unwrap_or_default();
         let rollout = rollout_ref(rollout.namespace(), rollout.name_any());
         let mut tasks = lock(&self.tasks);
-        // Those that have ended are of no interest.
+        // Those that have ended are taken out, or the set would grow.
         while tasks.try_join_next().is_some() {}
         let task = async move {
             let answer = match url(&client, &namespace, &call.address).await {
@@ -196,7 +196,7 @@ fn failure(kind: &str, answer: &Result<u16, String>) -> Option<String> {
     }
 }
 
-/// The address, read where it stands.
+/// The URL: as it is written, or read from the Secret in which it stands.
 async fn url(client: &Client, namespace: &str, address: &Address) -> Result<String, String> {
     let secret = match address {
         Address::Url(url) => return Ok(url.clone()),

@@ -27,7 +27,7 @@ pub type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 /// Passes that may run at once. Each is short: everything it reads is in memory.
 const SLOTS: usize = 16;
 
-/// Leave to run, given back when this goes.
+/// The right to run a pass. Dropping it gives it back.
 pub type Slot<'a> = SemaphorePermit<'a>;
 
 /// Shared by all passes.
@@ -60,7 +60,7 @@ pub struct Context {
     pub obstacles: Obstacles,
     /// The field of the last stored status that came back without it.
     pub not_stored: Mutex<Option<String>>,
-    /// Figures that are newer than what is stored.
+    /// Statuses that were decided and not stored, because only figures in them are new.
     pub drafts: Drafts,
     /// What the last passes read.
     pub recent: Recent,
@@ -103,7 +103,7 @@ impl Context {
         self.slots.acquire().await.ok()
     }
 
-    /// Passes that wait for a slot get none.
+    /// Lets no pass begin any more: those that wait for a slot get none.
     pub fn begin_no_more(&self) {
         self.slots.close();
     }
@@ -129,7 +129,7 @@ impl Context {
 fn left_out(sent: &Value, stored: &Value) -> Option<String> {
     match sent {
         Value::Object(fields) => fields.iter().find_map(|(key, value)| match stored.get(key) {
-            // A null is as good as nothing.
+            // The API server leaves nulls out.
             None => (!value.is_null()).then(|| key.clone()),
             Some(stored) => left_out(value, stored).map(|path| format!("{key}.{path}")),
         }),
@@ -203,7 +203,7 @@ struct Unstored {
     stored: Timestamp,
 }
 
-/// Statuses that were decided and not stored, by UID of the rollout: losing them costs a few queries.
+/// Statuses that were decided and not stored, by UID of the rollout. If they are lost, their ticks are asked for again.
 #[derive(Default)]
 pub struct Drafts(Mutex<HashMap<String, Unstored>>);
 
@@ -239,7 +239,7 @@ impl Drafts {
             },
         );
     }
-    /// Nothing is newer than what is stored.
+    /// The stored status is the newest one: forgets the kept one.
     pub fn settled(&self, object: &DynamicObject) {
         if let Some(unstored) = lock(&self.0).get_mut(&uid(object)) {
             unstored.status = None;

@@ -62,7 +62,7 @@ impl Error {
         }
     }
 
-    /// What people are told of it in the status: a change that the API server refuses, for others than passing reasons.
+    /// What the status tells people of it: that the API server refuses a change, for a reason that does not pass by itself.
     pub fn obstacle(&self) -> Option<Obstacle> {
         let Self::Apply {
             action,

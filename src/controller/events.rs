@@ -16,11 +16,11 @@ use crate::{
     engine,
 };
 
-/// After a restart Events of this age are told again: the API server keeps them for longer, and so knows those that were
-/// told. Older ones it has forgotten, so they would come a second time; only the end of a release is told whenever it is
-/// not known to have been.
+/// A new process does not know which Events were told, so it tells those of the last 10 min again: the API server still has
+/// those that were, and refuses a second one of the same name. Older ones it may have forgotten, and would take twice. Only
+/// the end of a release is told at any age, unless the status says that it was.
 const TOLD_AGAIN: SignedDuration = SignedDuration::from_mins(10);
-/// Until what could not be told is tried again, and until it is remembered that the end of a release was told.
+/// After 5 s an Event that failed is tried again, and the status takes in that the end of a release was told.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// The Events that are still to be told; `last` is the number of the last one that was, as far as this process knows.

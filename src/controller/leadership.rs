@@ -9,7 +9,7 @@ use kube::{
 use tokio::{sync::watch, time::Instant};
 use tower::filter::FilterLayer;
 
-/// Whether this process leads, for whoever needs to know it.
+/// Whether this process leads. All clones share one answer.
 #[derive(Clone)]
 pub struct Leadership(Arc<watch::Sender<Term>>);
 
@@ -18,7 +18,7 @@ pub struct Leadership(Arc<watch::Sender<Term>>);
 enum Term {
     /// It does not.
     Never,
-    /// As long as this clock is before that moment. A process that was frozen finds it in the past.
+    /// Until this moment of the monotonic clock. A process that was frozen finds it in the past when it wakes.
     Until(Instant),
     /// There is no election.
     Always,

@@ -44,15 +44,16 @@ use crate::log::outage::Outage;
 pub use context::Context;
 use named::Named;
 
-/// kube sets no limit to the passes that run at once: each waits for a slot, and gives it back while it waits for a metrics store.
+/// 0: kube limits nothing. `Context::slot` limits the passes that run at once instead, because one that waits for a metrics store
+/// must not count.
 const CONCURRENCY: u16 = 0;
 
-/// For each rollout the first passes of a new leader are spread over this much time, so that they do not all come at once,
+/// The first passes of a new leader come at random within 5 ms per rollout, so that they do not all come at once.
 const SPREAD: Duration = Duration::from_millis(5);
-/// but over no more than this.
+/// However many rollouts there are, the first passes all come within 2 s.
 const LONGEST_SPREAD: Duration = Duration::from_secs(2);
 
-/// Rollouts that are read with one request.
+/// Rollouts per page when a new leader lists them all.
 const PAGE: u32 = 100;
 
 /// Stands by until this process leads, and works until `stop` is cancelled and the passes that run then have ended.
@@ -81,10 +82,10 @@ pub async fn run(context: Arc<Context>, mut queue: watches::Queue, stop: Cancell
     }
 }
 
-/// A change that the API server does not answer within this is given up and tried again; an ordinary one takes milliseconds.
+/// Longest wait for one write to the API server: 5 s, where milliseconds are usual. The pass fails then and is tried again.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A pass that takes longer than this is given up and tried again.
+/// Longest time of a whole pass: 1 min. It is given up then and tried again.
 pub(crate) const PASS_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Keeps the caches warm until this process leads.
@@ -95,7 +96,7 @@ async fn stand_by(context: &Context, queue: &mut watches::Queue) {
         tracing::info!("all watches are in sync");
         context.leadership.held().await;
     };
-    // What the watches report meanwhile is in the caches; kept for later it would only grow, and every rollout is looked at then anyway.
+    // Requests that come meanwhile are dropped: kept, they would pile up, and a new leader looks at every rollout anyway.
     let drop_requests = async {
         while queue.next().await.is_some() {}
         std::future::pending::<()>().await;
@@ -140,7 +141,7 @@ async fn catch_up(context: &Context) -> kube::Result<()> {
     }
 }
 
-/// A new leader looks at every rollout.
+/// A request for each rollout: a new leader looks at every one.
 fn first(context: &Context) -> impl Stream<Item = Result<ReconcileRequest<Named>, Infallible>> + use<> {
     let rollouts = context.caches.rollouts.places();
     let spread = SPREAD

@@ -44,7 +44,7 @@ pub fn rollout_ref(namespace: Option<String>, name: impl Into<String>) -> Rollou
     reference
 }
 
-/// The same event of something else.
+/// The same event, of what `other` makes of its object.
 pub fn event_of<A, B>(event: &Event<A>, other: impl Fn(&A) -> B) -> Event<B> {
     match event {
         Event::Init => Event::Init,

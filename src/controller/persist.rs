@@ -17,7 +17,7 @@ use crate::{
     engine::contract::durable,
 };
 
-/// What of an answer is read when everything else in it is known.
+/// The part of an answer that is read when only figures were stored: everything else in it is known.
 #[derive(Deserialize)]
 struct Stored {
     metadata: Version,
@@ -29,7 +29,7 @@ struct Version {
     resource_version: String,
 }
 
-/// Of the answer only the metadata is wanted.
+/// Has the API server leave everything but the metadata out of its answer.
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// Whether a status is to be stored.

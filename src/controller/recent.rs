@@ -21,7 +21,7 @@ pub struct Look {
     pub rollout: DynamicObject,
     /// The spec, if it can be read.
     pub spec: Option<Arc<CanaryRolloutSpec>>,
-    /// What follows from spec and status for every decision until one of them says something else.
+    /// The plan in force: spec and status, validated once and not in every pass.
     pub in_force: InForce,
     /// Where metrics are asked for.
     pub source: Option<MetricSourceSpec>,
@@ -29,7 +29,7 @@ pub struct Look {
     pub stored: Option<Arc<CanaryRolloutStatus>>,
     /// The world as the caches have it.
     pub seen: Observed,
-    /// State of the caches.
+    /// Fingerprint of the caches when they were read.
     pub stamp: [u64; KINDS],
 }
 
@@ -46,7 +46,7 @@ pub struct Recent(Mutex<HashMap<Place, Box<Look>>>);
 
 impl Recent {
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<Place, Box<Look>>) -> T) -> T {
-        // Looks are only ever replaced as a whole.
+        // Looks are put in and taken out whole, so a panic leaves none half-written.
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -34,15 +34,15 @@ use crate::{
     },
 };
 
-/// Looks at a rollout and does what follows.
+/// Runs one pass over a rollout, measures it and logs how it ended.
 pub async fn reconcile(seen: Arc<Named>, context: Arc<Context>) -> Result<Requeue, Error> {
-    // After the stop none begins any more.
+    // None is given once the process was told to stop.
     let Some(slot) = context.slot().await else {
         return Ok(Requeue::await_change());
     };
     let started = Instant::now();
     let mut took = Took::default();
-    // Those that wait for a slot are many at times; only one that has it needs the room of a whole pass.
+    // Boxed only now: the future of a pass is large, and many may be waiting for a slot.
     let pass = Box::pin(pass(&seen, &context, slot, true, &mut took.store));
     let result = tokio::time::timeout(PASS_TIMEOUT, pass)
         .await
@@ -56,16 +56,16 @@ pub async fn reconcile(seen: Arc<Named>, context: Arc<Context>) -> Result<Requeu
     let failed_before = result.is_ok() && context.backoff.reset(&*seen);
     logged::ended(&context, &seen, &result, took, failed_before);
     match result {
-        // Somebody was faster; the next look sees it.
+        // Another writer was faster. The watch brings what it wrote in a moment.
         Err(Error::Conflict { .. }) => Ok(Requeue::requeue(Duration::from_millis(50))),
         other => other,
     }
 }
 
-/// Transitions that are taken in one pass because nothing is to be done between them.
+/// Most transitions that one pass takes when nothing is to be done between them.
 const MOST_AT_ONCE: usize = 4;
 
-/// How long a metrics store may keep a pass waiting before somebody's request goes first.
+/// How often a pass that waits for a metrics store looks whether somebody has asked for something: every 500 ms.
 const UNDISTURBED: Duration = Duration::from_millis(500);
 
 /// Waits until this rollout is edited or deleted, or a RolloutAction comes to its namespace.
@@ -82,7 +82,8 @@ async fn disturbed(context: &Context, namespace: &str, name: &str) {
     }
 }
 
-/// Whoever `may_ask` asks the metrics store, if a tick is due; `store` becomes the time that this took.
+/// One pass. If a tick is due and it `may_ask`, it asks the metrics store; `store` becomes the time for which that, and then a slot,
+/// was waited for. If somebody asks for something meanwhile it begins again and does not ask.
 async fn pass(
     seen: &Named,
     context: &Context,
@@ -191,7 +192,7 @@ fn decide(id: &Identity, status: &CanaryRolloutStatus, look: &mut Look, now: Tim
         std::mem::take(&mut world.config_digests),
     );
     if decision.actions.is_empty() && durable::says_more(status, &decision.status) {
-        // The tick was taken in; the rest is still so.
+        // A tick must be counted once. What was looked up besides is still true.
         (_, world.trouble, world.config_digests) = answers;
         decision = settle(id, look.spec.as_ref(), world, decision, now);
         (world.trouble, world.config_digests) = (None, BTreeMap::new());
@@ -272,7 +273,7 @@ fn attempt(action: &Action, namespace: &str) -> String {
     }
 }
 
-/// What follows from a new status alone need not wait until that is stored.
+/// Decides again as long as the new status alone leads to another transition: that need not wait until the status is stored.
 fn settle(
     id: &Identity,
     spec: Option<&Arc<CanaryRolloutSpec>>,
@@ -299,7 +300,7 @@ fn settle(
 fn look(context: &Context, namespace: &str, name: &str) -> Result<Option<Look>, Error> {
     let rollouts = &context.caches.rollouts;
     let stamp = context.caches.stamp(namespace);
-    // The watch may lag behind what the last pass stored; the look has that.
+    // What the last pass stored is in the look that it kept, also while the watch has yet to tell of it.
     let Some(newest) = rollouts.version(namespace, name) else {
         return Ok(None);
     };
@@ -307,7 +308,7 @@ fn look(context: &Context, namespace: &str, name: &str) -> Result<Option<Look>, 
         return Ok(Some(look));
     }
     if rollouts.is_behind(namespace, name) {
-        // The watch tells of it in a moment.
+        // A write of ours is newer than this copy. The watch brings it in a moment.
         return Err(Error::Conflict {
             action: format!("looking at {namespace}/{name}"),
         });

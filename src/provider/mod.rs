@@ -22,13 +22,13 @@ pub trait Provider: Send + Sync {
 pub struct Question {
     /// The two sides that are compared.
     pub subject: Subject,
-    /// Requests after this moment count …
+    /// What happened after this moment counts.
     pub start: Timestamp,
-    /// … up to this one.
+    /// What happened after this moment does not.
     pub end: Timestamp,
-    /// The figures for display look back to here at most (and not further than the reply's window).
+    /// Figures for display count from here, or from where the reply's window begins if that is later.
     pub figures_since: Timestamp,
-    /// Pods created after this moment count from their first sample.
+    /// When the release began. Series of the new version that appeared since then count from 0: their pods came with it.
     pub run_started: Timestamp,
     /// What is asked, answered in the same order.
     pub quantities: Vec<Quantity>,
@@ -87,7 +87,7 @@ pub type Answer = Vec<Result<Reading, NoData>>;
 /// What was measured.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reading {
-    /// Of a count quantity.
+    /// Of requests, latency or lookups.
     Counts {
         /// Of the new version, in this tick.
         candidate: Counts,
@@ -98,7 +98,7 @@ pub enum Reading {
         /// The same for the old version.
         baseline_figure: Option<f64>,
     },
-    /// Of a scalar.
+    /// Of an expression.
     Scalar(f64),
 }
 

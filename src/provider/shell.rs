@@ -19,9 +19,11 @@ use crate::{
     log::outage::Outages,
 };
 
+/// Longest wait for a connection to a store.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest wait for the whole reply to one query.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest reply that is read.
+/// Largest reply that is read, in bytes: 4 MiB.
 const MAX_BODY: usize = 4 << 20;
 /// Requests under way at once, over all sources.
 const CONCURRENCY: usize = 32;
@@ -88,7 +90,7 @@ impl Shell {
         };
         let mut known = Known::default();
         if !unknown.ages_of.is_empty() {
-            // Unknown ages count nothing; the tick stands without them.
+            // If they cannot be told, series that have just appeared count nothing in this tick. The rest of it stands.
             let reply = self
                 .query(spec, &prometheus::ask_targets(spec, question, &unknown.ages_of))
                 .await;

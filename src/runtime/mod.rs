@@ -32,10 +32,11 @@ use crate::{
 };
 use lease::{Elector, Loss};
 
-/// The API server says nothing on a connection for so long only if something is broken: a quiet watch ends after 290 s.
+/// A connection on which the API server is silent for 6 min is broken: even a quiet watch ends after 290 s.
 const LONGEST_SILENCE: Duration = Duration::from_mins(6);
 
-/// Passes that run when the process is told to stop may take this long; the chart's grace period has room for it and for giving the lease back.
+/// Passes that run when the process is told to stop have 20 s to end. The chart's grace period is longer, so that the lease can be
+/// given back after that.
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// Runs the controller until SIGTERM or SIGINT. Why it ends otherwise is its last line in the log.
@@ -57,7 +58,7 @@ fn log_end(error: &anyhow::Error) {
 }
 
 async fn work(args: args::Run) -> anyhow::Result<()> {
-    // First of all: a process that ends without having heard of it keeps the lease until it expires.
+    // Before anything else: a signal that nobody listens for kills the process, and its lease then has to expire.
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let Tasks {
@@ -77,10 +78,10 @@ async fn work(args: args::Run) -> anyhow::Result<()> {
     stop.cancel();
     tokio::select! {
         () = drained(&mut controller) => {}
-        // Nothing that was begun may be finished then.
+        // The lease is lost, so no pass may be finished.
         ended = &mut election => { ended.context("the election ended")??; anyhow::bail!("the election ended by itself"); }
     }
-    // No pass runs any more: now another process may lead.
+    // No pass runs any more, so another process may lead.
     finish.cancel();
     election.await.context("giving the lease back")??;
     Ok(())
@@ -159,7 +160,7 @@ async fn addresses_of(config: &Config) -> Vec<IpAddr> {
         .await
         .map(|found| found.map(|address| address.ip()).collect());
     let mut addresses: Vec<IpAddr> = found.unwrap_or_default();
-    // In a pod the configured one may be another name for this.
+    // In a pod the environment has the address of the API server's Service, which the configuration may not name.
     addresses.extend(
         std::env::var("KUBERNETES_SERVICE_HOST")
             .ok()
@@ -205,7 +206,7 @@ async fn drained(controller: &mut JoinHandle<()>) {
     if timeout(DRAIN, &mut *controller).await.is_err() {
         tracing::warn!("passes still run after {DRAIN:?}; they are given up, and done again by who leads next");
         controller.abort();
-        // They run inside this task: when it is gone, so are they.
+        // Passes run inside the controller's task, so they end with it.
         let _ = controller.await;
     }
 }

@@ -59,7 +59,7 @@ impl Policy {
         }
     }
 
-    /// Why nobody may be sent to this address, whatever name led there.
+    /// What this address is, if no webhook may go there, whatever name led to it.
     pub fn forbidden(&self, address: IpAddr) -> Option<&'static str> {
         let address = match address {
             IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),

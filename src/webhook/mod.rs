@@ -8,11 +8,11 @@ use crate::api::Duration;
 pub mod address;
 pub mod shell;
 
-/// Whoever sends them.
+/// Checks and sends webhooks.
 pub trait Webhooks: Send + Sync {
-    /// Why an address in a rollout of this namespace may not be talked to, if so.
+    /// Why a rollout of this namespace may not name this address; `None` if it may.
     fn refusal(&self, namespace: &str, url: &str) -> Option<String>;
-    /// Sends one; the HTTP status of the answer, or in a few words why there is none.
+    /// Sends one. Returns the HTTP status of the answer, or in a few words why there is none.
     fn post(&self, post: Post) -> BoxFuture<'static, Result<u16, String>>;
 }
 
@@ -25,7 +25,7 @@ pub struct Post {
     pub url: String,
     /// The whole answer must be there within this time.
     pub timeout: Duration,
-    /// The same for every attempt; goes along as `Idempotency-Key`.
+    /// The same for every attempt. It is sent as header `Idempotency-Key`.
     pub key: String,
     /// What is sent.
     pub body: Value,

@@ -18,8 +18,9 @@ use tokio::{net::lookup_host, sync::Semaphore};
 
 use super::{Post, Webhooks, address::Policy};
 
+/// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Most of an answer that is read.
+/// Most bytes of an answer's body that are read: 64 KiB.
 const MAX_BODY: usize = 64 << 10;
 /// Requests under way at once.
 const CONCURRENCY: usize = 256;
@@ -48,7 +49,7 @@ impl Shell {
             .no_proxy()
             .user_agent("warmfront")
             .dns_resolver(Arc::new(Resolver(forbidden)))
-            // A kept connection would hold the resources of systems that are seldom asked.
+            // Each system is asked seldom, so a connection that is kept open only takes room.
             .pool_max_idle_per_host(0)
             .build()?;
         Ok(Self {
@@ -112,7 +113,7 @@ fn why(error: &reqwest::Error) -> String {
     text.chars().take(200).collect()
 }
 
-/// Resolves names, and leaves out addresses that nobody may be sent to.
+/// Resolves names, and leaves out the addresses that are forbidden whatever name leads there.
 struct Resolver(Forbidden);
 
 impl Resolve for Resolver {

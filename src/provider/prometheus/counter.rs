@@ -9,7 +9,7 @@ use super::Series;
 /// Earliest sample of a target's `up`, by `job` and `instance`, in seconds.
 pub type Targets = BTreeMap<(String, String), f64>;
 
-/// The time that is counted, and what tells a new series from a new target.
+/// The time that is counted, and what is known of targets: it tells a counter that has just begun from one that was not scraped.
 #[derive(Clone, Copy)]
 pub(super) struct Window<'a> {
     pub start: Timestamp,

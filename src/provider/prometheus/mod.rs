@@ -29,7 +29,7 @@ use crate::api::{metric_source::MetricSourceSpec, status::Cause};
 const SHORTEST_WINDOW: SignedDuration = SignedDuration::from_secs(60);
 /// Longest look back.
 const LONGEST_WINDOW: SignedDuration = SignedDuration::from_mins(10);
-/// Samples older than so many scrapes say nothing about now.
+/// A version whose newest sample is older than four scrapes is not judged: it says nothing about now.
 const STALE_AFTER: i32 = 4;
 
 /// One query of a tick.
@@ -71,7 +71,7 @@ pub enum Interpretation {
 /// Questions that replies raise about the targets behind the series.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FollowUp {
-    /// Series have appeared: were these targets (`job`, `instance`) scraped before?
+    /// Targets (`job`, `instance`) with series that have just appeared: since when were they scraped?
     pub ages_of: BTreeSet<(String, String)>,
     /// A side has no series at all: are its pods scraped?
     pub pods: bool,

@@ -12,13 +12,13 @@ use crate::{
     kubernetes::pod_name,
 };
 
-/// Request counters of pods, the first found wins.
+/// Names of request counters of pods. Only series of the first name that is found count.
 const APP_COUNTS: [&str; 3] = [
     "http_request_duration_seconds_count",
     "http_server_request_duration_seconds_count",
     "http_requests_total",
 ];
-/// Request histograms of pods, the first found wins.
+/// Names of request histograms of pods. Only series of the first name that is found count.
 const APP_BUCKETS: [&str; 2] = [
     "http_request_duration_seconds_bucket",
     "http_server_request_duration_seconds_bucket",
@@ -65,7 +65,7 @@ fn pods(side: &Side) -> String {
 }
 
 fn both_pods(spec: &MetricSourceSpec, subject: &Subject) -> String {
-    // A side without any must not match series without the label.
+    // A side without pods is left out: its empty pattern would match series without the label.
     let sides: Vec<String> = [&subject.candidate, &subject.baseline]
         .into_iter()
         .map(pods)

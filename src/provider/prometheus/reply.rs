@@ -9,7 +9,7 @@ use crate::api::status::Cause;
 
 /// Most series that are read from one reply.
 const MAX_SERIES: usize = 20_000;
-/// Above this a float no longer tells neighbouring integers apart.
+/// 2^53: above it a float no longer tells neighbouring integers apart.
 const LARGEST_COUNT: f64 = 9_007_199_254_740_992.0;
 
 /// Raw samples of one series.

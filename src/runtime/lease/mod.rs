@@ -20,9 +20,9 @@ use protocol::{Candidate, Next, RENEW_DEADLINE, RETRY};
 
 use crate::{api::FIELD_MANAGER, controller::leadership::Leadership, log::outage::Outage};
 
-/// An answer that takes longer is no longer waited for. After one that did not come there is time for another renewal before the deadline.
+/// Give up on a request after 3 s: two fit into the 10 s renew deadline.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Tries are apart by a random time longer, up to this share of it, so that candidates do not march in step.
+/// The pause between two tries is longer by a random share of up to 25 %, so that candidates do not try at the same moment.
 const JITTER: f64 = 0.25;
 
 /// Holds the lease or tries to get it.
@@ -48,7 +48,7 @@ impl Elector {
         }
     }
 
-    /// Goes on until `release`, and gives the lease back then, or until it is lost.
+    /// Holds the lease, or tries to get it, until it is lost or until `release`, when it gives the lease back.
     pub async fn run(mut self, release: CancellationToken) -> Result<(), Loss> {
         loop {
             let now = Instant::now();
@@ -63,7 +63,7 @@ impl Elector {
                     self.leadership.end();
                     return Err(loss);
                 }
-                // Whether a write came through is seen at the next try: its version does not fit then.
+                // The write may have been carried out all the same. Then the next one conflicts, and the lease is read again.
                 Err(_) => self.fails(&format!("no answer within {:?}", limit - now)),
             }
             let now = Instant::now();
@@ -90,9 +90,9 @@ impl Elector {
 
     /// One look at the lease, and one write if it is due.
     async fn attempt(&mut self) -> Result<(), Loss> {
-        // A leader knows the record: its write succeeds unless another hand was at it.
+        // A leader knows the record, so it need not read it: its write conflicts if another hand has changed it.
         let mut known = self.candidate.leads_until().is_some();
-        // A conflict is looked at once; whoever loses again waits like everybody.
+        // After a first conflict the lease is read and written again at once, after a second one not before the usual pause.
         for _ in 0..2 {
             if !known && !self.look().await {
                 return Ok(());
@@ -120,7 +120,7 @@ impl Elector {
         Ok(())
     }
 
-    /// Reads the lease. A failure tells nothing about it.
+    /// Reads the lease. Returns whether that succeeded; a failure changes nothing of what is known.
     async fn look(&mut self) -> bool {
         match self.api.get_opt(&self.name).await {
             Ok(found) => {
@@ -168,7 +168,7 @@ impl Elector {
         }
     }
 
-    /// Lets others follow at once, if this process is the holder.
+    /// Empties the lease if this process holds it, so that another one can take it at once.
     async fn release(&mut self) {
         for _ in 0..2 {
             let Some(lease) = self.candidate.released(Timestamp::now()) else {
@@ -176,7 +176,7 @@ impl Elector {
             };
             match self.api.replace(&self.name, &params(), &lease).await {
                 Ok(_) => return tracing::info!(lease = self.name, "the lease is given back"),
-                // Perhaps a renewal whose answer was lost.
+                // The lease is newer than what was seen, perhaps by a renewal of ours whose answer was lost: try with the newest one.
                 Err(error) if another_hand(&error) && self.look().await => {}
                 Err(error) => {
                     return tracing::warn!(lease = self.name, %error, "giving the lease back failed; another process leads when it has expired, after 15 s");
@@ -193,7 +193,7 @@ fn params() -> PostParams {
     }
 }
 
-/// The lease is not what it was when it was seen.
+/// Somebody has changed, made or deleted the lease since it was seen.
 fn another_hand(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.is_conflict() || status.is_already_exists() || status.is_not_found())
 }

@@ -12,12 +12,12 @@ use k8s_openapi::{
 };
 use tokio::time::Instant;
 
-/// How long others wait for a holder that is silent.
+/// Others may take the lease when it has not been renewed for 15 s.
 pub const DURATION: Duration = Duration::from_secs(15);
-/// A holder that could not renew for this long stops. It is shorter than the lease by what a
-/// request that was sent at the last moment may take.
+/// A holder that could not renew for 10 s stops: 5 s before others may take the lease, because a request that it sent at the
+/// last moment may take that long.
 pub const RENEW_DEADLINE: Duration = Duration::from_secs(10);
-/// Between two tries.
+/// Pause between two tries.
 pub const RETRY: Duration = Duration::from_secs(2);
 
 /// The record as it was last seen, and since when it has been like that.
@@ -48,7 +48,7 @@ impl Seen {
 /// Why a leader leads no longer.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Loss {
-    /// Nobody may rely on it any more.
+    /// It could not renew the lease within the renew deadline.
     #[error(
         "renewing the lease did not succeed for {RENEW_DEADLINE:?}, and soon another process may take it; this one ends, to start afresh"
     )]
@@ -106,7 +106,7 @@ impl Candidate {
     /// What this process asked to store at `asked` was stored.
     pub fn stored(&mut self, lease: Lease, asked: Instant, now: Instant) {
         self.saw(Some(lease), now);
-        // Others count from when they see it, which is later.
+        // The term counts from the request. Others count from when they see the record, which is later.
         self.renewed = Some(asked);
     }
 
@@ -115,7 +115,7 @@ impl Candidate {
         self.renewed.map(|renewed| renewed + RENEW_DEADLINE)
     }
 
-    /// The moment that is not to be slept through: the end of one's own term, or of another's lease.
+    /// When to try again even if the pause is not over: at the end of one's own term, or of another's lease.
     pub fn due(&self, now: Instant) -> Option<Instant> {
         let expires = || self.seen.as_ref().map(Seen::expires).filter(|expires| *expires > now);
         self.leads_until().or_else(expires)
