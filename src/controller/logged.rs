@@ -1,6 +1,6 @@
 //! What the log says of rollouts: which one a line is about, and failures when they begin and when they end.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
@@ -35,6 +35,14 @@ fn span_after(context: &Context, rollout: &Named) -> Span {
     let run = status.and_then(|status| status.pointer("/run/number")?.as_i64());
     let phase = status.and_then(|status| status.get("phase")?.as_str());
     tracing::error_span!("pass", namespace, rollout = name, run, phase)
+}
+
+/// A pass has come to its end; `what` is formatted only if somebody wants to read it.
+pub(super) fn passed(namespace: &str, rollout: &str, status: &CanaryRolloutStatus, what: fmt::Arguments<'_>) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let _entered = span(namespace, rollout, status).entered();
+        tracing::debug!("pass: {what}");
+    }
 }
 
 /// How long a pass took.

@@ -24,7 +24,7 @@ use crate::{
     engine::{
         self,
         contract::{
-            Decision, Identity,
+            Decision, Identity, Needs,
             action::Action,
             call::Call,
             durable,
@@ -110,13 +110,10 @@ async fn pass(
     let needs = engine::needs(&id, &look.in_force, &status, &look.seen, context.now());
     let mut slot = Some(slot);
     if needs.measure.is_some() && may_ask {
-        // A store that does not answer keeps neither other rollouts waiting nor an abort of this one.
+        // A store that does not answer keeps no other rollout waiting.
         drop(slot.take());
         let asked = Instant::now();
-        let answered = tokio::select! {
-            () = gather::measure(context, look.source.as_ref(), &needs, &mut look.seen) => true,
-            () = disturbed(context, &id.namespace, &id.name) => false,
-        };
+        let answered = ask_store(context, &id, &needs, &mut look).await;
         slot = context.slot().await;
         *store = asked.elapsed();
         if !answered {
@@ -128,9 +125,21 @@ async fn pass(
         }
     }
     gather::look_closer(context, &id.namespace, &needs, &mut look.seen).await;
+    conclude(context, seen, &id, look, &status, slot).await
+}
 
+/// The second half of a pass: decides, acts and says when the next pass is due.
+async fn conclude(
+    context: &Context,
+    seen: &Named,
+    id: &Identity,
+    mut look: Look,
+    status: &CanaryRolloutStatus,
+    slot: Option<Slot<'_>>,
+) -> Result<Requeue, Error> {
     let now = context.now();
-    let decision = decide(&id, &status, &mut look, now);
+    let measured = look.seen.measured.is_some();
+    let decision = decide(id, status, &mut look, now);
     let (actions, wake) = (decision.actions.len(), decision.wake);
     let next = Arc::new(decision.status);
     let deeds = Deeds {
@@ -148,18 +157,8 @@ async fn pass(
         .instrument(span)
         .await?;
     drop(slot);
-    tracing::debug!(
-        id.namespace,
-        rollout = id.name,
-        run = next.run.as_ref().map(|run| run.number),
-        phase = <&str>::from(next.phase),
-        asked = needs.measure.is_some(),
-        actions,
-        %now,
-        ?wake,
-        ?again,
-        "pass"
-    );
+    let what = format_args!("measured: {measured}, actions: {actions}, now: {now}, wake: {wake:?}, again: {again:?}");
+    logged::passed(&id.namespace, &id.name, &next, what);
     if next.is_active() {
         context.recent.keep(look);
     }
@@ -168,6 +167,14 @@ async fn pass(
         Some(at) => Requeue::requeue(at.duration_since(now).try_into().unwrap_or_default()),
         None => Requeue::await_change(),
     })
+}
+
+/// Asks the metrics store for a tick. Returns whether it has answered before somebody asked for something: an abort must not wait.
+async fn ask_store(context: &Context, id: &Identity, needs: &Needs, look: &mut Look) -> bool {
+    tokio::select! {
+        () = gather::measure(context, look.source.as_ref(), needs, &mut look.seen) => true,
+        () = disturbed(context, &id.namespace, &id.name) => false,
+    }
 }
 
 /// Adds to a look what this process alone knows, or what must be asked anew in every pass.

@@ -3,9 +3,9 @@
 //! Raw counters are asked for and subtracted here, series by series: `rate()` and `increase()` would
 //! lose the first sample of every new series, which is just where the first errors and misses are.
 
-mod answer;
 mod counter;
 mod histogram;
+mod interpret;
 mod query;
 mod reply;
 
@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use answer::interpret;
 pub use counter::Targets;
+pub use interpret::interpret;
 pub use reply::{Series, Value, parse};
 
 use super::{Answer, NoData, Quantity, Question};

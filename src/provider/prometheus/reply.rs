@@ -86,29 +86,22 @@ fn number(text: &str) -> Result<f64, NoData> {
         .map_err(|_| no_data(Cause::NotANumber, "the value is not a number"))
 }
 
+/// What a status code says against a reply, if anything.
+fn refusal(code: u16) -> Option<NoData> {
+    let (cause, why) = match code {
+        200..=299 => return None,
+        401 | 403 => (Cause::Unauthorized, ": it refuses us"),
+        400 | 422 => (Cause::BadQuery, ": it refuses the query"),
+        300..=399 => (Cause::BadReply, ": redirects are not followed, name the final address"),
+        _ => (Cause::ProviderDown, ""),
+    };
+    Some(no_data(cause, format!("Prometheus answered {code}{why}")))
+}
+
 /// Reads a reply by its status code and body. The body never reaches a message.
 pub fn parse(code: u16, body: &[u8]) -> Result<Value, NoData> {
-    match code {
-        200..=299 => {}
-        401 | 403 => {
-            return Err(no_data(
-                Cause::Unauthorized,
-                format!("Prometheus answered {code}: it refuses us"),
-            ));
-        }
-        400 | 422 => {
-            return Err(no_data(
-                Cause::BadQuery,
-                format!("Prometheus answered {code}: it refuses the query"),
-            ));
-        }
-        300..=399 => {
-            return Err(no_data(
-                Cause::BadReply,
-                format!("Prometheus answered {code}: redirects are not followed, name the final address"),
-            ));
-        }
-        _ => return Err(no_data(Cause::ProviderDown, format!("Prometheus answered {code}"))),
+    if let Some(refusal) = refusal(code) {
+        return Err(refusal);
     }
     let envelope: Envelope = serde_json::from_slice(body)
         .map_err(|_| no_data(Cause::BadReply, "the reply is not that of Prometheus' query API"))?;

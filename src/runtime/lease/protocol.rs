@@ -200,3 +200,6 @@ impl Candidate {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;

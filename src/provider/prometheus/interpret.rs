@@ -1,4 +1,4 @@
-//! How replies become counts: whose each series is, which are copies, and what they have counted.
+//! Turns the replies to a tick's queries into counts of the two versions, or says why there are none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,7 +60,7 @@ fn has_pod(side: &Side, pod: &str) -> bool {
     side.replica_sets.iter().any(|set| pod_name::is_of(pod, set))
 }
 
-/// Which side a series belongs to.
+/// Which side a series belongs to: `true` is the new version, `false` the old one.
 fn side_of(spec: &MetricSourceSpec, question: &Question, quantity: &Quantity, series: &Series) -> Option<bool> {
     let label = |name: &str| series.labels.get(name).map(String::as_str).unwrap_or_default();
     let subject = &question.subject;
@@ -81,7 +81,7 @@ fn side_of(spec: &MetricSourceSpec, question: &Question, quantity: &Quantity, se
     }
 }
 
-/// Copies of one series by several replicas of Prometheus, or by several jobs on one pod, count once.
+/// Keeps one of several copies of a series: several replicas of Prometheus have it, or several jobs scrape the same pod.
 fn single_copies(spec: &MetricSourceSpec, series: Vec<Series>) -> Vec<Series> {
     let mut jobs: BTreeMap<(String, String), BTreeMap<String, usize>> = BTreeMap::new();
     let mut unique: BTreeMap<BTreeMap<String, String>, Series> = BTreeMap::new();
@@ -110,7 +110,6 @@ fn single_copies(spec: &MetricSourceSpec, series: Vec<Series>) -> Vec<Series> {
     unique.into_values().filter(chosen).collect()
 }
 
-/// What a quantity's series of both sides have counted.
 fn counts(
     spec: &MetricSourceSpec,
     question: &Question,
@@ -128,6 +127,17 @@ fn counts(
             None => {}
         }
     }
+    let figures_since = question.figures_since.max(question.end - window(spec, question));
+    let tick = Window {
+        start: question.start,
+        end: question.end,
+        run_started: question.run_started,
+        targets: known.map(|known| &known.ages),
+    };
+    let shown = Window {
+        start: figures_since,
+        ..tick
+    };
     if candidate.is_empty() {
         let by_pod = spec.preset == Preset::App || matches!(quantity, Quantity::Lookups);
         unknown.pods |= by_pod;
@@ -140,17 +150,7 @@ fn counts(
             &query::metric_names(spec, quantity),
         ));
     }
-    fresh(spec, question, &candidate)?;
-    let tick = Window {
-        start: question.start,
-        end: question.end,
-        run_started: question.run_started,
-        targets: known.map(|known| &known.ages),
-    };
-    let shown = Window {
-        start: question.figures_since.max(question.end - window(spec, question)),
-        ..tick
-    };
+    not_stale(spec, question, &candidate)?;
     let mut side = |series: &[Series], of_run: bool| -> Result<(Counts, Option<f64>), NoData> {
         let now = tally(quantity, spec, series, &tick, of_run, &mut unknown.ages_of)?;
         let then = tally(quantity, spec, series, &shown, of_run, &mut unknown.ages_of)?;
@@ -170,21 +170,24 @@ fn counts(
     })
 }
 
-/// Fails if no series has a sample that tells of now.
-fn fresh(spec: &MetricSourceSpec, question: &Question, series: &[Series]) -> Result<(), NoData> {
+/// Refuses series that say nothing about now: all their samples are old.
+fn not_stale(spec: &MetricSourceSpec, question: &Question, series: &[Series]) -> Result<(), NoData> {
     let newest = series
         .iter()
         .filter_map(|series| series.samples.last())
         .map(|(at, _)| *at)
         .fold(f64::MIN, f64::max);
-    let end = counter::seconds(question.end);
-    if newest >= end - spec.scrape_interval.as_secs_f64() * f64::from(STALE_AFTER) {
-        return Ok(());
+    let oldest_allowed = counter::seconds(question.end) - spec.scrape_interval.as_secs_f64() * f64::from(STALE_AFTER);
+    if newest < oldest_allowed {
+        return Err(NoData {
+            cause: Cause::Stale,
+            message: format!(
+                "the newest sample is {:.0}s old",
+                counter::seconds(question.end) - newest
+            ),
+        });
     }
-    Err(NoData {
-        cause: Cause::Stale,
-        message: format!("the newest sample is {:.0}s old", end - newest),
-    })
+    Ok(())
 }
 
 /// Whether any pod of a side is scraped; `None` if no target is one of its pods.
