@@ -329,28 +329,7 @@ impl Shelf {
                     .collect();
                 gone.iter().filter_map(|place| self.remove(place)).collect()
             }
-            Event::Apply(object) => {
-                let place = place(&object);
-                let old = self
-                    .kept(&place.0, &place.1)
-                    .map(|kept| (kept.version, kept.answered, kept.keys, kept.generation));
-                let answered = old.is_some_and(|(_, answered, ..)| answered == version(&object));
-                if answered && old.is_some_and(|(known, ..)| known == version(&object)) {
-                    return Vec::new();
-                }
-                let copy = self.put(object, answered);
-                let now = self.kept(&place.0, &place.1).map(|kept| (kept.keys, kept.generation));
-                // Whose change it is shows when our write has ended; others are not concerned by what is said about an object.
-                let said_only = now.is_some() && old.map(|(.., keys, generation)| (keys, generation)) == now;
-                match self.writing.get_mut(&place) {
-                    Some(told) if said_only => {
-                        *told = true;
-                        Vec::new()
-                    }
-                    _ if answered && said_only => Vec::new(),
-                    _ => vec![copy],
-                }
-            }
+            Event::Apply(object) => self.changed(object),
             Event::Delete(object) => {
                 let place = place(&object);
                 let newer = self
@@ -365,6 +344,30 @@ impl Shelf {
                 }
                 vec![Snapshot::from(object)]
             }
+        }
+    }
+
+    /// Takes in a change of one object. Returns it unless it concerns nobody.
+    fn changed(&mut self, object: DynamicObject) -> Vec<Snapshot> {
+        let place = place(&object);
+        let old = self
+            .kept(&place.0, &place.1)
+            .map(|kept| (kept.version, kept.answered, kept.keys, kept.generation));
+        let answered = old.is_some_and(|(_, answered, ..)| answered == version(&object));
+        if answered && old.is_some_and(|(known, ..)| known == version(&object)) {
+            return Vec::new();
+        }
+        let copy = self.put(object, answered);
+        let now = self.kept(&place.0, &place.1).map(|kept| (kept.keys, kept.generation));
+        // Whose change it is shows when our write has ended; others are not concerned by what is said about an object.
+        let said_only = now.is_some() && old.map(|(.., keys, generation)| (keys, generation)) == now;
+        match self.writing.get_mut(&place) {
+            Some(told) if said_only => {
+                *told = true;
+                Vec::new()
+            }
+            _ if answered && said_only => Vec::new(),
+            _ => vec![copy],
         }
     }
 }

@@ -78,6 +78,21 @@ impl World {
                 .map(|set| set.hash.clone())
                 .collect()
         };
+        self.check_services(&behind);
+        // A paused Deployment that owns no active ReplicaSet would scale up an old one.
+        let active: Vec<_> = sets
+            .iter()
+            .filter(|set| set.owned_by("d") && set.replicas > 0)
+            .collect();
+        assert!(
+            active.len() <= 1,
+            "the Deployment owns {} active ReplicaSets",
+            active.len()
+        );
+    }
+
+    /// Users and testers reach pods of the version that is meant for them; `behind` tells whose are behind a Service.
+    fn check_services(&self, behind: &dyn Fn(&str) -> BTreeSet<String>) {
         // Users' Service reaches pods of exactly one version, whoever asks for it directly.
         assert_eq!(
             behind("catalog").len(),
@@ -118,15 +133,5 @@ impl World {
                 "weight above its step"
             );
         }
-        // A paused Deployment that owns no active ReplicaSet would scale up an old one.
-        let active: Vec<_> = sets
-            .iter()
-            .filter(|set| set.owned_by("d") && set.replicas > 0)
-            .collect();
-        assert!(
-            active.len() <= 1,
-            "the Deployment owns {} active ReplicaSets",
-            active.len()
-        );
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         action::{RolloutActionSpec, Verb},
         status::Phase,
     },
-    provider::{Counts, Quantity, Reading},
+    provider::{Counts, Quantity, Question, Reading},
     router::RouteId,
 };
 
@@ -176,37 +176,46 @@ impl World {
             .collect();
         let in_force = InForce::new(Some(&self.spec.clone().into()), &self.status);
         let needs = needs(&id, &in_force, &self.status, &seen, self.now);
-        if let Some(question) = needs.measure {
-            let seconds = question.end.duration_since(question.start).as_secs_f64();
-            assert!(seconds > 0.0, "a tick has a length");
-            let reading = |quantity: &Quantity| match quantity {
-                _ if !self.answers => Err((crate::api::status::Cause::ProviderDown, "down".to_owned())),
-                Quantity::Scalar { .. } => Ok(Reading::Scalar(self.bad)),
-                _ => {
-                    let counts = Counts {
-                        bad: self.bad * 60.0 * seconds,
-                        total: 60.0 * seconds,
-                    };
-                    Ok(Reading::Counts {
-                        candidate: counts,
-                        baseline: None,
-                        candidate_figure: Some(self.bad),
-                        baseline_figure: None,
-                    })
-                }
-            };
-            seen.measured = Some(Measured {
-                start: question.start,
-                end: question.end,
-                readings: question.quantities.iter().map(reading).collect(),
-            });
-        }
+        seen.measured = needs.measure.map(|question| self.measure(&question));
         seen.config_digests = needs
             .configs
             .iter()
             .filter_map(|name| Some((name.clone(), self.config?.to_owned())))
             .collect();
         let decision = decide(&id, &in_force, &self.status, &seen, self.now);
+        let changed = self.follow(&decision);
+        (changed, decision)
+    }
+
+    /// What the metrics store answers.
+    fn measure(&self, question: &Question) -> Measured {
+        let seconds = question.end.duration_since(question.start).as_secs_f64();
+        assert!(seconds > 0.0, "a tick has a length");
+        let reading = |quantity: &Quantity| match quantity {
+            _ if !self.answers => Err((crate::api::status::Cause::ProviderDown, "down".to_owned())),
+            Quantity::Scalar { .. } => Ok(Reading::Scalar(self.bad)),
+            _ => {
+                let counts = Counts {
+                    bad: self.bad * 60.0 * seconds,
+                    total: 60.0 * seconds,
+                };
+                Ok(Reading::Counts {
+                    candidate: counts,
+                    baseline: None,
+                    candidate_figure: Some(self.bad),
+                    baseline_figure: None,
+                })
+            }
+        };
+        Measured {
+            start: question.start,
+            end: question.end,
+            readings: question.quantities.iter().map(reading).collect(),
+        }
+    }
+
+    /// Stores the status and does what was decided; whether anything changed.
+    fn follow(&mut self, decision: &Decision) -> bool {
         let mut changed = decision.status != self.status;
         for notice in decision
             .status
@@ -235,7 +244,7 @@ impl World {
                 },
             );
         }
-        (changed, decision)
+        changed
     }
 
     fn carry_out(&mut self, action: &Action) {
@@ -260,48 +269,49 @@ impl World {
                 self.objects.entry((*kind, name)).or_insert_with(|| (**object).clone());
             }
             Action::Patch { kind, name, patch } | Action::TakeTrafficOff { kind, name, patch } => {
-                let before = self.canary_share();
-                let object = self.objects.get_mut(&(*kind, name.clone())).unwrap();
-                json_patch::patch(object, patch).unwrap();
-                if let Some(generation) = object["metadata"]["generation"].as_i64() {
-                    object["metadata"]["generation"] = json!(generation + 1);
-                }
-                if matches!(kind, Kind::HttpRoute | Kind::GrpcRoute) {
-                    // The API server keeps who wrote when, until that itself is removed.
-                    if patch
-                        .iter()
-                        .any(|operation| operation.path().to_string().starts_with("/spec"))
-                    {
-                        object["metadata"]["managedFields"] = json!([{"manager": "warmfront", "time": self.now}]);
-                    }
-                    let after = self.canary_share();
-                    let none = |share: Option<Percent>| share.is_none_or(|share| share == Percent::ZERO);
-                    // Proxies learn of backends and of shares in any order.
-                    assert!(
-                        before.is_some() == after.is_some() || (none(before) && none(after)),
-                        "a backend came or went with its share: {before:?} → {after:?}"
-                    );
-                    if let Some(manager) = self.fighter.clone().filter(|_| after.is_some()) {
-                        self.edit_route(json!([{"name": "catalog", "port": 80}]), &manager);
-                    }
-                    let share = self.share();
-                    if self.weights.last().copied().unwrap_or_default() != share {
-                        self.weights.push(share);
-                    }
-                }
+                self.patch(*kind, name, patch);
             }
             Action::Delete { kind, name } => {
                 self.objects.remove(&(*kind, name.clone()));
             }
             Action::Answer { name, .. } => {
                 let now = self.now;
-                self.actions
-                    .iter_mut()
-                    .find(|action| action.name == *name)
-                    .unwrap()
-                    .decided = Some(now);
+                let mut actions = self.actions.iter_mut();
+                actions.find(|action| action.name == *name).unwrap().decided = Some(now);
             }
             Action::Forget { name } => self.actions.retain(|action| action.name != *name),
+        }
+    }
+
+    fn patch(&mut self, kind: Kind, name: &str, patch: &[json_patch::PatchOperation]) {
+        let before = self.canary_share();
+        let object = self.objects.get_mut(&(kind, name.to_owned())).unwrap();
+        json_patch::patch(object, patch).unwrap();
+        if let Some(generation) = object["metadata"]["generation"].as_i64() {
+            object["metadata"]["generation"] = json!(generation + 1);
+        }
+        if matches!(kind, Kind::HttpRoute | Kind::GrpcRoute) {
+            // The API server keeps who wrote when, until that itself is removed.
+            if patch
+                .iter()
+                .any(|operation| operation.path().to_string().starts_with("/spec"))
+            {
+                object["metadata"]["managedFields"] = json!([{"manager": "warmfront", "time": self.now}]);
+            }
+            let after = self.canary_share();
+            let none = |share: Option<Percent>| share.is_none_or(|share| share == Percent::ZERO);
+            // Proxies learn of backends and of shares in any order.
+            assert!(
+                before.is_some() == after.is_some() || (none(before) && none(after)),
+                "a backend came or went with its share: {before:?} → {after:?}"
+            );
+            if let Some(manager) = self.fighter.clone().filter(|_| after.is_some()) {
+                self.edit_route(json!([{"name": "catalog", "port": 80}]), &manager);
+            }
+            let share = self.share();
+            if self.weights.last().copied().unwrap_or_default() != share {
+                self.weights.push(share);
+            }
         }
     }
 

@@ -1,11 +1,15 @@
 //! The validated form of a CanaryRollout's spec, with every default filled in.
 
+mod checks;
+mod steps;
+mod webhooks;
+
 use super::{
     CanaryRolloutSpec, Duration, Percent,
-    check::{Check, OnBreach, Quantile},
-    rollout::{Ramp, Step, Workload},
+    check::{OnBreach, Quantile},
+    rollout::Workload,
     traffic::{RouteRef, Tester},
-    webhook::{Before, Gate, Notifier, SecretKey},
+    webhook::{Before, SecretKey},
     window::{PlannedWindow, Window},
 };
 
@@ -158,10 +162,6 @@ pub enum CheckKind {
 #[error("{0}")]
 pub struct InvalidSpec(String);
 
-const DEFAULT_HOLD: Duration = Duration::from_mins(5);
-const DEFAULT_WEIGHTS: [u32; 5] = [500, 1_000, 2_500, 5_000, 10_000];
-const DEFAULT_GATE_DEADLINE: Duration = Duration::from_mins(60);
-const DEFAULT_WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_DEADLINE: Duration = Duration::from_mins(10);
 /// When a gateway reports a new weight, its proxies still use the old one for a moment; two seconds are enough for them.
 const DEFAULT_SETTLE: Duration = Duration::from_secs(2);
@@ -194,9 +194,9 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
             routes: routes(&spec.traffic.gateway_api.routes)?,
             testers: testers(&spec.traffic.testers)?,
             settle: spec.traffic.settle.unwrap_or(DEFAULT_SETTLE),
-            steps: steps(spec)?,
+            steps: steps::steps(spec)?,
             bake: spec.bake.unwrap_or(DEFAULT_BAKE),
-            checks: checks(spec)?,
+            checks: checks::checks(spec)?,
             source: metrics
                 .and_then(|metrics| metrics.source.clone())
                 .unwrap_or_else(|| DEFAULT_SOURCE.to_owned()),
@@ -207,8 +207,8 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
             keep_stable: spec.keep_stable.unwrap_or(DEFAULT_DEADLINE),
             paused: spec.paused,
             windows: windows(&spec.windows)?,
-            gates: gates(&spec.gates)?,
-            notifiers: spec.notify.iter().map(notifier).collect::<Result<_, _>>()?,
+            gates: webhooks::gates(&spec.gates)?,
+            notifiers: spec.notify.iter().map(webhooks::notifier).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -329,168 +329,4 @@ fn windows(windows: &[Window]) -> Result<Vec<PlannedWindow>, InvalidSpec> {
         PlannedWindow::try_from(window).map_err(|why| InvalidSpec(format!("spec.windows[{index}]: {why}")))
     };
     windows.iter().enumerate().map(planned).collect()
-}
-
-fn gates(gates: &[Gate]) -> Result<Vec<PlannedGate>, InvalidSpec> {
-    let mut planned: Vec<PlannedGate> = Vec::with_capacity(gates.len());
-    for (index, gate) in gates.iter().enumerate() {
-        let name = gate
-            .name
-            .clone()
-            .unwrap_or_else(|| gate.before.to_string().to_lowercase());
-        if planned.iter().any(|other| other.name == name) {
-            return Err(InvalidSpec(format!(
-                "spec.gates[{index}]: a gate named {name} stands above already: give this one another name"
-            )));
-        }
-        planned.push(PlannedGate {
-            name,
-            before: gate.before,
-            url: gate.webhook.url.clone(),
-            timeout: gate.webhook.timeout.unwrap_or(DEFAULT_WEBHOOK_TIMEOUT),
-            deadline: gate.deadline.unwrap_or(DEFAULT_GATE_DEADLINE),
-        });
-    }
-    Ok(planned)
-}
-
-fn notifier(notifier: &Notifier) -> Result<PlannedNotifier, InvalidSpec> {
-    let webhook = &notifier.webhook;
-    let address = match (&webhook.url, &webhook.url_from) {
-        (Some(url), None) => Address::Url(url.clone()),
-        (None, Some(from)) => Address::Secret(from.secret_key_ref.clone()),
-        _ => {
-            return Err(InvalidSpec(format!(
-                "spec.notify: {}: name exactly one of url and urlFrom",
-                notifier.name
-            )));
-        }
-    };
-    Ok(PlannedNotifier {
-        name: notifier.name.clone(),
-        address,
-        timeout: webhook.timeout.unwrap_or(DEFAULT_WEBHOOK_TIMEOUT),
-    })
-}
-
-fn steps(spec: &CanaryRolloutSpec) -> Result<Vec<PlannedStep>, InvalidSpec> {
-    let steps = match (&spec.steps, &spec.ramp) {
-        (Some(_), Some(_)) => return Err(InvalidSpec("spec: steps and ramp exclude one another".to_owned())),
-        (Some(steps), None) => listed(steps),
-        (None, Some(ramp)) => ramped(ramp)?,
-        (None, None) => DEFAULT_WEIGHTS
-            .iter()
-            .filter_map(|hundredths| Percent::from_hundredths(*hundredths).ok())
-            .map(|weight| PlannedStep {
-                weight,
-                hold: default_hold(weight),
-                approval: false,
-            })
-            .collect(),
-    };
-    let rising = steps.windows(2).all(|pair| pair[0].weight <= pair[1].weight);
-    let first = steps.first().is_some_and(|step| step.weight > Percent::ZERO);
-    let last = steps.last().is_some_and(|step| step.weight == Percent::FULL);
-    if !(rising && first && last) {
-        return Err(InvalidSpec(
-            "spec.steps: weights must be above 0, rise, and end with 100".to_owned(),
-        ));
-    }
-    Ok(steps)
-}
-
-fn default_hold(weight: Percent) -> Duration {
-    if weight == Percent::FULL {
-        Duration::ZERO
-    } else {
-        DEFAULT_HOLD
-    }
-}
-
-fn listed(steps: &[Step]) -> Vec<PlannedStep> {
-    let planned = |step: &Step| PlannedStep {
-        weight: step.weight,
-        hold: step.hold.unwrap_or_else(|| default_hold(step.weight)),
-        approval: step.approval,
-    };
-    steps.iter().map(planned).collect()
-}
-
-fn ramped(ramp: &Ramp) -> Result<Vec<PlannedStep>, InvalidSpec> {
-    if ramp.by == Percent::ZERO {
-        return Err(InvalidSpec("spec.ramp.by must be above 0".to_owned()));
-    }
-    let to = ramp.to.unwrap_or(Percent::FULL);
-    let mut steps = Vec::new();
-    let mut at = ramp.from.hundredths();
-    loop {
-        let weight = Percent::from_hundredths(at.min(to.hundredths()))
-            .map_err(|error| InvalidSpec(format!("spec.ramp: {error}")))?;
-        let hold = if weight == Percent::FULL {
-            Duration::ZERO
-        } else {
-            ramp.hold.unwrap_or(DEFAULT_HOLD)
-        };
-        steps.push(PlannedStep {
-            weight,
-            hold,
-            approval: false,
-        });
-        if weight >= to {
-            return Ok(steps);
-        }
-        at += ramp.by.hundredths();
-    }
-}
-
-fn checks(spec: &CanaryRolloutSpec) -> Result<Vec<PlannedCheck>, InvalidSpec> {
-    if spec.checks.is_empty() != spec.unjudged {
-        return Err(InvalidSpec(
-            "spec.checks: name at least one check, or say `unjudged: true` and no checks".to_owned(),
-        ));
-    }
-    let mut checks: Vec<PlannedCheck> = Vec::with_capacity(spec.checks.len());
-    for (index, check) in spec.checks.iter().enumerate() {
-        let (kind, default_name) = kind(check).map_err(|why| InvalidSpec(format!("spec.checks[{index}]: {why}")))?;
-        let name = check.name.clone().unwrap_or_else(|| default_name.to_owned());
-        if checks.iter().any(|other| other.name == name) {
-            return Err(InvalidSpec(format!(
-                "spec.checks[{index}]: a check named {name} stands above already: give this one another name"
-            )));
-        }
-        checks.push(PlannedCheck {
-            name,
-            kind,
-            on_breach: check.on_breach,
-        });
-    }
-    Ok(checks)
-}
-
-fn kind(check: &Check) -> Result<(CheckKind, &'static str), String> {
-    match (&check.error_rate, &check.latency, &check.hit_ratio, &check.query) {
-        (Some(errors), None, None, None) => Ok((CheckKind::ErrorRate { max: errors.max }, "error-rate")),
-        (None, Some(latency), None, None) => Ok((
-            CheckKind::Latency {
-                quantile: latency.quantile,
-                max: latency.max,
-            },
-            "latency",
-        )),
-        (None, None, Some(hits), None) => Ok((CheckKind::HitRatio { min: hits.min }, "hit-ratio")),
-        (None, None, None, Some(query)) => {
-            super::check::parts(&query.promql)?;
-            let of = usize::try_from(check.of.unwrap_or(5)).unwrap_or(5).max(1);
-            let breaches = usize::try_from(check.breaches.unwrap_or(3)).unwrap_or(3).clamp(1, of);
-            let kind = CheckKind::Query {
-                promql: query.promql.clone(),
-                max: query.max,
-                min: query.min,
-                breaches,
-                of,
-            };
-            Ok((kind, "query"))
-        }
-        _ => Err("a check names exactly one of errorRate, latency, hitRatio and query".to_owned()),
-    }
 }
