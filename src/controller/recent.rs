@@ -19,8 +19,8 @@ use crate::{
 pub struct Look {
     /// The rollout's metadata, nothing else of it.
     pub rollout: DynamicObject,
-    /// The spec, if it can be read.
-    pub spec: Option<Arc<CanaryRolloutSpec>>,
+    /// The spec, or why it cannot be read.
+    pub spec: Result<Arc<CanaryRolloutSpec>, String>,
     /// The plan in force: spec and status, validated once and not in every pass.
     pub in_force: InForce,
     /// Where metrics are asked for.
@@ -92,8 +92,8 @@ mod tests {
         let keep = || {
             recent.keep(Look {
                 rollout: rollout("a", "2"),
-                spec: None,
-                in_force: InForce::new(None, &CanaryRolloutStatus::default()),
+                spec: Err(String::new()),
+                in_force: InForce::new(Err(""), &CanaryRolloutStatus::default()),
                 source: None,
                 stored: None,
                 seen: Observed::default(),

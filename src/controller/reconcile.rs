@@ -1,6 +1,6 @@
 //! One pass over one rollout: look, decide, store, act, tell — in this order.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{ResourceExt, api::DynamicObject, runtime::controller::Action as Requeue};
@@ -23,14 +23,7 @@ use crate::{
     api::{CanaryRolloutSpec, CanaryRolloutStatus},
     engine::{
         self,
-        contract::{
-            Decision, Identity, Needs,
-            action::Action,
-            call::Call,
-            durable,
-            in_force::InForce,
-            observed::{Deletion, Observed},
-        },
+        contract::{Identity, Needs, action::Action, call::Call, in_force::InForce, observed::Deletion},
     },
 };
 
@@ -61,9 +54,6 @@ pub async fn reconcile(seen: Arc<Named>, context: Arc<Context>) -> Result<Requeu
         other => other,
     }
 }
-
-/// Most transitions that one pass takes when nothing is to be done between them.
-const MOST_AT_ONCE: usize = 4;
 
 /// How often a pass that waits for a metrics store looks whether somebody has asked for something: every 500 ms.
 const UNDISTURBED: Duration = Duration::from_millis(500);
@@ -139,7 +129,8 @@ async fn conclude(
 ) -> Result<Requeue, Error> {
     let now = context.now();
     let measured = look.seen.measured.is_some();
-    let decision = decide(id, status, &mut look, now);
+    let spec = look.spec.as_ref().map_err(String::as_str);
+    let decision = engine::settle(id, spec, &look.in_force, status, &mut look.seen, now);
     let (actions, wake) = (decision.actions.len(), decision.wake);
     let next = Arc::new(decision.status);
     let deeds = Deeds {
@@ -187,24 +178,6 @@ async fn remember(context: &Context, id: &Identity, look: &mut Look) {
     if world.deletion == Deletion::Asked && gather::namespace_is_going(context, &id.namespace).await {
         world.deletion = Deletion::AtOnce;
     }
-}
-
-/// What a pass decides, from what it has looked at. Takes from the look what was asked for this pass alone.
-fn decide(id: &Identity, status: &CanaryRolloutStatus, look: &mut Look, now: Timestamp) -> Decision {
-    let world = &mut look.seen;
-    let mut decision = engine::decide(id, &look.in_force, status, world, now);
-    let answers = (
-        world.measured.take(),
-        world.trouble.take(),
-        std::mem::take(&mut world.config_digests),
-    );
-    if decision.actions.is_empty() && durable::says_more(status, &decision.status) {
-        // A tick must be counted once. What was looked up besides is still true.
-        (_, world.trouble, world.config_digests) = answers;
-        decision = settle(id, look.spec.as_ref(), world, decision, now);
-        (world.trouble, world.config_digests) = (None, BTreeMap::new());
-    }
-    decision
 }
 
 /// What a pass has to do besides telling Events.
@@ -280,29 +253,6 @@ fn attempt(action: &Action, namespace: &str) -> String {
     }
 }
 
-/// Decides again as long as the new status alone leads to another transition: that need not wait until the status is stored.
-fn settle(
-    id: &Identity,
-    spec: Option<&Arc<CanaryRolloutSpec>>,
-    world: &Observed,
-    first: Decision,
-    now: Timestamp,
-) -> Decision {
-    let mut decision = first;
-    for _ in 1..MOST_AT_ONCE {
-        let in_force = InForce::new(spec, &decision.status);
-        let next = engine::decide(id, &in_force, &decision.status, world, now);
-        let settled = next.status == decision.status;
-        let says_more = durable::says_more(&decision.status, &next.status);
-        let wake = decision.wake.into_iter().chain(next.wake).min();
-        decision = Decision { wake, ..next };
-        if settled || !decision.actions.is_empty() || !says_more {
-            break;
-        }
-    }
-    decision
-}
-
 /// What is known of the rollout and the world; nothing if the rollout is gone.
 fn look(context: &Context, namespace: &str, name: &str) -> Result<Option<Look>, Error> {
     let rollouts = &context.caches.rollouts;
@@ -323,11 +273,7 @@ fn look(context: &Context, namespace: &str, name: &str) -> Result<Option<Look>, 
     let Some(rollout) = rollouts.get(Some(namespace), name) else {
         return Ok(None);
     };
-    let spec = rollout
-        .data
-        .get("spec")
-        .and_then(|spec| CanaryRolloutSpec::read(spec).ok())
-        .map(Arc::new);
+    let spec = CanaryRolloutSpec::read(&rollout.data["spec"]).map(Arc::new);
     let stored = rollout
         .data
         .get("status")
@@ -339,12 +285,9 @@ fn look(context: &Context, namespace: &str, name: &str) -> Result<Option<Look>, 
     })?;
     let none = CanaryRolloutStatus::default();
     let status = stored.as_ref().unwrap_or(&none);
-    let in_force = InForce::new(spec.as_ref(), status);
-    let spec = in_force
-        .spec()
-        .filter(|known| spec.as_ref() == Some(*known))
-        .cloned()
-        .or(spec);
+    let in_force = InForce::new(spec.as_ref().map_err(String::as_str), status);
+    let shared = in_force.spec().filter(|known| spec.as_ref() == Ok(*known));
+    let spec = shared.cloned().map_or(spec, Ok);
     let seen = gather::observe(context, &rollout, in_force.plan(), status);
     let source = in_force
         .plan()

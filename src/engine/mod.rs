@@ -1,7 +1,7 @@
 //! The release machine: told everything, including the time, it says what the status becomes and what is to be done.
 //!
-//! Pure: no client, no clock, no randomness, no environment. [`needs`] and [`decide`] are the only
-//! entry points; the status is the only memory. Each folder imports only those before it:
+//! Pure: no client, no clock, no randomness, no environment. [`needs`], [`decide`] and [`settle`] are the
+//! only entry points; the status is the only memory. Each folder imports only those before it:
 //! `contract`, `facts`, `judge`, `draft`, `guards`, `modes`, `phases`, `result`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -17,14 +17,15 @@ mod result;
 #[cfg(test)]
 mod tests;
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
 use jiff::Timestamp;
 
-use crate::api::{CanaryRolloutStatus, Plan, condition::Refusal, status::Phase};
+use crate::api::{CanaryRolloutSpec, CanaryRolloutStatus, Plan, condition::Refusal, status::Phase};
 use contract::{
     Decision, Identity, Needs,
     action::Action,
+    durable,
     in_force::InForce,
     observed::{Deletion, Observed},
 };
@@ -123,6 +124,39 @@ fn untouched(seen: &Observed, next: Draft) -> Decision {
         calls: Vec::new(),
         wake: None,
     }
+}
+
+/// Most transitions that one pass takes when nothing is to be done between them.
+const MOST_AT_ONCE: usize = 4;
+
+/// Decides, and decides again as long as nothing is to be done and the new status alone leads to another transition: that
+/// need not wait until the status is stored. `spec` is the one as it was read. Takes out of `seen` what was asked for this
+/// pass alone.
+pub fn settle(
+    id: &Identity,
+    spec: Result<&Arc<CanaryRolloutSpec>, &str>,
+    in_force: &InForce,
+    status: &CanaryRolloutStatus,
+    seen: &mut Observed,
+    now: Timestamp,
+) -> Decision {
+    let mut decision = decide(id, in_force, status, seen, now);
+    // A tick is counted once.
+    seen.measured = None;
+    let mut says_more = durable::says_more(status, &decision.status);
+    for _ in 1..MOST_AT_ONCE {
+        if !says_more || !decision.actions.is_empty() {
+            break;
+        }
+        let next = decide(id, &InForce::new(spec, &decision.status), &decision.status, seen, now);
+        let settled = next.status == decision.status;
+        says_more = !settled && durable::says_more(&decision.status, &next.status);
+        let wake = decision.wake.into_iter().chain(next.wake).min();
+        decision = Decision { wake, ..next };
+    }
+    seen.trouble = None;
+    seen.config_digests.clear();
+    decision
 }
 
 /// What is to be done. The world is touched only once a deletion would wait for us.

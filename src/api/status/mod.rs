@@ -114,9 +114,10 @@ impl Phase {
     /// Whether a release is in progress.
     pub fn is_active(self) -> bool {
         match self {
-            Self::Preparing | Self::Shifting | Self::Baking | Self::Promoting | Self::RollingBack => true,
-            // Whether one is, the run tells.
-            Self::Unknown => true,
+            // Of a phase that is not known, the run tells.
+            Self::Preparing | Self::Shifting | Self::Baking | Self::Promoting | Self::RollingBack | Self::Unknown => {
+                true
+            }
             Self::Idle | Self::Succeeded | Self::RolledBack => false,
         }
     }

@@ -15,17 +15,17 @@ pub struct InForce {
 
 impl InForce {
     /// A running release keeps the workload and the Services with which it began, and its last valid plan when the spec is
-    /// not one.
-    pub fn new(spec: Option<&Arc<CanaryRolloutSpec>>, status: &CanaryRolloutStatus) -> Self {
+    /// not one. The error of `spec` says why it cannot be read.
+    pub fn new(spec: Result<&Arc<CanaryRolloutSpec>, &str>, status: &CanaryRolloutStatus) -> Self {
         let spec = spec.map(|spec| in_force(spec, status));
         let (valid, invalid) = match spec.as_deref().map(Plan::try_from) {
-            Some(Ok(plan)) => (Some(plan), None),
-            Some(Err(why)) => (None, Some(why.to_string())),
-            None => (None, Some("the spec cannot be read".to_owned())),
+            Ok(Ok(plan)) => (Some(plan), None),
+            Ok(Err(why)) => (None, Some(why.to_string())),
+            Err(why) => (None, Some((*why).to_owned())),
         };
         let frozen = || status.run.as_ref().and_then(|run| frozen(&run.plan));
         Self {
-            spec,
+            spec: spec.ok(),
             plan: valid.or_else(frozen).map(Arc::new),
             invalid: invalid.map(Into::into),
         }

@@ -375,7 +375,7 @@ proptest! {
         run.step_started_at = confirmed.then_some(world.now);
         let seen = crate::engine::contract::observed::Observed::default();
         let id = crate::engine::contract::Identity { namespace: "shop".into(), name: "catalog".into(), uid: "u".into(), generation: 1 };
-        let in_force = crate::engine::contract::in_force::InForce::new(Some(&world.spec.clone().into()), &world.status);
+        let in_force = crate::engine::contract::in_force::InForce::new(Ok(&world.spec.clone().into()), &world.status);
         let _ = crate::engine::decide(&id, &in_force, &world.status, &seen, world.now);
         let _ = world.pass_unchecked();
     }

@@ -122,7 +122,7 @@ fn a_plan_with_unknown_fields_and_checks_holds_the_weight_and_everything_can_be_
         "{why}"
     );
 
-    let in_force = InForce::new(None, &world.status);
+    let in_force = InForce::new(Err("unknown field"), &world.status);
     let plan = in_force.plan().expect("the release's own plan stays in force");
     assert_eq!((plan.steps.len(), plan.checks.len()), (3, 0));
     let decide = |status: &CanaryRolloutStatus, world: &World| {
@@ -132,7 +132,14 @@ fn a_plan_with_unknown_fields_and_checks_holds_the_weight_and_everything_can_be_
             uid: "u".into(),
             generation: 1,
         };
-        crate::engine::decide(&id, &InForce::new(None, status), status, &world.look(), world.now).status
+        crate::engine::decide(
+            &id,
+            &InForce::new(Err("unknown field"), status),
+            status,
+            &world.look(),
+            world.now,
+        )
+        .status
     };
     for _ in 0..120 {
         world.status = decide(&world.status, &world);

@@ -96,7 +96,7 @@ fn pods_are_asked_what_keeps_them_only_once_they_are_late() {
             uid: "u".into(),
             generation: 1,
         };
-        let in_force = crate::engine::contract::in_force::InForce::new(Some(&world.spec.clone().into()), &world.status);
+        let in_force = crate::engine::contract::in_force::InForce::new(Ok(&world.spec.clone().into()), &world.status);
         crate::engine::needs(&id, &in_force, &world.status, &world.look(), world.now).trouble_of
     };
     let run = world.status.run.clone().unwrap();

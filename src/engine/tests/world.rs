@@ -174,7 +174,7 @@ impl World {
             .iter()
             .map(|held| ("settings".to_owned(), format!("version of {held}")))
             .collect();
-        let in_force = InForce::new(Some(&self.spec.clone().into()), &self.status);
+        let in_force = InForce::new(Ok(&self.spec.clone().into()), &self.status);
         let needs = needs(&id, &in_force, &self.status, &seen, self.now);
         seen.measured = needs.measure.map(|question| self.measure(&question));
         seen.config_digests = needs
@@ -317,7 +317,7 @@ impl World {
 
     /// The plan in force.
     pub fn plan(&self) -> crate::api::Plan {
-        InForce::new(Some(&self.spec.clone().into()), &self.status)
+        InForce::new(Ok(&self.spec.clone().into()), &self.status)
             .plan()
             .unwrap()
             .clone()

@@ -11,7 +11,7 @@ use super::{
     stage::{APP, Pods, Stage, plain, version},
 };
 
-fn differs(is: String, wanted: String) -> Option<String> {
+fn differs(is: &str, wanted: &str) -> Option<String> {
     (is != wanted).then(|| format!("{is} instead of {wanted}"))
 }
 
@@ -36,19 +36,19 @@ impl Stage {
     async fn differs(&self, step: &Step, remembered: &Pods) -> anyhow::Result<Option<String>> {
         Ok(match step {
             Sizes(wanted) => self.sizes_differ(wanted).await?,
-            Owns(wanted) => differs(format!("{:?}", self.owned().await?), format!("{wanted:?}")),
-            Serves(wanted) => differs(format!("{:?}", self.serving().await?), format!("{wanted:?}")),
+            Owns(wanted) => differs(&format!("{:?}", self.owned().await?), &format!("{wanted:?}")),
+            Serves(wanted) => differs(&format!("{:?}", self.serving().await?), &format!("{wanted:?}")),
             SamePods(version) => differs(
-                format!("{:?}", self.names().await?.get(*version)),
-                format!("{:?}", remembered.get(*version)),
+                &format!("{:?}", self.names().await?.get(*version)),
+                &format!("{:?}", remembered.get(*version)),
             ),
-            Complete(wanted) => differs(self.deployment().await?.complete().to_string(), wanted.to_string()),
+            Complete(wanted) => differs(&self.deployment().await?.complete().to_string(), &wanted.to_string()),
             Numbers(wanted) => {
                 let mut is = Vec::new();
                 for (version, _) in *wanted {
                     is.push((*version, self.set(version).await?.revision.unwrap_or_default()));
                 }
-                differs(format!("{is:?}"), format!("{wanted:?}"))
+                differs(&format!("{is:?}"), &format!("{wanted:?}"))
             }
             other => Some(format!("{other:?} is nothing to be seen")),
         })
@@ -63,7 +63,7 @@ impl Stage {
             is.push(((*version, i64::from(total)), i64::from(ready) == *size));
         }
         let sizes: Vec<_> = is.iter().map(|(size, _)| *size).collect();
-        let difference = differs(format!("{sizes:?}"), format!("{wanted:?}")).or_else(|| {
+        let difference = differs(&format!("{sizes:?}"), &format!("{wanted:?}")).or_else(|| {
             is.iter()
                 .any(|(_, ready)| !ready)
                 .then(|| format!("not all ready of {wanted:?}"))

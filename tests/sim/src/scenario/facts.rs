@@ -229,6 +229,15 @@ impl Run {
             facts.min_replica_count.as_ref(),
             &number(&scaled, "/spec/minReplicaCount", -1),
         );
+        drop(cluster);
+        self.of_traffic(facts, found);
+    }
+
+    /// The route, what the Service reaches, and the last answer to a RolloutAction.
+    fn of_traffic(&self, facts: &Facts, found: &mut Differences) {
+        let cluster = lock(&self.cluster);
+        let store = &cluster.store;
+        let pods = store.list(Kind::Pod, Some(NAMESPACE));
         let route = store.get(Kind::HttpRoute, NAMESPACE, NAME).unwrap_or_default();
         found.same(
             "route",
