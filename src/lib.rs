@@ -5,7 +5,7 @@
 //! 1. [`controller`] reads the watched objects into [`engine::contract::observed::Observed`] (no requests);
 //! 2. [`engine::needs`] says what else must be looked at: a tick of metrics, why pods are late;
 //! 3. the shell asks the [`provider`] and the API server for it;
-//! 4. [`engine::decide`] turns all that into a new status and a list of actions;
+//! 4. [`engine::settle`] turns all that into a new status and a list of actions;
 //! 5. the status is stored, guarded by its resourceVersion; only then
 //! 6. the actions are carried out, each guarded by the version of the object that was seen, and
 //! 7. Events are told.

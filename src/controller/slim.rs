@@ -43,7 +43,7 @@ pub(super) fn service(object: &mut DynamicObject) {
     retain(&mut object.data, &service::READ);
 }
 
-/// Both kinds.
+/// HorizontalPodAutoscalers and ScaledObjects.
 pub(super) fn autoscaler(object: &mut DynamicObject) {
     shared(object);
     retain(&mut object.data, &autoscaler::READ);

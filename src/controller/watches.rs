@@ -26,7 +26,7 @@ use super::{
 /// Requests to look at a rollout.
 pub type Queue = Pin<Box<dyn Stream<Item = Result<ReconcileRequest<Named>, std::convert::Infallible>> + Send>>;
 
-/// Where they come from.
+/// Puts requests to look at a rollout into the queue.
 pub type Requests = mpsc::UnboundedSender<RolloutRef>;
 
 /// Opens the watch of one kind.

@@ -89,7 +89,7 @@ pub fn decide(
     gates::ingest(&facts, &mut next);
     outbox::ingest(&facts, &mut next);
     requests::answer(&facts, &mut next);
-    // Whether the phase moved on is the status's to tell.
+    // The result only says whether the pass ended early; what happened stands in the status.
     let _ = transition(&facts, workflow, &mut next);
     capacity::tell_of_stable(&facts, &mut next);
     holds::remind(&facts, &mut next);
@@ -159,7 +159,8 @@ pub fn settle(
     decision
 }
 
-/// What is to be done. The world is touched only once a deletion would wait for us.
+/// What is to be done. Until our finalizer is on the rollout only RolloutActions are answered: a deletion would
+/// not wait for what we had changed.
 fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> Vec<Action> {
     let seen = facts.seen;
     let mut actions = changes::actions(facts, status, wanted);
@@ -192,7 +193,7 @@ fn workflow(plan: &Plan) -> &'static dyn Workflow {
     if plan.baseline.is_some() { &Pair } else { &OneDeployment }
 }
 
-/// One transition of the phase machine, in the order of precedence that behaviour R1 asks for.
+/// One transition of the phase machine: what ends a release comes first, then the step of its phase.
 fn transition(facts: &Facts<'_>, workflow: &dyn Workflow, next: &mut Draft) -> ControlFlow<()> {
     if next.status().is_active() {
         interrupts::interrupt(facts, workflow, next)?;

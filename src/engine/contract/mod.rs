@@ -28,7 +28,7 @@ pub struct Identity {
     pub generation: i64,
 }
 
-/// What has to be looked at before [`decide`], beyond the objects that are watched anyway.
+/// What has to be looked at before [`decide`](super::decide), beyond the objects that are watched anyway.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Needs {
     /// A tick is due: what to ask of the plan's MetricSource.

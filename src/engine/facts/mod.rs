@@ -204,7 +204,7 @@ impl<'a> Facts<'a> {
             .filter_map(move |name| seen.services.get(name))
     }
 
-    /// The plan names this route. Out of one that it named before, our entry is taken.
+    /// The plan names this route. Our entry leaves a route that the plan named before and names no longer.
     pub fn names(&self, id: &RouteId) -> bool {
         self.plan
             .routes
@@ -249,7 +249,8 @@ impl<'a> Facts<'a> {
             .collect()
     }
 
-    /// The same for one route.
+    /// Whether this route gives the new version exactly `weight` and the data plane serves it so. The error says what is
+    /// waited for.
     fn carried(&self, id: &RouteId, route: &Route, weight: Percent) -> Result<(), String> {
         if let Some(problem) = route.state.problem.as_ref().filter(|_| weight > Percent::ZERO) {
             return Err(format!("{id} to be fit again: {problem}"));

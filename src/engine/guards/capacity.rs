@@ -13,8 +13,8 @@ use crate::{
     },
 };
 
-/// How often the new version may lose pods under traffic.
-const LOSSES: i32 = 3;
+/// The loss of pods under traffic that rolls back: the third in one release.
+const FATAL_LOSS: i32 = 3;
 
 /// Traffic never stays on pods that are gone: it falls to the greatest listed weight that the ready ones carry.
 pub fn fall_if_pods_lost(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> ControlFlow<()> {
@@ -49,9 +49,9 @@ pub fn fall_if_pods_lost(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> Cont
     );
     next.tell(
         Reason::CapacityLost,
-        format!("{message}: weight {weight} → {to} ({lost} of {LOSSES} times)"),
+        format!("{message}: weight {weight} → {to} ({lost} of {FATAL_LOSS} times)"),
     );
-    if lost >= LOSSES {
+    if lost >= FATAL_LOSS {
         next.go_back(EndReason::CapacityLost, &message);
     } else {
         next.fall_to(facts, carried, weight, available);

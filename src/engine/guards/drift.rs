@@ -15,10 +15,11 @@ use crate::{
     router::RouteId,
 };
 
-/// One hand that undoes ours so often …
+/// This many edits of one object by one field manager contest it: of a Service within the whole run, of a route within
+/// five minutes.
 const CONTESTED: usize = 3;
 
-/// … within so long keeps an object for itself, where routes are concerned.
+/// Edits of a route count for this long.
 const CONTESTED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// Edits that are remembered.
@@ -179,7 +180,8 @@ fn contest_if_repeated(facts: &Facts<'_>, edit: &DriftSeen, next: &mut Draft) ->
     ControlFlow::Break(())
 }
 
-/// A steady 0 beats a flapping cache: nothing is written any more until a person has settled who owns the route.
+/// Two writers would move users to and fro and keep both versions' caches cold: the weight goes to 0, and nothing is
+/// written until a person asks for Resume.
 fn contest_route(facts: &Facts<'_>, edit: &DriftSeen, next: &mut Draft) {
     let text = format!(
         "{}{} undoes our weights: canary weight 0% and no further writes. Let it ignore the weights and backends of this rule, then ask for a Resume action",

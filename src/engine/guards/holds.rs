@@ -21,15 +21,15 @@ use crate::{
     },
 };
 
-/// A step whose samples stay too few for a verdict is held for so many times its hold …
+/// When samples are too few for a verdict, a person is called after this many times the hold,
 const PATIENCE_FOR_SAMPLES: u64 = 10;
-/// … but at least so long …
+/// but not before this time,
 const SHORTEST_PATIENCE: Duration = Duration::from_mins(60);
-/// … and at most so long, before a person is called.
+/// and not after this one.
 const LONGEST_PATIENCE: Duration = Duration::from_mins(360);
-/// People are reminded of a pause after this long …
+/// People are reminded of a pause after this time,
 const FIRST_REMINDER: SignedDuration = SignedDuration::from_hours(1);
-/// … and then as often as this.
+/// and then each time that this has passed.
 const NEXT_REMINDER: SignedDuration = SignedDuration::from_hours(24);
 
 /// Begins and ends a person's pause, by action or in the spec. Ends a wait for a window that has opened.

@@ -72,10 +72,10 @@ pub fn badness(kind: &CheckKind, reading: &Reading) -> Option<f64> {
     let badness = match (kind, reading) {
         (CheckKind::Query { max: None, .. }, Reading::Scalar(value)) => Some(-value),
         (_, Reading::Scalar(value)) => Some(*value),
-        // Of lookups the share that misses is told.
+        // Of lookups the figure is the share of misses: greater is worse here too.
         (_, Reading::Counts { candidate_figure, .. }) => *candidate_figure,
     };
-    // JSON knows no others.
+    // NaN and infinities cannot be stored as JSON.
     badness.filter(|badness| badness.is_finite())
 }
 

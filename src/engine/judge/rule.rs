@@ -52,13 +52,13 @@ pub fn all_pass(plan: &Plan, checks: &[CheckStatus]) -> bool {
 /// This many requests or lookups make one result.
 const ENOUGH: f64 = 50.0;
 
-/// Results of a count check that are looked back on …
+/// Of a count check this many results are looked back on.
 const LOOK_BACK: usize = 5;
 
-/// … so many bad ones among them break the limit …
+/// This many bad ones among them break the limit.
 const BAD: usize = 3;
 
-/// … and so many newest ones, all good, keep it.
+/// This many newest ones, all good, keep it.
 const GOOD: usize = 3;
 
 /// How many bad results break the limit, and among how many.
