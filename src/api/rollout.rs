@@ -1,8 +1,10 @@
 //! The CanaryRollout: which workload is released, through which routes, in which steps, and which checks judge it.
 
+use std::sync::Arc;
+
 use kube::{CustomResource, KubeSchema};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::{Map, Value};
 
 use super::{
     CanaryRolloutStatus, Duration, Percent,
@@ -114,19 +116,65 @@ pub struct CanaryRolloutSpec {
 
 impl CanaryRolloutSpec {
     /// Reads a spec that somebody wrote. A field that this version does not know is an error, with its path: whoever
-    /// wrote it means something by it. The plan of a running release in a status is read without that.
+    /// wrote it means something by it.
     pub fn read(spec: &Value) -> Result<Self, String> {
         let mut unknown = Vec::new();
-        let read = serde_ignored::deserialize(spec, |path| unknown.push(path.to_string()));
+        let read = serde_ignored::deserialize(spec, |path| unknown.push(field(&path)));
         let spec: Self = read.map_err(|error| format!("the spec cannot be read: {error}"))?;
         match unknown.as_slice() {
             [] => Ok(spec),
             fields => Err(format!(
-                "this version of Warmfront does not know spec.{}: take it out, or upgrade the controller",
-                fields.join(", spec.")
+                "this version of Warmfront does not know {}: take it out, or upgrade the controller",
+                fields.join(", ")
             )),
         }
     }
+
+    /// Reads the plan of a running release, which a newer version may have written: what is not known here is left out,
+    /// item by item, but for the workload and the routes, without which nothing can be taken back.
+    pub(super) fn read_leniently<'de, D: Deserializer<'de>>(plan: D) -> Result<Arc<Self>, D::Error> {
+        let mut plan = Value::deserialize(plan)?;
+        let strict = Self::deserialize(&plan);
+        if strict.is_err() {
+            leave_out_unknown(&mut plan);
+        }
+        Self::deserialize(&plan).map(Arc::new).map_err(D::Error::custom)
+    }
+}
+
+/// A path as messages name it, such as `spec.checks[0].latency.limit`.
+fn field(path: &serde_ignored::Path<'_>) -> String {
+    use serde_ignored::Path;
+    match path {
+        Path::Root => "spec".to_owned(),
+        Path::Seq { parent, index } => format!("{}[{index}]", field(parent)),
+        Path::Map { parent, key } => format!("{}.{key}", field(parent)),
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => field(parent),
+    }
+}
+
+/// Takes out of a plan the fields, and of lists the items, that cannot be read.
+fn leave_out_unknown(plan: &mut Value) {
+    let Some(whole) = plan.as_object_mut() else { return };
+    let needed: Map<String, Value> = ["workload", "traffic"]
+        .into_iter()
+        .filter_map(|key| Some((key.to_owned(), whole.get(key)?.clone())))
+        .collect();
+    let reads = |key: &str, value: &Value| {
+        let mut one = needed.clone();
+        one.insert(key.to_owned(), value.clone());
+        CanaryRolloutSpec::deserialize(Value::Object(one)).is_ok()
+    };
+    whole.retain(|key, value| {
+        if needed.contains_key(key) || reads(key, value) {
+            return true;
+        }
+        let Some(items) = value.as_array_mut() else {
+            return false;
+        };
+        items.retain(|item| reads(key, &Value::Array(vec![item.clone()])));
+        !items.is_empty()
+    });
 }
 
 /// What is released: one Deployment, or one of a pair.

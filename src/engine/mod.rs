@@ -74,12 +74,12 @@ pub fn decide(
     };
     let workflow = workflow(plan);
     let mut facts = Facts::new(id, plan, seen, now, workflow);
+    next.know_phase(&facts);
     facts.refusal = match invalid {
         Some(why) => Some((Refusal::InvalidSpec, why.to_owned())),
         None => refusal::of(&facts, next.status()),
     };
 
-    next.know_phase();
     if invalid.is_none() {
         plan_edit::adopt_plan(&facts, &mut next);
     }

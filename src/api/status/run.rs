@@ -111,6 +111,7 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     /// The last valid spec, with which the release goes on, or back, if the spec is edited and becomes invalid.
+    #[serde(deserialize_with = "CanaryRolloutSpec::read_leniently")]
     #[schemars(schema_with = "any_object")]
     pub plan: Arc<CanaryRolloutSpec>,
     /// What was counted for the checks in this step.

@@ -63,8 +63,8 @@ fn in_force(spec: &Arc<CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Arc<
     Arc::new(spec)
 }
 
-/// A running release's own plan. Of one that a newer version has written, checks and gates may be of a kind that is not
-/// known here: without them nothing rises, as the spec is refused then, and everything can still be taken back.
+/// A running release's own plan. What a newer version has written into it and is not known here is left out, item by item:
+/// nothing rises without it, as the spec is refused then, and what is known goes on judging, asking and telling.
 fn frozen(plan: &CanaryRolloutSpec) -> Option<Plan> {
     Plan::try_from(plan).ok().or_else(|| {
         let bones = CanaryRolloutSpec {
@@ -75,6 +75,26 @@ fn frozen(plan: &CanaryRolloutSpec) -> Option<Plan> {
             notify: Vec::new(),
             ..plan.clone()
         };
-        Plan::try_from(&bones).ok()
+        let fits = |add: &dyn Fn(&mut CanaryRolloutSpec)| {
+            let mut one = bones.clone();
+            add(&mut one);
+            Plan::try_from(&one).is_ok()
+        };
+        let mut known = plan.clone();
+        known.checks.retain(|check| {
+            fits(&|one| {
+                one.checks.push(check.clone());
+                one.unjudged = false;
+            })
+        });
+        known.unjudged = known.checks.is_empty();
+        known.gates.retain(|gate| fits(&|one| one.gates.push(gate.clone())));
+        known
+            .windows
+            .retain(|window| fits(&|one| one.windows.push(window.clone())));
+        known
+            .notify
+            .retain(|notifier| fits(&|one| one.notify.push(notifier.clone())));
+        Plan::try_from(&known).ok()
     })
 }

@@ -90,28 +90,32 @@ impl Draft {
         }
     }
 
-    /// A newer version has left a phase that this one does not know: where the release is follows from the rest. What was
-    /// counted there is not known either.
-    pub fn know_phase(&mut self) {
+    /// A newer version has left a phase that this one does not know: where the release is follows from the rest. It stands
+    /// at its confirmed weight, and what it aimed at, or waited for, is asked for anew.
+    pub fn know_phase(&mut self, facts: &Facts<'_>) {
         if self.status.phase != Phase::Unknown {
             return;
         }
-        self.status.phase = match &self.status.run {
-            None => Phase::Idle,
-            Some(run) if run.ended_at.is_some() => match run.outcome {
-                Some(Outcome::Promoted) => Phase::Succeeded,
-                Some(Outcome::RolledBack | Outcome::Unknown) => Phase::RolledBack,
-                Some(Outcome::Superseded) | None => Phase::Idle,
-            },
-            Some(run) if run.ending.is_some() || run.undoing.is_some() => Phase::RollingBack,
-            Some(run) if run.weight > Percent::ZERO => Phase::Shifting,
-            Some(_) => Phase::Preparing,
+        let weight = match &self.status.run {
+            Some(run) if run.ended_at.is_none() && run.ending.is_none() && run.undoing.is_none() => run.weight,
+            Some(run) if run.ended_at.is_none() => {
+                self.status.phase = Phase::RollingBack;
+                return;
+            }
+            Some(run) => {
+                self.status.phase = match run.outcome {
+                    Some(Outcome::Promoted) => Phase::Succeeded,
+                    Some(Outcome::RolledBack | Outcome::Unknown) => Phase::RolledBack,
+                    Some(Outcome::Superseded) | None => facts.mode.phase_without_run(facts),
+                };
+                return;
+            }
+            None => {
+                self.status.phase = facts.mode.phase_without_run(facts);
+                return;
+            }
         };
-        if self.status.phase == Phase::Shifting {
-            let now = self.now;
-            self.change(|run| run.step_started_at = Some(now));
-            self.forget(Reset::Evidence);
-        }
+        self.stand_at(facts, weight);
     }
 
     /// Begins a release.
@@ -143,12 +147,9 @@ impl Draft {
         );
     }
 
-    /// Pods for `weight` are waited for from now on, unless some are already.
-    pub fn grow_for(&mut self, weight: Percent) {
-        let since = self.now;
-        self.change(|run| {
-            run.growing.get_or_insert(Growing { weight, since });
-        });
+    /// Pods for a weight are waited for.
+    pub fn grow(&mut self, growing: Growing) {
+        self.change(|run| run.growing = Some(growing));
     }
 
     /// Waiting for pods begins anew: something else kept them from being made meanwhile.
@@ -178,7 +179,7 @@ impl Draft {
         });
     }
 
-    /// Asks for the weight of a step, counted from 0. Its pods are there.
+    /// Asks for the weight of a step, counted from 0. Its pods are there. Only while Shifting is there a weight to aim at.
     pub fn aim(&mut self, facts: &Facts<'_>, step: usize, weight: Percent) {
         self.status.phase = Phase::Shifting;
         self.change(|run| {
@@ -240,9 +241,9 @@ impl Draft {
         self.change(|run| run.carriers = run.carriers.max(count(available)));
     }
 
-    /// Another hand has lowered the weight: the release stands at `live`, and goes on from there as it always does. It
-    /// bakes no longer, and what a person granted was granted for the step before.
-    pub fn lowered_by_hand(&mut self, facts: &Facts<'_>, live: Percent) {
+    /// The release stands at `live`, a weight that is not its own doing, such as one that another hand has lowered. It goes
+    /// on from there as it always does: it bakes no longer, and what a person granted was granted for another step.
+    pub fn stand_at(&mut self, facts: &Facts<'_>, live: Percent) {
         self.forget(Reset::Fall);
         if live == Percent::ZERO {
             // Nothing can pass without traffic: the release begins again at its first weight.
@@ -254,10 +255,12 @@ impl Draft {
         self.change(|run| {
             run.weight = live;
             run.step = step_number(at);
+            run.intent = None;
             run.growing = None;
             run.step_started_at = Some(facts.now);
             run.approved = false;
             run.hold_waived = false;
+            run.skip_steps = false;
             run.paused_total = Duration::ZERO;
         });
     }

@@ -124,6 +124,11 @@ impl Draft {
         self.status.target_missing_since = since;
     }
 
+    /// A person has settled who owns the object that was contested: edits are counted anew.
+    pub fn settle_contest(&mut self) {
+        self.status.drift.recent.clear();
+    }
+
     /// A drift is the last one, by which the next look knows that it was told.
     pub fn note_drift(&mut self, edit: DriftSeen) {
         self.status.drift.last = Some(edit);

@@ -6,7 +6,7 @@ use crate::{
     api::{
         CanaryRolloutStatus, Percent, Plan,
         condition::Refusal,
-        status::{Rejected, Run},
+        status::{Phase, Rejected, Run},
     },
     engine::facts::Facts,
     workload::replica_set::ReplicaSet,
@@ -26,6 +26,8 @@ pub trait Mode {
     fn leaves_entry(&self) -> bool;
     /// Whose the new version's pods are, where they are not Warmfront's: such as `Deployment catalog`.
     fn whose_pods(&self, facts: &Facts<'_>) -> Option<String>;
+    /// Where a rollout is of which no release is known: what users have tells.
+    fn phase_without_run(&self, facts: &Facts<'_>) -> Phase;
     /// How the owner gets out by hand, whatever becomes of this controller.
     fn way_out(&self, plan: &Plan) -> String;
 

@@ -57,7 +57,7 @@ pub fn answer_route_edit(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()>
         format!("{id}: canary weight lowered {weight} → {live}{manager}; it stays there until the checks pass"),
     );
     contest_if_repeated(facts, &edit, next)?;
-    next.lowered_by_hand(facts, live);
+    next.stand_at(facts, live);
     ControlFlow::Break(())
 }
 

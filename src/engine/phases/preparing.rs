@@ -25,7 +25,10 @@ pub fn preparing(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
     };
     let Some(growing) = run.growing.clone() else {
         // A status edited by hand; the wait begins anew.
-        next.grow_for(facts.first_weight());
+        next.grow(Growing {
+            weight: facts.first_weight(),
+            since: facts.now,
+        });
         return ControlFlow::Break(());
     };
     gates::roll_back_if_one_said_no(facts, next)?;

@@ -232,7 +232,7 @@ fn resume(facts: &Facts<'_>, next: &mut Draft) -> Answer {
         return applied("the release goes on");
     }
     if held.is_some_and(PauseReason::is_contested) {
-        next.drift_mut().recent.clear();
+        next.settle_contest();
         next.resume();
         return applied("the object is written again");
     }

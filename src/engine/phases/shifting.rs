@@ -7,7 +7,7 @@ use crate::{
         Duration, Percent,
         check::OnBreach,
         plan::step_number,
-        status::{Intent, PauseReason, Phase, Run, Verdict},
+        status::{Growing, Intent, PauseReason, Phase, Run, Verdict},
         webhook::Before,
     },
     engine::{
@@ -146,10 +146,12 @@ fn advance(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> ControlFlow<()> {
     holds::hold_outside_windows(facts, next)?;
     gates::ask(facts, Before::Step, step_number(Some(index)), next)?;
     if facts.ready_for_traffic(run) < facts.size_for(following.weight) {
-        next.grow_for(following.weight);
-        if let Some(growing) = next.run().and_then(|run| run.growing.clone()) {
-            waits::give_up_late(facts, next, &growing);
-        }
+        let growing = run.growing.clone().unwrap_or(Growing {
+            weight: following.weight,
+            since: facts.now,
+        });
+        next.grow(growing.clone());
+        waits::give_up_late(facts, next, &growing);
         return ControlFlow::Break(());
     }
     next.aim(facts, index, following.weight);

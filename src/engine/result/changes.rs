@@ -1,7 +1,7 @@
 //! What still differs between the world asked for and the world seen, as actions in a safe order.
 
 use crate::{
-    api::{CanaryRolloutStatus, FIELD_MANAGER, Percent, status::RouteOriginal},
+    api::{CanaryRolloutStatus, FIELD_MANAGER, Percent, action::ActionPhase, status::RouteOriginal},
     engine::{
         contract::{
             action::{Action, FORGET_AFTER},
@@ -238,6 +238,8 @@ fn answers(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Action> {
     for action in &facts.seen.actions {
         let handled = status.actions.iter().find(|handled| handled.uid == action.uid);
         match (action.decided, handled) {
+            // How it ended stands in words of a newer version, which writes them.
+            (None, Some(handled)) if handled.phase == ActionPhase::Unknown => {}
             (None, Some(handled)) => actions.push(Action::Answer {
                 name: action.name.clone(),
                 phase: handled.phase,

@@ -45,8 +45,13 @@ fn a_hold_that_was_waived_is_waived_at_no_lower_step() {
     world.answers = false;
     world.ask(Verb::Promote);
     world.settle();
-    assert!(world.status.run.as_ref().unwrap().hold_waived);
+    let run = world.status.run.as_mut().unwrap();
+    assert!(run.hold_waived);
+    run.approved = true;
+    run.paused_total = crate::api::Duration::from_secs(300);
     lower(&mut world, 5);
+    let run = world.status.run.as_ref().unwrap();
+    assert!(!run.approved && run.paused_total == crate::api::Duration::ZERO);
     world.answers = true;
     let since = world.now;
     world.until("25% again", |world| at(world, 2_500));
@@ -54,4 +59,20 @@ fn a_hold_that_was_waived_is_waived_at_no_lower_step() {
         world.now.duration_since(since) >= SignedDuration::from_secs(10),
         "the step has its hold"
     );
+}
+
+#[test]
+fn steps_that_were_dropped_are_taken_again_from_a_lower_weight() {
+    let mut world = world();
+    world.apply_version("v2");
+    world.until("25%", |world| at(world, 2_500));
+    world.answers = false;
+    world.ask(Verb::PromoteFully);
+    world.settle();
+    lower(&mut world, 5);
+    world.answers = true;
+    world.until("the next weight", |world| {
+        world.status.run.as_ref().unwrap().weight.hundredths() > 500
+    });
+    assert_eq!(world.share(), 2_500);
 }

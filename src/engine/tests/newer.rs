@@ -1,8 +1,8 @@
-//! Statuses that a newer version has written: nothing is lost, nothing rises on what cannot be read, and all goes back.
+//! Statuses that a newer version has written: they are read, nothing rises on what cannot be read, and all goes back.
 
 use super::*;
 use crate::{
-    api::{CanaryRolloutSpec, CanaryRolloutStatus, Percent, status::Verdict},
+    api::{CanaryRolloutSpec, Percent, status::Verdict},
     engine::contract::in_force::InForce,
 };
 
@@ -102,48 +102,101 @@ fn a_pause_for_an_unknown_reason_holds_until_a_person_ends_it() {
     world.until_phase(Phase::Succeeded);
 }
 
-/// An older version's view of a spec and a plan of which it does not know everything.
 #[test]
-fn a_plan_with_unknown_fields_and_checks_holds_the_weight_and_everything_can_be_taken_back() {
-    let mut world = at_25(&spec());
-    left(&mut world, |stored| {
-        stored["run"]["plan"]["cache"] = json!({"placement": "Shared"});
-        stored["run"]["plan"]["checks"] = json!([{"name": "stale", "ratio": {"bad": "a", "total": "b"}}]);
+fn a_weight_that_was_aimed_at_in_an_unknown_phase_is_not_written() {
+    for confirmed in [0, 2_500] {
+        let mut world = at_25(&spec());
+        left(&mut world, |stored| {
+            stored["phase"] = json!("Levitating");
+            stored["run"]["weight"] = json!(if confirmed == 0 { "0%" } else { "25%" });
+            stored["run"]["intent"] = json!({"weight": "100%", "at": world_now()});
+            stored["run"]["step"] = json!(3);
+        });
+        world.pass_unchecked();
+        world.pass_unchecked();
+        assert_eq!(world.share(), confirmed, "{:?}", world.status.message);
+        let run = world.status.run.as_ref().unwrap();
+        let stands = if confirmed == 0 {
+            (Phase::Preparing, 0)
+        } else {
+            (Phase::Shifting, 2)
+        };
+        assert_eq!((world.status.phase, run.step), stands);
+        world.until_phase(Phase::Succeeded);
+    }
+}
+
+#[test]
+fn an_unknown_phase_without_a_release_is_what_users_have() {
+    let mut world = World::new(&spec()).adopted();
+    left(&mut world, |stored| stored["phase"] = json!("Levitating"));
+    world.settle();
+    assert_eq!((world.status.phase, &world.status.run), (Phase::Idle, &None));
+}
+
+#[test]
+fn a_spec_with_unknown_fields_is_refused_with_their_paths() {
+    let read = |change: fn(&mut Value)| {
+        let mut newer = spec();
+        change(&mut newer);
+        CanaryRolloutSpec::read(&newer).unwrap_err()
+    };
+    let why = read(|spec| {
+        spec["cache"] = json!({"placement": "Shared"});
+        spec["traffic"]["gatewayAPI"]["mirror"] = json!(true);
     });
-    let written = json!(world.status.run.as_ref().unwrap().plan.as_ref());
-    let read = |spec: Value| CanaryRolloutSpec::read(&spec);
-    assert!(read(written).is_ok(), "what is not known was left out");
-    let mut newer = spec();
-    newer["cache"] = json!({"placement": "Shared"});
-    newer["traffic"]["gatewayAPI"]["mirror"] = json!(true);
-    let why = read(newer).unwrap_err();
     assert!(
         why.contains("spec.traffic.gatewayAPI.mirror") && why.contains("spec.cache"),
         "{why}"
     );
+    let why = read(|spec| spec["checks"][0]["errorRate"]["maxIncrease"] = json!("1%"));
+    assert!(why.contains("spec.checks[0].errorRate.maxIncrease:"), "{why}");
+    let why = read(|spec| spec["bake"] = json!("soon"));
+    assert!(why.starts_with("the spec cannot be read: "), "{why}");
+}
 
-    let in_force = InForce::new(Err("unknown field"), &world.status);
-    let plan = in_force.plan().expect("the release's own plan stays in force");
-    assert_eq!((plan.steps.len(), plan.checks.len()), (3, 0));
-    let decide = |status: &CanaryRolloutStatus, world: &World| {
-        let id = crate::engine::contract::Identity {
-            namespace: "shop".into(),
-            name: "catalog".into(),
-            uid: "u".into(),
-            generation: 1,
-        };
-        crate::engine::decide(
-            &id,
-            &InForce::new(Err("unknown field"), status),
-            status,
-            &world.look(),
-            world.now,
-        )
-        .status
+/// A release whose plan has fields, checks, gates and notifiers that this version does not know.
+fn with_a_newer_plan() -> World {
+    let mut world = at_25(&spec());
+    left(&mut world, |stored| {
+        let plan = &mut stored["run"]["plan"];
+        plan["cache"] = json!({"placement": "Shared"});
+        let known = plan["checks"][0].clone();
+        let odd = json!({"name": "odd", "query": {"promql": "1", "max": 1}, "onBreach": "StepBack"});
+        plan["checks"] = json!([{"name": "stale", "ratio": {"bad": "a", "total": "b"}}, known, odd]);
+        plan["gates"] = json!([{"before": "Warming", "webhook": {"url": "http://gate"}}]);
+        plan["notify"] = json!([{"name": "n", "webhook": {"url": "http://chat"}, "events": ["Levitated"]}]);
+        plan["windows"] = json!([{"days": ["Someday"], "from": "09:00", "to": "16:00"}]);
+    });
+    world
+}
+
+/// A pass of a version that cannot read the spec either.
+fn pass(world: &mut World) {
+    let id = crate::engine::contract::Identity {
+        namespace: "shop".into(),
+        name: "catalog".into(),
+        uid: "u".into(),
+        generation: 1,
     };
+    let in_force = InForce::new(Err("unknown field"), &world.status);
+    world.pass_of(&id, &in_force);
+    world.now += SignedDuration::from_secs(1);
+}
+
+#[test]
+fn a_plan_with_unknown_parts_holds_the_weight_and_is_taken_back_by_request() {
+    let mut world = with_a_newer_plan();
+    let plan = InForce::new(Err("unknown field"), &world.status);
+    let plan = plan.plan().expect("the release's own plan stays in force");
+    assert_eq!(
+        (plan.steps.len(), plan.checks.len()),
+        (3, 1),
+        "the known check judges on"
+    );
+    assert!(plan.gates.is_empty() && plan.notifiers.is_empty() && plan.windows.is_empty());
     for _ in 0..120 {
-        world.status = decide(&world.status, &world);
-        world.now += SignedDuration::from_secs(1);
+        pass(&mut world);
     }
     let run = world.status.run.as_ref().unwrap();
     assert_eq!(
@@ -152,5 +205,17 @@ fn a_plan_with_unknown_fields_and_checks_holds_the_weight_and_everything_can_be_
     );
     assert_eq!(condition(&world, "Accepted"), ("False", "InvalidSpec"));
     world.ask(Verb::Abort);
-    assert_eq!(decide(&world.status, &world).phase, Phase::RollingBack);
+    pass(&mut world);
+    assert_eq!((world.status.phase, world.share()), (Phase::RollingBack, 0));
+}
+
+#[test]
+fn a_plan_with_unknown_parts_is_judged_by_what_is_known() {
+    let mut world = with_a_newer_plan();
+    world.bad = 0.5;
+    for _ in 0..60 {
+        pass(&mut world);
+    }
+    assert_eq!((world.status.phase, world.share()), (Phase::RolledBack, 0));
+    assert_eq!(world.status.history[0].reason, EndReason::ErrorRateAboveMax);
 }

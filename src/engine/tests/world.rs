@@ -168,21 +168,26 @@ impl World {
             uid: "u".to_owned(),
             generation: 1,
         };
+        let in_force = InForce::new(Ok(&self.spec.clone().into()), &self.status);
+        self.pass_of(&id, &in_force)
+    }
+
+    /// A pass that goes by this spec and plan.
+    pub fn pass_of(&mut self, id: &Identity, in_force: &InForce) -> (bool, Decision) {
         let mut seen = self.look();
         seen.configs = self
             .config
             .iter()
             .map(|held| ("settings".to_owned(), format!("version of {held}")))
             .collect();
-        let in_force = InForce::new(Ok(&self.spec.clone().into()), &self.status);
-        let needs = needs(&id, &in_force, &self.status, &seen, self.now);
+        let needs = needs(id, in_force, &self.status, &seen, self.now);
         seen.measured = needs.measure.map(|question| self.measure(&question));
         seen.config_digests = needs
             .configs
             .iter()
             .filter_map(|name| Some((name.clone(), self.config?.to_owned())))
             .collect();
-        let decision = decide(&id, &in_force, &self.status, &seen, self.now);
+        let decision = decide(id, in_force, &self.status, &seen, self.now);
         let changed = self.follow(&decision);
         (changed, decision)
     }

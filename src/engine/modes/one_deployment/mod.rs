@@ -79,6 +79,10 @@ impl Mode for OneDeployment {
         None
     }
 
+    fn phase_without_run(&self, _: &Facts<'_>) -> Phase {
+        Phase::Idle
+    }
+
     fn way_out(&self, plan: &Plan) -> String {
         format!(
             "to roll out natively in an emergency: kubectl rollout resume deployment/{}; while no controller runs, first: kubectl patch service {} --type=json -p '[{{\"op\":\"remove\",\"path\":\"/spec/selector/pod-template-hash\"}}]'",

@@ -89,6 +89,14 @@ impl Mode for Pair {
         Some(format!("Deployment {}", facts.plan.deployment))
     }
 
+    fn phase_without_run(&self, facts: &Facts<'_>) -> Phase {
+        if candidate_has_all(facts) {
+            Phase::Succeeded
+        } else {
+            Phase::Idle
+        }
+    }
+
     fn way_out(&self, plan: &Plan) -> String {
         let routes: Vec<&str> = plan.routes.iter().map(|route| route.name.as_str()).collect();
         format!(
