@@ -109,7 +109,8 @@ impl Cache {
         lock(&self.shelf).everywhere(like)
     }
 
-    /// Differs from what it was before if anything has changed that a rollout of the namespace can be about, final answers of ours aside.
+    /// Fingerprint of what is cached of the kind and a rollout of the namespace may read. Our own final writes do not
+    /// change it.
     pub fn stamp(&self, namespace: &str) -> u64 {
         let shelf = lock(&self.shelf);
         match self.row.reach {
@@ -203,7 +204,7 @@ impl Drop for Writing<'_> {
 }
 
 impl Caches {
-    /// Differs from what it was before if anything has changed that a rollout of this namespace can be about, final answers of ours aside.
+    /// Fingerprint of all cached state that a rollout of this namespace may read. Our own final writes do not change it.
     pub fn stamp(&self, namespace: &str) -> [u64; KINDS] {
         self.all()
             .map(|cache| cache.stamp(namespace) << 1 | u64::from(cache.is_installed()))

@@ -12,7 +12,7 @@ use crate::{
         Needs,
         observed::{Measured, Observed},
     },
-    look::{self, Subject},
+    look::{self, Viewpoint},
     workload::template::revision_of,
 };
 
@@ -27,7 +27,7 @@ pub fn observe(
     status: &CanaryRolloutStatus,
 ) -> Observed {
     let namespace = rollout.namespace().unwrap_or_default();
-    let subject = Subject {
+    let subject = Viewpoint {
         rollout: &rollout.metadata,
         plan,
         status,

@@ -1,4 +1,4 @@
-//! Whether this process leads, and the fence that keeps its writes in while it does not.
+//! Whether this process leads, and the filter that refuses its changing requests while it does not.
 
 use std::sync::Arc;
 

@@ -14,14 +14,14 @@ use prometheus_client::{
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct PassLabels {
     outcome: &'static str,
 }
 
 /// All metrics of the process.
 pub struct Metrics {
     registry: Arc<Registry>,
-    reconciliations: Family<Outcome, Counter>,
+    reconciliations: Family<PassLabels, Counter>,
     duration: Histogram,
     leader: Gauge,
 }
@@ -29,7 +29,7 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("warmfront");
-        let reconciliations = Family::<Outcome, Counter>::default();
+        let reconciliations = Family::<PassLabels, Counter>::default();
         registry.register(
             "reconciliations",
             "Passes over a rollout, by outcome",
@@ -60,7 +60,7 @@ impl Default for Metrics {
 impl Metrics {
     /// A pass came to an end.
     pub fn reconciled(&self, outcome: &'static str, took: Duration) {
-        self.reconciliations.get_or_create(&Outcome { outcome }).inc();
+        self.reconciliations.get_or_create(&PassLabels { outcome }).inc();
         self.duration.observe(took.as_secs_f64());
     }
 

@@ -35,13 +35,14 @@ fn place(object: &DynamicObject) -> Place {
 }
 
 /// An object as it is kept.
-struct Kept {
+struct Shelved {
     version: u64,
     /// Digest of its keys: most changes leave them as they are.
     keys: u64,
     /// Generation of its spec.
     generation: Option<i64>,
-    /// Version that a write of ours returned, after which nothing has to follow; what is kept may be older.
+    /// resourceVersion of our last final write, 0 if there was none: the watch's echo of it begins no pass. The copy in
+    /// `text` may be older.
     answered: u64,
     text: Arc<[u8]>,
 }
@@ -49,7 +50,7 @@ struct Kept {
 /// Objects of one namespace.
 #[derive(Default)]
 struct Drawer {
-    objects: BTreeMap<Box<str>, Kept>,
+    objects: BTreeMap<Box<str>, Shelved>,
     /// Names by what they are about, in order.
     by_key: HashMap<Box<str>, Vec<Box<str>>>,
     /// Number of the last change in it, final answers aside.
@@ -116,7 +117,7 @@ impl Shelf {
         }
     }
 
-    fn kept(&self, namespace: &str, name: &str) -> Option<&Kept> {
+    fn kept(&self, namespace: &str, name: &str) -> Option<&Shelved> {
         self.drawers.get(namespace)?.objects.get(name)
     }
 
@@ -190,7 +191,7 @@ impl Shelf {
         }
         let keys = (self.keys)(&copy.metadata, &copy.data);
         let version = version(&copy);
-        let mut kept = Kept {
+        let mut kept = Shelved {
             version,
             keys: digest(&keys),
             generation: copy.metadata.generation,
@@ -235,7 +236,7 @@ impl Shelf {
         }
     }
 
-    /// Differs from what it was before if anything of the namespace has changed, final answers of ours aside.
+    /// Fingerprint of what is kept of the namespace. Our own final writes do not change it.
     pub fn stamp(&self, namespace: &str) -> u64 {
         self.drawers.get(namespace).map_or(0, |drawer| drawer.changed)
     }
@@ -286,7 +287,8 @@ impl Shelf {
         }
     }
 
-    /// Puts a copy in place of one that is there. What is not there is new, and comes, or is gone: its deletion must not be undone.
+    /// Replaces the copy if we hold one. Never inserts: an object that we do not hold is either new (the watch will bring it)
+    /// or deleted (inserting would revive it).
     pub fn freshen(&mut self, object: DynamicObject) {
         let (namespace, name) = place(&object);
         if self.kept(&namespace, &name).is_some() {

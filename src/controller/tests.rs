@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     api::MetricSourceSpec,
-    provider::{Answer, Provider, Question, shell::Shell},
+    provider::{Answer, Provider, Question, shell::StoreClient},
     webhook,
 };
 
@@ -109,7 +109,7 @@ pub fn context(
 ) -> Context {
     // A second test of the same process finds it installed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let webhooks = webhook::shell::Shell::new(webhook::address::Policy::default()).unwrap();
+    let webhooks = webhook::shell::WebhookClient::new(webhook::address::Policy::default()).unwrap();
     let calls = Calls::new(Arc::new(webhooks), queue);
     Context::new(
         client,
@@ -127,7 +127,7 @@ pub fn context_of(client: Client, caches: Arc<Caches>) -> Context {
         client,
         Leadership::by_election(),
         caches,
-        Box::new(Shell::new().unwrap()),
+        Box::new(StoreClient::new().unwrap()),
         mpsc::unbounded_channel().0,
     )
 }
@@ -153,7 +153,7 @@ impl Running {
             client,
             leadership.clone(),
             caches,
-            Box::new(Shell::new().unwrap()),
+            Box::new(StoreClient::new().unwrap()),
             queue.clone(),
         ));
         let requested = futures::stream::unfold(receiver, |mut receiver| async move {

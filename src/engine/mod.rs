@@ -190,7 +190,7 @@ fn drop_finalizer(seen: &Observed) -> Vec<Action> {
 
 /// How the two versions are run.
 fn workflow(plan: &Plan) -> &'static dyn Workflow {
-    if plan.baseline.is_some() { &Pair } else { &OneDeployment }
+    if plan.is_pair() { &Pair } else { &OneDeployment }
 }
 
 /// One transition of the phase machine: what ends a release comes first, then the step of its phase.

@@ -79,7 +79,7 @@ impl Namespace<'_> {
 }
 
 /// What is looked at, and what is known of it besides the objects.
-pub struct Subject<'a> {
+pub struct Viewpoint<'a> {
     /// The rollout's metadata.
     pub rollout: &'a ObjectMeta,
     /// The plan in force, if there is one.
@@ -91,8 +91,8 @@ pub struct Subject<'a> {
 }
 
 /// Everything that the objects tell about one rollout.
-pub fn observe(objects: &dyn Objects, subject: Subject<'_>) -> Observed {
-    let Subject {
+pub fn observe(objects: &dyn Objects, subject: Viewpoint<'_>) -> Observed {
+    let Viewpoint {
         rollout,
         plan,
         status,
@@ -117,7 +117,7 @@ pub fn observe(objects: &dyn Objects, subject: Subject<'_>) -> Observed {
     seen.configs = configs(&seen, namespace);
     look_at_services(&mut seen, namespace, plan);
     look_at_routes(&mut seen, namespace, plan, status);
-    if !status.is_active() && plan.baseline.is_none() {
+    if !status.is_active() && !plan.is_pair() {
         // Told when a release begins.
         seen.other_services = pods::other_services(namespace, plan, seen.deployment.as_ref());
     }

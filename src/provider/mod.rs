@@ -40,14 +40,14 @@ pub struct Subject {
     /// Their namespace.
     pub namespace: String,
     /// The new version.
-    pub candidate: Side,
+    pub candidate: Version,
     /// The version that users had before.
-    pub baseline: Side,
+    pub baseline: Version,
 }
 
 /// One version.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Side {
+pub struct Version {
     /// Name of its ReplicaSet; of its Deployment, where it has one for itself.
     pub workload: String,
     /// ReplicaSets whose pods are its own; several while its Deployment is rolled out.

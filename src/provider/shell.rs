@@ -33,7 +33,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(250);
 const SETTLED_AFTER: Duration = Duration::from_secs(30);
 
 /// Asks metrics stores.
-pub struct Shell {
+pub struct StoreClient {
     client: Client,
     permits: Semaphore,
     /// The address that was asked last, parsed: mostly it is the only one.
@@ -55,7 +55,7 @@ fn is_outage(cause: Cause) -> bool {
     )
 }
 
-impl Shell {
+impl StoreClient {
     /// Fails only if TLS cannot be set up.
     pub fn new() -> Result<Self, reqwest::Error> {
         let client = Client::builder()
@@ -74,7 +74,7 @@ impl Shell {
     }
 
     async fn answer(&self, spec: &MetricSourceSpec, question: &Question) -> Answer {
-        let asks = prometheus::plan(spec, question);
+        let asks = prometheus::queries(spec, question);
         let replies = join_all(asks.into_iter().map(|(layer, ask)| async move {
             let reply = match ask {
                 Ok(ask) => self.query(spec, &ask).await,
@@ -215,7 +215,7 @@ impl Shell {
     }
 }
 
-impl Provider for Shell {
+impl Provider for StoreClient {
     fn ask<'a>(&'a self, source: &'a MetricSourceSpec, question: &'a Question) -> BoxFuture<'a, Answer> {
         Box::pin(self.answer(source, question))
     }
@@ -230,7 +230,7 @@ mod tests {
     async fn a_store_that_fails_is_told_twice_however_often_it_is_asked() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (log, _guard) = capture("info");
-        let shell = Shell::new().unwrap();
+        let shell = StoreClient::new().unwrap();
         let source = "http://prometheus:9090";
         let answer = |cause: Cause| {
             Err(NoData {

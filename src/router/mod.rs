@@ -104,7 +104,7 @@ impl Target {
             canary: plan.canary_service.clone(),
             rules: named.map(|named| named.rules.clone()).unwrap_or_default(),
             testers: plan.testers.clone(),
-            theirs: plan.baseline.is_some().then(theirs),
+            theirs: plan.is_pair().then(theirs),
         }
     }
 }

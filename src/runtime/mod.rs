@@ -27,7 +27,7 @@ use crate::{
         watches,
     },
     log,
-    provider::shell::Shell,
+    provider::shell::StoreClient,
     webhook,
 };
 use lease::{Elector, Loss};
@@ -120,12 +120,12 @@ async fn start(args: args::Run) -> anyhow::Result<Tasks> {
     let installed = discovery::installed(&client).await;
     let (caches, queue, requests, absent) = watches::open(&client, &tasks, &installed);
     tasks.spawn(discovery::follow(client.clone(), absent));
-    let provider = Shell::new().context("setting up the client of metrics stores")?;
+    let provider = StoreClient::new().context("setting up the client of metrics stores")?;
     let policy = webhook::address::Policy {
         allowed_hosts: args.webhook_allowed_hosts,
         api_server,
     };
-    let webhooks = webhook::shell::Shell::new(policy).context("setting up the client of webhooks")?;
+    let webhooks = webhook::shell::WebhookClient::new(policy).context("setting up the client of webhooks")?;
     let calls = Calls::new(Arc::new(webhooks), requests);
     let context = Arc::new(Context::new(
         client,

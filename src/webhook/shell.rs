@@ -29,13 +29,13 @@ const CONCURRENCY: usize = 256;
 type Forbidden = Arc<dyn Fn(IpAddr) -> Option<&'static str> + Send + Sync>;
 
 /// Sends webhooks.
-pub struct Shell {
+pub struct WebhookClient {
     policy: Policy,
     client: Client,
     permits: Arc<Semaphore>,
 }
 
-impl Shell {
+impl WebhookClient {
     /// Fails only if TLS cannot be set up.
     pub fn new(policy: Policy) -> reqwest::Result<Self> {
         let checked = policy.clone();
@@ -60,7 +60,7 @@ impl Shell {
     }
 }
 
-impl Webhooks for Shell {
+impl Webhooks for WebhookClient {
     fn refusal(&self, namespace: &str, url: &str) -> Option<String> {
         self.policy.check(namespace, url).err()
     }
@@ -185,9 +185,9 @@ mod tests {
         }
     }
 
-    fn trusting() -> Shell {
+    fn trusting() -> WebhookClient {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        Shell::with(
+        WebhookClient::with(
             Policy {
                 allowed_hosts: vec!["localhost".to_owned()],
                 ..Policy::default()
@@ -234,7 +234,7 @@ mod tests {
             allowed_hosts: vec!["localhost".to_owned()],
             ..Policy::default()
         };
-        let answer = Shell::new(policy)
+        let answer = WebhookClient::new(policy)
             .unwrap()
             .post(to(format!("http://localhost:{port}/yes")))
             .await;

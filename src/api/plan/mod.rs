@@ -60,6 +60,13 @@ pub struct Plan {
     pub notifiers: Vec<PlannedNotifier>,
 }
 
+impl Plan {
+    /// Two Deployments are released, one to the other.
+    pub fn is_pair(&self) -> bool {
+        self.baseline.is_some()
+    }
+}
+
 /// One gate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedGate {
@@ -162,7 +169,10 @@ pub enum CheckKind {
 #[error("{0}")]
 pub struct InvalidSpec(String);
 
+/// Without data, or not ready, for this long.
 const DEFAULT_DEADLINE: Duration = Duration::from_mins(10);
+/// Pods without traffic are kept for this long.
+const DEFAULT_KEEP: Duration = Duration::from_mins(10);
 /// When a gateway reports a new weight, its proxies still use the old one for a moment; two seconds are enough for them.
 const DEFAULT_SETTLE: Duration = Duration::from_secs(2);
 /// A cache shows its real hit ratio once its entries have expired; in most caches that takes less than an hour.
@@ -203,8 +213,8 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
             interval: metrics.and_then(|metrics| metrics.interval),
             no_data_deadline: spec.no_data_deadline.unwrap_or(DEFAULT_DEADLINE),
             progress_deadline: spec.progress_deadline.unwrap_or(DEFAULT_DEADLINE),
-            keep_canary: spec.keep_canary.unwrap_or(DEFAULT_DEADLINE),
-            keep_stable: spec.keep_stable.unwrap_or(DEFAULT_DEADLINE),
+            keep_canary: spec.keep_canary.unwrap_or(DEFAULT_KEEP),
+            keep_stable: spec.keep_stable.unwrap_or(DEFAULT_KEEP),
             paused: spec.paused,
             windows: windows(&spec.windows)?,
             gates: webhooks::gates(&spec.gates)?,

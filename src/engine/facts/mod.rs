@@ -272,7 +272,7 @@ impl<'a> Facts<'a> {
             Acceptance::Unknown => match self.settled_at(route) {
                 Some(at) if self.now < at => Err(format!(
                     "{id} to settle until {}: no parent reports which generation it serves",
-                    at.strftime("%H:%M:%SZ")
+                    text::clock(at)
                 )),
                 _ => Ok(()),
             },

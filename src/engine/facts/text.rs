@@ -2,12 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::api::status::DriftSeen;
-
-/// By which field manager an edit was made, in parentheses and with a space before; empty if the object does not tell.
-pub fn by(edit: &DriftSeen) -> String {
-    edit.by
-        .as_deref()
+/// ` (manager flux)`, or nothing if the object does not tell which field manager has changed it.
+pub fn by(manager: Option<&str>) -> String {
+    manager
         .map(|manager| format!(" (manager {manager})"))
         .unwrap_or_default()
 }

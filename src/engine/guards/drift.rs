@@ -39,7 +39,7 @@ pub fn answer_route_edit(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()>
     };
     let live = route.state.away_from(weight);
     let edit = of_route(facts, id, route);
-    let manager = text::by(&edit);
+    let manager = text::by(edit.by.as_deref());
     if live > weight {
         if !is_told(next, &edit) {
             next.tell(
@@ -73,7 +73,7 @@ pub fn tell_of_removed_entry(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow
         Reason::RouteDrift,
         format!(
             "{id}: the canary's entry at 0% was removed{}; it is put in again",
-            text::by(&edit)
+            text::by(edit.by.as_deref())
         ),
     );
     contest_if_repeated(facts, &edit, next)
@@ -120,7 +120,7 @@ pub fn keep_services_narrow(facts: &Facts<'_>, next: &mut Draft) {
         generation: 0,
         by: service.other_manager.clone(),
     };
-    let manager = text::by(&edit);
+    let manager = text::by(edit.by.as_deref());
     next.tell(
         Reason::RouteDrift,
         format!(
@@ -186,7 +186,7 @@ fn contest_route(facts: &Facts<'_>, edit: &DriftSeen, next: &mut Draft) {
     let text = format!(
         "{}{} undoes our weights: canary weight 0% and no further writes. Let it ignore the weights and backends of this rule, then ask for a Resume action",
         edit.object,
-        text::by(edit)
+        text::by(edit.by.as_deref())
     );
     next.tell(Reason::RouteContested, text.clone());
     next.start_over(facts);

@@ -5,7 +5,7 @@ use crate::{
     engine::{
         contract::action::Action,
         draft::{Draft, events::Reason},
-        facts::Facts,
+        facts::{Facts, text},
     },
     workload::autoscaler::Autoscaler,
 };
@@ -61,11 +61,7 @@ pub fn note(facts: &Facts<'_>, next: &mut Draft) {
 
 /// What people are told of a minimum that another hand has lowered.
 fn lowered_text(scaler: &Autoscaler, floor: &Floor) -> String {
-    let by = scaler
-        .other_manager
-        .as_deref()
-        .map(|manager| format!(" (manager {manager})"))
-        .unwrap_or_default();
+    let by = text::by(scaler.other_manager.as_deref());
     let then = if floor.restored > RESTORED {
         "it is left so, and the release goes on"
     } else {

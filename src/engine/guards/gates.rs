@@ -17,7 +17,7 @@ use crate::{
     engine::{
         contract::call::{Call, Reply, again_at, times},
         draft::{Draft, events::Reason},
-        facts::Facts,
+        facts::{Facts, text},
     },
 };
 
@@ -145,7 +145,7 @@ pub fn ask(facts: &Facts<'_>, before: Before, step: i32, next: &mut Draft) -> Co
         return ControlFlow::Continue(());
     }
     let mut unsure = waiting.iter().filter(|gate| gate.asked > 0 && gate.next_at.is_some());
-    let unsure = unsure.next().map(|gate| text(facts, gate));
+    let unsure = unsure.next().map(|gate| words(facts, gate));
     let held = next.run().and_then(|run| run.paused_for);
     if let Some(text) = unsure.filter(|_| held.is_none()) {
         next.hold(PauseReason::Gate, &text);
@@ -174,20 +174,15 @@ fn expire(facts: &Facts<'_>, next: &mut Draft) {
         .filter(|gate| gate.step == step && gate.state == GateState::Asking)
     {
         (gate.next_at, gate.until) = (None, None);
-        texts.push(text(facts, gate));
+        texts.push(words(facts, gate));
     }
     next.hold(PauseReason::GateDeadline, texts.first().map_or("", String::as_str));
 }
 
-fn text(facts: &Facts<'_>, gate: &GateStatus) -> String {
+fn words(facts: &Facts<'_>, gate: &GateStatus) -> String {
     let until = gate
         .until
-        .map(|until| {
-            format!(
-                "; without a 2xx until {} a person is called",
-                until.strftime("%H:%M:%SZ")
-            )
-        })
+        .map(|until| format!("; without a 2xx until {} a person is called", text::clock(until)))
         .unwrap_or_default();
     format!(
         "gate {} before {}: {}, asked {}{until}",
@@ -209,7 +204,7 @@ pub fn waited_for(facts: &Facts<'_>, run: &Run) -> Option<String> {
             if gate.asked == 0 {
                 format!("asking gate {} before {}", gate.name, what(facts, gate))
             } else {
-                text(facts, gate)
+                words(facts, gate)
             }
         })
         .collect();

@@ -14,7 +14,7 @@ use crate::{
     provider::Reading,
 };
 
-/// Why what was counted is no longer worth anything.
+/// Why what was counted is no longer worth anything. For today's rule all but `Limits` are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
     /// Another weight was confirmed: a step begins.

@@ -9,7 +9,7 @@ use crate::{
         status::Run,
     },
     engine::facts::Facts,
-    provider::{Quantity, Question, Side, Subject},
+    provider::{Quantity, Question, Subject, Version},
 };
 
 /// Shortest default interval. Asking more often than metrics are scraped repeats the same figures.
@@ -113,14 +113,14 @@ pub fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Question> 
     Some(Question {
         subject: Subject {
             namespace: facts.id.namespace.clone(),
-            candidate: Side {
+            candidate: Version {
                 workload: candidate_workload,
                 replica_sets: vec![run.replica_set.clone()],
                 service: facts.plan.canary_service.clone(),
                 port: canary_port,
                 hash: run.revision.clone(),
             },
-            baseline: Side {
+            baseline: Version {
                 workload: baseline_workload,
                 replica_sets: stable.names(),
                 service: facts.plan.service.clone(),

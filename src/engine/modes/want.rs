@@ -59,14 +59,19 @@ impl SetWant {
 /// Who decides over a ReplicaSet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hands {
+    /// It is held.
     Ours,
+    /// The Deployment owns it.
     Deployments,
 }
 
 /// A ReplicaSet to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSet {
+    /// Its name.
     pub name: String,
+    /// Its `pod-template-hash`.
     pub revision: String,
+    /// Its first size.
     pub replicas: u32,
 }

@@ -66,7 +66,7 @@ fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> 
         }
         let want = want_of_route(facts, id, route, want);
         let live = route.live();
-        match gateway_api::plan(&live, &target, want, originals) {
+        match gateway_api::change(&live, &target, want, originals) {
             Ok(Some(patch)) => {
                 let name = name.clone();
                 let takes_off = matches!(want, Want::Absent | Want::Drained) && !route.state.entry_gone();

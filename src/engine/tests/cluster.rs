@@ -10,7 +10,7 @@ use super::{
     world::World,
 };
 use crate::{
-    look::{Known, Memory, Subject, observe},
+    look::{Known, Memory, Viewpoint, observe},
     workload::{replica_set::ReplicaSet, service::Service},
 };
 
@@ -168,7 +168,7 @@ impl World {
             namespace: Some(NAMESPACE.to_owned()),
             ..ObjectMeta::default()
         };
-        let subject = Subject {
+        let subject = Viewpoint {
             rollout: &rollout,
             plan: Some(&plan),
             status: &self.status,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    super::{Answer, Counts, NoData, Quantity, Question, Reading, Side},
+    super::{Answer, Counts, NoData, Quantity, Question, Reading, Version},
     FollowUp, Interpretation, Known, Layer, Replies, STALE_AFTER, Series, Value,
     counter::{self, Window},
     histogram, query, reply, window,
@@ -56,7 +56,7 @@ pub fn interpret(
 }
 
 /// Whether a pod is one of a side's.
-fn has_pod(side: &Side, pod: &str) -> bool {
+fn has_pod(side: &Version, pod: &str) -> bool {
     side.replica_sets.iter().any(|set| pod_name::is_of(pod, set))
 }
 
@@ -65,7 +65,7 @@ fn side_of(spec: &MetricSourceSpec, question: &Question, quantity: &Quantity, se
     let label = |name: &str| series.labels.get(name).map(String::as_str).unwrap_or_default();
     let subject = &question.subject;
     let by_cluster = spec.preset == Preset::Envoy && !matches!(quantity, Quantity::Lookups);
-    let belongs = |side: &Side| {
+    let belongs = |side: &Version| {
         if by_cluster {
             query::is_cluster_of(label("envoy_cluster_name"), subject, side)
         } else {
@@ -191,7 +191,7 @@ fn not_stale(spec: &MetricSourceSpec, question: &Question, series: &[Series]) ->
 }
 
 /// Whether any pod of a side is scraped; `None` if no target is one of its pods.
-fn reached(up: &BTreeMap<String, bool>, side: &Side) -> Option<bool> {
+fn reached(up: &BTreeMap<String, bool>, side: &Version) -> Option<bool> {
     up.iter()
         .filter(|(pod, _)| has_pod(side, pod))
         .map(|(_, up)| *up)

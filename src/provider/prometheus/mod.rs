@@ -92,7 +92,7 @@ fn window(spec: &MetricSourceSpec, question: &Question) -> SignedDuration {
 }
 
 /// The queries of a tick.
-pub fn plan(spec: &MetricSourceSpec, question: &Question) -> BTreeMap<Layer, Result<Ask, NoData>> {
+pub fn queries(spec: &MetricSourceSpec, question: &Question) -> BTreeMap<Layer, Result<Ask, NoData>> {
     let range = format!("[{}ms]", window(spec, question).as_millis());
     let mut asks = BTreeMap::new();
     for (index, quantity) in question.quantities.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! PromQL for the known layers, and the filling of placeholders in users' expressions.
 
 use super::{
-    super::{Quantity, Side, Subject},
+    super::{Quantity, Subject, Version},
     Series,
 };
 use crate::{
@@ -59,7 +59,7 @@ pub(super) fn pattern<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
     literal(&values.join("|"))
 }
 
-fn pods(side: &Side) -> String {
+fn pods(side: &Version) -> String {
     let of_set = |set: &String| format!("{}[a-z0-9]+", quoted(&pod_name::prefix(set)));
     side.replica_sets.iter().map(of_set).collect::<Vec<_>>().join("|")
 }
@@ -75,13 +75,13 @@ fn both_pods(spec: &MetricSourceSpec, subject: &Subject) -> String {
     format!("namespace={},{}=~{pods}", literal(&subject.namespace), spec.pod_label)
 }
 
-fn cluster(subject: &Subject, side: &Side) -> String {
+fn cluster(subject: &Subject, side: &Version) -> String {
     let port = side.port.map_or_else(|| "[0-9]+".to_owned(), |port| port.to_string());
     format!("{}_{}_{port}", quoted(&subject.namespace), quoted(&side.service))
 }
 
 /// Whether Envoy's cluster is a side's Service. Names of namespaces and Services hold no `_`.
-pub(super) fn is_cluster_of(name: &str, subject: &Subject, side: &Side) -> bool {
+pub(super) fn is_cluster_of(name: &str, subject: &Subject, side: &Version) -> bool {
     let prefix = format!("{}_{}_", subject.namespace, side.service);
     let Some(port) = name.strip_prefix(&prefix) else {
         return false;
@@ -165,7 +165,7 @@ pub(super) fn status(series: &Series) -> &str {
 
 /// What a placeholder stands for.
 fn value(placeholder: Placeholder, subject: &Subject) -> String {
-    let of = |side: &Side, field: Field| match field {
+    let of = |side: &Version, field: Field| match field {
         Field::Pods => pods(side),
         Field::Service => side.service.clone(),
         Field::Workload => side.workload.clone(),

@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     api::metric_source::Preset,
-    provider::{Counts, Provider, Reading, Side, Subject, shell::Shell},
+    provider::{Counts, Provider, Reading, Subject, Version, shell::StoreClient},
 };
 
 const CANDIDATE: &str = "catalog-wvd5kzmlpb";
@@ -16,7 +16,7 @@ fn source(preset: Preset) -> MetricSourceSpec {
 }
 
 fn question(quantities: Vec<Quantity>) -> Question {
-    let side = |workload: &str, service: &str| Side {
+    let side = |workload: &str, service: &str| Version {
         workload: workload.to_owned(),
         replica_sets: vec![workload.to_owned()],
         service: service.to_owned(),
@@ -58,7 +58,7 @@ fn body(promql: &str) -> &'static str {
 
 fn read(spec: &MetricSourceSpec, quantity: Quantity) -> Result<(Counts, Counts), NoData> {
     let question = question(vec![quantity]);
-    let replies = plan(spec, &question)
+    let replies = queries(spec, &question)
         .into_iter()
         .map(|(layer, ask)| (layer, parse(200, body(&ask.unwrap().promql).as_bytes())))
         .collect();
@@ -113,7 +113,7 @@ fn a_side_without_series_is_told_apart_by_its_targets() {
     let spec = source(Preset::App);
     let mut question = question(vec![Quantity::Lookups]);
     question.subject.candidate.replica_sets = vec!["catalog-wnewer2345".to_owned()];
-    let replies: Replies = plan(&spec, &question)
+    let replies: Replies = queries(&spec, &question)
         .into_iter()
         .map(|(layer, ask)| (layer, parse(200, body(&ask.unwrap().promql).as_bytes())))
         .collect();
@@ -182,7 +182,7 @@ async fn server(replies: Vec<(u16, String)>) -> String {
 #[tokio::test]
 async fn the_shell_asks_over_http_and_every_failure_has_its_cause() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let shell = Shell::new().unwrap();
+    let shell = StoreClient::new().unwrap();
     let ask = async |url: String| {
         let mut spec = source(Preset::App);
         spec.prometheus.url = url;

@@ -69,7 +69,7 @@ pub fn read(route: &Value, target: &Target) -> Result<RouteState, RouteError> {
 }
 
 /// The change after which the route says `want`; `None` if it does already. `originals` has the weights before our first change.
-pub fn plan(
+pub fn change(
     route: &Value,
     target: &Target,
     want: Want,

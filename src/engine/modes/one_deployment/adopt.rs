@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Between releases of one Deployment.
-pub fn one_deployment(facts: &Facts<'_>, next: &mut Draft) {
+pub fn rest(facts: &Facts<'_>, next: &mut Draft) {
     let Some(deployment) = &facts.seen.deployment else {
         return;
     };

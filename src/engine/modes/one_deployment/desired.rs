@@ -17,7 +17,7 @@ use crate::{
                 exchange::{self, Stage},
             },
             route_want,
-            want::{Desired, Hands, NewSet, SetWant},
+            want::{Desired, NewSet, SetWant},
         },
     },
     router::Want,
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The world that `status` asks for, where one Deployment is released.
-pub fn one_deployment(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Desired {
+pub fn desired(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Desired {
     if status.originals.paused.is_none() {
         return Desired::default();
     }
@@ -124,14 +124,7 @@ fn releasing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploym
         // Pods come only once no Service of the user's selects them and the Deployment cannot interfere.
         Some(set) => {
             let replicas = (narrowed && history_taken).then_some(replicas);
-            sets.insert(
-                set.name.clone(),
-                SetWant {
-                    hands: Some(Hands::Ours),
-                    replicas,
-                    ..SetWant::default()
-                },
-            );
+            sets.insert(set.name.clone(), SetWant::held(replicas));
         }
         None if narrowed && history_taken => {
             create = Some(NewSet {

@@ -18,6 +18,7 @@ use crate::{
         facts::{
             Facts,
             mode::{Mode, Side},
+            text,
         },
         guards::{
             gates,
@@ -210,7 +211,7 @@ impl Mode for OneDeployment {
 
 impl Workflow for OneDeployment {
     fn rest(&self, facts: &Facts<'_>, next: &mut Draft) {
-        adopt::one_deployment(facts, next);
+        adopt::rest(facts, next);
     }
 
     fn follow(&self, facts: &Facts<'_>, next: &mut Draft) {
@@ -222,11 +223,7 @@ impl Workflow for OneDeployment {
             return ControlFlow::Continue(());
         };
         if !deployment.paused {
-            let by = deployment
-                .other_manager
-                .as_deref()
-                .map(|manager| format!(" (manager {manager})"))
-                .unwrap_or_default();
+            let by = text::by(deployment.other_manager.as_deref());
             next.tell(
                 Reason::Unpaused,
                 format!(
@@ -284,7 +281,7 @@ impl Workflow for OneDeployment {
     }
 
     fn desired(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Desired {
-        desired::one_deployment(facts, status)
+        desired::desired(facts, status)
     }
 }
 

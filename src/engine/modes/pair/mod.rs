@@ -22,6 +22,7 @@ use crate::{
         facts::{
             Facts,
             mode::{Mode, Side},
+            text,
         },
         guards::refusal::{self, name_too_long},
         modes::{Workflow, route_want, texts, want::Desired},
@@ -257,11 +258,7 @@ impl Mode for Pair {
 
     fn departure(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<String> {
         let (id, route) = departed(facts).filter(|_| candidate_serves(status))?;
-        let by = route
-            .other_manager
-            .as_deref()
-            .map(|manager| format!(" (manager {manager})"))
-            .unwrap_or_default();
+        let by = text::by(route.other_manager.as_deref());
         Some(format!(
             "{id} gives Deployment {} {} and not 100%: another hand{by} has changed it since, and it is left so",
             facts.plan.deployment,

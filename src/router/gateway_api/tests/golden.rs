@@ -94,7 +94,7 @@ fn play(kind: RouteKind, golden: Golden) {
             asked.testers.clear();
         }
         let mut expected = live.clone();
-        live = apply(&live, plan(&live, &asked, want, &originals).unwrap());
+        live = apply(&live, change(&live, &asked, want, &originals).unwrap());
         expected["spec"]["rules"] = if step.rules == "found" {
             rules.clone()
         } else {
@@ -106,7 +106,7 @@ fn play(kind: RouteKind, golden: Golden) {
             "{place}"
         );
         assert_eq!(
-            plan(&live, &asked, want, &originals).unwrap(),
+            change(&live, &asked, want, &originals).unwrap(),
             None,
             "{place}: written once"
         );

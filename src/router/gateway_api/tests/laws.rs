@@ -38,17 +38,17 @@ fn a_rule_never_adds_up_to_0() {
     let originals = read(&live, &target).unwrap().weights;
     let mut now = live.clone();
     for want in [Want::Weight(percent(0)), Want::Weight(percent(5_000)), Want::Drained] {
-        now = apply(&now, plan(&now, &target, want, &originals).unwrap());
+        now = apply(&now, change(&now, &target, want, &originals).unwrap());
         assert!(
             weights_of(&now["spec"]["rules"][0])
                 .iter()
                 .any(|(name, weight)| name == "catalog" && *weight > 0),
             "{now}"
         );
-        assert_eq!(plan(&now, &target, want, &originals).unwrap(), None);
+        assert_eq!(change(&now, &target, want, &originals).unwrap(), None);
     }
     assert_eq!(
-        apply(&now, plan(&now, &target, Want::Absent, &originals).unwrap()),
+        apply(&now, change(&now, &target, Want::Absent, &originals).unwrap()),
         live,
         "what its owner wrote comes back"
     );
@@ -96,7 +96,7 @@ fn every_place_in_a_patch_is_guarded() {
         ..target(RouteKind::Http)
     };
     let originals = read(&live, &target).unwrap().weights;
-    let patch = |live: &Value, want| plan(live, &target, want, &originals).unwrap();
+    let patch = |live: &Value, want| change(live, &target, want, &originals).unwrap();
     let at_a_quarter = apply(&live, patch(&live, Want::Weight(percent(2_500))));
     let refused = |live: &Value, change: &Option<Patch>| {
         json_patch::patch(&mut live.clone(), change.as_deref().unwrap_or_default()).is_err()
@@ -113,7 +113,7 @@ fn every_place_in_a_patch_is_guarded() {
     // The rule for testers has moved, and nothing else.
     let mut without = target.clone();
     without.testers.clear();
-    let leave = plan(&at_a_quarter, &without, Want::Weight(percent(2_500)), &originals).unwrap();
+    let leave = change(&at_a_quarter, &without, Want::Weight(percent(2_500)), &originals).unwrap();
     let mut shifted = at_a_quarter.clone();
     shifted["spec"]["rules"]
         .as_array_mut()
@@ -218,9 +218,9 @@ proptest! {
                 asked.testers.clear();
             }
             let want = if how == 1 { Want::Drained } else { Want::Weight(share) };
-            now = apply(&now, plan(&now, &asked, want, &originals).unwrap());
+            now = apply(&now, change(&now, &asked, want, &originals).unwrap());
             // Write twice: no change.
-            prop_assert_eq!(plan(&now, &asked, want, &originals).unwrap(), None);
+            prop_assert_eq!(change(&now, &asked, want, &originals).unwrap(), None);
             // Read what was written.
             let state = read(&now, &all).unwrap();
             prop_assert!(state.carries(if how == 1 { Percent::ZERO } else { share }), "{:?}", state);
@@ -248,9 +248,9 @@ proptest! {
                 prop_assert_eq!(weights_of(rule), vec![("catalog-canary".to_owned(), 1)]);
             }
         }
-        let back = apply(&now, plan(&now, &all, Want::Absent, &originals).unwrap());
+        let back = apply(&now, change(&now, &all, Want::Absent, &originals).unwrap());
         prop_assert_eq!(serde_json::to_string(&back).unwrap(), serde_json::to_string(&live).unwrap());
-        prop_assert_eq!(plan(&back, &all, Want::Absent, &originals).unwrap(), None);
+        prop_assert_eq!(change(&back, &all, Want::Absent, &originals).unwrap(), None);
     }
 
     /// Of a pair: the same laws, and the entries that were found are never taken out.
@@ -276,9 +276,9 @@ proptest! {
         for (share, how) in wants {
             let share = percent(share * 100);
             let want = [Want::Drained, Want::Absent, Want::Weight(share), Want::Weight(share)][usize::from(how)];
-            now = apply(&now, plan(&now, &all, want, &originals).unwrap());
-            prop_assert_eq!(plan(&now, &all, want, &originals).unwrap(), None);
-            prop_assert_eq!(plan(&now, &all, Want::Left, &originals).unwrap(), None);
+            now = apply(&now, change(&now, &all, want, &originals).unwrap());
+            prop_assert_eq!(change(&now, &all, want, &originals).unwrap(), None);
+            prop_assert_eq!(change(&now, &all, Want::Left, &originals).unwrap(), None);
             let state = read(&now, &all).unwrap();
             prop_assert!(state.carries(if how < 2 { Percent::ZERO } else { share }), "{:?}", state);
             prop_assert!(how < 2 || state.entry_stands());
@@ -295,7 +295,7 @@ proptest! {
                 }
             }
         }
-        let back = apply(&now, plan(&now, &all, Want::Absent, &originals).unwrap());
+        let back = apply(&now, change(&now, &all, Want::Absent, &originals).unwrap());
         prop_assert_eq!(serde_json::to_string(&back).unwrap(), serde_json::to_string(&live).unwrap());
     }
 
@@ -319,7 +319,7 @@ proptest! {
         let target = target(RouteKind::Http);
         let state = read(&live, &target).unwrap();
         prop_assert!(state.canary.is_none_or(|share| share <= Percent::FULL));
-        let back = apply(&live, plan(&live, &target, Want::Absent, &RouteOriginal::default()).unwrap());
+        let back = apply(&live, change(&live, &target, Want::Absent, &RouteOriginal::default()).unwrap());
         prop_assert!(read(&back, &target).unwrap().entry_gone());
     }
 }

@@ -119,7 +119,7 @@ fn what_a_pairs_route_must_not_have_is_told() {
     let problem = |rule: Value, ports: &[u64]| {
         let live = route(RouteKind::Http, &json!([rule]));
         assert_eq!(
-            plan(
+            change(
                 &live,
                 &target(ports),
                 Want::Weight(percent(500)),
