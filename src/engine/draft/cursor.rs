@@ -96,26 +96,16 @@ impl Draft {
         if self.status.phase != Phase::Unknown {
             return;
         }
-        let weight = match &self.status.run {
-            Some(run) if run.ended_at.is_none() && run.ending.is_none() && run.undoing.is_none() => run.weight,
-            Some(run) if run.ended_at.is_none() => {
-                self.status.phase = Phase::RollingBack;
-                return;
-            }
-            Some(run) => {
-                self.status.phase = match run.outcome {
-                    Some(Outcome::Promoted) => Phase::Succeeded,
-                    Some(Outcome::RolledBack | Outcome::Unknown) => Phase::RolledBack,
-                    Some(Outcome::Superseded) | None => facts.mode.phase_without_run(facts),
-                };
-                return;
-            }
-            None => {
-                self.status.phase = facts.mode.phase_without_run(facts);
-                return;
-            }
+        let running = self.run().filter(|run| run.ended_at.is_none());
+        let going_back = running.is_some_and(|run| run.ending.is_some() || run.undoing.is_some());
+        let outcome = self.run().and_then(|run| run.outcome);
+        self.status.phase = match (running.map(|run| run.weight), outcome) {
+            (Some(_), _) if going_back => Phase::RollingBack,
+            (Some(weight), _) => return self.stand_at(facts, weight),
+            (None, Some(Outcome::Promoted)) => Phase::Succeeded,
+            (None, Some(Outcome::RolledBack | Outcome::Unknown)) => Phase::RolledBack,
+            (None, Some(Outcome::Superseded) | None) => facts.mode.phase_without_run(facts),
         };
-        self.stand_at(facts, weight);
     }
 
     /// Begins a release.

@@ -122,3 +122,18 @@ fn what_is_not_fit_is_refused_with_the_reason_and_left_alone() {
         (("True", "Adopted"), 10_000)
     );
 }
+
+#[test]
+fn an_unknown_phase_of_a_newer_version_does_not_release_what_users_have_already() {
+    let mut world = pair();
+    world.until_phase(Phase::Succeeded);
+    for with_run in [true, false] {
+        world.status.phase = Phase::Unknown;
+        if !with_run {
+            // As it was taken over at 100%.
+            world.status.run = None;
+        }
+        world.settle();
+        assert_eq!((world.status.phase, world.share()), (Phase::Succeeded, 10_000));
+    }
+}
