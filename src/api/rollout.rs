@@ -163,7 +163,7 @@ fn leave_out_unknown(plan: &mut Value) {
     let reads = |key: &str, value: &Value| {
         let mut one = needed.clone();
         one.insert(key.to_owned(), value.clone());
-        CanaryRolloutSpec::deserialize(Value::Object(one)).is_ok()
+        CanaryRolloutSpec::deserialize(&Value::Object(one)).is_ok()
     };
     whole.retain(|key, value| {
         if needed.contains_key(key) || reads(key, value) {
