@@ -134,11 +134,11 @@ impl CanaryRolloutSpec {
     /// item by item, but for the workload and the routes, without which nothing can be taken back.
     pub(super) fn read_leniently<'de, D: Deserializer<'de>>(plan: D) -> Result<Arc<Self>, D::Error> {
         let mut plan = Value::deserialize(plan)?;
-        let strict = Self::deserialize(&plan);
-        if strict.is_err() {
+        let spec = Self::deserialize(&plan).or_else(|_| {
             leave_out_unknown(&mut plan);
-        }
-        Self::deserialize(&plan).map(Arc::new).map_err(D::Error::custom)
+            Self::deserialize(&plan)
+        });
+        spec.map(Arc::new).map_err(D::Error::custom)
     }
 }
 

@@ -143,7 +143,7 @@ pub fn settle(
     let mut decision = decide(id, in_force, status, seen, now);
     // A tick is counted once.
     seen.measured = None;
-    let mut says_more = durable::says_more(status, &decision.status);
+    let mut says_more = decision.actions.is_empty() && durable::says_more(status, &decision.status);
     for _ in 1..MOST_AT_ONCE {
         if !says_more || !decision.actions.is_empty() {
             break;
