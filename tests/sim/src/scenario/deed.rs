@@ -62,6 +62,8 @@ pub enum Deed {
     SetMinReplicaCount(Option<i64>),
     /// Another hand writes the new version's share into the route.
     SetWeight(i64),
+    /// Another hand changes the route: a JSON Patch.
+    EditRoute(json_patch::Patch),
     /// The controller dies.
     Crash,
     /// The controller dies at its next call to the API server, after it was carried out.
@@ -187,6 +189,7 @@ impl Run {
             }
             Deed::SetMinReplicaCount(least) => self.merge(Kind::ScaledObject, NAME, &json!({"spec": {"minReplicaCount": least}}), false),
             Deed::SetWeight(percent) => self.set_weight(*percent),
+            Deed::EditRoute(patch) => self.edit_route(patch),
             Deed::Crash => {
                 self.controller.current().kill();
                 Ok(())
@@ -333,34 +336,5 @@ impl Run {
         cluster.see_traffic(Instant::now());
         self.losses.push(Instant::now());
         Ok(())
-    }
-
-    fn set_weight(&mut self, percent: i64) -> anyhow::Result<()> {
-        let changed = lock(&self.cluster)
-            .store
-            .update(Kind::HttpRoute, NAMESPACE, NAME, by("kubectl-edit"), |route| {
-                let versions = [format!("{NAME}-canary"), CANDIDATE.to_owned()];
-                if !versions
-                    .iter()
-                    .any(|version| route["spec"].to_string().contains(version))
-                {
-                    return Ok(());
-                }
-                for backend in route["spec"]["rules"]
-                    .as_array_mut()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|rule| rule["backendRefs"].as_array_mut())
-                    .flatten()
-                {
-                    if backend["name"] == NAME {
-                        backend["weight"] = json!(100 - percent);
-                    } else if versions.iter().any(|version| backend["name"] == **version) {
-                        backend["weight"] = json!(percent);
-                    }
-                }
-                Ok(())
-            });
-        changed.map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
     }
 }

@@ -34,6 +34,9 @@ pub struct Facts {
     /// The new version's share in the route in percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<f64>,
+    /// The new version's Service stands in the route, whatever its weight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<bool>,
     /// Conditions by type, such as `Promoted: True/Adopted`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub conditions: BTreeMap<String, String>,
@@ -43,6 +46,9 @@ pub struct Facts {
     /// Events of these reasons were told.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<String>,
+    /// An Event was told with each of these texts in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<String>,
     /// One Event of each of these reasons was told.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub once: Vec<String>,
@@ -244,6 +250,8 @@ impl Run {
             facts.route.as_ref(),
             &(f64::from(witness::share(&route)) / 100.0),
         );
+        let entry = route["spec"].to_string().contains(&format!("{NAME}-canary"));
+        found.same("entry", facts.entry.as_ref(), &entry);
         if let Some(wanted) = &facts.serves {
             let service = store.get(Kind::Service, NAMESPACE, NAME).unwrap_or_default();
             let behind = pods.iter().filter(|pod| {
@@ -312,6 +320,11 @@ impl Run {
         let told: Vec<&String> = witness.told.values().map(|(reason, _)| reason).collect();
         for reason in facts.events.iter().filter(|reason| !told.contains(reason)) {
             found.0.push(format!("Event {reason} was not told"));
+        }
+        for part in &facts.told {
+            if !witness.told.values().any(|(_, text)| text.contains(part.as_str())) {
+                found.0.push(format!("no Event says {part:?}"));
+            }
         }
         for reason in &facts.once {
             let times = told.iter().filter(|other| **other == reason).count();

@@ -4,6 +4,7 @@ pub mod deed;
 pub mod facts;
 pub mod given;
 pub mod random;
+mod route_hands;
 pub mod run;
 
 use anyhow::Context as _;
