@@ -6,13 +6,17 @@ use tokio::time::Instant;
 
 use super::{
     Run,
-    given::{CANDIDATE, GIT, Given, NAME, NAMESPACE, SECOND, config, create},
+    given::{CANDIDATE, Given, NAME, NAMESPACE, SECOND, config, create},
+    manifests::Commit,
 };
 use crate::{
     access::Fault,
     apiserver::{kinds::Kind, lock, store::by},
     world::{controller, keda, replica_set, text},
 };
+
+/// Name of the new version's Service where the rollout names none.
+pub const CANARY_SERVICE: &str = "catalog-canary";
 
 /// One thing that happens.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -43,8 +47,16 @@ pub enum Deed {
     Delete(What),
     /// Something that was deleted, or never was there, is applied.
     Create(What),
-    /// A Git tool applies its manifest again.
+    /// The owner's manifests say something else from now on; `reapply` brings each into the cluster.
+    Commit(Commit),
+    /// A Git tool applies its manifest, as it is now.
     Reapply(What),
+    /// A Git tool deletes the Services that have its label and stand in no manifest.
+    Prune,
+    /// Another hand changes the app's Service: a JSON Patch.
+    EditService(json_patch::Patch),
+    /// Another hand changes the new version's Service, if it is there: a JSON Patch.
+    EditCanaryService(json_patch::Patch),
     /// Pods are lost at once, as with their node.
     LosePods(Side),
     /// A node on which these pods ran is lost: they are not ready from now on, and others come in their place after
@@ -97,6 +109,8 @@ pub enum What {
     Deployment,
     Candidate,
     Service,
+    /// The new version's Service, which Warmfront makes.
+    CanaryService,
     Route,
     Source,
     /// The ScaledObject, and KEDA with it if the cluster has none.
@@ -119,13 +133,14 @@ pub enum Side {
 }
 
 impl What {
-    fn key(self) -> (Kind, &'static str, &'static str) {
+    pub(super) fn key(self) -> (Kind, &'static str, &'static str) {
         match self {
             Self::Rollout => (Kind::CanaryRollout, NAMESPACE, NAME),
             Self::SecondRollout => (Kind::CanaryRollout, NAMESPACE, SECOND),
             Self::Deployment => (Kind::Deployment, NAMESPACE, NAME),
             Self::Candidate => (Kind::Deployment, NAMESPACE, CANDIDATE),
             Self::Service => (Kind::Service, NAMESPACE, NAME),
+            Self::CanaryService => (Kind::Service, NAMESPACE, CANARY_SERVICE),
             Self::Route => (Kind::HttpRoute, NAMESPACE, NAME),
             Self::ScaledObject => (Kind::ScaledObject, NAMESPACE, NAME),
             Self::Source => (Kind::MetricSource, "", "default"),
@@ -156,10 +171,22 @@ impl Run {
             Deed::Spec(change) => self.merge(Kind::CanaryRollout, NAME, &json!({"spec": change}), true),
             Deed::Delete(what) => {
                 let (kind, namespace, name) = what.key();
+                let there = lock(&self.cluster).store.get(kind, namespace, name).is_some();
+                if *what == What::CanaryService && !there {
+                    // It comes and goes with releases.
+                    return Ok(());
+                }
                 lock(&self.cluster).store.delete(kind, namespace, name, None, by("kubectl")).map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
             }
             Deed::Create(what) => self.create(*what),
+            Deed::Commit(commit) => {
+                self.commit(commit);
+                Ok(())
+            }
             Deed::Reapply(what) => self.reapply(*what),
+            Deed::Prune => self.prune(),
+            Deed::EditService(patch) => self.edit_service(NAME, patch),
+            Deed::EditCanaryService(patch) => self.edit_service(CANARY_SERVICE, patch),
             Deed::LosePods(side) => {
                 self.lose_pods(*side);
                 Ok(())
@@ -225,7 +252,7 @@ impl Run {
     }
 
     fn deployment(&mut self, change: &Value) -> anyhow::Result<()> {
-        json_patch::merge(&mut self.manifest, change);
+        json_patch::merge(&mut self.manifests.deployment, change);
         self.merge(Kind::Deployment, self.given.released(), change, false)
     }
 
@@ -248,9 +275,10 @@ impl Run {
             What::Rollout => json!({"metadata": {"name": NAME}, "spec": self.given.spec()}),
             What::SecondRollout => json!({"metadata": {"name": SECOND}, "spec": self.given.second_spec()}),
             What::Deployment if self.given.pair => self.given.deployment("v1"),
-            What::Deployment | What::Candidate => self.manifest.clone(),
-            What::Service => Given::service(),
-            What::Route => self.given.route(),
+            What::Deployment | What::Candidate => self.manifests.deployment.clone(),
+            What::Service => self.manifests.service.clone(),
+            What::CanaryService => anyhow::bail!("Warmfront makes it"),
+            What::Route => self.manifests.route.clone(),
             What::Source => Given::source(),
             What::ScaledObject => self.given.scaled_object(),
             What::Namespace => json!({"metadata": {"name": NAMESPACE}}),
@@ -260,34 +288,6 @@ impl Run {
         create(store, kind, namespace, object)
             .map(|_| ())
             .ok_or_else(|| anyhow::anyhow!("it stands already"))
-    }
-
-    /// A forced apply: every field of the manifest is as in Git, lists and selectors whole.
-    fn reapply(&mut self, what: What) -> anyhow::Result<()> {
-        let (kind, namespace, name) = what.key();
-        let manifest = match what {
-            What::Deployment => self.manifest.clone(),
-            What::Service => Given::service(),
-            What::Route => self.given.route(),
-            What::Rollout
-            | What::SecondRollout
-            | What::Candidate
-            | What::Source
-            | What::ScaledObject
-            | What::Namespace => {
-                anyhow::bail!("only Deployment, Service and route are applied again")
-            }
-        };
-        let applied = lock(&self.cluster)
-            .store
-            .update(kind, namespace, name, by(GIT), |object| {
-                if what == What::Service {
-                    object["spec"]["selector"] = manifest["spec"]["selector"].clone();
-                }
-                json_patch::merge(object, &manifest);
-                Ok(())
-            });
-        applied.map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
     }
 
     /// Names of pods.

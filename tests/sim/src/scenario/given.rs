@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::manifests::service_of;
 use crate::{
     apiserver::{
         Shared,
@@ -36,6 +37,10 @@ pub struct Given {
     pub rollout: Value,
     /// The spec of the second rollout, laid over that of the first.
     pub second: Value,
+    /// Laid over the app's Service.
+    pub service: Value,
+    /// Pods carry a label of this name with their version's tag.
+    pub version_label: Option<String>,
     /// The route's rules; by default one, with the app as its only backend.
     pub rules: Option<Value>,
     /// The app runs and was adopted before the script begins.
@@ -71,6 +76,8 @@ impl Default for Given {
             pair: false,
             rollout: json!({}),
             second: json!({}),
+            service: json!({}),
+            version_label: None,
             rules: None,
             adopted: true,
             running: true,
@@ -126,7 +133,11 @@ impl Given {
         if self.config.is_some() {
             container["envFrom"] = json!([{"configMapRef": {"name": NAME}}]);
         }
-        json!({"metadata": {"labels": {"app": app}}, "spec": {"containers": [container]}})
+        let mut labels = json!({"app": app});
+        if let Some(label) = &self.version_label {
+            labels[label] = json!(version);
+        }
+        json!({"metadata": {"labels": labels}, "spec": {"containers": [container]}})
     }
 
     /// The spec of another rollout of the same app.
@@ -153,14 +164,11 @@ impl Given {
         json!({"metadata": {"name": NAME}, "spec": {"parentRefs": [{"name": "edge"}], "hostnames": ["shop.example"], "rules": rules}})
     }
 
-    /// The Service, as its owner has it.
-    pub fn service() -> Value {
-        Self::service_of(NAME)
-    }
-
-    /// The Service of an app.
-    pub fn service_of(app: &str) -> Value {
-        json!({"metadata": {"name": app, "labels": {"app": app}}, "spec": {"type": "ClusterIP", "selector": {"app": app}, "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]}})
+    /// The app's Service, as its owner has it.
+    pub fn service(&self) -> Value {
+        let mut service = service_of(NAME);
+        json_patch::merge(&mut service, &self.service);
+        service
     }
 
     /// The ScaledObject, as its owner has it; the annotation tells KEDA to go on.
@@ -216,10 +224,10 @@ impl Given {
             create(store, Kind::MetricSource, "", Self::source());
         }
         if self.has("service") {
-            create(store, Kind::Service, NAMESPACE, Self::service());
+            create(store, Kind::Service, NAMESPACE, self.service());
         }
         if self.pair {
-            create(store, Kind::Service, NAMESPACE, Self::service_of(CANDIDATE));
+            create(store, Kind::Service, NAMESPACE, service_of(CANDIDATE));
         }
         if self.has("route") {
             create(store, Kind::HttpRoute, NAMESPACE, self.route());

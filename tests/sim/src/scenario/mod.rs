@@ -3,6 +3,7 @@
 pub mod deed;
 pub mod facts;
 pub mod given;
+pub mod manifests;
 pub mod random;
 mod route_hands;
 pub mod run;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Cluster, Part, Settings, answers, replica_set::serves, text};
+use super::{Cluster, Part, Settings, answers, replica_set::serves, settings::seconds, text};
 use crate::apiserver::{kinds::Kind, store::by};
 
 const NAME: &str = "kube-controller-manager";
@@ -17,8 +17,8 @@ impl Part for EndpointSliceController {
     fn follows(&self, kind: Kind) -> bool {
         matches!(kind, Kind::Service | Kind::Pod)
     }
-    fn delay(&self, _: &Settings) -> Duration {
-        Duration::from_millis(30)
+    fn delay(&self, settings: &Settings) -> Duration {
+        seconds(settings.endpoints_after)
     }
     fn act(&mut self, cluster: &mut Cluster, _: Instant) -> Option<Instant> {
         let store = &mut cluster.store;

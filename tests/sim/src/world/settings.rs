@@ -12,6 +12,8 @@ pub struct Settings {
     pub pods_ready_after: f64,
     /// Seconds until pods whose node is lost are replaced.
     pub node_replaced_after: f64,
+    /// Seconds until an EndpointSlice says what its Service and its pods say.
+    pub endpoints_after: f64,
     /// How versions behave, by the tag of their image.
     pub versions: BTreeMap<String, Version>,
     /// The gateway.
@@ -110,6 +112,7 @@ impl Default for Settings {
             pods_ready_after: 2.0,
             // As Kubernetes' own default.
             node_replaced_after: 300.0,
+            endpoints_after: 0.03,
             versions: BTreeMap::new(),
             gateway: GatewaySettings::default(),
             quota: None,

@@ -7,8 +7,9 @@ use crate::{
     apiserver::{kinds::Kind, lock, store::wall},
     outcome::Outcome,
     scenario::{
-        Given, Scenario,
+        Scenario,
         given::{CANDIDATE, NAME, NAMESPACE},
+        manifests::service_of,
     },
     world::text,
 };
@@ -20,9 +21,9 @@ impl Run {
         let store = &cluster.store;
         let mut wrong = Vec::new();
         let objects = [
-            (Kind::Service, NAME, Given::service()),
-            (Kind::Service, CANDIDATE, Given::service_of(CANDIDATE)),
-            (Kind::HttpRoute, NAME, self.given.route()),
+            (Kind::Service, NAME, self.manifests.service.clone()),
+            (Kind::Service, CANDIDATE, service_of(CANDIDATE)),
+            (Kind::HttpRoute, NAME, self.manifests.route.clone()),
         ];
         for (kind, name, found) in objects {
             let Some(object) = store.get(kind, NAMESPACE, name) else {

@@ -12,6 +12,7 @@ use warmfront::api::CanaryRolloutStatus;
 use super::{
     Given, Scenario,
     given::{GIT, NAME, NAMESPACE, create},
+    manifests::Manifests,
 };
 use crate::{
     apiserver::{Shared, kinds::Kind, lock, store::by},
@@ -30,8 +31,8 @@ pub struct Run {
     pub second: Option<Supervised>,
     /// What it began with.
     pub given: Given,
-    /// The Deployment that is released, as Git has it.
-    pub manifest: Value,
+    /// The owner's manifests.
+    pub manifests: Manifests,
     /// RolloutActions created so far.
     pub acts: u32,
     /// When pods were lost.
@@ -143,9 +144,10 @@ impl Run {
             guard.traffic.failures.clear();
             guard.witness.pods_made = 0;
         }
-        let manifest = given.deployment_of(given.released(), if given.pair { "v2" } else { "v1" });
+        let manifests = Manifests::new(&given);
         if given.pair {
-            create(&mut lock(&cluster).store, Kind::Deployment, NAMESPACE, manifest.clone());
+            let candidate = manifests.deployment.clone();
+            create(&mut lock(&cluster).store, Kind::Deployment, NAMESPACE, candidate);
         }
         let disturbed = !faults.is_empty() || leaders.seed.is_some();
         lock(&cluster).ways = leaders.seed.map(fastrand::Rng::with_seed);
@@ -156,7 +158,7 @@ impl Run {
             controller,
             second,
             given,
-            manifest,
+            manifests,
             acts: 0,
             losses: Vec::new(),
             begun: Instant::now(),
