@@ -245,6 +245,10 @@ impl Access {
             tokio::time::sleep(self.way()).await;
             return refused(&Refusal::trouble(code));
         }
+        if let Some((refusal, after)) = self.refusal(&wanted, &body) {
+            tokio::time::sleep(after + self.way()).await;
+            return refused(&refusal);
+        }
         let answer = match &wanted {
             Wanted::Kinds(group, version) => kinds(&lock(&self.cluster).store, group, version)
                 .map_or_else(|refusal| refused(&refusal), |list| reply(200, &list)),
@@ -270,6 +274,17 @@ impl Access {
             .ways
             .as_mut()
             .map_or(WAY, |ways| Duration::from_millis(ways.u64(1..=LONGEST_WAY)))
+    }
+
+    /// What the API server refuses at this time, whoever asks, and how long its answer takes.
+    fn refusal(&self, wanted: &Wanted, body: &[u8]) -> Option<(Refusal, Duration)> {
+        let Wanted::Objects(asked) = wanted else { return None };
+        let now = tokio::time::Instant::now();
+        let cluster = lock(&self.cluster);
+        cluster
+            .refused
+            .iter()
+            .find_map(|refused| refused.refuses(asked, body, now))
     }
 
     fn carry_out(&self, asked: &Asked, body: &[u8]) -> Answer {

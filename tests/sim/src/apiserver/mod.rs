@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod kinds;
 pub mod refusal;
+pub mod refused;
 pub mod request;
 pub mod store;
 pub mod watch;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     access::Fault,
-    apiserver::{kinds::Kind, lock, store::by},
+    apiserver::{kinds::Kind, lock, refused::Refuse, store::by},
     world::{controller, keda, replica_set, text},
 };
 
@@ -76,6 +76,8 @@ pub enum Deed {
     SetWeight(i64),
     /// Another hand changes the route: a JSON Patch.
     EditRoute(json_patch::Patch),
+    /// Writes of the controller are refused for a while.
+    Refuse(Refuse),
     /// The controller dies.
     Crash,
     /// The controller dies at its next call to the API server, after it was carried out.
@@ -217,6 +219,11 @@ impl Run {
             Deed::SetMinReplicaCount(least) => self.merge(Kind::ScaledObject, NAME, &json!({"spec": {"minReplicaCount": least}}), false),
             Deed::SetWeight(percent) => self.set_weight(*percent),
             Deed::EditRoute(patch) => self.edit_route(patch),
+            Deed::Refuse(refuse) => {
+                let refused = refuse.begin(Instant::now())?;
+                lock(&self.cluster).refused.push(refused);
+                Ok(())
+            }
             Deed::Crash => {
                 self.controller.current().kill();
                 Ok(())

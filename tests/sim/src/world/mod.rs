@@ -22,7 +22,7 @@ use tokio::time::Instant;
 pub use settings::Settings;
 
 use crate::{
-    apiserver::{Shared, kinds::Kind, lock, store::Store},
+    apiserver::{Shared, kinds::Kind, lock, refused::Refused, store::Store},
     witness::Witness,
 };
 use traffic::Traffic;
@@ -43,6 +43,8 @@ pub struct Cluster {
     pub complaints: Vec<String>,
     /// The settings were changed: every part looks again.
     pub poked: bool,
+    /// Writes of the controller that are refused for a while.
+    pub refused: Vec<Refused>,
     /// How long requests take, if that is random.
     pub ways: Option<fastrand::Rng>,
 }
@@ -58,6 +60,7 @@ impl Cluster {
             settings,
             complaints: Vec::new(),
             poked: false,
+            refused: Vec::new(),
             ways: None,
         }
     }
