@@ -157,6 +157,8 @@ async fn server(replies: Vec<(u16, String)>) -> String {
     type Left = Arc<Mutex<Vec<(u16, String)>>>;
     let answer = async |State(left): State<Left>, Form(form): Form<BTreeMap<String, String>>| {
         assert!(form["time"].parse::<Timestamp>().is_ok(), "{form:?}");
+        let whole = ["partial_response", "deny_partial_response"].map(|name| form[name].as_str());
+        assert_eq!(whole, ["false", "1"], "part of an answer is none");
         let mut left = left.lock().unwrap();
         let (code, reply) = if left.len() > 1 {
             left.remove(0)

@@ -42,6 +42,7 @@ pub enum Value {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Envelope {
     status: String,
     #[serde(default)]
@@ -50,6 +51,16 @@ struct Envelope {
     warnings: Vec<String>,
     #[serde(default)]
     infos: Vec<String>,
+    /// VictoriaMetrics: some of its storage nodes did not answer.
+    #[serde(default)]
+    is_partial: bool,
+}
+
+/// What stands in the reply to a query that failed.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Failure {
+    error: String,
 }
 
 #[derive(Deserialize)]
@@ -87,10 +98,14 @@ fn number(text: &str) -> Result<f64, NoData> {
 }
 
 /// What a status code says against a reply, if anything.
-fn refusal(code: u16) -> Option<NoData> {
+fn refusal(code: u16, body: &[u8]) -> Option<NoData> {
     let (cause, why) = match code {
         200..=299 => return None,
         401 | 403 => (Cause::Unauthorized, ": it refuses us"),
+        422 if is_unread(body) => (
+            Cause::PartialReply,
+            ": it cannot read all the series of the query: a store behind it does not answer, or the query exceeds a limit of it",
+        ),
         400 | 422 => (Cause::BadQuery, ": it refuses the query"),
         300..=399 => (Cause::BadReply, ": redirects are not followed, name the final address"),
         _ => (Cause::ProviderDown, ""),
@@ -98,9 +113,28 @@ fn refusal(code: u16) -> Option<NoData> {
     Some(no_data(cause, format!("Prometheus answered {code}{why}")))
 }
 
+/// Whether a query failed because series could not be read, as Thanos says it when a store behind it is down: nothing is wrong
+/// with the query itself. The engine puts these words in front of what the storage says.
+fn is_unread(body: &[u8]) -> bool {
+    let failure: Failure = serde_json::from_slice(body).unwrap_or_default();
+    failure.error.starts_with("expanding series: ")
+}
+
+/// Whether a warning is the engine's own remark about the expression. All others are about data: Thanos names a store that it
+/// could not read, Prometheus a remote one.
+fn is_remark(warning: &str) -> bool {
+    let about_expression = ["PromQL info: ", "PromQL warning: "];
+    // Long lists of remarks end so.
+    let omitted = warning.split_once(" more ").is_some_and(|(count, what)| {
+        let what = what.trim_start_matches("warning ").trim_start_matches("info ");
+        count.parse::<u32>().is_ok() && what == "annotations omitted"
+    });
+    omitted || about_expression.iter().any(|remark| warning.starts_with(remark))
+}
+
 /// Reads a reply by its status code and body. The body never reaches a message.
 pub fn parse(code: u16, body: &[u8]) -> Result<Value, NoData> {
-    if let Some(refusal) = refusal(code) {
+    if let Some(refusal) = refusal(code, body) {
         return Err(refusal);
     }
     let envelope: Envelope = serde_json::from_slice(body)
@@ -108,15 +142,11 @@ pub fn parse(code: u16, body: &[u8]) -> Result<Value, NoData> {
     if envelope.status != "success" {
         return Err(no_data(Cause::BadQuery, "Prometheus reports an error in the query"));
     }
-    if envelope
-        .warnings
-        .iter()
-        .chain(&envelope.infos)
-        .any(|text| text.to_lowercase().contains("partial"))
-    {
+    let said = envelope.warnings.iter().chain(&envelope.infos);
+    if envelope.is_partial || said.into_iter().any(|text| !is_remark(text)) {
         return Err(no_data(
             Cause::PartialReply,
-            "the store says that its reply is not complete",
+            "the store warns that its reply is not complete: one of the stores behind it does not answer; ask it the same query to see which",
         ));
     }
     match envelope

@@ -44,11 +44,6 @@ fn every_way_to_be_no_number_has_its_cause() {
         ),
         (200, "<html>".to_owned(), Cause::BadReply),
         (200, vector(&["1"])[..40].to_owned(), Cause::BadReply),
-        (
-            200,
-            vector(&["1"]).replace(r#""success","#, r#""success","warnings":["partial response"],"#),
-            Cause::PartialReply,
-        ),
         (302, String::new(), Cause::BadReply),
         (400, String::new(), Cause::BadQuery),
         (401, String::new(), Cause::Unauthorized),
@@ -57,6 +52,53 @@ fn every_way_to_be_no_number_has_its_cause() {
     ] {
         assert_eq!(cause(code, &body), expected, "{code} {body}");
     }
+}
+
+/// A whole reply with something more beside its data.
+fn with(more: &str) -> String {
+    vector(&["1"]).replace(r#""success","#, &format!(r#""success",{more},"#))
+}
+
+#[test]
+fn a_reply_is_whole_only_if_nothing_but_the_engine_remarks_on_it() {
+    for more in [
+        // Thanos, of a store that it cannot read, and of an answer from none.
+        r#""warnings":["receive series from Addr: 10.0.0.7:10901 LabelSets: {cluster=\"eu\"} MinTime: 0 MaxTime: 9: rpc error: code = Unavailable desc = connection error"]"#,
+        r#""warnings":["No StoreAPIs matched for this query"]"#,
+        // Prometheus, of a remote store.
+        r#""warnings":["remote_read: remote server http://far/read returned http status 503"]"#,
+        r#""warnings":["partial response"]"#,
+        r#""infos":["results truncated due to limit"]"#,
+        r#""warnings":["PromQL info: metric might not be a counter", "x"]"#,
+        // VictoriaMetrics.
+        r#""isPartial":true"#,
+    ] {
+        assert_eq!(cause(200, &with(more)), Cause::PartialReply, "{more}");
+    }
+    for more in [
+        r#""infos":["PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"up\" (1:6)"]"#,
+        r#""warnings":["PromQL warning: quantile value should be between 0 and 1, got 99 (1:10)"]"#,
+        r#""infos":["3 more info annotations omitted"],"warnings":["12 more warning annotations omitted", "2 more annotations omitted"]"#,
+        r#""isPartial":false,"stats":{"seriesFetched":"1"}"#,
+    ] {
+        let value = parse(200, with(more).as_bytes()).and_then(|value| reply::scalar(&value));
+        assert_eq!(value, Ok(1.0), "{more}");
+    }
+}
+
+#[test]
+fn a_store_that_gives_no_part_of_an_answer_is_not_a_bad_query() {
+    let execution = |error: &str| format!(r#"{{"status":"error","errorType":"execution","error":"{error}"}}"#);
+    let unread = execution("expanding series: proxy Series(): rpc error: code = Aborted desc = fetch series: 10.0.0.7");
+    assert_eq!(cause(422, &unread), Cause::PartialReply);
+    let many = execution("found duplicate series for the match group on the right hand-side");
+    assert_eq!(cause(422, &many), Cause::BadQuery);
+    assert_eq!(cause(422, "no JSON"), Cause::BadQuery);
+    // VictoriaMetrics, asked to deny partial answers.
+    assert_eq!(
+        cause(503, r#"{"status":"error","errorType":"503","error":"cannot obtain whole data"}"#),
+        Cause::ProviderDown
+    );
 }
 
 fn at(second: i64) -> Timestamp {
