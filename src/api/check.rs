@@ -93,7 +93,7 @@ pub struct HitRatio {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.max) || has(self.min)", "a query needs max, min or both"))]
 pub struct Query {
-    /// The expression, at most 4096 characters. Placeholders such as `{{candidate.pods}}`, `{{baseline.pods}}` and `{{namespace}}` are replaced by names; an unknown one makes the spec invalid.
+    /// The expression, at most 4096 characters. Placeholders such as `{{candidate.pods}}`, `{{baseline.pods}}` and `{{namespace}}` are replaced by names; an unknown one makes the spec invalid. `{{matchers}}` are the MetricSource's own, last in the braces of a selector: `up{namespace="{{namespace}}",{{matchers}}}`.
     #[schemars(length(min = 1, max = 4096))]
     pub promql: String,
     /// Greatest value that is allowed.
@@ -107,6 +107,8 @@ pub struct Query {
 /// What a query's expression leaves to be filled in, written as `{{namespace}}` or `{{candidate.pods}}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placeholder {
+    /// The matchers of the MetricSource, as they stand in a selector; all others are parts of texts.
+    Matchers,
     /// The rollout's namespace.
     Namespace,
     /// Something of the new version.
@@ -135,6 +137,7 @@ impl Placeholder {
             Some(("candidate", field)) => field.parse().ok().map(Self::Candidate),
             Some(("baseline", field)) => field.parse().ok().map(Self::Baseline),
             None if name == "namespace" => Some(Self::Namespace),
+            None if name == "matchers" => Some(Self::Matchers),
             _ => None,
         }
     }
@@ -158,7 +161,7 @@ pub fn parts(promql: &str) -> Result<Vec<Part<'_>>, String> {
             .split_once("}}")
             .ok_or("a placeholder is not closed: write {{name}}")?;
         let placeholder = Placeholder::read(name.trim()).ok_or_else(|| {
-            format!("unknown placeholder {{{{{name}}}}}: known are namespace, and pods, service, workload and hash of candidate and baseline, such as candidate.pods")
+            format!("unknown placeholder {{{{{name}}}}}: known are namespace, matchers, and pods, service, workload and hash of candidate and baseline, such as candidate.pods")
         })?;
         parts.extend([Part::Text(before), Part::Placeholder(placeholder)]);
         rest = tail;

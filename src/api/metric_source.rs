@@ -1,6 +1,8 @@
 //! The MetricSource: which metrics store the checks ask. The cluster's administrator writes it once.
 #![allow(clippy::duplicated_attributes, reason = "columns of one type repeat it")]
 
+use std::collections::BTreeMap;
+
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +34,17 @@ pub struct MetricSourceSpec {
     #[serde(default = "default_pod_label")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-zA-Z_][a-zA-Z0-9_]*$"))]
     pub pod_label: String,
+    /// Label in which this Prometheus has the namespace of the pod, 1 to 63 characters. Default `namespace`. Where the pod's name stands in `exported_pod`, its namespace stands in `exported_namespace`.
+    #[serde(default = "default_namespace_label")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-zA-Z_][a-zA-Z0-9_]*$"))]
+    pub namespace_label: String,
+    /// Labels that every series must have, at most 8, such as `cluster: eu-1`: needed where one store keeps the metrics of several clusters, or their requests would be added up. They are put into every selector; the expression of a query check names them as `{{matchers}}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 8), extend("additionalProperties" = {"type": "string", "minLength": 1, "maxLength": 256}))]
+    #[x_kube(
+        validation = ("self.all(name, name.matches('^[a-zA-Z_][a-zA-Z0-9_]{0,62}$'))", "a matcher is the name of a label and the value that it must have, such as cluster: eu-1")
+    )]
+    pub matchers: BTreeMap<String, String>,
     /// How often this Prometheus scrapes the pods and the gateway, at least `1s`. Default `15s`. It decides how often checks are evaluated and when a sample is too old.
     #[serde(default = "default_scrape_interval")]
     #[x_kube(validation = ("duration(self) >= duration('1s')", "the scrape interval must be at least 1s"))]
@@ -78,6 +91,10 @@ pub enum CachePreset {
 
 fn default_pod_label() -> String {
     "pod".to_owned()
+}
+
+fn default_namespace_label() -> String {
+    "namespace".to_owned()
 }
 
 fn default_scrape_interval() -> Duration {

@@ -81,6 +81,8 @@ pub enum Cause {
     NotANumber,
     /// The query gives several series instead of one number.
     SeveralSeries,
+    /// The series are those of several clusters, which one store keeps: the MetricSource needs `matchers`.
+    AmbiguousSeries,
     /// The histogram has no bucket whose bound is near the limit.
     ThresholdNotMeasurable,
     /// The newest samples are too old to say anything about now.

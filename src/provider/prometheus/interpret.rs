@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::{Answer, Counts, NoData, Quantity, Question, Reading, Version},
-    FollowUp, Interpretation, Known, Layer, Replies, STALE_AFTER, Series, Value,
+    FollowUp, Interpretation, Known, Layer, Replies, STALE_AFTER, Series, Value, clusters,
     counter::{self, Window},
     histogram, query, reply, window,
 };
@@ -110,6 +110,24 @@ fn single_copies(spec: &MetricSourceSpec, series: Vec<Series>) -> Vec<Series> {
     unique.into_values().filter(chosen).collect()
 }
 
+/// The series of the new version, and those of the old one.
+fn both_sides(
+    spec: &MetricSourceSpec,
+    question: &Question,
+    quantity: &Quantity,
+    all: Vec<Series>,
+) -> (Vec<Series>, Vec<Series>) {
+    let (mut candidate, mut baseline) = (Vec::new(), Vec::new());
+    for series in all {
+        match side_of(spec, question, quantity, &series) {
+            Some(true) => candidate.push(series),
+            Some(false) => baseline.push(series),
+            None => {}
+        }
+    }
+    (candidate, baseline)
+}
+
 fn counts(
     spec: &MetricSourceSpec,
     question: &Question,
@@ -119,14 +137,10 @@ fn counts(
     unknown: &mut FollowUp,
 ) -> Result<Reading, NoData> {
     let all = single_copies(spec, query::first_metric(reply::matrix(value)?));
-    let (mut candidate, mut baseline) = (Vec::new(), Vec::new());
-    for series in all {
-        match side_of(spec, question, quantity, &series) {
-            Some(true) => candidate.push(series),
-            Some(false) => baseline.push(series),
-            None => {}
-        }
-    }
+    let (candidate, baseline) = both_sides(spec, question, quantity, all);
+    let by_pod = spec.preset == Preset::App || matches!(quantity, Quantity::Lookups);
+    let target = if by_pod { spec.pod_label.as_str() } else { "instance" };
+    clusters::refuse_several(&candidate.iter().chain(&baseline).collect::<Vec<_>>(), target)?;
     let figures_since = question.figures_since.max(question.end - window(spec, question));
     let tick = Window {
         start: question.start,
@@ -139,13 +153,13 @@ fn counts(
         ..tick
     };
     if candidate.is_empty() {
-        let by_pod = spec.preset == Preset::App || matches!(quantity, Quantity::Lookups);
         unknown.pods |= by_pod;
-        let scraped = known
+        let pods = known
             .filter(|_| by_pod)
-            .map(|known| reached(&known.up, &question.subject.candidate));
+            .map_or(Scraped::Untold, |known| scraped(&known.up, question));
         return Err(no_series(
-            scraped,
+            spec,
+            pods,
             baseline.is_empty(),
             &query::metric_names(spec, quantity),
         ));
@@ -190,37 +204,69 @@ fn not_stale(spec: &MetricSourceSpec, question: &Question, series: &[Series]) ->
     Ok(())
 }
 
-/// Whether any pod of a side is scraped; `None` if no target is one of its pods.
-fn reached(up: &BTreeMap<String, bool>, side: &Version) -> Option<bool> {
-    up.iter()
-        .filter(|(pod, _)| has_pod(side, pod))
-        .map(|(_, up)| *up)
-        .reduce(|one, other| one || other)
+/// What `up` says about the new version's pods.
+#[derive(Clone, Copy)]
+enum Scraped {
+    /// Nothing: it was not asked, or it has the name of neither version's pods.
+    Untold,
+    /// None of them is a target, while others are.
+    NoTarget,
+    /// No target that is one of them can be scraped.
+    Down,
+    /// One is scraped.
+    Up,
+}
+
+fn scraped(up: &BTreeMap<String, bool>, question: &Question) -> Scraped {
+    let of = |side: &Version| {
+        let targets = up.iter().filter(|(pod, _)| has_pod(side, pod));
+        targets.map(|(_, up)| *up).reduce(|one, other| one || other)
+    };
+    match (of(&question.subject.candidate), of(&question.subject.baseline)) {
+        (Some(true), _) => Scraped::Up,
+        (Some(false), _) => Scraped::Down,
+        (None, Some(_)) => Scraped::NoTarget,
+        (None, None) => Scraped::Untold,
+    }
 }
 
 /// Why the new version has no series: nobody scrapes it, it cannot be scraped, or it counts nothing.
-#[allow(
-    clippy::option_option,
-    reason = "not asked, no target, and a target that is up or down are different things"
-)]
-fn no_series(scraped: Option<Option<bool>>, neither: bool, names: &str) -> NoData {
-    let (cause, message) = match scraped {
-        Some(None) => (
+fn no_series(spec: &MetricSourceSpec, pods: Scraped, neither: bool, names: &str) -> NoData {
+    let MetricSourceSpec {
+        pod_label,
+        namespace_label,
+        ..
+    } = spec;
+    let (cause, message) = match pods {
+        Scraped::NoTarget => (
             Cause::ProviderDown,
-            "Prometheus has no target for the pods of the new version: are they scraped, and does podLabel fit?"
+            "Prometheus has no target for the pods of the new version: are they scraped like those of the old one?"
                 .to_owned(),
         ),
-        Some(Some(false)) => (
+        Scraped::Down => (
             Cause::ProviderDown,
             "Prometheus cannot scrape the pods of the new version: `up` is 0".to_owned(),
         ),
-        _ if neither => (
-            Cause::Empty,
-            format!("no series of either version: is {names} the right preset?"),
-        ),
-        _ => (
+        Scraped::Up | Scraped::Untold if neither => {
+            let matchers = if spec.matchers.is_empty() {
+                ""
+            } else {
+                ", and do the matchers fit"
+            };
+            (
+                Cause::Empty,
+                format!(
+                    "no series of either version: does {names} have the pod's name in label {pod_label} and its namespace in {namespace_label}{matchers}? The MetricSource says where they stand"
+                ),
+            )
+        }
+        Scraped::Up => (
             Cause::NoTraffic,
             "no request has reached the new version yet: its series do not exist".to_owned(),
+        ),
+        Scraped::Untold => (
+            Cause::NoTraffic,
+            "no series of the new version: no request has reached it yet, or it is not scraped".to_owned(),
         ),
     };
     NoData { cause, message }

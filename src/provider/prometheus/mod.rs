@@ -3,6 +3,7 @@
 //! Raw counters are asked for and subtracted here, series by series: `rate()` and `increase()` would
 //! lose the first sample of every new series, which is just where the first errors and misses are.
 
+mod clusters;
 mod counter;
 mod histogram;
 mod interpret;
@@ -11,6 +12,8 @@ mod reply;
 
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod selectors;
 #[cfg(test)]
 mod tests;
 
@@ -112,7 +115,11 @@ pub fn queries(spec: &MetricSourceSpec, question: &Question) -> BTreeMap<Layer, 
                 "cache lookups",
                 Ok(query::lookups(spec, &question.subject) + &range),
             ),
-            Quantity::Scalar { promql } => (Layer::Scalar(index), "query", query::fill(promql, &question.subject)),
+            Quantity::Scalar { promql } => (
+                Layer::Scalar(index),
+                "query",
+                query::fill(promql, spec, &question.subject),
+            ),
         };
         let ask = promql
             .map(|promql| Ask {
@@ -163,7 +170,7 @@ pub fn read_up(spec: &MetricSourceSpec, value: &Value) -> BTreeMap<String, bool>
     let Value::Matrix(series) = value else { return up };
     for one in series {
         let reached = one.samples.last().is_some_and(|(_, value)| *value > 0.0);
-        *up.entry(one.label(&spec.pod_label).to_owned()).or_default() |= reached;
+        *up.entry(one.label(query::up_pod(spec)).to_owned()).or_default() |= reached;
     }
     up
 }
@@ -174,7 +181,8 @@ pub fn ask_targets(spec: &MetricSourceSpec, question: &Question, targets: &BTree
     let jobs = one_of(targets.iter().map(|(job, _)| job.as_str()).collect());
     let instances = one_of(targets.iter().map(|(_, instance)| instance.as_str()).collect());
     let promql = format!(
-        "up{{job=~{jobs},instance=~{instances}}}[{}ms]",
+        "up{{job=~{jobs},instance=~{instances}{}}}[{}ms]",
+        query::and_matchers(spec),
         window(spec, question).as_millis()
     );
     Ask {

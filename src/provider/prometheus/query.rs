@@ -72,7 +72,22 @@ fn both_pods(spec: &MetricSourceSpec, subject: &Subject) -> String {
         .filter(|pods| !pods.is_empty())
         .collect();
     let pods = literal(&sides.join("|"));
-    format!("namespace={},{}=~{pods}", literal(&subject.namespace), spec.pod_label)
+    let namespace = literal(&subject.namespace);
+    let MetricSourceSpec {
+        pod_label,
+        namespace_label,
+        ..
+    } = spec;
+    format!(
+        "{namespace_label}={namespace},{pod_label}=~{pods}{}",
+        and_matchers(spec)
+    )
+}
+
+/// What every series must have, as more conditions of a selector.
+pub(super) fn and_matchers(spec: &MetricSourceSpec) -> String {
+    let matcher = |(name, value): (&String, &String)| format!(",{name}={}", literal(value));
+    spec.matchers.iter().map(matcher).collect()
 }
 
 fn cluster(subject: &Subject, side: &Version) -> String {
@@ -92,13 +107,13 @@ pub(super) fn is_cluster_of(name: &str, subject: &Subject, side: &Version) -> bo
     }
 }
 
-fn both_clusters(subject: &Subject) -> String {
+fn both_clusters(spec: &MetricSourceSpec, subject: &Subject) -> String {
     let clusters = literal(&format!(
         "{}|{}",
         cluster(subject, &subject.candidate),
         cluster(subject, &subject.baseline)
     ));
-    format!("envoy_cluster_name=~{clusters}")
+    format!("envoy_cluster_name=~{clusters}{}", and_matchers(spec))
 }
 
 fn any_of(names: &[&str]) -> String {
@@ -109,7 +124,7 @@ fn any_of(names: &[&str]) -> String {
 pub(super) fn requests(spec: &MetricSourceSpec, subject: &Subject) -> String {
     match spec.preset {
         Preset::App => format!("{{{},{}}}", any_of(&APP_COUNTS), both_pods(spec, subject)),
-        Preset::Envoy => format!("envoy_cluster_upstream_rq{{{}}}", both_clusters(subject)),
+        Preset::Envoy => format!("envoy_cluster_upstream_rq{{{}}}", both_clusters(spec, subject)),
     }
 }
 
@@ -117,7 +132,10 @@ pub(super) fn requests(spec: &MetricSourceSpec, subject: &Subject) -> String {
 pub(super) fn latency(spec: &MetricSourceSpec, subject: &Subject) -> String {
     match spec.preset {
         Preset::App => format!("{{{},{}}}", any_of(&APP_BUCKETS), both_pods(spec, subject)),
-        Preset::Envoy => format!("envoy_cluster_upstream_rq_time_bucket{{{}}}", both_clusters(subject)),
+        Preset::Envoy => format!(
+            "envoy_cluster_upstream_rq_time_bucket{{{}}}",
+            both_clusters(spec, subject)
+        ),
     }
 }
 
@@ -126,9 +144,24 @@ pub(super) fn lookups(spec: &MetricSourceSpec, subject: &Subject) -> String {
     format!("cache_requests_total{{{}}}", both_pods(spec, subject))
 }
 
+/// The label of a target. A series that has a label of that name itself keeps it as `exported_…`; `up` has the target's own.
+fn target_label(label: &str) -> &str {
+    label.strip_prefix("exported_").unwrap_or(label)
+}
+
+/// The label in which `up` has the name of a scraped pod.
+pub(super) fn up_pod(spec: &MetricSourceSpec) -> &str {
+    target_label(&spec.pod_label)
+}
+
 /// Whether the pods of both sides are scraped.
 pub(super) fn up(spec: &MetricSourceSpec, subject: &Subject) -> String {
-    format!("up{{{}}}", both_pods(spec, subject))
+    let targets = MetricSourceSpec {
+        pod_label: up_pod(spec).to_owned(),
+        namespace_label: target_label(&spec.namespace_label).to_owned(),
+        ..spec.clone()
+    };
+    format!("up{{{}}}", both_pods(&targets, subject))
 }
 
 /// For messages: the metrics that a quantity is read from.
@@ -164,7 +197,7 @@ pub(super) fn status(series: &Series) -> &str {
 }
 
 /// What a placeholder stands for.
-fn value(placeholder: Placeholder, subject: &Subject) -> String {
+fn value(placeholder: Placeholder, spec: &MetricSourceSpec, subject: &Subject) -> String {
     let of = |side: &Version, field: Field| match field {
         Field::Pods => pods(side),
         Field::Service => side.service.clone(),
@@ -172,19 +205,21 @@ fn value(placeholder: Placeholder, subject: &Subject) -> String {
         Field::Hash => side.hash.clone(),
     };
     match placeholder {
-        Placeholder::Namespace => subject.namespace.clone(),
-        Placeholder::Candidate(field) => of(&subject.candidate, field),
-        Placeholder::Baseline(field) => of(&subject.baseline, field),
+        // Conditions of a selector, whose values are literals already.
+        Placeholder::Matchers => and_matchers(spec).trim_start_matches(',').to_owned(),
+        Placeholder::Namespace => escaped(&subject.namespace),
+        Placeholder::Candidate(field) => escaped(&of(&subject.candidate, field)),
+        Placeholder::Baseline(field) => escaped(&of(&subject.baseline, field)),
     }
 }
 
-/// Fills in the placeholders of an expression, as parts of string literals.
-pub(super) fn fill(promql: &str, subject: &Subject) -> Result<String, String> {
+/// Fills in the placeholders of an expression: names as parts of string literals, matchers as conditions.
+pub(super) fn fill(promql: &str, spec: &MetricSourceSpec, subject: &Subject) -> Result<String, String> {
     let mut filled = String::with_capacity(promql.len());
     for part in parts(promql)? {
         match part {
             Part::Text(text) => filled.push_str(text),
-            Part::Placeholder(placeholder) => filled.push_str(&escaped(&value(placeholder, subject))),
+            Part::Placeholder(placeholder) => filled.push_str(&value(placeholder, spec, subject)),
         }
     }
     Ok(filled)

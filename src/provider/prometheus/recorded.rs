@@ -10,12 +10,12 @@ use crate::{
 const CANDIDATE: &str = "catalog-wvd5kzmlpb";
 const BASELINE: &str = "catalog-w49sn4rrpk";
 
-fn source(preset: Preset) -> MetricSourceSpec {
+pub(super) fn source(preset: Preset) -> MetricSourceSpec {
     let spec = serde_json::json!({"prometheus": {"url": "http://prometheus.monitoring:9090"}, "scrapeInterval": "1s", "preset": if preset == Preset::App { "app" } else { "envoy" }});
     serde_json::from_value(spec).unwrap()
 }
 
-fn question(quantities: Vec<Quantity>) -> Question {
+pub(super) fn question(quantities: Vec<Quantity>) -> Question {
     let side = |workload: &str, service: &str| Version {
         workload: workload.to_owned(),
         replica_sets: vec![workload.to_owned()],
@@ -39,7 +39,7 @@ fn question(quantities: Vec<Quantity>) -> Question {
     }
 }
 
-fn latency(limit: f64) -> Quantity {
+pub(super) fn latency(limit: f64) -> Quantity {
     Quantity::Latency { limit, quantile: 0.99 }
 }
 
@@ -135,7 +135,9 @@ fn a_side_without_series_is_told_apart_by_its_targets() {
             Interpretation::Ask(_) => panic!("asks again"),
         }
     };
-    assert_eq!(cause(&[]), Cause::ProviderDown);
+    // `up` has other names of pods: it tells nothing.
+    assert_eq!(cause(&[]), Cause::NoTraffic);
+    assert_eq!(cause(&[("gateway-0", true)]), Cause::NoTraffic);
     assert_eq!(cause(&[("catalog-w49sn4rrpk-5bnr8", true)]), Cause::ProviderDown);
     assert_eq!(cause(&[("catalog-wnewer2345-aaaaa", false)]), Cause::ProviderDown);
     assert_eq!(

@@ -96,7 +96,10 @@ fn a_store_that_gives_no_part_of_an_answer_is_not_a_bad_query() {
     assert_eq!(cause(422, "no JSON"), Cause::BadQuery);
     // VictoriaMetrics, asked to deny partial answers.
     assert_eq!(
-        cause(503, r#"{"status":"error","errorType":"503","error":"cannot obtain whole data"}"#),
+        cause(
+            503,
+            r#"{"status":"error","errorType":"503","error":"cannot obtain whole data"}"#
+        ),
         Cause::ProviderDown
     );
 }
