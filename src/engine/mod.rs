@@ -32,7 +32,7 @@ use contract::{
 use draft::Draft;
 pub use draft::events::reports_an_end;
 use facts::Facts;
-use guards::{capacity, config, floor, gates, holds, measure, outbox, refusal, waits};
+use guards::{capacity, config, drift, floor, gates, holds, measure, outbox, refusal, waits};
 use judge::ticks;
 use modes::{Workflow, one_deployment::OneDeployment, pair::Pair, want::Desired};
 use phases::{interrupts, plan_edit, preparing, promoting, requests, rest, rolling_back, shifting};
@@ -89,6 +89,7 @@ pub fn decide(
     gates::ingest(&facts, &mut next);
     outbox::ingest(&facts, &mut next);
     requests::answer(&facts, &mut next);
+    drift::watch_entries(&facts, &mut next);
     // The result only says whether the pass ended early; what happened stands in the status.
     let _ = transition(&facts, workflow, &mut next);
     capacity::tell_of_stable(&facts, &mut next);

@@ -64,6 +64,22 @@ pub struct RouteOriginal {
     /// The rules in which weights are set.
     #[schemars(length(max = 16))]
     pub rules: Vec<RuleOriginal>,
+    /// Whether the canary's entry has been put in since. Weights are remembered anew only once these are seen to be back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub entered: bool,
+}
+
+impl RouteOriginal {
+    /// The rule with this key. If `only` one rule is looked for, it is found although its owner has changed its name or
+    /// matches.
+    pub fn of(&self, key: &str, only: bool) -> Option<&RuleOriginal> {
+        let known = self.rules.iter().find(|known| known.rule == key);
+        let lone = || match self.rules.as_slice() {
+            [lone] if only => Some(lone),
+            _ => None,
+        };
+        known.or_else(lone)
+    }
 }
 
 /// Weights of one rule before the release.

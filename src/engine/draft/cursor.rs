@@ -121,7 +121,6 @@ impl Draft {
         status.figures = Figures::default();
         status.checks.clear();
         status.drift = Drift::default();
-        self.remember_routes(facts);
         let steps: Vec<String> = facts.plan.steps.iter().map(|step| step.weight.to_string()).collect();
         let left_out: String = facts
             .found_routes()

@@ -1,44 +1,50 @@
 //! How shared objects were before Warmfront changed them, and versions that are kept for a while.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::{
     api::{
         Duration, Percent,
-        status::{Kept, Phase, Rejected},
+        status::{Kept, Phase, Rejected, RouteOriginal},
     },
-    engine::{contract::observed::RouteSeen, draft::Draft, facts::Facts},
-    router::{Acceptance, RouteId},
+    engine::{
+        contract::observed::{Route, RouteSeen},
+        draft::Draft,
+        facts::Facts,
+    },
+    router::{Acceptance, RouteId, gateway_api},
     workload::deployment::Deployment,
 };
 
 impl Draft {
     /// Stores the weights as found, while nothing of ours stands in the routes.
     pub fn remember_routes(&mut self, facts: &Facts<'_>) {
+        let introduced = self.introduced();
         for (id, route) in facts.found_routes().filter(|(_, route)| route.state.problem.is_none()) {
-            let state = &route.state;
             let remembered = &mut self.status.originals.routes;
-            // Where the canary's entry may be the user's, our mark of ownership tells that the weights are not.
-            if state.canary.is_none()
-                || (state.entry_may_stay && route.written_at.is_none() && state.carries(Percent::ZERO))
-            {
-                remembered.insert(id.key(), state.weights.clone());
-            } else if let Some(known) = remembered
-                .get_mut(&id.key())
-                .filter(|known| state.entry_may_stay && (known.rules.len(), state.rules.len()) != (1, 1))
-            {
-                // A rule that its owner has added since; the only one may as well have got another name.
-                let found = state.rules.iter().filter(|rule| rule.routed).zip(&state.weights.rules);
-                let untouched = found
-                    .filter(|(rule, _)| rule.parts.is_none_or(|(_, canary)| canary <= 0))
-                    .map(|(_, found)| found);
-                let new: Vec<_> = untouched
-                    .filter(|found| known.rules.iter().all(|rule| rule.rule != found.rule))
-                    .cloned()
-                    .collect();
-                known.rules.extend(new);
+            if !is_as_found(route) {
+                note_entry(remembered, id, route);
+                continue;
             }
+            let known = remembered.get(&id.key());
+            let live = &route.state.weights;
+            if known.is_some_and(|known| known.entered && gateway_api::left_behind(known, live)) {
+                continue;
+            }
+            let found = RouteOriginal {
+                entered: introduced,
+                ..live.clone()
+            };
+            remembered.insert(id.key(), found);
         }
+    }
+
+    /// The new version stands in the routes, or is about to.
+    fn introduced(&self) -> bool {
+        let running = self.run().filter(|run| run.ended_at.is_none());
+        running.is_some_and(|run| run.intent.is_some() || run.entered_at.is_some())
     }
 
     /// Forgets routes that the plan no longer names, once nothing of ours is left in them.
@@ -134,6 +140,42 @@ impl Draft {
     pub fn forget_rejected(&mut self, outlived: impl Fn(&Rejected) -> bool) {
         self.status.rejected.retain(|rejected| !outlived(rejected));
     }
+}
+
+/// Nothing of ours stands in the route. Where the canary's entry may be the user's, our mark of ownership tells whether
+/// the weights are.
+fn is_as_found(route: &Route) -> bool {
+    let state = &route.state;
+    if state.entry_may_stay {
+        state.canary.is_none() || (route.written_at.is_none() && state.carries(Percent::ZERO))
+    } else {
+        state.entry_gone()
+    }
+}
+
+/// The canary's entry stands: what is remembered stays, whatever the weights are now.
+fn note_entry(remembered: &mut BTreeMap<String, RouteOriginal>, id: &RouteId, route: &Route) {
+    let state = &route.state;
+    if !state.entry_may_stay {
+        remembered.entry(id.key()).or_default().entered = true;
+        return;
+    }
+    let Some(known) = remembered.get_mut(&id.key()) else {
+        return;
+    };
+    known.entered = true;
+    if (known.rules.len(), state.rules.len()) == (1, 1) {
+        return;
+    }
+    // A rule that its owner has added since; the only one may as well have got another name.
+    let found = state.rules.iter().filter(|rule| rule.routed).zip(&state.weights.rules);
+    let untouched = found.filter(|(rule, _)| rule.parts.is_none_or(|(_, canary)| canary <= 0));
+    let new: Vec<_> = untouched
+        .map(|(_, found)| found)
+        .filter(|found| known.rules.iter().all(|rule| rule.rule != found.rule))
+        .cloned()
+        .collect();
+    known.rules.extend(new);
 }
 
 /// Which version users have when a workload is taken over.

@@ -5,9 +5,12 @@ use std::ops::ControlFlow;
 use jiff::SignedDuration;
 
 use crate::{
-    api::status::{DriftSeen, Intent, PauseReason},
+    api::{
+        Percent,
+        status::{DriftSeen, Intent, PauseReason},
+    },
     engine::{
-        contract::observed::Route,
+        contract::observed::{Deletion, Route},
         draft::{Draft, cursor::Narrowed, events::Reason},
         facts::{Facts, text},
         judge::rule::Reset,
@@ -59,6 +62,43 @@ pub fn answer_route_edit(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()>
     contest_if_repeated(facts, &edit, next)?;
     next.stand_at(facts, live);
     ControlFlow::Break(())
+}
+
+/// Remembers routes as they are found, before anything of ours stands in them, and tells of an entry of the new version
+/// that no release has put in: another hand's. The world that the status asks for has none, or gives it 0%.
+pub fn watch_entries(facts: &Facts<'_>, next: &mut Draft) {
+    let lets_go = facts.seen.deletion != Deletion::No;
+    if lets_go || !next.status().taken_over() || facts.mode.is_over(next.status()) {
+        return;
+    }
+    for (id, route) in facts.found_routes() {
+        let known = next.status().originals.routes.get(&id.key());
+        let state = &route.state;
+        let foreign = if state.entry_may_stay {
+            known.is_some_and(|known| !known.entered) && !state.carries(Percent::ZERO)
+        } else {
+            known.is_none_or(|known| !known.entered) && !state.entry_gone()
+        };
+        // Our own mark tells of a write that a late look shows again.
+        if foreign && route.written_at.is_none() {
+            let edit = of_route(facts, id, route);
+            let share = state.canary.unwrap_or_default();
+            let by = text::by(edit.by.as_deref());
+            let service = &route.target.canary;
+            let what = if next.status().is_active() {
+                "it gets 0% until the release gives it a share"
+            } else {
+                "the route is put back as it was"
+            };
+            next.tell(
+                Reason::RouteDrift,
+                format!("{id}: another hand{by} gave Service {service} {share} of the requests; {what}"),
+            );
+            next.drift_mut().corrected += 1;
+            next.note_drift(edit);
+        }
+    }
+    next.remember_routes(facts);
 }
 
 /// Before the first weight: our entry, which the data plane had accepted, is gone again. It is put in again, unless

@@ -17,7 +17,6 @@ use crate::{
 
 /// From pods that are being made to the first weight that is asked for.
 pub fn preparing(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
-    next.remember_routes(facts);
     drift::keep_services_narrow(facts, next);
     holds::for_people(facts, next);
     let Some(run) = next.run().cloned() else {

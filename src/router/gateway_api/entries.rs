@@ -186,6 +186,17 @@ pub(super) fn absent(rule: &Rule<'_>, target: &Target, original: Option<&RuleOri
     patch
 }
 
+/// Puts all weights back where another hand has taken the canary's entry out and left the others as we wrote them.
+pub(super) fn put_back(rule: &Rule<'_>, original: Option<&RuleOriginal>) -> Patch {
+    let mut patch = Patch::new();
+    for (place, found) in found(rule, original).into_iter().enumerate() {
+        if let Found::Before(weight) = found {
+            set_weight(&mut patch, rule, place, weight);
+        }
+    }
+    patch
+}
+
 /// The only backend of a rule for testers: the canary, copied from its own entry if that is the user's, otherwise from the old version's. `None` if the rule has neither.
 pub(super) fn lone(rule: &Rule<'_>, target: &Target) -> Option<Value> {
     let own = rule.canary.first().filter(|_| target.theirs.is_some());

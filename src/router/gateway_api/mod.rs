@@ -60,6 +60,7 @@ pub fn read(route: &Value, target: &Target) -> Result<RouteState, RouteError> {
                 .routed()
                 .map(|rule| rule.original(target.theirs.is_some()))
                 .collect(),
+            entered: false,
         },
         left_out: testers::left_out(&rules, target),
         keeps_sessions: rules.routed().any(Rule::keeps_sessions),
@@ -83,8 +84,17 @@ pub fn change(
             // The status does not have these weights yet: without it we could not put them back.
             continue;
         }
+        let left_behind = original.is_some_and(|known| originals.entered && rule.left_behind(known));
         let change = match want {
             Want::Left => Patch::new(),
+            Want::Absent | Want::Drained if left_behind => entries::put_back(rule, original),
+            Want::Weight(weight) if left_behind && rule.routed => {
+                let ours = Rule {
+                    as_found: false,
+                    ..rule.clone()
+                };
+                entries::present(&ours, target, weight, original)
+            }
             Want::Absent => entries::absent(rule, target, original),
             // Sessions stay on a backend of weight 0, so the entry must go.
             Want::Drained if rule.keeps_sessions() => entries::absent(rule, target, original),
@@ -102,6 +112,15 @@ pub fn change(
     };
     patch.extend(testers::change(&rules, wanted));
     Ok((!patch.is_empty()).then_some(patch))
+}
+
+/// Whether a rule still has weights of ours although another hand has taken the canary's entry out: they are none of its
+/// owner's. `known` has the weights before our first change, `live` those of today.
+pub fn left_behind(known: &RouteOriginal, live: &RouteOriginal) -> bool {
+    live.rules.iter().any(|rule| {
+        let same = known.of(&rule.rule, live.rules.len() == 1);
+        same.is_some_and(|known| weights::left_behind(known, rule))
+    })
 }
 
 /// Whether two rollouts would set weights in the same rule of a route. If the route is missing or unclear, the names of rules in the specs decide.

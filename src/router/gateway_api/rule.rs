@@ -69,12 +69,12 @@ pub(super) fn matches_key(rule: &Value) -> String {
 impl Rule<'_> {
     /// Its weights before our first change. If `only` one rule concerns us, they are found although the user has changed its name or matches.
     pub fn original_in<'o>(&self, originals: &'o RouteOriginal, only: bool) -> Option<&'o RuleOriginal> {
-        let known = originals.rules.iter().find(|known| known.rule == self.key);
-        let lone = || match originals.rules.as_slice() {
-            [lone] if only => Some(lone),
-            _ => None,
-        };
-        known.or_else(lone)
+        originals.of(&self.key, only)
+    }
+
+    /// Whether its weights are still ours although another hand has taken the canary's entry out.
+    pub fn left_behind(&self, known: &RuleOriginal) -> bool {
+        self.canary.is_empty() && weights::left_behind(known, &self.original(true))
     }
 
     /// Computes `as_found`: our first change scales the rule, so the weights of both versions add up to the same only before it.

@@ -1,6 +1,6 @@
 //! Weights are whole numbers: how to express a share with them.
 
-use crate::api::Percent;
+use crate::api::{Percent, status::RuleOriginal};
 
 /// In a rule with other backends all weights are multiplied by this, so that a small weight can still be split by percent.
 pub(in crate::router) const SCALE: i64 = 100;
@@ -45,4 +45,20 @@ pub(super) fn share(stable: i64, canary: i64) -> Percent {
         .ok()
         .and_then(|hundredths| Percent::from_hundredths(hundredths).ok())
         .unwrap_or(Percent::FULL)
+}
+
+/// Whether `live` are weights that we wrote, in a rule from which another hand has taken the canary's entry: all but the
+/// old version's are `known` ones at our scale.
+pub(super) fn left_behind(known: &RuleOriginal, live: &RuleOriginal) -> bool {
+    let weight = |weight: Option<i64>| weight.unwrap_or(1).max(0);
+    let mut unscaled = 0;
+    for backend in &live.backends {
+        let Some(before) = known.backends.iter().find(|known| known.backend == backend.backend) else {
+            return false;
+        };
+        if weight(backend.weight) != weight(before.weight).saturating_mul(SCALE) {
+            unscaled += 1;
+        }
+    }
+    live.backends != known.backends && unscaled <= 1
 }

@@ -275,8 +275,6 @@ impl Workflow for Pair {
     fn follow(&self, _: &Facts<'_>, _: &mut Draft) {}
 
     fn end_if_overtaken(&self, facts: &Facts<'_>, run: &Run, next: &mut Draft) -> ControlFlow<()> {
-        // A route that an edit of the plan has just named is remembered before it is touched.
-        next.remember_routes(facts);
         let Some(candidate) = &facts.seen.deployment else {
             return ControlFlow::Continue(());
         };

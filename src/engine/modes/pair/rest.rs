@@ -21,7 +21,6 @@ pub fn rest(facts: &Facts<'_>, next: &mut Draft) {
         watch_promoted(facts, next);
         return;
     }
-    next.remember_routes(facts);
     follow_baseline(facts, next);
     let Some(candidate) = facts
         .seen

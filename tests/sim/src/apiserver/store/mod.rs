@@ -210,6 +210,10 @@ impl Store {
         };
         // Entries that a patch dropped stay away only if it changed nothing else.
         if key.0 == Kind::HttpRoute && old.as_ref().is_none_or(|old| content(old) != content(&new)) {
+            let rules = |object: &Value| object["spec"]["rules"].clone();
+            if old.as_ref().is_some_and(|old| rules(old) != rules(&new)) {
+                disown(&mut new, "warmfront");
+            }
             self.own(key.0, &mut new, author);
         }
         new["metadata"]["resourceVersion"] = json!(self.version.to_string());
@@ -258,5 +262,13 @@ impl Store {
             told,
         });
         self.changed.send_replace(self.version);
+    }
+}
+
+/// `spec.rules` is one field to the API server: whoever changes anything in it takes it from a manager, and of one that
+/// owned nothing else nothing is left.
+fn disown(object: &mut Value, manager: &str) {
+    if let Some(entries) = object["metadata"]["managedFields"].as_array_mut() {
+        entries.retain(|entry| entry["manager"] != manager);
     }
 }
