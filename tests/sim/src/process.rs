@@ -13,6 +13,7 @@ use warmfront::controller::{self, Context, calls::Calls, discovery, leadership::
 use crate::{
     access::{Access, Fault, Life},
     apiserver::{Shared, lock, store::wall},
+    witness::past::Trouble,
     world::{hooks, metrics},
 };
 
@@ -21,6 +22,9 @@ pub type Faults = BTreeMap<u64, Fault>;
 
 /// Time from the death of a process to the start of the next.
 const RESTART: Duration = Duration::from_millis(500);
+
+/// From its start until it has seen everything.
+const AWAKE: Duration = Duration::from_secs(1);
 
 /// One process.
 struct Process {
@@ -84,9 +88,11 @@ impl Supervised {
                 process.life.ended().await;
                 // Its watches wait for ever; its passes are dropped with its main task.
                 process.main.abort();
-                lock(&cluster)
-                    .witness
-                    .note(tokio::time::Instant::now(), "the controller dies");
+                {
+                    let (now, mut cluster) = (tokio::time::Instant::now(), lock(&cluster));
+                    cluster.witness.note(now, "the controller dies");
+                    cluster.witness.past.trouble(Trouble::Dead, now, RESTART + AWAKE);
+                }
                 tokio::time::sleep(RESTART).await;
                 process = start(&cluster, faults.pop_front().unwrap_or_default());
                 all.lock()

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{kinds::Kind, refusal::Refusal, request::Asked};
-use crate::world::text;
+use crate::{
+    witness::past::{Part, Trouble},
+    world::text,
+};
 
 /// Which writes are refused, for how long and how.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -60,6 +63,12 @@ impl Refuse {
 }
 
 impl Refused {
+    /// What stands in the controller's way.
+    pub fn trouble(&self) -> Trouble {
+        let part = if self.status_only { Part::Status } else { Part::Whole };
+        Trouble::Refused(self.kind, part)
+    }
+
     /// The refusal of this request, if it is refused, and after which time it comes.
     pub fn refuses(&self, asked: &Asked, body: &[u8], now: Instant) -> Option<(Refusal, Duration)> {
         let of_kind = asked.writes() && asked.kind == self.kind && (asked.status || !self.status_only);

@@ -1,5 +1,7 @@
 //! What happens in a scenario: what users, Git tools, nodes, gateways and crashes do.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -12,11 +14,14 @@ use super::{
 use crate::{
     access::Fault,
     apiserver::{kinds::Kind, lock, refused::Refuse, store::by},
+    witness::past::Trouble,
     world::{controller, keda, replica_set, text},
 };
 
 /// Name of the new version's Service where the rollout names none.
 pub const CANARY_SERVICE: &str = "catalog-canary";
+/// Watches that broke off are open again after this time.
+const REOPENED: Duration = Duration::from_secs(2);
 
 /// One thing that happens.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -59,6 +64,8 @@ pub enum Deed {
     EditCanaryService(json_patch::Patch),
     /// Pods are lost at once, as with their node.
     LosePods(Side),
+    /// The ReplicaSet of these pods is deleted, if there is one.
+    DeleteReplicaSet(Side),
     /// A node on which these pods ran is lost: they are not ready from now on, and others come in their place after
     /// `nodeReplacedAfter`.
     LoseNode(Vec<Side>),
@@ -70,6 +77,8 @@ pub enum Deed {
     LabelConfig(String),
     /// Another hand sets the minimum of the HorizontalPodAutoscaler, be it the app's own or the one that KEDA keeps.
     SetMinimum(i64),
+    /// Its owner sets the maximum of the HorizontalPodAutoscaler.
+    SetMaximum(i64),
     /// Another hand sets the minimum of the ScaledObject; null leaves it out.
     SetMinReplicaCount(Option<i64>),
     /// Another hand writes the new version's share into the route.
@@ -193,6 +202,7 @@ impl Run {
                 self.lose_pods(*side);
                 Ok(())
             }
+            Deed::DeleteReplicaSet(side) => self.delete_set(*side),
             Deed::LoseNode(sides) => {
                 for side in sides {
                     self.lose_node(*side)?;
@@ -204,6 +214,8 @@ impl Run {
                 let mut settings = serde_json::to_value(&cluster.settings)?;
                 json_patch::merge(&mut settings, change);
                 cluster.settings = serde_json::from_value(settings)?;
+                let settings = cluster.settings.clone();
+                cluster.witness.past.behaves(Instant::now(), &settings);
                 cluster.see_traffic(Instant::now());
                 // Whoever waits looks again.
                 cluster.poked = true;
@@ -212,16 +224,17 @@ impl Run {
             }
             Deed::Configure(says) => self.merge(Kind::ConfigMap, NAME, &config(says), false),
             Deed::LabelConfig(label) => self.merge(Kind::ConfigMap, NAME, &json!({"metadata": {"labels": {"label": label}}}), false),
-            Deed::SetMinimum(least) => {
-                let name = if self.given.scaled_object.is_some() { keda::kept_for(NAME) } else { NAME.to_owned() };
-                self.merge(Kind::HorizontalPodAutoscaler, &name, &json!({"spec": {"minReplicas": least}}), false)
-            }
+            Deed::SetMinimum(least) => self.scaler(&json!({"minReplicas": least})),
+            Deed::SetMaximum(most) => self.scaler(&json!({"maxReplicas": most})),
             Deed::SetMinReplicaCount(least) => self.merge(Kind::ScaledObject, NAME, &json!({"spec": {"minReplicaCount": least}}), false),
             Deed::SetWeight(percent) => self.set_weight(*percent),
             Deed::EditRoute(patch) => self.edit_route(patch),
             Deed::Refuse(refuse) => {
-                let refused = refuse.begin(Instant::now())?;
-                lock(&self.cluster).refused.push(refused);
+                let (now, mut cluster) = (Instant::now(), lock(&self.cluster));
+                let refused = refuse.begin(now)?;
+                let length = Duration::from_secs_f64(refuse.length + refuse.after.unwrap_or_default());
+                cluster.witness.past.trouble(refused.trouble(), now, length);
+                cluster.refused.push(refused);
                 Ok(())
             }
             Deed::Crash => {
@@ -234,6 +247,7 @@ impl Run {
             }
             Deed::BreakWatches => {
                 self.controller.current().drop_watches();
+                lock(&self.cluster).witness.past.trouble(Trouble::Blind, Instant::now(), REOPENED);
                 Ok(())
             }
         }
@@ -297,16 +311,39 @@ impl Run {
             .ok_or_else(|| anyhow::anyhow!("it stands already"))
     }
 
+    /// Another hand writes bounds of the HorizontalPodAutoscaler.
+    fn scaler(&self, bounds: &Value) -> anyhow::Result<()> {
+        let kept = self.given.scaled_object.is_some().then(|| keda::kept_for(NAME));
+        let name = kept.unwrap_or_else(|| NAME.to_owned());
+        self.merge(Kind::HorizontalPodAutoscaler, &name, &json!({"spec": bounds}), false)
+    }
+
+    fn delete_set(&self, side: Side) -> anyhow::Result<()> {
+        let hash = self.hash_of(side);
+        let store = &mut lock(&self.cluster).store;
+        let sets = store.list(Kind::ReplicaSet, Some(NAMESPACE)).into_iter();
+        let its = sets.filter(|set| text(set, "/spec/template/metadata/labels/pod-template-hash") == hash);
+        let names: Vec<String> = its.map(|set| text(&set, "/metadata/name").to_owned()).collect();
+        for name in names {
+            store
+                .delete(Kind::ReplicaSet, NAMESPACE, &name, None, by("kubectl"))
+                .map_err(|refusal| anyhow::anyhow!(refusal.message))?;
+        }
+        Ok(())
+    }
+
+    /// Revision of a side's pods; empty where there is none.
+    fn hash_of(&self, side: Side) -> String {
+        let status = self.status().unwrap_or_default();
+        match side {
+            Side::Stable | Side::OneStable => status.stable_revision.unwrap_or_default(),
+            Side::Canary | Side::OneCanary => status.run.map(|run| run.revision).unwrap_or_default(),
+        }
+    }
+
     /// Names of pods.
     fn pods_of(&self, side: Side) -> Vec<String> {
-        let Some(status) = self.status() else { return Vec::new() };
-        let stable = status.stable_revision.clone().unwrap_or_default();
-        let canary = status.run.as_ref().map(|run| run.revision.clone()).unwrap_or_default();
-        let hash = if matches!(side, Side::Stable | Side::OneStable) {
-            stable
-        } else {
-            canary
-        };
+        let hash = self.hash_of(side);
         let pods = lock(&self.cluster).store.list(Kind::Pod, Some(NAMESPACE));
         let of = pods
             .iter()

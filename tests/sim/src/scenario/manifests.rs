@@ -74,14 +74,14 @@ impl Run {
             What::Deployment => self.manifests.deployment.clone(),
             What::Service => self.manifests.service.clone(),
             What::Route => self.manifests.route.clone(),
-            What::Rollout
-            | What::SecondRollout
+            What::Rollout => json!({"spec": self.given.spec()}),
+            What::SecondRollout
             | What::Candidate
             | What::CanaryService
             | What::Source
             | What::ScaledObject
             | What::Namespace => {
-                anyhow::bail!("only Deployment, Service and route are applied again")
+                anyhow::bail!("only Deployment, Service, route and rollout are applied again")
             }
         };
         let applied = lock(&self.cluster)

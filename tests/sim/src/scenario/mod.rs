@@ -40,6 +40,9 @@ pub struct Scenario {
     /// Requests may fail, for the reason that is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub may_fail: Option<String>,
+    /// Requests may fail where another hand made them, for as long as Warmfront needs to put it right.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hands_may_fail: bool,
 }
 
 /// One moment of the script.

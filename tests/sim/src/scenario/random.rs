@@ -152,5 +152,6 @@ pub fn scenario(seed: u64) -> Scenario {
         },
         restless: false,
         may_fail: harm.then(|| "pods are lost, routes and Services rewritten or deleted".to_owned()),
+        hands_may_fail: false,
     }
 }

@@ -5,10 +5,14 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::Witness;
+use super::{
+    Witness,
+    blame::is_hand,
+    past::{Trouble, after},
+};
 use crate::{
     apiserver::{kinds::Kind, store::Change},
-    world::{Object, controller, deployment, text, traffic::Traffic},
+    world::{Object, controller, deployment, replica_set, text, traffic::Traffic},
 };
 
 /// Another hand's change of a Service or a Deployment is answered within this time.
@@ -58,6 +62,11 @@ impl Witness {
 
     fn see_set(&mut self, change: &Change, traffic: &Traffic) {
         let (at, name) = (change.at, change.key.2.clone());
+        if let Some(set) = &change.new {
+            let template = &set["spec"]["template"];
+            let hash = text(template, "/metadata/labels/pod-template-hash").to_owned();
+            self.tags.insert(hash, replica_set::tag(&template["spec"]).to_owned());
+        }
         let owners = change
             .new
             .as_ref()
@@ -73,6 +82,9 @@ impl Witness {
             );
         }
         let size = |set: &Object| deployment::replicas(set);
+        if change.new.is_none() && is_hand(&change.by) {
+            return self.note(at, format!("ReplicaSet {name} is deleted (by {})", change.by));
+        }
         let (old, new) = (change.old.as_ref().map_or(0, size), change.new.as_ref().map_or(0, size));
         if old != new {
             self.note(
@@ -211,9 +223,18 @@ impl Witness {
             .any(|(key, object)| key.0 == Kind::Deployment && object["spec"].get("paused") == Some(&json!(true)))
     }
 
-    /// No other hand changed anything just now.
+    /// No other hand changed anything just now; what stood in Warmfront's way since then is not counted.
     fn calm(&self, at: Instant) -> bool {
-        self.meddled.is_none_or(|meddled| at.duration_since(meddled) > ANSWERED)
+        let Some(meddled) = self.meddled else { return true };
+        let troubles = self.past.of(|trouble| match trouble {
+            Trouble::Dead | Trouble::Blind => true,
+            // Nothing is written before the status remembers why.
+            Trouble::Refused(kind, _) => matches!(
+                kind,
+                Kind::Service | Kind::ReplicaSet | Kind::Deployment | Kind::CanaryRollout
+            ),
+        });
+        at > after(meddled, ANSWERED, troubles)
     }
 
     /// No native rollout has ended just now.

@@ -2,8 +2,11 @@
 //!
 //! It judges by what the world did, not by what the product says about itself, wherever it can.
 
+mod blame;
 mod events;
 mod hands;
+pub mod past;
+mod rejected;
 mod route;
 mod run;
 
@@ -77,6 +80,11 @@ pub struct Witness {
     pub plan_changes: usize,
     /// Pods that were ever created.
     pub pods_made: usize,
+    /// How the world behaved, and what stood in Warmfront's way.
+    pub past: past::Past,
+    hands: blame::Hands,
+    /// Tags of the images of revisions.
+    tags: BTreeMap<String, String>,
 }
 
 impl Witness {
@@ -102,6 +110,9 @@ impl Witness {
             stable: BTreeSet::new(),
             plan_changes: 0,
             pods_made: 0,
+            past: past::Past::default(),
+            hands: blame::Hands::default(),
+            tags: BTreeMap::new(),
         }
     }
 
@@ -135,6 +146,7 @@ impl Witness {
             Some(new) => drop(self.objects.insert(change.key.clone(), new.clone())),
             None => drop(self.objects.remove(&change.key)),
         }
+        self.see_blame(change);
         let its_own = matches!(
             change.key.0,
             Kind::CanaryRollout | Kind::RolloutAction | Kind::Event | Kind::HttpRoute | Kind::GrpcRoute

@@ -51,6 +51,7 @@ impl Witness {
                 format!("phase {} → {}: {}", before.phase, after.phase, after.message),
             );
         }
+        self.see_rejected(before, after, at);
         for notice in &after.events.pending {
             let key = (name.to_owned(), notice.sequence);
             let promised = (notice.reason.clone(), notice.note.clone());

@@ -215,6 +215,42 @@ fn scale(store: &mut Store, deployment: &Value, sets: &mut Sets) {
         for old in sets.old.iter_mut().filter(|set| replicas(set) > 0) {
             resize(store, deployment, old, 0);
         }
+    } else if deployment["spec"]["paused"] != true {
+        in_proportion(store, deployment, sets);
+    }
+}
+
+/// Scaled while it is rolled out: each ReplicaSet gets its part of the difference, the biggest one what is left of it.
+fn in_proportion(store: &mut Store, deployment: &Value, sets: &mut Sets) {
+    let most = |size: i64| if size > 0 { size + (size + 3) / 4 } else { 0 };
+    let allowed = most(replicas(deployment));
+    let mut active: Vec<&mut Object> = sets
+        .new
+        .iter_mut()
+        .chain(&mut sets.old)
+        .filter(|set| replicas(set) > 0)
+        .collect();
+    active.sort_by_key(|set| std::cmp::Reverse(replicas(set)));
+    let add = allowed - active.iter().map(|set| replicas(set)).sum::<i64>();
+    let part = |set: &Object| {
+        let before = most(text(set, DESIRED).parse().unwrap_or_else(|_| replicas(deployment))).max(1);
+        // Rounded to the nearest pod.
+        let wanted = (2 * replicas(set) * allowed + before) / (2 * before);
+        let part = wanted - replicas(set);
+        if add > 0 {
+            part.clamp(0, add)
+        } else {
+            part.clamp(add, 0)
+        }
+    };
+    let mut parts: Vec<i64> = active.iter().map(|set| part(set)).collect();
+    let left = add - parts.iter().sum::<i64>();
+    if let Some(first) = parts.first_mut() {
+        *first += left;
+    }
+    for (set, part) in active.into_iter().zip(parts) {
+        let size = replicas(set) + part;
+        resize(store, deployment, set, size);
     }
 }
 

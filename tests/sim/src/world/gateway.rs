@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     Cluster, Part, Settings, number,
-    settings::{Mood, seconds},
+    settings::{GatewaySettings, Mood, seconds},
     text,
 };
 use crate::apiserver::{kinds::Kind, store::status_by};
@@ -20,9 +20,12 @@ pub const CONTROLLER: &str = "example.com/gateway";
 /// Where a rule's requests go: Service and weight.
 pub type Backends = Vec<(String, i64)>;
 
+/// One part of what a proxy is told of a route.
 struct Programming {
     at: Instant,
-    first: bool,
+    number: u64,
+    proxy: usize,
+    early: bool,
     route: String,
     backends: Backends,
 }
@@ -33,6 +36,32 @@ pub struct Gateway {
     /// When each generation of a route was seen first.
     seen: BTreeMap<String, (i64, Instant)>,
     programming: Vec<Programming>,
+    /// Number of what was sent to proxies last.
+    sent: u64,
+    /// Number of what each proxy was told last of a route: what comes later than something newer is left out.
+    told: BTreeMap<(String, usize, bool), u64>,
+}
+
+impl Gateway {
+    /// All proxies are told of a route, each in its time.
+    fn send(&mut self, route: &str, backends: &Backends, settings: &GatewaySettings, now: Instant) {
+        self.sent += 1;
+        for (proxy, late) in settings.proxies_late.iter().enumerate() {
+            for (early, after) in [
+                (true, settings.first_programmed_after),
+                (false, settings.programmed_after),
+            ] {
+                self.programming.push(Programming {
+                    at: now + seconds(after + late),
+                    number: self.sent,
+                    proxy,
+                    early,
+                    route: route.to_owned(),
+                    backends: backends.clone(),
+                });
+            }
+        }
+    }
 }
 
 /// The backends of a route, all rules together.
@@ -108,17 +137,7 @@ impl Part for Gateway {
                     Ok(())
                 });
             if accepts {
-                for (first, after) in [
-                    (true, settings.first_programmed_after),
-                    (false, settings.programmed_after),
-                ] {
-                    self.programming.push(Programming {
-                        at: now + seconds(after),
-                        first,
-                        route: name.clone(),
-                        backends: backends(&route),
-                    });
-                }
+                self.send(&name, &backends(&route), &settings, now);
             }
         }
         self.programming.sort_by_key(|programming| programming.at);
@@ -128,8 +147,12 @@ impl Part for Gateway {
             .is_some_and(|programming| programming.at <= now)
         {
             let due = self.programming.remove(0);
-            cluster.traffic.program(&due.route, &due.backends, due.first);
-            cluster.see_traffic(now);
+            let told = self.told.entry((due.route.clone(), due.proxy, due.early)).or_default();
+            if *told < due.number {
+                *told = due.number;
+                cluster.traffic.program(&due.route, &due.backends, due.proxy, due.early);
+                cluster.see_traffic(now);
+            }
         }
         if let Some(next) = self.programming.first() {
             look_again(next.at);

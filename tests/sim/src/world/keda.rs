@@ -9,7 +9,8 @@ use super::{Cluster, Part, Settings, number, text};
 use crate::apiserver::{kinds::Kind, store::by};
 
 /// Under which it writes.
-const NAME: &str = "keda-operator";
+/// Name under which it writes.
+pub const NAME: &str = "keda-operator";
 
 /// KEDA.
 pub struct Keda;

@@ -50,6 +50,8 @@ fn answer(cluster: &mut Cluster, quantity: &Quantity, question: &Question) -> Re
     match cluster.settings.metrics {
         Metrics::Down | Metrics::Hangs => return none(Cause::ProviderDown, "the metrics store is down"),
         Metrics::Silent => return none(Cause::Empty, "no series"),
+        Metrics::Late => return none(Cause::Stale, "the newest samples are too old"),
+        Metrics::Partial => return none(Cause::PartialReply, "the reply is not complete"),
         Metrics::Up => {}
     }
     let traffic = &mut cluster.traffic;

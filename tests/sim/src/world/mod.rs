@@ -52,10 +52,12 @@ pub struct Cluster {
 impl Cluster {
     /// An empty one.
     pub fn new(start: Instant, settings: Settings) -> Self {
+        let mut witness = Witness::new(start);
+        witness.past.behaves(start, &settings);
         Self {
             store: Store::new(start),
             traffic: Traffic::new(start),
-            witness: Witness::new(start),
+            witness,
             called: Vec::new(),
             settings,
             complaints: Vec::new(),

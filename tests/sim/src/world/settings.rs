@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::traffic::PROXIES;
+
 /// How the world behaves.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -60,6 +62,8 @@ pub struct GatewaySettings {
     pub first_programmed_after: f64,
     /// … and until the last one has.
     pub programmed_after: f64,
+    /// By so many seconds more the first and the last proxy are late, each by itself.
+    pub proxies_late: [f64; PROXIES],
 }
 
 /// What a gateway says to new generations.
@@ -88,6 +92,10 @@ pub enum Metrics {
     Hangs,
     /// It answers without any series of the new version.
     Silent,
+    /// Its newest samples are older than what it is asked for.
+    Late,
+    /// It answers, and says that not all of its parts did.
+    Partial,
 }
 
 /// How a version behaves.
@@ -131,7 +139,16 @@ impl Default for GatewaySettings {
             accepts_after: 0.2,
             first_programmed_after: 0.05,
             programmed_after: 0.4,
+            proxies_late: [0.0; PROXIES],
         }
+    }
+}
+
+impl GatewaySettings {
+    /// Longest from the write of a route until every proxy has it, while it accepts.
+    pub fn slowest(&self) -> Duration {
+        let late = self.proxies_late.iter().copied().fold(0.0, f64::max);
+        seconds(self.accepts_after + self.first_programmed_after.max(self.programmed_after) + late)
     }
 }
 

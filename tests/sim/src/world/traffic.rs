@@ -63,15 +63,22 @@ pub struct Failure {
     pub to: Instant,
     /// How many.
     pub requests: f64,
+    /// Which Service they were for.
+    pub service: String,
     /// Why.
     pub why: String,
 }
 
-/// One proxy of the gateway: what it was told last.
+/// One proxy of the gateway: what it was told last, by route.
 #[derive(Default)]
 struct Proxy {
     weights: BTreeMap<String, Backends>,
+    /// Services that it knows.
+    clusters: BTreeMap<String, BTreeSet<String>>,
 }
+
+/// Proxies that a gateway programs.
+pub const PROXIES: usize = 2;
 
 type Counts = BTreeMap<String, Tally>;
 
@@ -80,14 +87,13 @@ pub struct Traffic {
     /// Simulated time begins here.
     pub start: Instant,
     at: Instant,
-    proxies: [Proxy; 2],
-    /// Services that all proxies know, by route.
-    clusters: BTreeMap<String, BTreeSet<String>>,
+    proxies: [Proxy; PROXIES],
     /// Pods behind each Service, as the proxies see them.
     endpoints: BTreeMap<String, Vec<String>>,
     rates: Counts,
     last: BTreeMap<String, Instant>,
-    failing: BTreeMap<String, f64>,
+    /// Requests a second that fail, by Service and reason.
+    failing: BTreeMap<(String, String), f64>,
     counted: Counts,
     history: Vec<(Instant, Counts)>,
     /// Requests that reached no pod.
@@ -104,8 +110,7 @@ impl Traffic {
         Self {
             start,
             at: start,
-            proxies: <[Proxy; 2]>::default(),
-            clusters: BTreeMap::new(),
+            proxies: <[Proxy; PROXIES]>::default(),
             endpoints: BTreeMap::new(),
             rates: Counts::new(),
             last: BTreeMap::new(),
@@ -118,19 +123,24 @@ impl Traffic {
         }
     }
 
-    /// Proxies learn of a route. The worst order is assumed: the first one knows its weights while no
-    /// proxy knows a new Service yet, the last one has the old weights when a Service is forgotten.
-    pub fn program(&mut self, route: &str, backends: &Backends, first: bool) {
+    /// A proxy learns of a route, in two parts of which `early` is the first. The worst order is assumed: the first proxy
+    /// has the weights before it knows a new Service, the last one has the old weights when a Service is forgotten.
+    pub fn program(&mut self, route: &str, backends: &Backends, proxy: usize, early: bool) {
         let named: BTreeSet<String> = backends.iter().map(|(service, _)| service.clone()).collect();
-        let known = self.clusters.entry(route.to_owned()).or_default();
-        if first {
-            self.proxies[0].weights.insert(route.to_owned(), backends.clone());
+        let has_weights = early == (proxy == 0);
+        let Some(proxy) = self.proxies.get_mut(proxy) else {
+            return;
+        };
+        if has_weights {
+            proxy.weights.insert(route.to_owned(), backends.clone());
+        }
+        let known = proxy.clusters.entry(route.to_owned()).or_default();
+        if early {
             if known.is_empty() {
                 known.clone_from(&named);
             }
             known.retain(|service| named.contains(service));
         } else {
-            self.proxies[1].weights.insert(route.to_owned(), backends.clone());
             known.extend(named);
         }
     }
@@ -165,12 +175,12 @@ impl Traffic {
             self.served += rate.total * length;
             self.last.insert(set.clone(), now);
         }
-        for (why, rate) in &self.failing {
+        for ((service, why), rate) in &self.failing {
             let last = self
                 .failures
                 .iter_mut()
                 .rev()
-                .find(|failure| failure.why == *why && failure.to == self.at);
+                .find(|failure| failure.service == *service && failure.why == *why && failure.to == self.at);
             if let Some(last) = last {
                 last.to = now;
                 last.requests += rate * length;
@@ -179,6 +189,7 @@ impl Traffic {
                     from: self.at,
                     to: now,
                     requests: rate * length,
+                    service: service.clone(),
                     why: why.clone(),
                 });
             }
@@ -213,15 +224,16 @@ impl Traffic {
         tally
     }
 
+    fn fail(&mut self, service: &str, why: String, requests: f64) {
+        *self.failing.entry((service.to_owned(), why)).or_default() += requests;
+    }
+
     /// Sends `requests` a second to a Service.
     fn send(&mut self, store: &Store, settings: &Settings, service: &str, requests: f64) {
         let pods: Vec<_> = store.list(Kind::Pod, None);
         let named = self.endpoints.get(service).cloned().unwrap_or_default();
         if named.is_empty() {
-            *self
-                .failing
-                .entry(format!("Service {service} has no pods"))
-                .or_default() += requests;
+            self.fail(service, format!("Service {service} has no pods"), requests);
             return;
         }
         #[allow(clippy::cast_precision_loss, reason = "a handful of pods")]
@@ -229,22 +241,18 @@ impl Traffic {
         for name in named {
             match pods.iter().find(|pod| text(pod, "/metadata/name") == name) {
                 Some(pod) if replica_set::is_cut_off(pod) => {
-                    *self
-                        .failing
-                        .entry(format!("the node of a pod behind Service {service} is lost"))
-                        .or_default() += each;
+                    self.fail(
+                        service,
+                        format!("the node of a pod behind Service {service} is lost"),
+                        each,
+                    );
                 }
                 Some(pod) => {
                     let set = owner(pod);
                     let version = settings.version(replica_set::tag(&pod["spec"]));
                     self.rates.entry(set).or_default().add(Tally::of(each, &version), 1.0);
                 }
-                None => {
-                    *self
-                        .failing
-                        .entry(format!("a pod behind Service {service} is gone"))
-                        .or_default() += each;
-                }
+                None => self.fail(service, format!("a pod behind Service {service} is gone"), each),
             }
         }
     }
@@ -266,13 +274,11 @@ impl Traffic {
                 for (service, weight) in backends.iter().filter(|(_, weight)| *weight > 0) {
                     #[allow(clippy::cast_precision_loss, reason = "weights are small")]
                     let requests = settings.requests / 2.0 * *weight as f64 / all as f64;
-                    if self.clusters.get(&route).is_some_and(|known| known.contains(service)) {
+                    let clusters = &self.proxies[proxy].clusters;
+                    if clusters.get(&route).is_some_and(|known| known.contains(service)) {
                         self.send(store, settings, service, requests);
                     } else {
-                        *self
-                            .failing
-                            .entry(format!("a proxy does not know Service {service}"))
-                            .or_default() += requests;
+                        self.fail(service, format!("a proxy does not know Service {service}"), requests);
                     }
                 }
             }

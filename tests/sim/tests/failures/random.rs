@@ -7,6 +7,9 @@ use warmfront_sim::{
 
 use super::{from_environment, thousands};
 
+/// Broken worlds that are shown whole.
+const SHOWN: usize = 4;
+
 #[test]
 fn random_worlds() {
     let first = from_environment("WARMFRONT_FIRST_SEED", 0);
@@ -21,13 +24,14 @@ fn random_worlds() {
         });
         (!ended.wrong.is_empty()).then(|| {
             let script = serde_yaml::to_string(&serde_json::to_value(&scenario).unwrap()).unwrap();
-            format!(
-                "seed {seed}:\n  {}\n# play it again with `make scenario FILE=…`\n{script}",
-                ended.wrong.join("\n  ")
-            )
+            let wrong = format!("seed {seed}:\n  {}", ended.wrong.join("\n  "));
+            (wrong, script)
         })
     });
-    let found: Vec<String> = found.into_iter().flatten().collect();
+    let found: Vec<(String, String)> = found.into_iter().flatten().collect();
+    for (wrong, _) in found.iter().skip(SHOWN) {
+        super::say(wrong);
+    }
     super::say(&format!(
         "random worlds: {} played, {} broken",
         thousands(seeds.len()),
@@ -37,6 +41,11 @@ fn random_worlds() {
         found.is_empty(),
         "{} broken, the first ones:\n{}",
         found.len(),
-        found.iter().take(4).cloned().collect::<Vec<_>>().join("\n")
+        found
+            .iter()
+            .take(SHOWN)
+            .map(|(wrong, script)| format!("{wrong}\n# play it again with `make scenario FILE=…`\n{script}"))
+            .collect::<Vec<_>>()
+            .join("\n")
     );
 }

@@ -11,7 +11,7 @@ use crate::{
         given::{CANDIDATE, NAME, NAMESPACE},
         manifests::service_of,
     },
-    world::text,
+    world::{text, traffic::Failure},
 };
 
 impl Run {
@@ -61,10 +61,22 @@ impl Run {
             wrong.extend(cluster.witness.lost_events());
         }
         if scenario.may_fail.is_none() {
-            wrong.extend(cluster.traffic.failures.iter().map(|failure| {
-                let at = wall(cluster.traffic.start, failure.from).strftime("%H:%M:%S.%3f");
-                format!("{:.1} requests failed at {at}: {}", failure.requests, failure.why)
-            }));
+            let excused = |failure: &&Failure| scenario.hands_may_fail && cluster.witness.excuses(failure);
+            wrong.extend(
+                cluster
+                    .traffic
+                    .failures
+                    .iter()
+                    .filter(|failure| !excused(failure))
+                    .map(|failure| {
+                        let at = |at| wall(cluster.traffic.start, at).strftime("%H:%M:%S.%3f");
+                        let (from, to) = (at(failure.from), at(failure.to));
+                        format!(
+                            "{:.1} requests failed from {from} to {to}: {}",
+                            failure.requests, failure.why
+                        )
+                    }),
+            );
         }
         wrong
     }
