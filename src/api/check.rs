@@ -20,7 +20,7 @@ pub struct Check {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     pub name: Option<String>,
-    /// Limits the share of requests that fail: answered with HTTP 5xx, or not at all.
+    /// Limits the share of requests that fail: answered with HTTP 5xx, or not at all; of gRPC with `UNKNOWN`, `DEADLINE_EXCEEDED`, `INTERNAL`, `UNAVAILABLE` or `DATA_LOSS`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_rate: Option<ErrorRate>,
     /// Limits the time to answer, at a quantile.

@@ -64,10 +64,10 @@ pub struct PrometheusSource {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Preset {
-    /// Those of the pods, such as `http_request_duration_seconds`.
+    /// Those of the pods, such as `http_request_duration_seconds`, under the names of common client libraries; of gRPC `grpc_server_handled_total`.
     #[default]
     App,
-    /// Those of Envoy, as Contour and other gateways run it: one cluster for each Service.
+    /// Those of Envoy, as Contour runs it: one cluster for each Service. Of gRPC calls it needs the filter `grpc_stats`.
     Envoy,
 }
 
@@ -84,7 +84,7 @@ pub struct CacheSource {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CachePreset {
-    /// Those of the pods: the counter `cache_requests_total`, whose label `result` is `hit` or `miss`.
+    /// Those of the pods: the counter `cache_requests_total`, whose label `result` is `hit`, `miss`, `stale`, `error` or `bypass`; other common labels and spellings are known, too.
     #[default]
     App,
 }

@@ -3,6 +3,8 @@
 //! Providers are pure: they turn a [`Question`] into HTTP requests and the replies into an [`Answer`].
 //! All IO is in `shell`.
 
+use std::collections::BTreeSet;
+
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
@@ -39,10 +41,21 @@ pub struct Question {
 pub struct Subject {
     /// Their namespace.
     pub namespace: String,
+    /// What callers speak: where no route tells, HTTP.
+    pub protocols: BTreeSet<Protocol>,
     /// The new version.
     pub candidate: Version,
     /// The version that users had before.
     pub baseline: Version,
+}
+
+/// What callers of a version speak, and so how a failed request is told from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// A failed request is answered with a status of 500 or above, or not at all.
+    Http,
+    /// A failed call mostly has the HTTP status 200; what became of it says its gRPC status.
+    Grpc,
 }
 
 /// One version.
@@ -54,8 +67,8 @@ pub struct Version {
     pub replica_sets: Vec<String>,
     /// Its Service.
     pub service: String,
-    /// The Service's port that the route names.
-    pub port: Option<u16>,
+    /// The Service's ports that routes name, and what is spoken there. Empty if no route tells one: then any port may be.
+    pub ports: BTreeSet<(u16, Protocol)>,
     /// Its `pod-template-hash`.
     pub hash: String,
 }

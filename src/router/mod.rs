@@ -2,7 +2,7 @@
 //!
 //! Pure: no client, no clock. The controller writes what is planned here.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use crate::api::{
     Percent, Plan,
@@ -131,10 +131,10 @@ pub struct RouteState {
     pub rules: Vec<RuleState>,
     /// Number of our rules for testers.
     pub tester_rules: usize,
-    /// Port in the entry of the old version.
-    pub port: Option<u16>,
-    /// Port in the entry of the canary, if there is one.
-    pub canary_port: Option<u16>,
+    /// Ports in the entries of the old version, of all rules whose weights are set.
+    pub ports: BTreeSet<u16>,
+    /// Ports in the entries of the canary, as far as there are any, of the same rules.
+    pub canary_ports: BTreeSet<u16>,
     /// The weights as they are now, to be put back later. Only meaningful before our first change.
     pub weights: RouteOriginal,
     /// Why the canary cannot get a share in this route. Weight 0 is always possible.

@@ -83,6 +83,8 @@ pub enum Cause {
     SeveralSeries,
     /// The series are those of several clusters, which one store keeps: the MetricSource needs `matchers`.
     AmbiguousSeries,
+    /// The metrics do not tell failed requests from others, or misses from hits: a label is missing, or says a word that is not known.
+    NotReadable,
     /// The histogram has no bucket whose bound is near the limit.
     ThresholdNotMeasurable,
     /// The newest samples are too old to say anything about now.

@@ -1,5 +1,7 @@
 //! When a tick of metrics is due and what it asks.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -7,9 +9,11 @@ use crate::{
         CanaryRolloutStatus, Duration,
         plan::{CheckKind, Plan, PlannedCheck},
         status::Run,
+        traffic::RouteKind,
     },
     engine::facts::Facts,
-    provider::{Quantity, Question, Subject, Version},
+    provider::{Protocol, Quantity, Question, Subject, Version},
+    router::RouteState,
 };
 
 /// Shortest default interval. Asking more often than metrics are scraped repeats the same figures.
@@ -105,26 +109,24 @@ pub fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Question> 
     let end = if missed > MADE_UP_FOR { newest } else { earliest };
     let stable = facts.stable(status);
     let (candidate_workload, baseline_workload) = facts.mode.measured_workloads(facts, run, &stable);
-    let port = facts.found_routes().find_map(|(_, route)| route.state.port);
-    let canary_port = facts
-        .found_routes()
-        .find_map(|(_, route)| route.state.canary_port)
-        .or(port);
+    let ports = ports(facts, |state| &state.ports);
+    let canary_ports = ports_of_canary(facts, &ports);
     Some(Question {
         subject: Subject {
             namespace: facts.id.namespace.clone(),
+            protocols: facts.plan.routes.iter().map(|route| protocol(route.kind)).collect(),
             candidate: Version {
                 workload: candidate_workload,
                 replica_sets: vec![run.replica_set.clone()],
                 service: facts.plan.canary_service.clone(),
-                port: canary_port,
+                ports: canary_ports,
                 hash: run.revision.clone(),
             },
             baseline: Version {
                 workload: baseline_workload,
                 replica_sets: stable.names(),
                 service: facts.plan.service.clone(),
-                port,
+                ports,
                 hash: status.stable_revision.clone().unwrap_or_default(),
             },
         },
@@ -134,6 +136,27 @@ pub fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Question> 
         run_started: run.started_at,
         quantities: facts.plan.checks.iter().map(|check| quantity(&check.kind)).collect(),
     })
+}
+
+fn protocol(kind: RouteKind) -> Protocol {
+    match kind {
+        RouteKind::Http => Protocol::Http,
+        RouteKind::Grpc => Protocol::Grpc,
+    }
+}
+
+/// Ports of one version in all routes, and what is spoken there.
+fn ports(facts: &Facts<'_>, of: impl Fn(&RouteState) -> &BTreeSet<u16>) -> BTreeSet<(u16, Protocol)> {
+    facts
+        .found_routes()
+        .flat_map(|(id, route)| of(&route.state).iter().map(|port| (*port, protocol(id.kind))))
+        .collect()
+}
+
+/// The same of the canary, which has the old version's ports where no entry of its own says others.
+fn ports_of_canary(facts: &Facts<'_>, stable: &BTreeSet<(u16, Protocol)>) -> BTreeSet<(u16, Protocol)> {
+    let own = ports(facts, |state| &state.canary_ports);
+    if own.is_empty() { stable.clone() } else { own }
 }
 
 fn quantity(kind: &CheckKind) -> Quantity {

@@ -1,35 +1,44 @@
 //! Latency from classic histograms: how many requests were slower than a limit, and which quantile that makes.
 
-use super::super::NoData;
+use std::collections::BTreeMap;
+
+use super::{super::NoData, Series};
 use crate::api::status::Cause;
 
 /// A limit between two edges is interpolated only if they are at most this far apart.
 const WIDEST_GAP: f64 = 2.5;
 
-/// Requests by upper edge in seconds, cumulative.
-#[derive(Debug, Default, PartialEq)]
+/// Requests by upper edge in seconds, cumulative. The last edge is infinite: it counts all requests.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Buckets(Vec<(f64, f64)>);
 
 impl Buckets {
-    /// Adds up the buckets of all series; edges are compared as numbers (`1` is `1.0`). `unit` edges make a second.
+    /// Of one histogram; edges are compared as numbers (`1` is `1.0`). `unit` edges make a second.
     pub fn collect<'a>(counts: impl Iterator<Item = (&'a str, f64)>, unit: f64) -> Result<Self, NoData> {
         let mut edges: Vec<(f64, f64)> = Vec::new();
         for (edge, count) in counts {
-            let upper: f64 = match edge {
-                "+Inf" => f64::INFINITY,
-                other => {
-                    other.parse::<f64>().map_err(|_| NoData {
-                        cause: Cause::BadReply,
-                        message: "a bucket's edge is not a number".to_owned(),
-                    })? / unit
-                }
-            };
+            let upper = edge
+                .parse::<f64>()
+                .ok()
+                .filter(|edge| !edge.is_nan())
+                .ok_or_else(|| NoData {
+                    cause: Cause::BadReply,
+                    message: "a bucket's edge is not a number".to_owned(),
+                })?
+                / unit;
             match edges.iter_mut().find(|(known, _)| known.total_cmp(&upper).is_eq()) {
                 Some((_, sum)) => *sum += count,
                 None => edges.push((upper, count)),
             }
         }
         edges.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if edges.last().is_none_or(|(edge, _)| edge.is_finite()) {
+            return Err(NoData {
+                cause: Cause::ThresholdNotMeasurable,
+                message: "the histogram has no bucket le=\"+Inf\": requests slower than its last edge are not counted"
+                    .to_owned(),
+            });
+        }
         // Scrapes are not atomic: a larger bucket may lag behind a smaller one.
         let mut most = 0.0_f64;
         for (_, count) in &mut edges {
@@ -82,5 +91,63 @@ impl Buckets {
             return Some(lower);
         }
         Some(lower + (upper - lower) * (rank - below) / (above - below))
+    }
+
+    /// Adds a histogram, at the edges that both have: between two edges nobody knows how many requests lie.
+    fn add(&mut self, other: &Self) {
+        let at = |edge: f64| other.0.iter().find(|(known, _)| known.total_cmp(&edge).is_eq());
+        self.0 = self
+            .0
+            .iter()
+            .filter_map(|(edge, count)| Some((*edge, count + at(*edge)?.1)))
+            .collect();
+    }
+}
+
+/// Histograms of one version: of its pods, and of the paths and statuses that they tell apart. Each may have edges of its own.
+#[derive(Debug, Default)]
+pub(super) struct Histograms(Vec<Buckets>);
+
+impl Histograms {
+    /// Reads the series of one metric; `unit` edges make a second.
+    pub fn collect(series: &[&Series], unit: f64, delta: &mut dyn FnMut(&Series) -> f64) -> Result<Self, NoData> {
+        let mut apart: BTreeMap<BTreeMap<&str, &str>, Vec<(&str, f64)>> = BTreeMap::new();
+        for one in series {
+            let labels = one.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            let whose = labels.filter(|(name, _)| *name != "le").collect();
+            apart.entry(whose).or_default().push((one.label("le"), delta(one)));
+        }
+        let each = apart
+            .into_values()
+            .map(|edges| Buckets::collect(edges.into_iter(), unit));
+        each.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Adds histograms of another metric.
+    pub fn extend(&mut self, more: Self) {
+        self.0.extend(more.0);
+    }
+
+    /// All requests.
+    pub fn total(&self) -> f64 {
+        self.0.iter().map(Buckets::total).sum()
+    }
+
+    /// Requests slower than `limit` seconds; fails if one of the histograms that counted cannot tell.
+    pub fn slower_than(&self, limit: f64) -> Result<f64, NoData> {
+        let counted = self.0.iter().any(|one| one.total() > 0.0);
+        self.0
+            .iter()
+            .filter(|one| !counted || one.total() > 0.0)
+            .map(|one| one.slower_than(limit))
+            .sum()
+    }
+
+    /// The time that the given share of requests did not exceed.
+    pub fn quantile(&self, share: f64) -> Option<f64> {
+        let mut counted = self.0.iter().filter(|one| one.total() > 0.0);
+        let mut sum = counted.next()?.clone();
+        counted.for_each(|one| sum.add(one));
+        sum.quantile(share)
     }
 }

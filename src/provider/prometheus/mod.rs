@@ -7,9 +7,13 @@ mod clusters;
 mod counter;
 mod histogram;
 mod interpret;
+mod names;
 mod query;
 mod reply;
+mod words;
 
+#[cfg(test)]
+mod dialects;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! PromQL for the known layers, and the filling of placeholders in users' expressions.
 
+use std::collections::BTreeSet;
+
 use super::{
-    super::{Quantity, Subject, Version},
-    Series,
+    super::{Protocol, Subject, Version},
+    names,
 };
 use crate::{
     api::{
@@ -11,26 +13,6 @@ use crate::{
     },
     kubernetes::pod_name,
 };
-
-/// Names of request counters of pods. Only series of the first name that is found count.
-const APP_COUNTS: [&str; 3] = [
-    "http_request_duration_seconds_count",
-    "http_server_request_duration_seconds_count",
-    "http_requests_total",
-];
-/// Names of request histograms of pods. Only series of the first name that is found count.
-const APP_BUCKETS: [&str; 2] = [
-    "http_request_duration_seconds_bucket",
-    "http_server_request_duration_seconds_bucket",
-];
-/// Labels in which a request's status may stand.
-const STATUS_LABELS: [&str; 5] = [
-    "status",
-    "code",
-    "status_code",
-    "http_response_status_code",
-    "envoy_response_code",
-];
 
 /// A text as PromQL string literal.
 pub(super) fn literal(text: &str) -> String {
@@ -91,20 +73,20 @@ pub(super) fn and_matchers(spec: &MetricSourceSpec) -> String {
 }
 
 fn cluster(subject: &Subject, side: &Version) -> String {
-    let port = side.port.map_or_else(|| "[0-9]+".to_owned(), |port| port.to_string());
+    let ports: BTreeSet<String> = side.ports.iter().map(|(port, _)| port.to_string()).collect();
+    let port = if ports.is_empty() {
+        "[0-9]+".to_owned()
+    } else {
+        format!("({})", ports.into_iter().collect::<Vec<_>>().join("|"))
+    };
     format!("{}_{}_{port}", quoted(&subject.namespace), quoted(&side.service))
 }
 
-/// Whether Envoy's cluster is a side's Service. Names of namespaces and Services hold no `_`.
-pub(super) fn is_cluster_of(name: &str, subject: &Subject, side: &Version) -> bool {
-    let prefix = format!("{}_{}_", subject.namespace, side.service);
-    let Some(port) = name.strip_prefix(&prefix) else {
-        return false;
-    };
-    match side.port {
-        Some(wanted) => port == wanted.to_string(),
-        None => !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit()),
-    }
+/// The Service's port that a cluster of Envoy stands for, if it is a side's. Names of namespaces and Services hold no `_`.
+pub(super) fn port_of_cluster(name: &str, subject: &Subject, side: &Version) -> Option<u16> {
+    let port = name.strip_prefix(&format!("{}_{}_", subject.namespace, side.service))?;
+    let port: u16 = port.parse().ok().filter(|number: &u16| number.to_string() == port)?;
+    (side.ports.is_empty() || side.ports.iter().any(|(wanted, _)| *wanted == port)).then_some(port)
 }
 
 fn both_clusters(spec: &MetricSourceSpec, subject: &Subject) -> String {
@@ -116,32 +98,53 @@ fn both_clusters(spec: &MetricSourceSpec, subject: &Subject) -> String {
     format!("envoy_cluster_name=~{clusters}{}", and_matchers(spec))
 }
 
-fn any_of(names: &[&str]) -> String {
+fn any_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
     format!("__name__=~{}", literal(&names.join("|")))
+}
+
+/// Metrics of pods that may count what callers of the versions do. Those of HTTP are not asked where only gRPC is spoken:
+/// their status is not that of a call.
+fn of_pods(subject: &Subject, names: fn(Protocol) -> &'static [&'static str]) -> String {
+    any_of(spoken(subject).into_iter().flat_map(names).copied())
+}
+
+/// Protocols whose metrics are asked.
+pub(super) fn spoken(subject: &Subject) -> Vec<Protocol> {
+    let spoken: Vec<Protocol> = subject.protocols.iter().copied().collect();
+    if spoken.is_empty() {
+        vec![Protocol::Http]
+    } else {
+        spoken
+    }
 }
 
 /// Requests by status, both sides.
 pub(super) fn requests(spec: &MetricSourceSpec, subject: &Subject) -> String {
     match spec.preset {
-        Preset::App => format!("{{{},{}}}", any_of(&APP_COUNTS), both_pods(spec, subject)),
-        Preset::Envoy => format!("envoy_cluster_upstream_rq{{{}}}", both_clusters(spec, subject)),
+        Preset::App => format!("{{{},{}}}", of_pods(subject, names::counts), both_pods(spec, subject)),
+        Preset::Envoy => {
+            let grpc = format!("{}[0-9]+", names::ENVOY_GRPC);
+            format!(
+                "{{{},{}}}",
+                any_of([names::ENVOY_COUNT, &grpc]),
+                both_clusters(spec, subject)
+            )
+        }
     }
 }
 
 /// Requests by time, both sides.
 pub(super) fn latency(spec: &MetricSourceSpec, subject: &Subject) -> String {
     match spec.preset {
-        Preset::App => format!("{{{},{}}}", any_of(&APP_BUCKETS), both_pods(spec, subject)),
-        Preset::Envoy => format!(
-            "envoy_cluster_upstream_rq_time_bucket{{{}}}",
-            both_clusters(spec, subject)
-        ),
+        Preset::App => format!("{{{},{}}}", of_pods(subject, names::buckets), both_pods(spec, subject)),
+        Preset::Envoy => format!("{}{{{}}}", names::ENVOY_BUCKETS, both_clusters(spec, subject)),
     }
 }
 
 /// Cache lookups by result, both sides.
 pub(super) fn lookups(spec: &MetricSourceSpec, subject: &Subject) -> String {
-    format!("cache_requests_total{{{}}}", both_pods(spec, subject))
+    format!("{}{{{}}}", names::LOOKUPS, both_pods(spec, subject))
 }
 
 /// The label of a target. A series that has a label of that name itself keeps it as `exported_…`; `up` has the target's own.
@@ -162,38 +165,6 @@ pub(super) fn up(spec: &MetricSourceSpec, subject: &Subject) -> String {
         ..spec.clone()
     };
     format!("up{{{}}}", both_pods(&targets, subject))
-}
-
-/// For messages: the metrics that a quantity is read from.
-pub(super) fn metric_names(spec: &MetricSourceSpec, quantity: &Quantity) -> String {
-    match (quantity, spec.preset) {
-        (Quantity::Lookups, _) => "cache_requests_total".to_owned(),
-        (Quantity::Latency { .. }, Preset::App) => APP_BUCKETS.join(" or "),
-        (Quantity::Latency { .. }, Preset::Envoy) => "envoy_cluster_upstream_rq_time_bucket".to_owned(),
-        (_, Preset::App) => APP_COUNTS.join(" or "),
-        (_, Preset::Envoy) => "envoy_cluster_upstream_rq".to_owned(),
-    }
-}
-
-/// Keeps the series of one metric where several may tell the same.
-pub(super) fn first_metric(mut series: Vec<Series>) -> Vec<Series> {
-    let known = APP_COUNTS.iter().chain(&APP_BUCKETS);
-    let first = known
-        .into_iter()
-        .find(|name| series.iter().any(|one| one.label("__name__") == **name));
-    if let Some(first) = first {
-        series.retain(|one| one.label("__name__") == *first);
-    }
-    series
-}
-
-/// A request's status code, wherever it stands.
-pub(super) fn status(series: &Series) -> &str {
-    STATUS_LABELS
-        .iter()
-        .map(|label| series.label(label))
-        .find(|value| !value.is_empty())
-        .unwrap_or_default()
 }
 
 /// What a placeholder stands for.

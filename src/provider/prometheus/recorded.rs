@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     api::metric_source::Preset,
-    provider::{Counts, Provider, Reading, Subject, Version, shell::StoreClient},
+    provider::{Counts, Protocol, Provider, Reading, Subject, Version, shell::StoreClient},
 };
 
 const CANDIDATE: &str = "catalog-wvd5kzmlpb";
@@ -20,7 +20,7 @@ pub(super) fn question(quantities: Vec<Quantity>) -> Question {
         workload: workload.to_owned(),
         replica_sets: vec![workload.to_owned()],
         service: service.to_owned(),
-        port: Some(80),
+        ports: [(80, Protocol::Http)].into(),
         hash: String::new(),
     };
     let end: Timestamp = "2026-11-24T06:22:14.979Z".parse().unwrap();
@@ -28,6 +28,7 @@ pub(super) fn question(quantities: Vec<Quantity>) -> Question {
     Question {
         subject: Subject {
             namespace: "shop".to_owned(),
+            protocols: [Protocol::Http].into(),
             candidate: side(CANDIDATE, "catalog-canary"),
             baseline: side(BASELINE, "catalog"),
         },
@@ -49,7 +50,7 @@ fn body(promql: &str) -> &'static str {
         query if query.starts_with("up{") => include_str!("fixtures/app-up.json"),
         query if query.contains("cache_requests_total") => include_str!("fixtures/app-lookups.json"),
         query if query.contains("envoy_cluster_upstream_rq_time_bucket") => include_str!("fixtures/envoy-latency.json"),
-        query if query.contains("envoy_cluster_upstream_rq{") => include_str!("fixtures/envoy-requests.json"),
+        query if query.contains("envoy_cluster_upstream_rq|") => include_str!("fixtures/envoy-requests.json"),
         query if query.contains("_bucket") => include_str!("fixtures/app-latency.json"),
         query if query.contains("_count") => include_str!("fixtures/app-requests.json"),
         _ => include_str!("fixtures/none.json"),

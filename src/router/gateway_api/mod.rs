@@ -42,19 +42,19 @@ pub fn divides(found: i64, share: Percent) -> bool {
 pub fn read(route: &Value, target: &Target) -> Result<RouteState, RouteError> {
     let rules = Rules::find(route, target)?;
     let problem = rules.problem.clone().or_else(|| limits::beyond(&rules, target));
-    let first = rules.routed().next().or(rules.concerned.first());
     let port = |rule: &Rule<'_>, place: usize| {
-        rule.backends[place]
-            .get("port")?
-            .as_u64()
-            .and_then(|port| u16::try_from(port).ok())
+        let port = rule.backends.get(place)?.get("port")?.as_u64()?;
+        u16::try_from(port).ok()
     };
     Ok(RouteState {
         canary: rules.concerned.iter().filter_map(Rule::share).max(),
         rules: rules.concerned.iter().map(Rule::state).collect(),
         tester_rules: rules.testers.len(),
-        port: first.and_then(|rule| port(rule, rule.stable?)),
-        canary_port: first.and_then(|rule| port(rule, *rule.canary.first()?)),
+        ports: rules.routed().filter_map(|rule| port(rule, rule.stable?)).collect(),
+        canary_ports: rules
+            .routed()
+            .flat_map(|rule| rule.canary.iter().filter_map(|place| port(rule, *place)))
+            .collect(),
         weights: RouteOriginal {
             rules: rules
                 .routed()

@@ -1,0 +1,108 @@
+//! Why a version has no counts: no series, or only old ones.
+
+use std::collections::BTreeMap;
+
+use super::{
+    super::{STALE_AFTER, Series, counter, names, query},
+    Asked, has_pod, is_by_cluster,
+};
+use crate::{
+    api::{metric_source::MetricSourceSpec, status::Cause},
+    provider::{NoData, Question, Version},
+};
+
+/// Refuses series that say nothing about now: all their samples are old.
+pub(super) fn not_stale<'a>(asked: &Asked<'_>, series: impl Iterator<Item = &'a Series>) -> Result<(), NoData> {
+    let newest = series
+        .filter_map(|series| series.samples.last())
+        .map(|(at, _)| *at)
+        .fold(f64::MIN, f64::max);
+    let end = counter::seconds(asked.question.end);
+    let oldest_allowed = end - asked.spec.scrape_interval.as_secs_f64() * f64::from(STALE_AFTER);
+    if newest < oldest_allowed {
+        return Err(NoData {
+            cause: Cause::Stale,
+            message: format!("the newest sample is {:.0}s old", end - newest),
+        });
+    }
+    Ok(())
+}
+
+/// What `up` says about the new version's pods.
+#[derive(Clone, Copy)]
+pub(super) enum Scraped {
+    /// Nothing: it was not asked, or it has the name of neither version's pods.
+    Untold,
+    /// None of them is a target, while others are.
+    NoTarget,
+    /// No target that is one of them can be scraped.
+    Down,
+    /// One is scraped.
+    Up,
+}
+
+pub(super) fn scraped(up: &BTreeMap<String, bool>, question: &Question) -> Scraped {
+    let of = |side: &Version| {
+        let targets = up.iter().filter(|(pod, _)| has_pod(side, pod));
+        targets.map(|(_, up)| *up).reduce(|one, other| one || other)
+    };
+    match (of(&question.subject.candidate), of(&question.subject.baseline)) {
+        (Some(true), _) => Scraped::Up,
+        (Some(false), _) => Scraped::Down,
+        (None, Some(_)) => Scraped::NoTarget,
+        (None, None) => Scraped::Untold,
+    }
+}
+
+/// Why the new version has no series: nobody scrapes it, it cannot be scraped, or it counts nothing.
+pub(super) fn no_series(asked: &Asked<'_>, pods: Scraped, baseline: &[Series]) -> NoData {
+    let spoken = query::spoken(&asked.question.subject);
+    let names = names::shown(asked.spec.preset, asked.quantity, &spoken);
+    let (cause, message) = match pods {
+        Scraped::NoTarget => (
+            Cause::ProviderDown,
+            "Prometheus has no target for the pods of the new version: are they scraped like those of the old one?"
+                .to_owned(),
+        ),
+        Scraped::Down => (
+            Cause::ProviderDown,
+            "Prometheus cannot scrape the pods of the new version: `up` is 0".to_owned(),
+        ),
+        Scraped::Up | Scraped::Untold if baseline.is_empty() => (Cause::Empty, neither(asked, &names)),
+        Scraped::Up => (
+            Cause::NoTraffic,
+            format!(
+                "no request has reached the new version yet: its series do not exist; or it counts under another name than {names}"
+            ),
+        ),
+        Scraped::Untold => (
+            Cause::NoTraffic,
+            "no series of the new version: no request has reached it yet, or it is not scraped".to_owned(),
+        ),
+    };
+    NoData { cause, message }
+}
+
+/// Why there is no series of either version.
+fn neither(asked: &Asked<'_>, names: &str) -> String {
+    let MetricSourceSpec {
+        pod_label,
+        namespace_label,
+        matchers,
+        ..
+    } = asked.spec;
+    let matchers = if matchers.is_empty() {
+        ""
+    } else {
+        ", and do the matchers fit"
+    };
+    if is_by_cluster(asked) {
+        format!(
+            "no series of either version: {names} needs one Envoy cluster for each Service, named namespace_service_port as Contour does{matchers}; Envoy Gateway has one for each rule, which tells no versions apart: use preset app there"
+        )
+    } else {
+        format!(
+            "no series of either version: does {names} have the pod's name in label {pod_label} and its namespace in {namespace_label}{matchers}? The MetricSource says where they stand"
+        )
+    }
+}
