@@ -11,18 +11,18 @@
 use super::*;
 use crate::provider::{Counts, Protocol, Reading, Subject, Version};
 
-const CANDIDATE: &str = "catalog-wvd5kzmlpb";
+pub(super) const CANDIDATE: &str = "catalog-wvd5kzmlpb";
 const BASELINE: &str = "catalog-w49sn4rrpk";
-const HTTP: &[Protocol] = &[Protocol::Http];
+pub(super) const HTTP: &[Protocol] = &[Protocol::Http];
 const GRPC: &[Protocol] = &[Protocol::Grpc];
 
-fn source(preset: &str) -> MetricSourceSpec {
+pub(super) fn source(preset: &str) -> MetricSourceSpec {
     let spec =
         serde_json::json!({"prometheus": {"url": "http://prometheus:9090"}, "scrapeInterval": "1s", "preset": preset});
     serde_json::from_value(spec).unwrap()
 }
 
-fn question(quantity: Quantity, protocols: &[Protocol]) -> Question {
+pub(super) fn question(quantity: Quantity, protocols: &[Protocol]) -> Question {
     let at = |millisecond| Timestamp::from_millisecond(millisecond).unwrap();
     let side = |workload: &str, service: &str| Version {
         workload: workload.to_owned(),
@@ -46,9 +46,9 @@ fn question(quantity: Quantity, protocols: &[Protocol]) -> Question {
     }
 }
 
-type Sides = (Counts, Option<Counts>);
+pub(super) type Sides = (Counts, Option<Counts>);
 
-fn read(spec: &MetricSourceSpec, question: &Question, body: &str) -> Result<Sides, NoData> {
+pub(super) fn read(spec: &MetricSourceSpec, question: &Question, body: &str) -> Result<Sides, NoData> {
     let (layer, ask) = queries(spec, question).into_iter().next().unwrap();
     assert!(ask.is_ok());
     let replies = Replies::from([(layer, parse(200, body.as_bytes()))]);
@@ -71,7 +71,7 @@ fn read(spec: &MetricSourceSpec, question: &Question, body: &str) -> Result<Side
     }
 }
 
-fn of_app(quantity: Quantity, protocols: &[Protocol], body: &str) -> Result<Sides, NoData> {
+pub(super) fn of_app(quantity: Quantity, protocols: &[Protocol], body: &str) -> Result<Sides, NoData> {
     read(&source("app"), &question(quantity, protocols), body)
 }
 
@@ -84,7 +84,7 @@ fn lookups(series: &[(&str, &str, f64)]) -> Result<Sides, NoData> {
 }
 
 /// A reply with series of both versions (`new`, `old`) that counted from 0 to this; `metric{label="value"}` as Prometheus writes it.
-fn reply(series: &[(&str, &str, f64)]) -> String {
+pub(super) fn reply(series: &[(&str, &str, f64)]) -> String {
     let entries: Vec<String> = series
         .iter()
         .map(|(side, name, count)| {

@@ -17,6 +17,8 @@ mod dialects;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod selectors;
 #[cfg(test)]
 mod tests;
