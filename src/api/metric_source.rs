@@ -49,6 +49,10 @@ pub struct MetricSourceSpec {
     #[serde(default = "default_scrape_interval")]
     #[x_kube(validation = ("duration(self) >= duration('1s')", "the scrape interval must be at least 1s"))]
     pub scrape_interval: Duration,
+    /// How long after it was taken a sample can be asked for, at most `10m`. Default, and the least that counts wait for: `scrapeInterval`. Remote write and stores behind queues take longer; checks are evaluated that much later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = ("duration(self) <= duration('10m')", "samples that come more than 10m late are too old to judge a release by"))]
+    pub lag: Option<Duration>,
 }
 
 /// A server with the HTTP API of Prometheus.

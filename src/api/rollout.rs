@@ -268,7 +268,7 @@ pub struct Metrics {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub source: Option<String>,
-    /// How often the checks are evaluated, at least `1s`. Default: the scrape interval of the MetricSource, but at least `15s`.
+    /// How often the checks are evaluated, at least `1s`, and at least the scrape interval of the MetricSource. Default: that, but at least `15s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = ("duration(self) >= duration('1s')", "the interval must be at least 1s"))]
     pub interval: Option<Duration>,

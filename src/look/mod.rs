@@ -23,7 +23,7 @@ use crate::{
     api::{CanaryRolloutStatus, FINALIZER, MetricSourceSpec, Plan, RELEASE_ANNOTATION},
     engine::contract::{
         kind::Kind,
-        observed::{Deletion, Observed, SourceTiming},
+        observed::{Deletion, Observed, Source},
     },
     kubernetes::json::text,
     router::{RouteId, Target},
@@ -121,8 +121,10 @@ pub fn observe(objects: &dyn Objects, subject: Viewpoint<'_>) -> Observed {
         // Told when a release begins.
         seen.other_services = pods::other_services(namespace, plan, seen.deployment.as_ref());
     }
-    seen.source = source(objects, &plan.source).map(|source| SourceTiming {
+    seen.source = source(objects, &plan.source).map(|source| Source {
         scrape_interval: source.scrape_interval,
+        lag: source.lag,
+        preset: source.preset,
     });
     seen.versions = versions(&seen, namespace);
     seen

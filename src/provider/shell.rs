@@ -7,7 +7,8 @@ use std::{
 };
 
 use futures::future::{BoxFuture, join_all};
-use reqwest::{Client, Url, redirect::Policy};
+use jiff::{Timestamp, fmt::rfc2822};
+use reqwest::{Client, Url, header::DATE, redirect::Policy};
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
@@ -29,6 +30,8 @@ const MAX_BODY: usize = 4 << 20;
 const WHOLE: [(&str, &str); 2] = [("partial_response", "false"), ("deny_partial_response", "1")];
 /// Requests under way at once, over all sources.
 const CONCURRENCY: usize = 32;
+/// A store's clock may differ from ours by a scrape, or by this much: a second is all that its header tells.
+const CLOCKS_APART: Duration = Duration::from_secs(5);
 /// Pause before the one retry of an overloaded store.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 /// A store that answers everything for so long has recovered: an overloaded one answers some queries and others not.
@@ -55,6 +58,24 @@ fn is_outage(cause: Cause) -> bool {
         cause,
         Cause::ProviderDown | Cause::Unauthorized | Cause::BadReply | Cause::PartialReply
     )
+}
+
+/// Refuses a store whose clock is not ours: which samples belong to a tick is decided by time alone, and those of the step
+/// before would be taken for this one's. `date` is what the reply says of its own moment.
+fn same_time(spec: &MetricSourceSpec, date: Option<&str>, now: Timestamp) -> Result<(), String> {
+    let Some(date) = date.and_then(|date| rfc2822::parse(date).ok()) else {
+        return Ok(());
+    };
+    let ahead = date.timestamp().duration_since(now);
+    let allowed = CLOCKS_APART.max(spec.scrape_interval.into());
+    if ahead.unsigned_abs() <= allowed {
+        return Ok(());
+    }
+    let way = if ahead.is_positive() { "ahead of" } else { "behind" };
+    Err(format!(
+        "the clock of Prometheus is {}s {way} the controller's, so it cannot be said which samples are of this interval: have both set by NTP",
+        ahead.unsigned_abs().as_secs()
+    ))
 }
 
 impl StoreClient {
@@ -204,6 +225,12 @@ impl StoreClient {
             .await
             .map_err(|error| failed(&error))?;
         let code = response.status().as_u16();
+        let date = response.headers().get(DATE).filter(|_| response.status().is_success());
+        let date = date.and_then(|date| date.to_str().ok());
+        same_time(spec, date, Timestamp::now()).map_err(|why| NoData {
+            cause: Cause::Stale,
+            message: format!("{}: {why}", ask.purpose),
+        })?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
             if body.len() + chunk.len() > MAX_BODY {

@@ -61,6 +61,8 @@ pub enum Cause {
     FewSamples,
     /// The new version got no requests.
     NoTraffic,
+    /// The new version got far fewer requests than its weight says: they hang, or the route does not act.
+    ShareMismatch,
     /// The metrics store cannot be reached or answers 5xx or 429, or it cannot scrape the new version's pods.
     ProviderDown,
     /// The metrics store refuses access (401 or 403).
@@ -87,6 +89,8 @@ pub enum Cause {
     NotReadable,
     /// The histogram has no bucket whose bound is near the limit.
     ThresholdNotMeasurable,
+    /// No sample of the new version has come since the last evaluation; as long as it is not too old that one stands.
+    Late,
     /// The newest samples are too old to say anything about now.
     Stale,
     /// Written by a newer version.
@@ -107,9 +111,22 @@ pub struct JudgeMemory {
     /// What was counted, by check in the order of the spec.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckMemory>,
+    /// Requests of the newest intervals of this step, oldest first, at most 8: whether they are shared as the weight says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub share: Vec<SideTotals>,
     /// The worst figures of the new version in the whole release, by name of the check.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub worst: BTreeMap<String, Worst>,
+}
+
+/// Requests of one interval, by version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SideTotals {
+    /// Those that reached the new version.
+    pub candidate: f64,
+    /// Those that reached the old one.
+    pub baseline: f64,
 }
 
 /// The worst figure of a check in a release.

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use check::{Cause, CheckMemory, CheckStatus, JudgeMemory, Verdict, Worst};
+pub use check::{Cause, CheckMemory, CheckStatus, JudgeMemory, SideTotals, Verdict, Worst};
 pub use originals::{BackendWeight, ConfigSeen, Floor, Originals, RouteOriginal, RuleOriginal};
 pub use outward::{GateState, GateStatus, Notification};
 pub use run::{EndReason, Ending, Growing, HistoryEntry, Intent, Outcome, PauseReason, Run};

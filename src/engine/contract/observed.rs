@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    api::{Duration, action::RolloutActionSpec, status::Cause},
+    api::{Duration, action::RolloutActionSpec, metric_source::Preset, status::Cause},
     engine::contract::{call::Reply, kind::Kind},
     provider::Reading,
     router::{Acceptance, RouteError, RouteId, RouteState, Target},
@@ -37,7 +37,7 @@ pub struct Observed {
     /// Routes that the plan names, and those that it named before and in which our entry may still stand.
     pub routes: BTreeMap<RouteId, RouteSeen>,
     /// Timing of the MetricSource; absent if it does not exist.
-    pub source: Option<SourceTiming>,
+    pub source: Option<Source>,
     /// Answers of the metrics store, in the pass that asked for a tick.
     pub measured: Option<Measured>,
     /// Answers of gates and notifiers, by the key of the call.
@@ -136,11 +136,15 @@ impl Route {
     }
 }
 
-/// Timing of a metric source.
+/// What of a metric source decides when ticks are asked, and how they are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SourceTiming {
+pub struct Source {
     /// How often it scrapes.
     pub scrape_interval: Duration,
+    /// How long after it was taken a sample can be asked for, if its owner says so.
+    pub lag: Option<Duration>,
+    /// Whose requests it counts.
+    pub preset: Preset,
 }
 
 /// The answers for one tick, one per check of the plan that was asked with.

@@ -53,7 +53,9 @@ pub fn for_data(facts: &Facts<'_>, next: &mut Draft) {
     let Some(run) = next.run() else { return };
     let (held, known) = (run.paused_for, run.no_data_since);
     let status = next.status();
-    let is_missing = |check: &&CheckStatus| check.verdict == Verdict::NoData || check.cause == Some(Cause::NoTraffic);
+    let is_missing = |check: &&CheckStatus| {
+        check.verdict == Verdict::NoData || matches!(check.cause, Some(Cause::NoTraffic | Cause::ShareMismatch))
+    };
     let missing = status.checks.iter().find(is_missing).cloned();
     let few = starved(facts, run, status.phase, &status.checks).cloned();
     let began = run.step_started_at.unwrap_or(facts.now);

@@ -1,9 +1,12 @@
 //! How the answers of a tick enter the status.
 
-use crate::engine::{
-    draft::{Draft, Judged},
-    facts::Facts,
-    judge,
+use crate::{
+    api::Percent,
+    engine::{
+        draft::{Draft, Judged},
+        facts::Facts,
+        judge::{self, share::Expected},
+    },
 };
 
 /// Has the answers of a tick judged.
@@ -12,6 +15,8 @@ pub fn ingest(facts: &Facts<'_>, next: &mut Draft) {
     if measured.readings.len() != facts.plan.checks.len() {
         return; // The plan changed between asking and answering.
     }
+    let weight = next.run().map_or(Percent::ZERO, |run| run.weight);
+    let expected = Expected::new(weight, facts.plan, facts.seen.source);
     let Some(Judged {
         memory,
         checks,
@@ -20,5 +25,13 @@ pub fn ingest(facts: &Facts<'_>, next: &mut Draft) {
     else {
         return;
     };
-    *checks = judge::judge(memory, figures, &facts.plan.checks, measured, facts.now);
+    *checks = judge::judge(
+        memory,
+        figures,
+        &facts.plan.checks,
+        measured,
+        expected,
+        checks,
+        facts.now,
+    );
 }

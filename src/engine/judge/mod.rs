@@ -2,6 +2,7 @@
 
 pub mod figures;
 pub mod rule;
+pub mod share;
 pub mod ticks;
 
 use jiff::Timestamp;
@@ -9,18 +10,21 @@ use jiff::Timestamp;
 use crate::{
     api::{
         plan::PlannedCheck,
-        status::{CheckMemory, CheckStatus, Figures, JudgeMemory, Verdict, Worst},
+        status::{Cause, CheckMemory, CheckStatus, Figures, JudgeMemory, Verdict, Worst},
     },
-    engine::contract::observed::Measured,
+    engine::{contract::observed::Measured, judge::share::Expected},
     provider::Reading,
 };
 
-/// What every check says after a tick, in the order of the plan: `tick` has one reading for each of `checks`.
+/// What every check says after a tick, in the order of the plan: `tick` has one reading for each of `checks`, and of the
+/// requests a share is `expected`. Where no new sample has come yet stays what was said `before`.
 pub fn judge(
     memory: &mut JudgeMemory,
     figures: &mut Figures,
     checks: &[PlannedCheck],
     tick: &Measured,
+    expected: Expected,
+    before: &[CheckStatus],
     now: Timestamp,
 ) -> Vec<CheckStatus> {
     memory.last_asked = Some(tick.end);
@@ -53,6 +57,10 @@ pub fn judge(
                     }
                 }
             }
+            Err((Cause::Late, _)) if before.iter().any(|known| known.name == check.name) => {
+                evaluated.extend(before.iter().find(|known| known.name == check.name).cloned());
+                continue;
+            }
             Err((cause, message)) => {
                 entry.cause = Some(*cause);
                 entry.message.clone_from(message);
@@ -62,6 +70,8 @@ pub fn judge(
         figures::show(figures, &check.kind, entry.value.as_deref(), entry.baseline.as_deref());
         evaluated.push(entry);
     }
+    share::count(memory, checks, tick);
+    share::hold(memory, expected, &mut evaluated);
     evaluated
 }
 

@@ -30,6 +30,7 @@ pub enum Reset {
 /// Forgets what was counted before `since`. The checks' last words stay, but for a plan with other checks.
 pub fn start_afresh(memory: &mut JudgeMemory, checks: &mut Vec<CheckStatus>, why: Reset, since: Timestamp) {
     memory.checks.clear();
+    memory.share.clear();
     memory.last_tick = Some(since);
     match why {
         Reset::Limits => checks.clear(),

@@ -28,9 +28,9 @@ const LONGEST_TICK: SignedDuration = SignedDuration::from_mins(5);
 /// The printed figures are over this much time.
 const FIGURES_WINDOW: SignedDuration = SignedDuration::from_secs(60);
 
-/// Length of a tick.
+/// Length of a tick: at least a scrape, or ticks without a sample would look like ticks without a request.
 pub fn interval(plan: &Plan, scrape_interval: Duration) -> Duration {
-    plan.interval.unwrap_or_else(|| scrape_interval.max(DEFAULT_INTERVAL))
+    plan.interval.unwrap_or(DEFAULT_INTERVAL).max(scrape_interval)
 }
 
 /// Groups into which an interval spreads the ticks of many rollouts. One wake for several of them costs a good part less
@@ -50,16 +50,29 @@ fn grid_end(uid: &str, interval: Duration, latest: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(end).unwrap_or(latest)
 }
 
-/// The run and the start of its step, if its weight is confirmed and judged.
-fn judged_step(status: &CanaryRolloutStatus) -> Option<(&Run, Timestamp)> {
+/// The run and the moment from which its step is counted, if its weight is confirmed and judged. Counters are subtracted from
+/// the newest sample before that moment, which is up to one scrape older: it has to be of this weight, too.
+fn judged_step<'s>(facts: &Facts<'_>, status: &'s CanaryRolloutStatus) -> Option<(&'s Run, Timestamp)> {
     let run = status.run.as_ref().filter(|run| run.intent.is_none())?;
     let judged = status.phase.is_judged();
-    run.step_started_at.filter(|_| judged).map(|since| (run, since))
+    let since = run.step_started_at.filter(|_| judged)?;
+    let scrape = facts
+        .seen
+        .source
+        .map_or(SignedDuration::ZERO, |source| source.scrape_interval.signed());
+    let sampled = run
+        .weight_confirmed_at
+        .filter(|_| !facts.plan.checks.iter().all(is_query));
+    Some((run, sampled.map_or(since, |confirmed| since.max(confirmed + scrape))))
+}
+
+fn is_query(check: &PlannedCheck) -> bool {
+    matches!(check.kind, CheckKind::Query { .. })
 }
 
 /// Of the next tick: its start, its earliest end, and how long after its end its samples are visible.
 fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timestamp, Timestamp, SignedDuration)> {
-    let (run, since) = judged_step(status)?;
+    let (run, since) = judged_step(facts, status)?;
     let source = facts.seen.source.filter(|_| !facts.plan.checks.is_empty())?;
     let interval = interval(facts.plan, source.scrape_interval);
     let start = run.judge.last_tick.map_or(since, |last| last.max(since));
@@ -71,7 +84,6 @@ fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timesta
         first_end
     };
     let scrape = source.scrape_interval.signed();
-    let is_query = |check: &PlannedCheck| matches!(check.kind, CheckKind::Query { .. });
     let checks = &facts.plan.checks;
     // A query returns the newest sample, which is up to one scrape old: it must be of this step.
     let fresh = since + scrape;
@@ -81,12 +93,13 @@ fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timesta
     } else {
         earliest
     };
-    // Counts need every sample of the tick; a query takes the newest one.
-    let lag = if checks.iter().all(is_query) {
+    // Counts need every sample of the tick; a query takes the newest one. Both wait until late samples have come.
+    let least = if checks.iter().all(is_query) {
         SignedDuration::ZERO
     } else {
         scrape
     };
+    let lag = source.lag.map_or(least, |lag| lag.signed().max(least));
     Some((start, earliest, lag))
 }
 
@@ -98,7 +111,7 @@ pub fn due_at(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timesta
 /// The tick that is due, if one is.
 pub fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Question> {
     let (start, earliest, lag) = next_tick(facts, status)?;
-    let (run, since) = judged_step(status)?;
+    let (run, since) = judged_step(facts, status)?;
     if facts.now < earliest + lag {
         return None;
     }

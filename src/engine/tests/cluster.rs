@@ -151,7 +151,11 @@ impl World {
             all.lack(Known::HttpRoute);
             all.lack(Known::GrpcRoute);
         }
-        let spec = json!({"prometheus": {"url": "http://prometheus"}, "scrapeInterval": format!("{}s", self.scrape)});
+        let mut spec =
+            json!({"prometheus": {"url": "http://prometheus"}, "scrapeInterval": format!("{}s", self.scrape)});
+        if let Some(lag) = self.lag {
+            spec["lag"] = json!(format!("{lag}s"));
+        }
         all.put(
             Known::MetricSource,
             "",

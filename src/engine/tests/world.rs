@@ -65,6 +65,8 @@ pub struct World {
     pub events_reach: i64,
     /// Seconds between two samples of a series.
     pub scrape: u64,
+    /// The lag that the source states, in seconds.
+    pub lag: Option<u64>,
     /// Another rollout was there first.
     pub route_elder: Option<(String, RouteId)>,
     /// What other systems answer; none do if it is `None`.
@@ -102,6 +104,7 @@ impl World {
             notes: String::new(),
             events_reach: i64::MAX,
             scrape: 1,
+            lag: None,
             route_elder: None,
             answer: Some(Ok(200)),
             replies: BTreeMap::new(),

@@ -15,6 +15,8 @@ mod words;
 #[cfg(test)]
 mod dialects;
 #[cfg(test)]
+mod lateness;
+#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod rules;
@@ -89,7 +91,7 @@ pub struct FollowUp {
 /// What is known about targets.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Known {
-    /// Since when they have been scraped.
+    /// When they were scraped.
     pub ages: Targets,
     /// By pod, whether its last scrape succeeded.
     pub up: BTreeMap<String, bool>,
@@ -161,13 +163,16 @@ pub fn read_ages(value: &Value) -> Targets {
     let Value::Matrix(series) = value else {
         return Targets::new();
     };
-    let age = |one: &Series| {
-        Some((
-            (one.label("job").to_owned(), one.label("instance").to_owned()),
-            one.samples.first()?.0,
-        ))
-    };
-    series.iter().filter_map(age).collect()
+    let mut targets = Targets::new();
+    for one in series {
+        let key = (one.label("job").to_owned(), one.label("instance").to_owned());
+        let scrapes = one.samples.iter().map(|(at, up)| (*at, *up > 0.0));
+        targets.entry(key).or_default().extend(scrapes);
+    }
+    for scrapes in targets.values_mut() {
+        scrapes.sort_by(|one, other| one.0.total_cmp(&other.0));
+    }
+    targets
 }
 
 /// Reads the reply to [`ask_pods`]. A pod that several jobs scrape is up if one of them reaches it.
@@ -189,7 +194,7 @@ pub fn ask_targets(spec: &MetricSourceSpec, question: &Question, targets: &BTree
     let promql = format!(
         "up{{job=~{jobs},instance=~{instances}{}}}[{}ms]",
         query::and_matchers(spec),
-        window(spec, question).as_millis()
+        LONGEST_WINDOW.as_millis()
     );
     Ask {
         purpose: "age of targets",

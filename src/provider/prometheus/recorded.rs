@@ -7,7 +7,7 @@ use crate::{
     provider::{Counts, Protocol, Provider, Reading, Subject, Version, shell::StoreClient},
 };
 
-const CANDIDATE: &str = "catalog-wvd5kzmlpb";
+pub(super) const CANDIDATE: &str = "catalog-wvd5kzmlpb";
 const BASELINE: &str = "catalog-w49sn4rrpk";
 
 pub(super) fn source(preset: Preset) -> MetricSourceSpec {
@@ -45,7 +45,7 @@ pub(super) fn latency(limit: f64) -> Quantity {
 }
 
 /// The recorded body for a query, by the metric it names.
-fn body(promql: &str) -> &'static str {
+pub(super) fn body(promql: &str) -> &'static str {
     match promql {
         query if query.starts_with("up{") => include_str!("fixtures/app-up.json"),
         query if query.contains("cache_requests_total") => include_str!("fixtures/app-lookups.json"),
@@ -233,4 +233,41 @@ async fn the_shell_asks_over_http_and_every_failure_has_its_cause() {
         ask(format!("http://{free}")).await.unwrap_err().cause,
         Cause::ProviderDown
     );
+}
+
+/// A server on loopback that answers one request with these bytes and hangs up.
+async fn raw(reply: Vec<u8>) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        assert!(stream.read(&mut request).await.unwrap() > 0);
+        stream.write_all(&reply).await.unwrap();
+        stream.shutdown().await.unwrap();
+    });
+    url
+}
+
+#[tokio::test]
+async fn answers_that_end_early_or_are_packed_are_none() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let shell = StoreClient::new().unwrap();
+    let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"status\":\"success\"".to_vec();
+    let packed = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x8b\x08\x00".to_vec();
+    for (reply, expected, said) in [
+        (cut, Cause::ProviderDown, "broke off"),
+        (packed, Cause::BadReply, "not that of Prometheus"),
+    ] {
+        let mut spec = source(Preset::App);
+        spec.prometheus.url = raw(reply).await;
+        let error = shell
+            .ask(&spec, &question(vec![Quantity::Requests]))
+            .await
+            .remove(0)
+            .unwrap_err();
+        assert_eq!(error.cause, expected, "{}", error.message);
+        assert!(error.message.contains(said), "{}", error.message);
+    }
 }

@@ -109,6 +109,18 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn count(samples: &[(f64, f64)], start: i64, end: i64, of_run: bool, targets: Option<&Targets>) -> f64 {
+    count_from(0, samples, start, end, of_run, targets)
+}
+
+/// As `count`, where the reply begins at `shown_from`.
+fn count_from(
+    shown_from: i64,
+    samples: &[(f64, f64)],
+    start: i64,
+    end: i64,
+    of_run: bool,
+    targets: Option<&Targets>,
+) -> f64 {
     let series = Series {
         labels: BTreeMap::from([
             ("job".to_owned(), "j".to_owned()),
@@ -119,9 +131,11 @@ fn count(samples: &[(f64, f64)], start: i64, end: i64, of_run: bool, targets: Op
     counter::delta(
         &series,
         &Window {
+            shown_from: at(shown_from),
             start: at(start),
             end: at(end),
             run_started: at(5),
+            scrape: 10.0,
             targets,
         },
         of_run,
@@ -148,11 +162,115 @@ fn counters_are_subtracted_series_by_series() {
         count(&new, 10, 30, false, Some(&Targets::new())).abs() < 1e-9,
         "nobody knows when it counted"
     );
-    let scraped = Targets::from([(("j".to_owned(), "i".to_owned()), 3.0)]);
+    let scraped = Targets::from([(("j".to_owned(), "i".to_owned()), vec![(3.0, true)])]);
     assert!(
         (count(&new, 10, 30, false, Some(&scraped)) - 7.0).abs() < 1e-9,
         "a first error makes its series"
     );
+}
+
+fn scrapes(scrapes: &[(f64, bool)]) -> Targets {
+    Targets::from([(("j".to_owned(), "i".to_owned()), scrapes.to_vec())])
+}
+
+#[test]
+fn what_was_counted_before_a_gap_is_not_counted_again() {
+    // The reply begins at 40, the run at 5, the tick at 60; the series is there again from 70 on.
+    let back = [(70.0, 1_000.0), (80.0, 1_007.0)];
+    let counted = |of_run: bool, up: &[(f64, bool)]| count_from(40, &back, 60, 80, of_run, Some(&scrapes(up)));
+    for of_run in [true, false] {
+        // Its pod could not be scraped.
+        let unreached = counted(of_run, &[(30.0, true), (50.0, false), (60.0, false), (70.0, true)]);
+        assert!((unreached - 7.0).abs() < 1e-9, "{unreached}");
+        // Prometheus itself was down.
+        let down = counted(of_run, &[(20.0, true), (30.0, true), (70.0, true)]);
+        assert!((down - 7.0).abs() < 1e-9, "{down}");
+        // A scrape of this tick had no such series: it is new.
+        let new = counted(of_run, &[(50.0, true), (60.0, true), (70.0, true)]);
+        assert!((new - 1_007.0).abs() < 1e-9, "{new}");
+    }
+    // After the gap, the first error: a scrape that succeeded had none.
+    let up = scrapes(&[(30.0, true), (50.0, false), (70.0, true), (80.0, true)]);
+    let error = count_from(40, &[(80.0, 1.0)], 60, 80, true, Some(&up));
+    assert!((error - 1.0).abs() < 1e-9, "{error}");
+    // A pod that came later in the run, at first without listening.
+    for up in [&[(70.0, true)][..], &[(55.0, false), (65.0, false), (70.0, true)]] {
+        assert!((counted(true, up) - 1_007.0).abs() < 1e-9);
+        assert!((counted(false, up) - 7.0).abs() < 1e-9, "nobody knows when it counted");
+    }
+}
+
+fn series(labels: &[(&str, &str)], samples: &[(f64, f64)]) -> Series {
+    let labels = labels
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Series {
+        labels: labels.collect(),
+        samples: samples.to_vec(),
+    }
+}
+
+#[test]
+fn a_series_goes_on_under_other_labels() {
+    let old = [("pod", "p"), ("instance", "10.0.0.7:80"), ("code", "200")];
+    let (before, after) = ([(10.0, 90.0), (20.0, 100.0)], [(30.0, 105.0), (40.0, 110.0)]);
+    let counted = |labels: &[(&str, &str)]| {
+        let both = vec![series(&old, &before), series(labels, &after)];
+        let joined = counter::joined(both, "pod");
+        let sum: f64 = joined.iter().map(|one| count(&one.samples, 20, 40, true, None)).sum();
+        (joined.len(), sum)
+    };
+    // A label was added, or the target got another name: 10 came since, not 110.
+    let added = [
+        ("pod", "p"),
+        ("instance", "10.0.0.7:80"),
+        ("code", "200"),
+        ("zone", "a"),
+    ];
+    assert_eq!(counted(&added), (1, 10.0));
+    assert_eq!(
+        counted(&[("pod", "p"), ("instance", "p:80"), ("code", "200")]),
+        (1, 10.0)
+    );
+    // Another pod, and the first error of this one: both are new.
+    for other in [
+        [("pod", "q"), ("instance", "10.0.0.7:80"), ("code", "200")],
+        [("pod", "p"), ("instance", "10.0.0.7:80"), ("code", "500")],
+    ] {
+        assert_eq!(counted(&other), (2, 110.0));
+    }
+    // Two series that live side by side stay two.
+    let beside = vec![series(&old, &before), series(&added, &[(20.0, 5.0), (30.0, 6.0)])];
+    assert_eq!(counter::joined(beside, "pod").len(), 2);
+}
+
+fn matrix(series: usize, value: &str) -> String {
+    let one = format!(r#"{{"metric":{{"pod":"p"}},"values":[[1,"{value}"]]}}"#);
+    format!(
+        r#"{{"status":"success","data":{{"resultType":"matrix","result":[{}]}}}}"#,
+        vec![one; series].join(",")
+    )
+}
+
+#[test]
+fn samples_that_cannot_be_counted_are_refused() {
+    let read = |body: &str| parse(200, body.as_bytes());
+    for (value, expected) in [
+        ("+Inf", Cause::Inf),
+        ("9007199254740994", Cause::Inf),
+        ("-1", Cause::NotANumber),
+        ("many", Cause::NotANumber),
+    ] {
+        assert_eq!(read(&matrix(1, value)).unwrap_err().cause, expected, "{value}");
+    }
+    // A staleness marker is no sample.
+    let stale = read(&matrix(1, "NaN")).unwrap();
+    assert_eq!(stale, Value::Matrix(vec![series(&[("pod", "p")], &[])]));
+    assert!(read(&matrix(20_000, "1")).is_ok());
+    assert_eq!(read(&matrix(20_001, "1")).unwrap_err().cause, Cause::BadReply);
+    // A store that gives no raw samples: one value per series.
+    let vector = read(&vector(&["1"])).unwrap();
+    assert_eq!(reply::matrix(&vector).unwrap_err().cause, Cause::BadReply);
 }
 
 #[test]

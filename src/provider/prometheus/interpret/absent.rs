@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     api::{metric_source::MetricSourceSpec, status::Cause},
-    provider::{NoData, Question, Version},
+    provider::{NoData, Quantity, Question, Version},
 };
 
-/// Refuses series that say nothing about now: all their samples are old.
+/// Refuses series that say nothing about now: all their samples are old, or were there for the tick before.
 pub(super) fn not_stale<'a>(asked: &Asked<'_>, series: impl Iterator<Item = &'a Series>) -> Result<(), NoData> {
     let newest = series
         .filter_map(|series| series.samples.last())
@@ -19,13 +19,22 @@ pub(super) fn not_stale<'a>(asked: &Asked<'_>, series: impl Iterator<Item = &'a 
         .fold(f64::MIN, f64::max);
     let end = counter::seconds(asked.question.end);
     let oldest_allowed = end - asked.spec.scrape_interval.as_secs_f64() * f64::from(STALE_AFTER);
-    if newest < oldest_allowed {
-        return Err(NoData {
-            cause: Cause::Stale,
-            message: format!("the newest sample is {:.0}s old", end - newest),
-        });
-    }
-    Ok(())
+    let age = end - newest;
+    let (cause, message) = if newest < oldest_allowed {
+        let message = format!(
+            "the newest sample of the new version is {age:.0}s old: are its pods still scraped, do samples come late (the MetricSource's `lag`), and is the store's clock right?"
+        );
+        (Cause::Stale, message)
+    } else if newest <= counter::seconds(asked.question.start) {
+        // What comes later belongs to this tick: it is asked for again, together with the next one.
+        let message = format!(
+            "no sample of the new version in this interval yet, the newest is {age:.0}s old: if samples come late, say so by the MetricSource's `lag`"
+        );
+        (Cause::Late, message)
+    } else {
+        return Ok(());
+    };
+    Err(NoData { cause, message })
 }
 
 /// What `up` says about the new version's pods.
@@ -54,8 +63,21 @@ pub(super) fn scraped(up: &BTreeMap<String, bool>, question: &Question) -> Scrap
     }
 }
 
+/// A version without series got no requests, if its pods are scraped, or the gateway that counts the other's requests is. Else
+/// the error says what is wrong.
+pub(super) fn got_no_request(asked: &Asked<'_>, pods: Scraped, baseline: &[Series]) -> Result<(), NoData> {
+    let none = no_series(asked, pods, baseline);
+    let is_scraped = matches!(pods, Scraped::Up) || is_by_cluster(asked);
+    let is_counted = is_scraped && !matches!(asked.quantity, Quantity::Lookups);
+    if none.cause == Cause::NoTraffic && is_counted {
+        Ok(())
+    } else {
+        Err(none)
+    }
+}
+
 /// Why the new version has no series: nobody scrapes it, it cannot be scraped, or it counts nothing.
-pub(super) fn no_series(asked: &Asked<'_>, pods: Scraped, baseline: &[Series]) -> NoData {
+fn no_series(asked: &Asked<'_>, pods: Scraped, baseline: &[Series]) -> NoData {
     let spoken = query::spoken(&asked.question.subject);
     let names = names::shown(asked.spec.preset, asked.quantity, &spoken);
     let (cause, message) = match pods {

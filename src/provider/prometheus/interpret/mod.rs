@@ -106,7 +106,8 @@ fn by_side(asked: &Asked<'_>, all: Vec<Series>) -> (Vec<Series>, Vec<Series>) {
 
 fn counts(asked: &Asked<'_>, value: &Value, known: Option<&Known>, unknown: &mut FollowUp) -> Result<Reading, NoData> {
     let question = asked.question;
-    let all = copies::drop_copies(asked.spec, &question.subject, reply::matrix(value)?);
+    let all = counter::joined(reply::matrix(value)?, &asked.spec.pod_label);
+    let all = copies::drop_copies(asked.spec, &question.subject, all);
     let (candidate, baseline) = by_side(asked, all);
     let by_pod = !is_by_cluster(asked);
     let target = if by_pod {
@@ -117,9 +118,11 @@ fn counts(asked: &Asked<'_>, value: &Value, known: Option<&Known>, unknown: &mut
     clusters::refuse_several(&candidate.iter().chain(&baseline).collect::<Vec<_>>(), target)?;
     let figures_since = question.figures_since.max(question.end - window(asked.spec, question));
     let tick = Window {
+        shown_from: question.end - window(asked.spec, question),
         start: question.start,
         end: question.end,
         run_started: question.run_started,
+        scrape: asked.spec.scrape_interval.as_secs_f64(),
         targets: known.map(|known| &known.ages),
     };
     let shown = Window {
@@ -131,7 +134,7 @@ fn counts(asked: &Asked<'_>, value: &Value, known: Option<&Known>, unknown: &mut
         let pods = known
             .filter(|_| by_pod)
             .map_or(Scraped::Untold, |known| absent::scraped(&known.up, question));
-        return Err(absent::no_series(asked, pods, &baseline));
+        absent::got_no_request(asked, pods, &baseline)?;
     }
     let mut side = |own: &[Series], other: &[Series], of_run: bool| -> Result<(Counts, Option<f64>), NoData> {
         let mut over = |window: &Window<'_>| {
@@ -141,7 +144,11 @@ fn counts(asked: &Asked<'_>, value: &Value, known: Option<&Known>, unknown: &mut
         let now = over(&tick)?;
         Ok((now.counts, over(&shown).ok().and_then(|then| then.figure)))
     };
-    let (counts, candidate_figure) = side(&candidate, &baseline, true)?;
+    let (counts, candidate_figure) = if candidate.is_empty() {
+        (Counts::default(), None)
+    } else {
+        side(&candidate, &baseline, true)?
+    };
     // Without the old version's figures the new one is judged all the same.
     let other = side(&baseline, &candidate, false).ok().filter(|_| !baseline.is_empty());
     Ok(Reading::Counts {

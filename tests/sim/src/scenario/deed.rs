@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     Run,
-    given::{CANDIDATE, Given, NAME, NAMESPACE, SECOND, config, create},
+    given::{CANDIDATE, NAME, NAMESPACE, SECOND, config, create},
     manifests::Commit,
 };
 use crate::{
@@ -300,7 +300,7 @@ impl Run {
             What::Service => self.manifests.service.clone(),
             What::CanaryService => anyhow::bail!("Warmfront makes it"),
             What::Route => self.manifests.route.clone(),
-            What::Source => Given::source(),
+            What::Source => self.given.source(),
             What::ScaledObject => self.given.scaled_object(),
             What::Namespace => json!({"metadata": {"name": NAMESPACE}}),
         };

@@ -41,6 +41,8 @@ pub struct Given {
     pub service: Value,
     /// Pods carry a label of this name with their version's tag.
     pub version_label: Option<String>,
+    /// The MetricSource's spec, laid over one that scrapes every second.
+    pub source: Value,
     /// The route's rules; by default one, with the app as its only backend.
     pub rules: Option<Value>,
     /// The app runs and was adopted before the script begins.
@@ -76,6 +78,7 @@ impl Default for Given {
             pair: false,
             rollout: json!({}),
             second: json!({}),
+            source: json!({}),
             service: json!({}),
             version_label: None,
             rules: None,
@@ -195,8 +198,10 @@ impl Given {
     }
 
     /// Where metrics come from.
-    pub fn source() -> Value {
-        json!({"metadata": {"name": "default"}, "spec": {"prometheus": {"url": "http://prometheus.example"}, "scrapeInterval": "1s"}})
+    pub fn source(&self) -> Value {
+        let mut spec = json!({"prometheus": {"url": "http://prometheus.example"}, "scrapeInterval": "1s"});
+        merge(&mut spec, &self.source);
+        json!({"metadata": {"name": "default"}, "spec": spec})
     }
 
     fn has(&self, what: &str) -> bool {
@@ -221,7 +226,7 @@ impl Given {
             json!({"metadata": {"name": "edge"}, "spec": {"gatewayClassName": "example"}}),
         );
         if self.has("source") {
-            create(store, Kind::MetricSource, "", Self::source());
+            create(store, Kind::MetricSource, "", self.source());
         }
         if self.has("service") {
             create(store, Kind::Service, NAMESPACE, self.service());

@@ -10,14 +10,18 @@ use warmfront::{
     provider::{Answer, Counts, NoData, Provider, Quantity, Question, Reading},
 };
 
-use super::{Cluster, replica_set, settings::Metrics, traffic::Tally};
+use super::{
+    Cluster, replica_set,
+    settings::{Metrics, seconds},
+    traffic::Tally,
+};
 use crate::apiserver::{Shared, kinds::Kind, lock, store::EPOCH};
 
 /// The metrics store.
 pub struct Store(pub Shared);
 
 impl Provider for Store {
-    fn ask<'a>(&'a self, _: &'a MetricSourceSpec, question: &'a Question) -> BoxFuture<'a, Answer> {
+    fn ask<'a>(&'a self, source: &'a MetricSourceSpec, question: &'a Question) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
             let hangs = lock(&self.0).settings.metrics == Metrics::Hangs;
             tokio::time::sleep(if hangs {
@@ -30,7 +34,7 @@ impl Provider for Store {
             question
                 .quantities
                 .iter()
-                .map(|quantity| answer(&mut cluster, quantity, question))
+                .map(|quantity| answer(&mut cluster, source, quantity, question))
                 .collect()
         })
     }
@@ -40,29 +44,47 @@ fn moment(start: Instant, at: Timestamp) -> Instant {
     start + Duration::from_millis(u64::try_from(at.as_millisecond() - EPOCH * 1_000).unwrap_or_default())
 }
 
-fn answer(cluster: &mut Cluster, quantity: &Quantity, question: &Question) -> Result<Reading, NoData> {
+/// Why the store tells nothing, if so.
+fn silence(does: Metrics, source: &MetricSourceSpec) -> Option<(Cause, &'static str)> {
+    let is_told_apart = source.matchers.get("cluster").is_some_and(|cluster| cluster == "eu");
+    match does {
+        Metrics::Down | Metrics::Hangs => Some((Cause::ProviderDown, "the metrics store is down")),
+        Metrics::Silent => Some((Cause::Empty, "no series")),
+        Metrics::Late => Some((Cause::Stale, "the newest samples are too old")),
+        Metrics::Partial => Some((Cause::PartialReply, "the reply is not complete")),
+        Metrics::TwoClusters if !is_told_apart => Some((Cause::AmbiguousSeries, "series of several clusters")),
+        Metrics::Up | Metrics::TwoClusters => None,
+    }
+}
+
+fn answer(
+    cluster: &mut Cluster,
+    source: &MetricSourceSpec,
+    quantity: &Quantity,
+    question: &Question,
+) -> Result<Reading, NoData> {
     let none = |cause, message: &str| {
         Err(NoData {
             cause,
             message: message.to_owned(),
         })
     };
-    match cluster.settings.metrics {
-        Metrics::Down | Metrics::Hangs => return none(Cause::ProviderDown, "the metrics store is down"),
-        Metrics::Silent => return none(Cause::Empty, "no series"),
-        Metrics::Late => return none(Cause::Stale, "the newest samples are too old"),
-        Metrics::Partial => return none(Cause::PartialReply, "the reply is not complete"),
-        Metrics::Up => {}
+    if let Some((cause, message)) = silence(cluster.settings.metrics, source) {
+        return none(cause, message);
     }
+    let visible = Instant::now() - seconds(cluster.settings.samples_late);
     let traffic = &mut cluster.traffic;
     let (start, end) = (
         moment(traffic.start, question.start),
         moment(traffic.start, question.end),
     );
-    let candidate = traffic.of_all(&question.subject.candidate.replica_sets, end);
-    if candidate.total <= 0.0 {
-        return none(Cause::NoTraffic, "no request has reached the new version yet");
+    if visible <= start {
+        let is_old = end.duration_since(visible) > Duration::from_secs(4);
+        let cause = if is_old { Cause::Stale } else { Cause::Late };
+        return none(cause, "no sample in this interval yet");
     }
+    let end = end.min(visible);
+    let candidate = traffic.of_all(&question.subject.candidate.replica_sets, end);
     let candidate = candidate.since(traffic.of_all(&question.subject.candidate.replica_sets, start));
     let baseline = &question.subject.baseline.replica_sets;
     let baseline = traffic.of_all(baseline, end).since(traffic.of_all(baseline, start));

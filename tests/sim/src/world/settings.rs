@@ -26,6 +26,8 @@ pub struct Settings {
     pub requests: f64,
     /// What the metrics store does.
     pub metrics: Metrics,
+    /// Seconds until the metrics store has what was counted.
+    pub samples_late: f64,
     /// Other systems that answer webhooks, by host; those that are not named cannot be reached.
     pub hooks: BTreeMap<String, Hook>,
     /// Pods for which an autoscaler takes the load; as many as there are, if left out.
@@ -96,6 +98,8 @@ pub enum Metrics {
     Late,
     /// It answers, and says that not all of its parts did.
     Partial,
+    /// It keeps another cluster's series beside ours, which have the label `cluster: eu`.
+    TwoClusters,
 }
 
 /// How a version behaves.
@@ -126,6 +130,7 @@ impl Default for Settings {
             quota: None,
             requests: 1000.0,
             metrics: Metrics::Up,
+            samples_late: 0.0,
             hooks: BTreeMap::new(),
             load_asks_for: None,
         }
