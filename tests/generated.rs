@@ -3,6 +3,7 @@
 
 use std::{fs, path::Path};
 
+use serde_json::Value;
 use warmfront::runtime::generate;
 
 fn same_or_written(path: &Path, text: &str) {
@@ -36,6 +37,55 @@ fn definitions_are_fresh() {
         assert!(text.len() < 100_000, "{name} is too large: {} bytes", text.len());
         same_or_written(&root.join("crds").join(name), &text);
         same_or_written(&root.join("charts/warmfront/files/crds").join(name), &text);
+    }
+}
+
+/// What is wrong is said in a sentence: to a `pattern` the API server answers with a regular expression. Of a percentage,
+/// which may be a number, a sentence comes besides.
+#[test]
+fn a_value_that_is_refused_is_answered_with_a_sentence() {
+    fn walk(schema: &Value, at: &str, bare: &mut Vec<String>) {
+        let rules = schema["x-kubernetes-validations"].as_array();
+        let told = rules.is_some_and(|rules| rules.iter().all(|rule| rule["message"].is_string()));
+        if (schema["pattern"].is_string() && !(told && schema["x-kubernetes-int-or-string"] == true))
+            || (rules.is_some() && !told)
+        {
+            bare.push(at.to_owned());
+        }
+        let bounded = schema["type"] != "string" || schema["maxLength"].is_u64();
+        let matches = |rule: &Value| {
+            rule["rule"]
+                .as_str()
+                .is_some_and(|rule| rule.starts_with("self.matches("))
+        };
+        if rules.is_some_and(|rules| rules.iter().any(matches)) && !bounded {
+            bare.push(format!(
+                "{at}: without maxLength its rule exceeds the API server's budget"
+            ));
+        }
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            walk(property, &format!("{at}.{name}"), bare);
+        }
+        for inner in ["items", "additionalProperties"] {
+            if schema[inner].is_object() {
+                walk(&schema[inner], &format!("{at}[]"), bare);
+            }
+        }
+    }
+    let mut bare = Vec::new();
+    for (name, text) in generate::crds().unwrap() {
+        let definition: Value = serde_yaml::from_str(&text).unwrap();
+        let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        walk(schema, name, &mut bare);
+    }
+    assert!(bare.is_empty(), "{bare:#?}");
+    let all: String = generate::crds().unwrap().into_iter().map(|(_, text)| text).collect();
+    for sentence in [
+        "a quantile is p75 to p99.99, such as p99",
+        "a duration is a number and a unit",
+        "a percentage is",
+    ] {
+        assert!(all.contains(sentence), "{sentence}");
     }
 }
 

@@ -18,7 +18,8 @@ use super::{Duration, Percent};
 pub struct Check {
     /// Name in the status and in messages, unique among the checks. Default: `error-rate`, `latency` or `hit-ratio`; required for a query.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')", "a name consists of a-z, 0-9 and -, and begins and ends with a letter or digit"))]
     pub name: Option<String>,
     /// Limits the share of requests that fail: answered with HTTP 5xx, or not at all; of gRPC with `UNKNOWN`, `DEADLINE_EXCEEDED`, `INTERNAL`, `UNAVAILABLE` or `DATA_LOSS`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -224,6 +225,9 @@ impl schemars::JsonSchema for Quantile {
         "Quantile".into()
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "maxLength": 6, "pattern": r"^p(7[5-9]|[89][0-9])(\.[0-9]{1,2})?$"})
+        schemars::json_schema!({"type": "string", "maxLength": 16, "x-kubernetes-validations": [{
+            "rule": r"self.matches('^p(7[5-9]|[89][0-9])([.][0-9]{1,2})?$')",
+            "message": "a quantile is p75 to p99.99, such as p99",
+        }]})
     }
 }

@@ -142,7 +142,10 @@ impl JsonSchema for Duration {
         json_schema!({
             "type": "string",
             "maxLength": 24,
-            "pattern": r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h))+$",
+            "x-kubernetes-validations": [{
+                "rule": "self.matches('^([0-9]{1,9}([.][0-9]{1,9})?(ms|s|m|h))+$')",
+                "message": "a duration is a number and a unit (ms, s, m or h), such as 300ms, 5m or 1h30m",
+            }],
         })
     }
 }

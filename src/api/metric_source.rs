@@ -32,11 +32,13 @@ pub struct MetricSourceSpec {
     pub cache: CacheSource,
     /// Label in which this Prometheus has the name of the pod, 1 to 63 characters. Default `pod`.
     #[serde(default = "default_pod_label")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-zA-Z_][a-zA-Z0-9_]*$"))]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = ("self.matches('^[a-zA-Z_][a-zA-Z0-9_]*$')", "the name of a label consists of letters, digits and _, and does not begin with a digit"))]
     pub pod_label: String,
     /// Label in which this Prometheus has the namespace of the pod, 1 to 63 characters. Default `namespace`. Where the pod's name stands in `exported_pod`, its namespace stands in `exported_namespace`.
     #[serde(default = "default_namespace_label")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-zA-Z_][a-zA-Z0-9_]*$"))]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = ("self.matches('^[a-zA-Z_][a-zA-Z0-9_]*$')", "the name of a label consists of letters, digits and _, and does not begin with a digit"))]
     pub namespace_label: String,
     /// Labels that every series must have, at most 8, such as `cluster: eu-1`: needed where one store keeps the metrics of several clusters, or their requests would be added up. They are put into every selector; the expression of a query check names them as `{{matchers}}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -60,7 +62,8 @@ pub struct MetricSourceSpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PrometheusSource {
     /// Its base URL, 8 to 2048 characters, such as `http://prometheus.monitoring:9090`.
-    #[schemars(length(min = 8, max = 2048), regex(pattern = "^https?://[^/@]+(/.*)?$"))]
+    #[schemars(length(min = 8, max = 2048))]
+    #[x_kube(validation = ("self.matches('^https?://[^/@]+(/.*)?$')", "a URL begins with http:// or https:// and a host, without user or password, such as http://prometheus.monitoring:9090"))]
     pub url: String,
 }
 

@@ -122,13 +122,18 @@ impl JsonSchema for Percent {
         "Percent".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        // An integer or a string: `minimum` and `maximum` apply to integers only, the other limits to strings only.
+        // An integer or a string: `minimum` and `maximum` apply to integers only, the other limits to strings only. The
+        // API server takes such a string for one of any length: in a list, `matches` would exceed its budget for rules.
         json_schema!({
             "x-kubernetes-int-or-string": true,
             "minimum": 0,
             "maximum": 100,
-            "maxLength": 7,
+            "maxLength": 16,
             "pattern": r"^(100(\.0{1,2})?|[0-9]{1,2}(\.[0-9]{1,2})?)%$",
+            "x-kubernetes-validations": [{
+                "rule": "type(self) == int || self.endsWith('%')",
+                "message": "a percentage is a whole number from 0 to 100, such as 5, or a text with at most two decimals and %, such as \"0.5%\"",
+            }],
         })
     }
 }

@@ -119,8 +119,10 @@ impl CanaryRolloutSpec {
     /// wrote it means something by it.
     pub fn read(spec: &Value) -> Result<Self, String> {
         let mut unknown = Vec::new();
-        let read = serde_ignored::deserialize(spec, |path| unknown.push(field(&path)));
-        let spec: Self = read.map_err(|error| format!("the spec cannot be read: {error}"))?;
+        let mut track = serde_path_to_error::Track::new();
+        let tracked = serde_path_to_error::Deserializer::new(spec, &mut track);
+        let read = serde_ignored::deserialize(tracked, |path| unknown.push(field(&path)));
+        let spec: Self = read.map_err(|error| unreadable(&track.path(), &error))?;
         match unknown.as_slice() {
             [] => Ok(spec),
             fields => Err(format!(
@@ -139,6 +141,14 @@ impl CanaryRolloutSpec {
             Self::deserialize(&plan)
         });
         spec.map(Arc::new).map_err(D::Error::custom)
+    }
+}
+
+/// Which field cannot be read, and why.
+fn unreadable(path: &serde_path_to_error::Path, error: &serde_json::Error) -> String {
+    match path.to_string().as_str() {
+        "." => format!("the spec cannot be read: {error}"),
+        path => format!("spec.{path} cannot be read: {error}"),
     }
 }
 

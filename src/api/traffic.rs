@@ -62,14 +62,9 @@ pub struct RouteRef {
     pub name: String,
     /// Names of the rules whose weights are set, at most 16; `*` alone means all rules that have the Service as a backend. Default: the only rule that has it; required if several do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(
-        length(max = 16),
-        inner(
-            length(min = 1, max = 253),
-            regex(pattern = r"^(\*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?)$")
-        )
-    )]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
     #[x_kube(
+        validation = ("self.all(r, r.matches('^([*]|[a-z0-9]([-a-z0-9.]*[a-z0-9])?)$'))", "the name of a rule consists of a-z, 0-9, - and ., and begins and ends with a letter or digit; `*` stands for all rules"),
         validation = ("self.size() < 2 || !self.exists(r, r == '*')", "`*` stands for all rules: name no others beside it"),
         validation = ("self.all(r, self.exists_one(o, o == r))", "each rule may be named once"),
         validation = ("!self.exists(r, r.startsWith('warmfront-'))", "rules whose names begin with warmfront- are Warmfront's own")
@@ -118,7 +113,8 @@ impl RouteKind {
 #[serde(rename_all = "camelCase")]
 pub struct Tester {
     /// Name of the header, in any case.
-    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$"))]
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = (r#"self.matches(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")"#, "the name of a header consists of letters, digits and the signs !#$%&'*+-.^_`|~, such as X-Canary"))]
     pub header: String,
     /// The value that the header must have, exactly.
     #[schemars(length(min = 1, max = 4096))]

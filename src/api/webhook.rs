@@ -12,7 +12,8 @@ use super::Duration;
 pub struct Gate {
     /// Name in the status and in messages, unique among the gates. Default: `start`, `step` or `promote`, by the value of `before`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')", "a name consists of a-z, 0-9 and -, and begins and ends with a letter or digit"))]
     pub name: Option<String>,
     /// When it is asked: `Start`, once, before any pod of the new version is created; `Step`, before each weight, the first one included; `Promote`, once, after the bake and before the promotion.
     pub before: Before,
@@ -39,7 +40,8 @@ pub enum Before {
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
     /// An `http` or `https` URL, 8 to 2048 characters. The host is a Service in this namespace, or one that the chart's `webhooks.allowedHosts` names.
-    #[schemars(length(min = 8, max = 2048), regex(pattern = "^https?://[^/@]+(/.*)?$"))]
+    #[schemars(length(min = 8, max = 2048))]
+    #[x_kube(validation = ("self.matches('^https?://[^/@]+(/.*)?$')", "a URL begins with http:// or https:// and a host, without user or password, such as http://hooks.shop:8080/gate"))]
     pub url: String,
     /// How long to wait for the whole answer, `1s` to `5m`. Default `10s`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,7 +54,8 @@ pub struct Webhook {
 #[serde(rename_all = "camelCase")]
 pub struct Notifier {
     /// Name in the status and in messages, unique among the notifiers.
-    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')", "a name consists of a-z, 0-9 and -, and begins and ends with a letter or digit"))]
     pub name: String,
     /// Where to send the notification.
     pub webhook: NotifierWebhook,
@@ -69,7 +72,8 @@ pub struct Notifier {
 pub struct NotifierWebhook {
     /// An `http` or `https` URL, 8 to 2048 characters. The host is a Service in this namespace, or one that the chart's `webhooks.allowedHosts` names.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 8, max = 2048), regex(pattern = "^https?://[^/@]+(/.*)?$"))]
+    #[schemars(length(min = 8, max = 2048))]
+    #[x_kube(validation = ("self.matches('^https?://[^/@]+(/.*)?$')", "a URL begins with http:// or https:// and a host, without user or password, such as http://hooks.shop:8080/gate"))]
     pub url: Option<String>,
     /// Where the URL is kept, if it contains a secret.
     #[serde(skip_serializing_if = "Option::is_none")]

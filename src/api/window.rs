@@ -23,7 +23,8 @@ pub struct Window {
     pub to: TimeOfDay,
     /// Time zone of `days`, `from` and `to`, as the IANA database names it, such as `Europe/Berlin`. Default `UTC`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), regex(pattern = "^[A-Za-z0-9_+/-]+$"))]
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = ("self.matches('^[A-Za-z0-9_+/-]+$')", "a time zone is named as in the IANA database, such as Europe/Berlin"))]
     pub time_zone: Option<String>,
 }
 
@@ -31,13 +32,29 @@ pub struct Window {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Days(
-    #[schemars(regex(pattern = "^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)(-(Mon|Tue|Wed|Thu|Fri|Sat|Sun))?$"))] String,
+    #[schemars(
+        length(max = 64),
+        extend("x-kubernetes-validations" = [{
+            "rule": "self.matches('^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)(-(Mon|Tue|Wed|Thu|Fri|Sat|Sun))?$')",
+            "message": "a day is Mon, Tue, Wed, Thu, Fri, Sat or Sun, or a range such as Mon-Thu",
+        }])
+    )]
+    String,
 );
 
 /// A time of day, `00:00` to `24:00`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct TimeOfDay(#[schemars(regex(pattern = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"))] String);
+pub struct TimeOfDay(
+    #[schemars(
+        length(max = 64),
+        extend("x-kubernetes-validations" = [{
+            "rule": "self.matches('^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$')",
+            "message": "a time of day is 00:00 to 24:00, with two digits each, such as 09:30",
+        }])
+    )]
+    String,
+);
 
 /// A valid window, its times in minutes and its time zone looked up.
 #[derive(Clone, Debug, PartialEq)]

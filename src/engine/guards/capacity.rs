@@ -47,9 +47,14 @@ pub fn fall_if_pods_lost(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> Cont
         "{available} of {needed} pods of revision {} Available at {weight}",
         run.revision
     );
+    let (to, then) = if lost >= FATAL_LOSS {
+        (Percent::ZERO, "the release is rolled back")
+    } else {
+        (to, "the missing pods are waited for")
+    };
     next.tell(
         Reason::CapacityLost,
-        format!("{message}: weight {weight} → {to} ({lost} of {FATAL_LOSS} times)"),
+        format!("{message}: weight {weight} → {to}, loss {lost} of {FATAL_LOSS}: {then}"),
     );
     if lost >= FATAL_LOSS {
         next.go_back(EndReason::CapacityLost, &message);

@@ -36,9 +36,13 @@ pub fn answer_route_edit(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()>
     let Some(weight) = next.run().map(|run| run.weight) else {
         return ControlFlow::Continue(());
     };
-    let drifted = facts.found_routes().find(|(_, route)| !route.state.carries(weight));
-    let Some((id, route)) = drifted else {
-        return ControlFlow::Continue(());
+    let drifted = || facts.found_routes().filter(|(_, route)| !route.state.carries(weight));
+    // Whoever changes anything in the rules takes our mark from them: with it they are our own, seen late or given up.
+    let Some((id, route)) = drifted().find(|(_, route)| route.written_at.is_none()) else {
+        return match drifted().next() {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        };
     };
     let live = route.state.away_from(weight);
     let edit = of_route(facts, id, route);

@@ -79,12 +79,11 @@ pub fn for_data(facts: &Facts<'_>, next: &mut Draft) {
     };
     if held.is_none() && facts.now >= due {
         let cause = check.cause.map(|cause| cause.to_string()).unwrap_or_default();
+        let said = [cause.as_str(), &check.message, &check.evidence];
+        let said: Vec<&str> = said.into_iter().filter(|part| !part.is_empty()).collect();
         next.tell(
             Reason::NoData,
-            format!(
-                "no data for check {} since {since:.0}: {cause} {}{}",
-                check.name, check.message, check.evidence
-            ),
+            format!("no data for check {} since {since:.0}: {}", check.name, said.join("; ")),
         );
         next.hold(PauseReason::NoData, &format!("{cause} of check {}", check.name));
     }

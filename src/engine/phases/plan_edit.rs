@@ -1,7 +1,7 @@
 //! An edit of the plan while a release runs.
 
 use crate::{
-    api::Plan,
+    api::{Percent, Plan},
     engine::{
         draft::{Draft, events::Reason},
         facts::Facts,
@@ -19,8 +19,19 @@ pub fn adopt_plan(facts: &Facts<'_>, next: &mut Draft) {
     let old = Plan::try_from(&*run.plan).ok();
     let (weight, steps) = (run.weight, &facts.plan.steps);
     let steps_changed = old.as_ref().is_none_or(|old| old.steps != *steps);
-    let checks_changed = old.is_none_or(|old| old.checks != facts.plan.checks);
+    let checks_changed = old.as_ref().is_none_or(|old| old.checks != facts.plan.checks);
+    let routes_changed = old.is_none_or(|old| old.routes != facts.plan.routes);
+    let introduced = run.entered_at.is_some() || run.weight > Percent::ZERO;
     next.replan(facts, spec);
+    if routes_changed && introduced && !facts.entry_stands() {
+        // A proxy must learn of the backend before it learns of a share, in the new rule or route as in the others.
+        next.start_over(facts);
+        next.forget(Reset::Fall);
+        next.tell(
+            Reason::PlanChanged,
+            format!("the plan names other routes or rules at {weight}: the release begins again at its first weight"),
+        );
+    }
     if checks_changed {
         next.forget(Reset::Limits);
     }

@@ -51,6 +51,9 @@ fn abort_path(facts: &Facts<'_>, next: &Draft) -> AbortPath {
 /// A request that nobody saw for so long is no longer what its author means. Abort never grows old.
 const EXPIRES_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
+/// Equal requests that were made within this time are one.
+const AT_ONCE: SignedDuration = SignedDuration::from_secs(1);
+
 struct Answer {
     phase: ActionPhase,
     reason: &'static str,
@@ -92,7 +95,8 @@ pub fn answer(facts: &Facts<'_>, next: &mut Draft) {
     open.retain(|action| !next.status().actions.iter().any(|handled| handled.uid == action.uid));
     open.sort_by_key(|action| (action.spec.action != Verb::Abort, action.created));
     for action in open {
-        let answer = guard(facts, next, action).unwrap_or_else(|| carry_out(facts, next, action));
+        let answer = already(facts, next, action).or_else(|| guard(facts, next, action));
+        let answer = answer.unwrap_or_else(|| carry_out(facts, next, action));
         let why = action
             .spec
             .reason
@@ -123,6 +127,18 @@ pub fn answer(facts: &Facts<'_>, next: &mut Draft) {
             message: answer.message,
         });
     }
+}
+
+/// The same was asked at the same moment, and was the last thing done: two people, or a client that asked again, mean
+/// one move.
+fn already(facts: &Facts<'_>, next: &Draft, action: &ActionSeen) -> Option<Answer> {
+    let mut answers = next.status().actions.iter().rev();
+    let last = answers.find(|handled| handled.phase == ActionPhase::Applied)?;
+    let other = facts.seen.actions.iter().find(|other| other.uid == last.uid)?;
+    let (one, two) = (&action.spec, &other.spec);
+    let same = (one.action, one.step, &one.revision) == (two.action, two.step, &two.revision);
+    let apart = action.created.duration_since(other.created).abs();
+    (same && apart <= AT_ONCE).then(|| applied(format!("already done for RolloutAction {}", other.name)))
 }
 
 /// Whether the request still means this run and step.
@@ -264,6 +280,10 @@ fn promote(facts: &Facts<'_>, next: &mut Draft) -> Answer {
         return applied("the pause is lifted");
     }
     let ready = phase != Phase::Preparing && run.intent.is_none();
+    if ready && run.hold_waived && run.paused_for != Some(PauseReason::Approval) {
+        // In a hold every Promote means the hold: an approval is asked for once it is over.
+        return applied(format!("the rest of the hold at step {step} is waived already"));
+    }
     if ready && !holds::hold_over(facts, run, phase) {
         next.waive_hold();
         return applied(format!(

@@ -30,9 +30,14 @@ fn of_phase(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
     let Some(run) = &status.run else {
         return refused.unwrap_or_else(at_rest);
     };
+    let recovery = if run.recovery {
+        "; recovery: no pod of the stable version was Ready when the release began, so nothing waits for it"
+    } else {
+        ""
+    };
     match status.phase {
-        Phase::Preparing => preparing(facts, status, run, refused),
-        Phase::Shifting | Phase::Baking => shifting(facts, status, run, refused),
+        Phase::Preparing => preparing(facts, status, run, refused) + recovery,
+        Phase::Shifting | Phase::Baking => shifting(facts, status, run, refused) + recovery,
         Phase::Promoting => facts.mode.promoting_message(facts, status, run),
         Phase::RollingBack => rolling_back(facts, status, run),
         Phase::Idle | Phase::Succeeded | Phase::RolledBack | Phase::Unknown => refused.unwrap_or_else(at_rest),

@@ -6,6 +6,7 @@ mod hands;
 mod invariants;
 mod lowered;
 mod newer;
+mod own_moves;
 mod pair;
 mod pair_world;
 mod pods;
@@ -297,6 +298,7 @@ fn a_raised_weight_is_put_back_and_is_no_progress() {
     route["spec"]["rules"][0]["backendRefs"][0]["weight"] = json!(40);
     route["spec"]["rules"][0]["backendRefs"][1]["weight"] = json!(60);
     route["metadata"]["generation"] = json!(50);
+    route["metadata"]["managedFields"] = json!([]);
     world.settle_unchecked();
     assert_eq!(world.canary_share().unwrap().hundredths(), 500);
     assert_eq!(world.status.drift.corrected, 1);

@@ -152,7 +152,15 @@ fn a_spec_with_unknown_fields_is_refused_with_their_paths() {
     let why = read(|spec| spec["checks"][0]["errorRate"]["maxIncrease"] = json!("1%"));
     assert!(why.contains("spec.checks[0].errorRate.maxIncrease:"), "{why}");
     let why = read(|spec| spec["bake"] = json!("soon"));
-    assert!(why.starts_with("the spec cannot be read: "), "{why}");
+    assert!(
+        why.starts_with("spec.bake cannot be read: `soon` is not a duration"),
+        "{why}"
+    );
+    let why = read(|spec| spec["checks"][0] = json!({"latency": {"quantile": "p50", "max": "1s"}}));
+    assert!(
+        why.starts_with("spec.checks[0].latency.quantile cannot be read: `p50` is not a quantile"),
+        "{why}"
+    );
 }
 
 /// A release whose plan has fields, checks, gates and notifiers that this version does not know.

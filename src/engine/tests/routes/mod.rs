@@ -117,6 +117,7 @@ fn an_edit_of_any_routed_rule_is_seen_and_put_back() {
     let second = world.objects.get_mut(&(Kind::HttpRoute, "second".to_owned())).unwrap();
     second["spec"]["rules"][2]["backendRefs"][2]["weight"] = json!(900);
     second["metadata"]["generation"] = json!(70);
+    second["metadata"]["managedFields"] = json!([]);
     world.settle_unchecked();
     assert_eq!((world.smallest_share(), world.share()), (500, 500));
     assert_eq!(world.status.drift.last.as_ref().unwrap().object, "HTTPRoute/second");
