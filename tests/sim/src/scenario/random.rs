@@ -1,11 +1,23 @@
 //! Scenarios made from a seed: everybody does anything at any time, then the world calms down.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Deed, Facts, Given, Scenario, Step,
     deed::{Act, Side, What},
+    given::Bounds,
 };
+use crate::apiserver::refused::Refuse;
+
+/// What a world may have happen to it.
+struct World {
+    random: fastrand::Rng,
+    /// Hands also do what makes requests fail.
+    harm: bool,
+    pair: bool,
+    /// The app has an autoscaler.
+    scaled: bool,
+}
 
 fn act(action: &str) -> Deed {
     Deed::Act(Act {
@@ -15,113 +27,245 @@ fn act(action: &str) -> Deed {
     })
 }
 
-/// Something that happens.
-fn deed(random: &mut fastrand::Rng, harm: bool, pair: bool) -> Deed {
-    let version = || ["v1", "v2", "v2", "v3", "v4"];
-    if pair && random.u8(0..8) == 0 {
-        return Deed::ApplyBaseline(["v0", "v1"][random.usize(0..2)].to_owned());
-    }
-    match random.u8(0..if harm { 27 } else { 23 }) {
-        0..=3 => Deed::Apply(version()[random.usize(0..5)].to_owned()),
-        4 => Deed::Scale(random.i64(2..7)),
-        5 => Deed::Label,
-        6 => act("Pause"),
-        7 => act("Resume"),
-        8 => act("Promote"),
-        9 => act("Abort"),
-        10 => act("Retry"),
-        11 => Deed::World(json!({"metrics": "down"})),
-        12 => Deed::World(json!({"metrics": "up"})),
-        13 => Deed::World(json!({"versions": {"v2": {"errors": 30.0}, "v3": {"errors": 0.0}}})),
-        14 => Deed::World(json!({"versions": {"v2": {"errors": 0.0}, "v3": {"errors": 30.0}}})),
-        15 => Deed::World(json!({"versions": {"v4": {"neverReady": "ImagePullBackOff"}}})),
-        16 => Deed::Crash,
-        17 => Deed::CrashAfterNextCall,
-        18 => Deed::BreakWatches,
-        19 => Deed::World(json!({"requests": random.f64() * 100.0})),
-        20 => Deed::ApplyWith {
-            version: version()[random.usize(0..5)].to_owned(),
-            replicas: random.i64(2..7),
-        },
-        21 => Deed::Spec(
-            json!({"steps": [{"weight": 10, "hold": "4s"}, {"weight": 60, "hold": "6s"}, {"weight": 100, "hold": "2s"}]}),
-        ),
-        22 => Deed::World(json!({"gateway": {"acceptsAfter": random.f64() * 2.0}})),
-        23 => Deed::LosePods(if random.bool() { Side::Canary } else { Side::Stable }),
-        24 => Deed::SetWeight(random.i64(0..100)),
-        25 => Deed::Reapply(if random.bool() { What::Service } else { What::Route }),
-        _ => {
-            let mood = ["silent", "accepts", "refuses"][random.usize(0..3)];
-            Deed::World(json!({"gateway": {"mood": mood}}))
-        }
-    }
+fn world(change: Value) -> Deed {
+    Deed::World(change)
 }
 
-/// Something that everything else needs is deleted, and applied again a while later.
-fn deletion(random: &mut fastrand::Rng, harm: bool) -> [Step; 2] {
-    let all = [What::Rollout, What::Deployment, What::Service, What::Route];
-    let what = if harm {
-        all[random.usize(0..all.len())]
-    } else {
-        What::Rollout
-    };
-    let mut deeds = Vec::new();
-    let mut when = None;
-    if what == What::Rollout {
-        // Until the gateway has taken the traffic back, the rollout waits.
-        deeds.push(Deed::World(json!({"gateway": {"mood": "accepts"}})));
-        when = Some(Facts {
-            gone: Some(true),
-            ..Facts::default()
-        });
+/// Kinds whose writes are refused for a while.
+const REFUSED: [&str; 8] = [
+    "HTTPRoute",
+    "HTTPRoute",
+    "Service",
+    "ReplicaSet",
+    "Deployment",
+    "CanaryRollout",
+    "CanaryRollout/status",
+    "HorizontalPodAutoscaler",
+];
+
+impl World {
+    fn one<T: Clone>(&mut self, of: &[T]) -> T {
+        of[self.random.usize(0..of.len())].clone()
     }
-    deeds.push(Deed::Delete(what));
-    let after = Some((random.f64() * 300.0).round() / 10.0);
-    [
-        Step {
-            deeds,
+
+    fn version(&mut self) -> String {
+        self.one(&["v1", "v2", "v2", "v3", "v4"]).to_owned()
+    }
+
+    /// Seconds to a tenth.
+    fn seconds(&mut self, most: f64) -> f64 {
+        (self.random.f64() * most * 10.0).round() / 10.0
+    }
+
+    /// Something that happens.
+    fn deed(&mut self) -> Deed {
+        if self.pair && self.random.u8(0..8) == 0 {
+            return Deed::ApplyBaseline(self.one(&["v0", "v1"]).to_owned());
+        }
+        match self.random.u8(0..20) {
+            0..=11 => self.users_do(),
+            12..=16 => self.breaks(),
+            _ if self.harm => self.hands_do(),
+            _ => self.users_do(),
+        }
+    }
+
+    /// What users, their tools and their load do.
+    fn users_do(&mut self) -> Deed {
+        match self.random.u8(0..18) {
+            0..=3 => Deed::Apply(self.version()),
+            4 => Deed::Scale(self.random.i64(2..7)),
+            5 => Deed::Label,
+            6 => act("Pause"),
+            7 => act("Resume"),
+            8 => act("Promote"),
+            9 => act("Abort"),
+            10 => act("Retry"),
+            11 => world(json!({"versions": {"v2": {"errors": 30.0}, "v3": {"errors": 0.0}}})),
+            12 => world(json!({"versions": {"v2": {"errors": 0.0}, "v3": {"errors": 30.0}}})),
+            13 => world(json!({"versions": {"v4": {"neverReady": "ImagePullBackOff"}}})),
+            14 => world(json!({"requests": self.random.f64() * 100.0})),
+            15 => Deed::ApplyWith {
+                version: self.version(),
+                replicas: self.random.i64(2..7),
+            },
+            16 if self.scaled => self.bounds(),
+            _ => self.spec(),
+        }
+    }
+
+    /// The spec is edited: its steps, or anything else.
+    fn spec(&mut self) -> Deed {
+        let step = |weight: i64, hold: &str| json!({"weight": weight, "hold": hold});
+        let edits = [
+            json!({"steps": [step(10, "4s"), step(60, "6s"), step(100, "2s")]}),
+            json!({"steps": [step(25, "5s"), step(50, "5s"), step(100, "3s")]}),
+            json!({"steps": [step(50, "3s"), step(100, "3s")]}),
+            json!({"keepStable": "12s"}),
+            json!({"keepStable": "10s", "bake": "6s"}),
+            json!({"keepCanary": "33s"}),
+            json!({"noDataDeadline": "25s", "progressDeadline": "110s"}),
+            json!({"checks": [{"errorRate": {"max": "3%"}}]}),
+            json!({"metrics": {"interval": "2s"}}),
+        ];
+        Deed::Spec(self.one(&edits))
+    }
+
+    /// The autoscaler's owner writes its bounds.
+    fn bounds(&mut self) -> Deed {
+        if self.random.bool() {
+            Deed::SetMinimum(self.random.i64(1..4))
+        } else {
+            Deed::SetMaximum(self.random.i64(5..9))
+        }
+    }
+
+    /// Parts of the cluster and of Warmfront break; users notice nothing.
+    fn breaks(&mut self) -> Deed {
+        match self.random.u8(0..13) {
+            0 => Deed::Crash,
+            1 => Deed::CrashAfterNextCall,
+            2 => Deed::BreakWatches,
+            3..=4 => {
+                let metrics = self.one(&["down", "late", "partial", "hangs", "silent"]);
+                world(json!({"metrics": metrics}))
+            }
+            5..=6 => world(json!({"metrics": "up"})),
+            7 => world(json!({"gateway": {"acceptsAfter": self.seconds(2.0)}})),
+            8 if !self.harm => Deed::BreakWatches,
+            8 => {
+                let mood = self.one(&["silent", "accepts", "refuses"]);
+                world(json!({"gateway": {"mood": mood}}))
+            }
+            _ => self.refusal(),
+        }
+    }
+
+    /// Writes are refused for a while.
+    fn refusal(&mut self) -> Deed {
+        let longest = self.one(&[3.0, 10.0, 10.0, 40.0]);
+        Deed::Refuse(Refuse {
+            kind: self.one(&REFUSED).to_owned(),
+            name: None,
+            length: self.seconds(longest) + 0.5,
+            code: self.one(&[403, 422, 500]),
+            after: None,
+        })
+    }
+
+    /// Hands take away or change what users' requests need.
+    fn hands_do(&mut self) -> Deed {
+        let side = self.one(&[Side::Canary, Side::Stable]);
+        match self.random.u8(0..if self.pair { 5 } else { 6 }) {
+            0..=1 => Deed::LosePods(side),
+            2..=3 => Deed::SetWeight(self.random.i64(0..100)),
+            4 => Deed::Reapply(What::Route),
+            _ => Deed::Reapply(What::Service),
+        }
+    }
+
+    /// A folder is applied again, file by file, with another version in it.
+    fn folder(&mut self) -> Vec<Step> {
+        let mut files = vec![What::Service, What::Route, What::Rollout];
+        self.random.shuffle(&mut files);
+        let mut deeds = vec![Deed::Apply(self.version())];
+        deeds.extend(files.into_iter().map(Deed::Reapply));
+        let gap = self.seconds(1.0);
+        let step = |deed| Step {
+            after: Some(gap),
+            deeds: vec![deed],
             ..Step::default()
-        },
-        Step {
-            when,
-            after,
-            deeds: vec![Deed::Create(what)],
+        };
+        deeds.into_iter().map(step).collect()
+    }
+
+    /// Something that everything else needs is deleted, and applied again a while later.
+    fn deletion(&mut self) -> Vec<Step> {
+        let all = [What::Rollout, What::Deployment, What::Service, What::Route];
+        let what = if self.harm { self.one(&all) } else { What::Rollout };
+        let mut deeds = Vec::new();
+        let mut when = None;
+        if what == What::Rollout {
+            // Until the gateway has taken the traffic back, the rollout waits.
+            deeds.push(world(json!({"gateway": {"mood": "accepts"}})));
+            when = Some(Facts {
+                gone: Some(true),
+                ..Facts::default()
+            });
+        }
+        deeds.push(Deed::Delete(what));
+        vec![
+            Step {
+                deeds,
+                ..Step::default()
+            },
+            Step {
+                when,
+                after: Some(self.seconds(30.0)),
+                deeds: vec![Deed::Create(what)],
+                ..Step::default()
+            },
+        ]
+    }
+
+    /// What the world begins with.
+    fn given(&mut self) -> Given {
+        let replicas = self.random.i64(2..6);
+        let mut given = Given {
+            replicas,
+            pair: self.pair,
+            ..Given::default()
+        };
+        given.world.pods_ready_after = self.random.f64() * 4.0 + 0.2;
+        given.world.gateway.accepts_after = self.random.f64();
+        given.world.gateway.programmed_after = 0.1 + self.random.f64() * 0.6;
+        if self.scaled {
+            given.autoscaler = Some(Bounds { min: 2, max: 8 });
+        }
+        given
+    }
+
+    fn script(&mut self) -> Vec<Step> {
+        let mut script = vec![Step {
+            deeds: vec![Deed::Apply("v2".to_owned())],
             ..Step::default()
-        },
-    ]
+        }];
+        for _ in 0..self.random.usize(1..16) {
+            match self.random.u8(0..24) {
+                0..=1 if !self.pair => script.extend(self.deletion()),
+                2 if !self.pair => script.extend(self.folder()),
+                _ => {
+                    let after = self.seconds(12.0);
+                    // Troubles come together.
+                    let together = if self.random.u8(0..4) == 0 { 2 } else { 1 };
+                    script.push(Step {
+                        after: Some(after),
+                        deeds: (0..together).map(|_| self.deed()).collect(),
+                        ..Step::default()
+                    });
+                }
+            }
+        }
+        script
+    }
 }
 
 /// The scenario of a seed.
 pub fn scenario(seed: u64) -> Scenario {
     let mut random = fastrand::Rng::with_seed(seed);
-    // In every other world nothing happens that excuses a failed request.
-    let harm = seed % 2 == 1;
     let pair = seed % 5 == 4;
-    let mut given = Given {
-        replicas: random.i64(2..6),
+    let mut world = World {
+        // In every other world nothing happens that excuses a failed request.
+        harm: seed % 2 == 1,
         pair,
-        ..Given::default()
+        scaled: !pair && random.u8(0..4) == 0,
+        random,
     };
-    given.world.pods_ready_after = random.f64() * 4.0 + 0.2;
-    given.world.gateway.accepts_after = random.f64();
-    given.world.gateway.programmed_after = 0.1 + random.f64() * 0.6;
-    let mut script = vec![Step {
-        deeds: vec![Deed::Apply("v2".to_owned())],
-        ..Step::default()
-    }];
-    for _ in 0..random.usize(1..16) {
-        if !pair && random.u8(0..12) == 0 {
-            script.extend(deletion(&mut random, harm));
-        } else {
-            script.push(Step {
-                after: Some((random.f64() * 120.0).round() / 10.0),
-                deeds: vec![deed(&mut random, harm, pair)],
-                ..Step::default()
-            });
-        }
-    }
+    let given = world.given();
+    let mut script = world.script();
     let calm = json!({
-        "metrics": "up", "requests": 1000.0, "gateway": {"mood": "accepts", "acceptsAfter": 0.2},
+        "metrics": "up", "requests": 1000.0,
+        "gateway": {"mood": "accepts", "acceptsAfter": 0.2},
         "versions": {"v2": {"errors": 0.0}, "v3": {"errors": 0.0}, "v4": {"neverReady": null}},
     });
     script.push(Step {
@@ -151,7 +295,7 @@ pub fn scenario(seed: u64) -> Scenario {
             }
         },
         restless: false,
-        may_fail: harm.then(|| "pods are lost, routes and Services rewritten or deleted".to_owned()),
-        hands_may_fail: false,
+        may_fail: None,
+        hands_may_fail: true,
     }
 }

@@ -21,9 +21,11 @@ const PODS_FOLLOW: Duration = Duration::from_secs(3);
 /// Proxies follow their own pace: no failed request is judged to less than this.
 const SLACK: Duration = Duration::from_millis(150);
 
+/// Warmfront, whose deletions name no manager.
+const OURS: [&str; 2] = ["warmfront", "unknown"];
+
 /// Parts of the cluster, which do what somebody else has asked for.
-const MACHINES: [&str; 6] = [
-    "warmfront",
+const MACHINES: [&str; 5] = [
     deployment::NAME,
     "kube-controller-manager",
     "gateway",
@@ -58,7 +60,7 @@ pub(super) struct Hands {
 
 /// Whether this writer is no part of the cluster.
 pub(super) fn is_hand(by: &str) -> bool {
-    !MACHINES.contains(&by)
+    !MACHINES.contains(&by) && !OURS.contains(&by)
 }
 
 fn hash(object: &Object) -> String {
@@ -75,9 +77,13 @@ impl Witness {
                 lost.then(|| Touched::Pods(hash(old)))
             }
             // Kubernetes takes a Deployment's ReplicaSets away with it.
-            (Kind::ReplicaSet, Some(old), None) if change.by != "warmfront" && deployment::replicas(old) > 0 => Some(
-                Touched::Set(text(old, "/spec/template/metadata/labels/pod-template-hash").to_owned()),
-            ),
+            (Kind::ReplicaSet, Some(old), None)
+                if !OURS.contains(&change.by.as_str()) && deployment::replicas(old) > 0 =>
+            {
+                Some(Touched::Set(
+                    text(old, "/spec/template/metadata/labels/pod-template-hash").to_owned(),
+                ))
+            }
             (Kind::Service, Some(_), _) if hand => Some(Touched::Service(change.key.2.clone())),
             (Kind::HttpRoute, Some(old), new) if hand && new.as_ref().map(|new| &new["spec"]) != Some(&old["spec"]) => {
                 Some(Touched::Route)
@@ -186,7 +192,7 @@ impl Witness {
         let mut delays = self.delays(&[Kind::HttpRoute]);
         delays.extend(self.past.not_accepting());
         delays.extend(self.away(Kind::HttpRoute, until));
-        after(from, PUT_RIGHT + self.past.routed_within(from, until), delays)
+        after(from, PUT_RIGHT + self.past.routed_within(until), delays)
     }
 
     /// When pods of a revision that a hand took away are back at the latest.

@@ -88,10 +88,11 @@ impl Past {
         during.map(|(_, settings)| settings)
     }
 
-    /// Longest that a share in a route took to reach every proxy, from its write.
-    pub(super) fn routed_within(&self, from: Instant, until: Instant) -> Duration {
+    /// Longest that a share in a route took to reach every proxy, from its write. Proxies that were late once may be so
+    /// for longer than the world says.
+    pub(super) fn routed_within(&self, until: Instant) -> Duration {
         let slowest = self
-            .between(from, until)
+            .between(self.settings.first().map_or(until, |(at, _)| *at), until)
             .map(|settings| settings.gateway.slowest() + seconds(settings.endpoints_after));
         slowest.max().unwrap_or_default()
     }

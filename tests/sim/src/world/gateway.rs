@@ -9,6 +9,7 @@ use super::{
     Cluster, Part, Settings, number,
     settings::{GatewaySettings, Mood, seconds},
     text,
+    traffic::PROXIES,
 };
 use crate::apiserver::{kinds::Kind, store::status_by};
 
@@ -23,7 +24,6 @@ pub type Backends = Vec<(String, i64)>;
 /// One part of what a proxy is told of a route.
 struct Programming {
     at: Instant,
-    number: u64,
     proxy: usize,
     early: bool,
     route: String,
@@ -36,24 +36,24 @@ pub struct Gateway {
     /// When each generation of a route was seen first.
     seen: BTreeMap<String, (i64, Instant)>,
     programming: Vec<Programming>,
-    /// Number of what was sent to proxies last.
-    sent: u64,
-    /// Number of what each proxy was told last of a route: what comes later than something newer is left out.
-    told: BTreeMap<(String, usize, bool), u64>,
+    /// By how much each proxy is late. One that has something to catch up with is never less late than before: what it
+    /// is told comes in order and no faster than it was sent.
+    late: [Duration; PROXIES],
 }
 
 impl Gateway {
     /// All proxies are told of a route, each in its time.
     fn send(&mut self, route: &str, backends: &Backends, settings: &GatewaySettings, now: Instant) {
-        self.sent += 1;
         for (proxy, late) in settings.proxies_late.iter().enumerate() {
+            let behind = self.programming.iter().any(|programming| programming.proxy == proxy);
+            let before = if behind { self.late[proxy] } else { Duration::ZERO };
+            self.late[proxy] = before.max(seconds(*late));
             for (early, after) in [
                 (true, settings.first_programmed_after),
                 (false, settings.programmed_after),
             ] {
                 self.programming.push(Programming {
-                    at: now + seconds(after + late),
-                    number: self.sent,
+                    at: now + seconds(after) + self.late[proxy],
                     proxy,
                     early,
                     route: route.to_owned(),
@@ -147,12 +147,8 @@ impl Part for Gateway {
             .is_some_and(|programming| programming.at <= now)
         {
             let due = self.programming.remove(0);
-            let told = self.told.entry((due.route.clone(), due.proxy, due.early)).or_default();
-            if *told < due.number {
-                *told = due.number;
-                cluster.traffic.program(&due.route, &due.backends, due.proxy, due.early);
-                cluster.see_traffic(now);
-            }
+            cluster.traffic.program(&due.route, &due.backends, due.proxy, due.early);
+            cluster.see_traffic(now);
         }
         if let Some(next) = self.programming.first() {
             look_again(next.at);
