@@ -103,10 +103,10 @@ pub struct CanaryRolloutSpec {
     #[schemars(length(max = 4))]
     #[x_kube(validation = ("self.all(n, self.exists_one(o, o.name == n.name))", "each notifier needs a name of its own"))]
     pub notify: Vec<Notifier>,
-    /// How long the new version's pods stay after a rollback, so that people can look at them. Default `10m`. The pods of a pair are never removed.
+    /// How long the new version's pods stay after a rollback, so that people can look at them, counted from when no request reaches them any more. Default `10m`. The pods of a pair are never removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_canary: Option<Duration>,
-    /// How long after a promotion an Abort can still bring the old version back. Its pods stay at full size for that time; those of a pair are never removed. Default `10m`.
+    /// How long after a promotion an Abort can still bring the old version back. Its pods stay at full size for that time, counted from when no request reaches them any more; those of a pair are never removed. Default `10m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_stable: Option<Duration>,
     /// Keeps the release at its weight until this is false again. Checks go on, and one that fails still rolls it back. Default false.

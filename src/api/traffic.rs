@@ -32,7 +32,7 @@ pub struct Traffic {
         validation = ("self.all(t, self.exists_one(o, o.header.lowerAscii() == t.header.lowerAscii()))", "each tester needs a header of its own: names of headers do not depend on case")
     )]
     pub testers: Vec<Tester>,
-    /// How long to wait, after the gateway has confirmed a weight, before requests count for checks. Proxies take the weight over a little later than the gateway says so. Default `2s`.
+    /// How long to wait, after the gateway has confirmed a weight, before requests count for checks. Proxies take the weight over a little later than the gateway says so. Where requests cannot be counted, Service and pods of a version without traffic stay five times as long, and at least a minute. Default `2s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settle: Option<Duration>,
 }

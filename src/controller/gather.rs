@@ -10,7 +10,7 @@ use crate::{
     api::{CanaryRolloutStatus, HASH_LABEL, MetricSourceSpec, Plan, plan::Address},
     engine::contract::{
         Needs,
-        observed::{Measured, Observed},
+        observed::{Drained, Measured, Observed},
     },
     look::{self, Viewpoint},
     workload::template::revision_of,
@@ -48,6 +48,25 @@ pub async fn measure(context: &Context, source: Option<&MetricSourceSpec>, needs
             start: question.start,
             end: question.end,
             readings,
+        });
+    }
+}
+
+/// Asks whether requests still reach a version that has lost its traffic, if that is due.
+pub async fn look_for_requests(
+    context: &Context,
+    source: Option<&MetricSourceSpec>,
+    needs: &Needs,
+    seen: &mut Observed,
+) {
+    if let (Some(asked), Some(source)) = (&needs.drained, source) {
+        let answer = context.provider.ask(source, &asked.question).await;
+        let reading = answer.into_iter().next().and_then(Result::ok);
+        seen.drained = Some(Drained {
+            revision: asked.revision.clone(),
+            needs: asked.needs,
+            end: asked.question.end,
+            requests: reading.and_then(|reading| reading.total()),
         });
     }
 }

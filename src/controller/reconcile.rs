@@ -99,7 +99,7 @@ async fn pass(
     remember(context, &id, &mut look).await;
     let needs = engine::needs(&id, &look.in_force, &status, &look.seen, context.now());
     let mut slot = Some(slot);
-    if needs.measure.is_some() && may_ask {
+    if (needs.measure.is_some() || needs.drained.is_some()) && may_ask {
         // A store that does not answer keeps no other rollout waiting.
         drop(slot.take());
         let asked = Instant::now();
@@ -128,7 +128,7 @@ async fn conclude(
     slot: Option<Slot<'_>>,
 ) -> Result<Requeue, Error> {
     let now = context.now();
-    let measured = look.seen.measured.is_some();
+    let measured = look.seen.measured.is_some() || look.seen.drained.is_some();
     let spec = look.spec.as_ref().map_err(String::as_str);
     let decision = engine::settle(id, spec, &look.in_force, status, &mut look.seen, now);
     let (actions, wake) = (decision.actions.len(), decision.wake);
@@ -162,8 +162,12 @@ async fn conclude(
 
 /// Asks the metrics store for a tick. Returns whether it has answered before somebody asked for something: an abort must not wait.
 async fn ask_store(context: &Context, id: &Identity, needs: &Needs, look: &mut Look) -> bool {
+    let ask = async {
+        gather::measure(context, look.source.as_ref(), needs, &mut look.seen).await;
+        gather::look_for_requests(context, look.source.as_ref(), needs, &mut look.seen).await;
+    };
     tokio::select! {
-        () = gather::measure(context, look.source.as_ref(), needs, &mut look.seen) => true,
+        () = ask => true,
         () = disturbed(context, &id.namespace, &id.name) => false,
     }
 }

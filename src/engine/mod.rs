@@ -32,9 +32,9 @@ use contract::{
 use draft::Draft;
 pub use draft::events::reports_an_end;
 use facts::Facts;
-use guards::{capacity, config, drift, floor, gates, holds, measure, outbox, refusal, waits};
-use judge::ticks;
-use modes::{Workflow, one_deployment::OneDeployment, pair::Pair, want::Desired};
+use guards::{capacity, config, drift, floor, gates, holds, kept, measure, outbox, quiet, refusal, waits};
+use judge::{drains, ticks};
+use modes::{Workflow, one_deployment::OneDeployment, pair::Pair, safe::Safe};
 use phases::{interrupts, plan_edit, preparing, promoting, requests, rest, rolling_back, shifting};
 use result::{changes, release, report, wake};
 
@@ -52,6 +52,7 @@ pub fn needs(
     let facts = Facts::new(id, plan, seen, now, workflow(plan));
     Needs {
         measure: ticks::due(&facts, status),
+        drained: drains::due(&facts, status),
         trouble_of: waits::late_replica_set(&facts, status),
         configs: config::unread(&facts, status),
     }
@@ -86,6 +87,7 @@ pub fn decide(
     interrupts::note_target(&facts, &mut next);
     next.forget_routes(&facts);
     measure::ingest(&facts, &mut next);
+    quiet::ingest(&facts, &mut next);
     gates::ingest(&facts, &mut next);
     outbox::ingest(&facts, &mut next);
     requests::answer(&facts, &mut next);
@@ -99,7 +101,7 @@ pub fn decide(
     floor::note(&facts, &mut next);
     config::note(&facts, &mut next);
 
-    let wanted = workflow.desired(&facts, next.status());
+    let wanted = Safe::new(&facts, next.status(), workflow.desired(&facts, next.status()));
     let actions = actions(&facts, next.status(), &wanted);
     next.report(report::report(&facts, next.status()));
     let wake = wake::next(&facts, next.status());
@@ -144,6 +146,7 @@ pub fn settle(
     let mut decision = decide(id, in_force, status, seen, now);
     // A tick is counted once.
     seen.measured = None;
+    seen.drained = None;
     let mut says_more = decision.actions.is_empty() && durable::says_more(status, &decision.status);
     for _ in 1..MOST_AT_ONCE {
         if !says_more || !decision.actions.is_empty() {
@@ -162,7 +165,7 @@ pub fn settle(
 
 /// What is to be done. Until our finalizer is on the rollout only RolloutActions are answered: a deletion would
 /// not wait for what we had changed.
-fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> Vec<Action> {
+fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe) -> Vec<Action> {
     let seen = facts.seen;
     let mut actions = changes::actions(facts, status, wanted);
     match seen.deletion {
@@ -197,6 +200,7 @@ fn workflow(plan: &Plan) -> &'static dyn Workflow {
 /// One transition of the phase machine: what ends a release comes first, then the step of its phase.
 fn transition(facts: &Facts<'_>, workflow: &dyn Workflow, next: &mut Draft) -> ControlFlow<()> {
     if next.status().is_active() {
+        kept::expire(facts, next);
         interrupts::interrupt(facts, workflow, next)?;
     }
     match next.status().phase {

@@ -1,6 +1,7 @@
 //! The status of a CanaryRollout: for people, for programs, and all that the engine remembers between two passes.
 
 mod check;
+mod leaving;
 mod originals;
 mod outward;
 mod run;
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use check::{Cause, CheckMemory, CheckStatus, JudgeMemory, SideTotals, Verdict, Worst};
+pub use leaving::{Draining, Kept, Needed};
 pub use originals::{BackendWeight, ConfigSeen, Floor, Originals, RouteOriginal, RuleOriginal};
 pub use outward::{GateState, GateStatus, Notification};
 pub use run::{EndReason, Ending, Growing, HistoryEntry, Intent, Outcome, PauseReason, Run};
@@ -45,6 +47,9 @@ pub struct CanaryRolloutStatus {
     /// Revisions without traffic whose pods stay for a while.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<Kept>,
+    /// Revisions that have lost their traffic and that requests may still reach, through proxies that lag.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub draining: Vec<Draining>,
     /// What other objects said before Warmfront changed them. It is put back at the end of a release or on deletion.
     pub originals: Originals,
     /// The ConfigMaps that the pod template uses, by name: to see whether one changes during a release.
@@ -224,19 +229,6 @@ pub struct Rejected {
     pub at: Timestamp,
 }
 
-/// A revision without traffic whose pods stay for a while.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Kept {
-    /// The revision, a `pod-template-hash`.
-    pub revision: String,
-    /// When its pods may be removed.
-    pub until: Timestamp,
-    /// Whether it is the old version after a promotion: its pods stay at full size, and an Abort brings it back.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub standby: bool,
-}
-
 /// Events about a rollout, numbered from 1. Their names are made from these numbers, so that none is lost or told twice.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -244,7 +236,7 @@ pub struct EventLog {
     /// Number of the newest Event.
     pub emitted: i64,
     /// Number of the newest Event about the end of a release that has certainly reached the API server.
-    #[serde(skip_serializing_if = "is_none_yet")]
+    #[serde(skip_serializing_if = "is_zero_count")]
     pub delivered: i64,
     /// The newest Events, oldest first. After a crash they are written again, under the same names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -315,7 +307,7 @@ pub struct DriftSeen {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_none_yet(number: &i64) -> bool {
+fn is_zero_count(number: &i64) -> bool {
     *number == 0
 }
 

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::api::{
     CanaryRolloutStatus,
-    status::{CheckStatus, Run, Verdict},
+    status::{CheckStatus, Draining, Run, Verdict},
 };
 
 /// While a step is judged, the figures that `kubectl get` shows are at most this old.
@@ -72,8 +72,11 @@ fn says_the_same_besides_checks(stored: &CanaryRolloutStatus, next: &CanaryRollo
     let alike = equal!(CanaryRolloutStatus, next, stored;
         phase, observed_generation, stable_revision, rejected, actions, kept, originals, configs, target_missing_since,
         events, outbox, drift, history;
-        besides message, figures, run, checks, conditions);
-    alike && all(&stored.conditions, &next.conditions, same_condition) && same_run(stored, next)
+        besides message, figures, run, checks, conditions, draining);
+    alike
+        && all(&stored.draining, &next.draining, same_draining)
+        && all(&stored.conditions, &next.conditions, same_condition)
+        && same_run(stored, next)
 }
 
 fn all<T>(stored: &[T], next: &[T], same: fn(&T, &T) -> bool) -> bool {
@@ -83,6 +86,10 @@ fn all<T>(stored: &[T], next: &[T], same: fn(&T, &T) -> bool) -> bool {
 fn same_check(stored: &CheckStatus, next: &CheckStatus) -> bool {
     stored.value.is_some() == next.value.is_some()
         && equal!(CheckStatus, next, stored; name, verdict, cause, threshold; besides value, baseline, evidence, at, message)
+}
+
+fn same_draining(stored: &Draining, next: &Draining) -> bool {
+    equal!(Draining, next, stored; revision, needs, since, keep_for; besides asked, last_seen, requests)
 }
 
 fn same_condition(stored: &Condition, next: &Condition) -> bool {

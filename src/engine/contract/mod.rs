@@ -10,7 +10,7 @@ pub mod observed;
 use jiff::Timestamp;
 
 use crate::{
-    api::CanaryRolloutStatus,
+    api::{CanaryRolloutStatus, status::Needed},
     engine::contract::{action::Action, call::Call},
     provider::Question,
 };
@@ -33,10 +33,23 @@ pub struct Identity {
 pub struct Needs {
     /// A tick is due: what to ask of the plan's MetricSource.
     pub measure: Option<Question>,
+    /// Requests to a version that has lost its traffic are looked for, in the same MetricSource.
+    pub drained: Option<DrainQuestion>,
     /// Pods of this ReplicaSet are late: find out why.
     pub trouble_of: Option<String>,
     /// ConfigMaps whose contents must be compared.
     pub configs: Vec<String>,
+}
+
+/// Whether requests still reach a version that has lost its traffic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DrainQuestion {
+    /// The version, a `pod-template-hash`.
+    pub revision: String,
+    /// What its requests need.
+    pub needs: Needed,
+    /// What to ask: the candidate in it is that version.
+    pub question: Question,
 }
 
 /// What follows from one look at the world.

@@ -6,7 +6,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    api::{Duration, action::RolloutActionSpec, metric_source::Preset, status::Cause},
+    api::{
+        Duration,
+        action::RolloutActionSpec,
+        metric_source::Preset,
+        status::{Cause, Needed},
+    },
     engine::contract::{call::Reply, kind::Kind},
     provider::Reading,
     router::{Acceptance, RouteError, RouteId, RouteState, Target},
@@ -42,6 +47,8 @@ pub struct Observed {
     pub measured: Option<Measured>,
     /// Answers of gates and notifiers, by the key of the call.
     pub replies: BTreeMap<String, Reply>,
+    /// Requests that were looked for on a version that has lost its traffic, in the pass that asked for them.
+    pub drained: Option<Drained>,
     /// The resourceVersion of each object that may be changed. A change is refused if the object has another one by then.
     pub versions: BTreeMap<(Kind, String), u64>,
     /// Number of the last Event of this rollout that this process has written.
@@ -145,6 +152,19 @@ pub struct Source {
     pub lag: Option<Duration>,
     /// Whose requests it counts.
     pub preset: Preset,
+}
+
+/// The answer to a [`DrainQuestion`](super::DrainQuestion).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drained {
+    /// The revision that was asked about.
+    pub revision: String,
+    /// What its requests need.
+    pub needs: Needed,
+    /// End of the window.
+    pub end: Timestamp,
+    /// Requests in the window, if they could be read.
+    pub requests: Option<f64>,
 }
 
 /// The answers for one tick, one per check of the plan that was asked with.

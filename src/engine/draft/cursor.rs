@@ -171,6 +171,9 @@ impl Draft {
     /// Asks for the weight of a step, counted from 0. Its pods are there. Only while Shifting is there a weight to aim at.
     pub fn aim(&mut self, facts: &Facts<'_>, step: usize, weight: Percent) {
         self.status.phase = Phase::Shifting;
+        if let Some(revision) = self.run().map(|run| run.revision.clone()) {
+            self.drain_no_longer(&revision);
+        }
         self.change(|run| {
             run.step = step_number(Some(step));
             run.intent = Some(Intent::new(weight, facts.generations(), facts.now));

@@ -3,16 +3,15 @@
 use crate::{
     api::{
         Duration, Percent,
-        status::{EndReason, Ending, HistoryEntry, Outcome, Phase, Rejected, Run},
+        status::{EndReason, Ending, HistoryEntry, Needed, Outcome, Phase, Rejected, Run},
     },
     engine::{
         draft::{Draft, events::Reason},
         facts::Facts,
+        judge::drains::DRAIN,
     },
 };
 
-/// Requests in flight and proxies that lag are given this long after weight 0 before pods go.
-pub const DRAIN: Duration = Duration::from_secs(30);
 /// Rejected revisions of a pair's candidate that are remembered.
 const REJECTED: usize = 20;
 /// Ended runs that are remembered.
@@ -42,6 +41,7 @@ impl Draft {
     pub fn undo(&mut self, revision: &str, reason: EndReason, message: &str) {
         let ending = self.ending(reason, message);
         self.status.phase = Phase::RollingBack;
+        self.pods_serve_again(revision);
         self.change(|run| {
             run.undoing = Some(revision.to_owned());
             run.abort = None;
@@ -68,6 +68,15 @@ impl Draft {
 
     /// Traffic is where it belongs: the run ends as it was decided. `done` says what was confirmed.
     pub fn close(&mut self, facts: &Facts<'_>, run: &Run, done: &str) {
+        if was_routed(facts, run) {
+            self.close_as(facts, run, done, Some(Needed::ServiceAndPods));
+        } else {
+            self.close_as(facts, run, done, None);
+        }
+    }
+
+    /// The same, where requests of proxies that lag need what `needed` says.
+    fn close_as(&mut self, facts: &Facts<'_>, run: &Run, done: &str, needed: Option<Needed>) {
         let ending = run
             .ending
             .clone()
@@ -78,10 +87,8 @@ impl Draft {
             run.weight_confirmed_at = Some(facts.now);
         });
         let (phase, told, kept_for) = match ending.outcome {
-            Outcome::RolledBack | Outcome::Unknown => {
-                (Phase::RolledBack, Reason::RolledBack, facts.plan.keep_canary.max(DRAIN))
-            }
-            Outcome::Promoted | Outcome::Superseded => (Phase::Idle, Reason::Superseded, DRAIN),
+            Outcome::RolledBack | Outcome::Unknown => (Phase::RolledBack, Reason::RolledBack, facts.plan.keep_canary),
+            Outcome::Promoted | Outcome::Superseded => (Phase::Idle, Reason::Superseded, Duration::ZERO),
         };
         self.status.phase = phase;
         // One that its owner has only taken back may be started again.
@@ -95,11 +102,14 @@ impl Draft {
             });
         }
         if facts.mode.keeps_pods() {
-            self.keep(&run.revision, kept_for);
+            self.keep(&run.revision, kept_for.max(DRAIN));
         } else {
             // Without a ReplicaSet of ours that goes with it, a rejection would stay for ever.
             let surplus = self.status.rejected.len().saturating_sub(REJECTED);
             self.status.rejected.drain(..surplus);
+        }
+        if let Some(needed) = needed {
+            self.drain(&run.revision, needed, kept_for);
         }
         let text = format!(
             "{}: {}; {done} {took}ms after the decision",
@@ -114,7 +124,8 @@ impl Draft {
     pub fn close_undone(&mut self, facts: &Facts<'_>, run: &Run, revision: &str) {
         let served = self.status.stable_revision.replace(revision.to_owned());
         self.status.kept.retain(|kept| kept.revision != revision);
-        self.close(facts, run, &format!("revision {revision} serves again"));
+        let done = format!("revision {revision} serves again");
+        self.close_as(facts, run, &done, Some(Needed::Pods));
         let later = served.filter(|served| *served != run.revision && *served != revision);
         let rejected = self.status.rejected.last();
         let rejected = rejected.filter(|rejected| rejected.revision == run.revision).cloned();
@@ -129,6 +140,10 @@ impl Draft {
         let old = old.filter(|old| *old != run.revision);
         if let Some(old) = &old {
             self.keep_standing_by(old, facts.plan.keep_stable);
+            if facts.mode.keeps_pods() {
+                self.drain(old, Needed::Pods, facts.plan.keep_stable);
+                self.drain(&run.revision, Needed::Service, Duration::ZERO);
+            }
         }
         self.status.kept.retain(|kept| kept.revision != run.revision);
         self.status.phase = Phase::Succeeded;
@@ -176,4 +191,13 @@ impl Draft {
         self.status.history.insert(0, entry);
         self.status.history.truncate(HISTORY);
     }
+}
+
+/// A proxy may know the new version: its entry stands in a route, or stood there in this release.
+fn was_routed(facts: &Facts<'_>, run: &Run) -> bool {
+    run.entered_at.is_some()
+        || run.weight_confirmed_at.is_some()
+        || run.step > 0
+        || run.capacity_lost > 0
+        || facts.readable_routes().any(|(_, route)| !route.state.entry_gone())
 }

@@ -32,6 +32,7 @@ pub enum Reason {
     BaselineChanged,
     CandidateChanged,
     RouteNotAccepted,
+    RequestsContinue,
     NoData,
     GateOpened,
     GateRejected,
@@ -68,6 +69,7 @@ impl Reason {
             | Self::BaselineChanged
             | Self::CandidateChanged
             | Self::RouteNotAccepted
+            | Self::RequestsContinue
             | Self::NoData
             | Self::GateRejected
             | Self::NotificationFailed

@@ -4,6 +4,7 @@
 //! hold it, those of `ending` end it. A guard gets the part of the status that is its own, and no other.
 
 pub mod cursor;
+mod drains;
 pub mod ending;
 pub mod events;
 pub mod originals;

@@ -130,10 +130,11 @@ impl Draft {
         kept.for_each(|kept| kept.until = kept.until.min(latest));
     }
 
-    /// Forgets what was kept until now, and returns it.
-    pub fn drop_kept(&mut self) -> Vec<Kept> {
+    /// Forgets what was kept until now and `may_go`, and returns it.
+    pub fn drop_kept(&mut self, may_go: impl Fn(&Kept) -> bool) -> Vec<Kept> {
         let now = self.now;
-        self.status.kept.extract_if(.., |kept| kept.until <= now).collect()
+        let over = |kept: &mut Kept| kept.until <= now && may_go(kept);
+        self.status.kept.extract_if(.., over).collect()
     }
 
     /// Forgets rejections that have served their purpose.

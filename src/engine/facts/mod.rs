@@ -1,6 +1,7 @@
 //! What can be read off one look at the world: which ReplicaSet is which, what a weight needs, what is missing.
 
 pub mod mode;
+pub mod quiet;
 pub mod text;
 
 use std::collections::BTreeMap;

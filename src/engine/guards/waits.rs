@@ -9,7 +9,7 @@ use crate::{
     },
     engine::{
         draft::{Draft, events::Reason},
-        facts::Facts,
+        facts::{Facts, quiet},
     },
 };
 
@@ -33,8 +33,8 @@ pub fn missing(facts: &Facts<'_>, phase: Phase, run: &Run, growing: &Growing) ->
 
 /// Rolls back once pods have been waited for as long as the plan allows.
 pub fn give_up_late(facts: &Facts<'_>, next: &mut Draft, growing: &Growing) {
-    let paused = next.run().is_some_and(|run| run.paused_for.is_some());
-    if paused || facts.now < growing.since + facts.plan.progress_deadline.signed() {
+    let held = |run: &Run| run.paused_for.is_some() || ours_to_wait_for(facts, next.status(), run).is_some();
+    if next.run().is_some_and(held) || facts.now < growing.since + facts.plan.progress_deadline.signed() {
         return;
     }
     let message = waiting_for_pods(facts, next.status(), growing);
@@ -42,6 +42,22 @@ pub fn give_up_late(facts: &Facts<'_>, next: &mut Draft, growing: &Growing) {
         EndReason::NotReady,
         &format!("not ready within {}: {message}", facts.plan.progress_deadline),
     );
+}
+
+/// What the pods of releases before this one keep it waiting for: that ends by itself, and counts against nobody.
+pub fn ours_to_wait_for(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) -> Option<String> {
+    if quiet::service_awaited(facts, status, run) {
+        return Some(format!(
+            "Service {} to get no more requests for the version before: then it gets the new pods",
+            facts.plan.canary_service
+        ));
+    }
+    let old = quiet::old_pods(facts, status, run).next();
+    let old = old.filter(|_| quiet::room_awaited(facts, status, run))?;
+    Some(format!(
+        "the room of {} pods of revision {}, which go as soon as no request reaches them",
+        old.total, old.hash
+    ))
 }
 
 /// What is missing, with numbers and the API's own words.
@@ -75,8 +91,11 @@ pub fn waiting_for_pods(facts: &Facts<'_>, status: &CanaryRolloutStatus, growing
         .whose_pods(facts)
         .map(|owner| format!("{owner}: "))
         .unwrap_or_default();
+    let ours = ours_to_wait_for(facts, status, run)
+        .map(|what| format!("; waiting for {what}"))
+        .unwrap_or_default();
     format!(
-        "{of}{available}/{needed} pods Available for {}{reached}{unfinished}{trouble}",
+        "{of}{available}/{needed} pods Available for {}{reached}{unfinished}{trouble}{ours}",
         growing.weight
     )
 }

@@ -1,5 +1,6 @@
 //! Numbers to verdicts: it knows no draft, no route and no phase.
 
+pub mod drains;
 pub mod figures;
 pub mod rule;
 pub mod share;

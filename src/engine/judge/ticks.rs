@@ -39,7 +39,7 @@ const GROUPS: i64 = 20;
 
 /// The newest end of a tick that is not after `latest`. Ticks end on a fixed grid; its offset comes from the UID and spreads
 /// many rollouts over the interval.
-fn grid_end(uid: &str, interval: Duration, latest: Timestamp) -> Timestamp {
+pub(super) fn grid_end(uid: &str, interval: Duration, latest: Timestamp) -> Timestamp {
     let length = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
     let seed = uid
         .bytes()
@@ -122,12 +122,11 @@ pub fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Question> 
     let end = if missed > MADE_UP_FOR { newest } else { earliest };
     let stable = facts.stable(status);
     let (candidate_workload, baseline_workload) = facts.mode.measured_workloads(facts, run, &stable);
-    let ports = ports(facts, |state| &state.ports);
-    let canary_ports = ports_of_canary(facts, &ports);
+    let (canary_ports, ports) = ports_of_both(facts);
     Some(Question {
         subject: Subject {
             namespace: facts.id.namespace.clone(),
-            protocols: facts.plan.routes.iter().map(|route| protocol(route.kind)).collect(),
+            protocols: protocols(facts),
             candidate: Version {
                 workload: candidate_workload,
                 replica_sets: vec![run.replica_set.clone()],
@@ -166,13 +165,19 @@ fn ports(facts: &Facts<'_>, of: impl Fn(&RouteState) -> &BTreeSet<u16>) -> BTree
         .collect()
 }
 
-/// The same of the canary, which has the old version's ports where no entry of its own says others.
-fn ports_of_canary(facts: &Facts<'_>, stable: &BTreeSet<(u16, Protocol)>) -> BTreeSet<(u16, Protocol)> {
+/// Ports of the new version in all routes, and of the old one: the same, where no entry of its own says others.
+pub(super) fn ports_of_both(facts: &Facts<'_>) -> (BTreeSet<(u16, Protocol)>, BTreeSet<(u16, Protocol)>) {
+    let stable = ports(facts, |state| &state.ports);
     let own = ports(facts, |state| &state.canary_ports);
-    if own.is_empty() { stable.clone() } else { own }
+    (if own.is_empty() { stable.clone() } else { own }, stable)
 }
 
-fn quantity(kind: &CheckKind) -> Quantity {
+/// What is spoken in each route.
+pub(super) fn protocols(facts: &Facts<'_>) -> BTreeSet<Protocol> {
+    facts.plan.routes.iter().map(|route| protocol(route.kind)).collect()
+}
+
+pub(super) fn quantity(kind: &CheckKind) -> Quantity {
     match kind {
         CheckKind::ErrorRate { .. } => Quantity::Requests,
         CheckKind::Latency { quantile, max } => Quantity::Latency {

@@ -3,6 +3,7 @@
 pub mod one_deployment;
 pub mod pair;
 pub mod route_want;
+pub mod safe;
 pub mod texts;
 pub mod want;
 

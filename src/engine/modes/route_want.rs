@@ -2,11 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::{
-    api::{CanaryRolloutStatus, status::Run},
-    engine::facts::Facts,
-    router::Want,
-};
+use crate::{api::status::Run, engine::facts::Facts, router::Want};
 
 /// What the routes say while a release moves, and whether testers reach the new version.
 pub fn introduced(facts: &Facts<'_>, run: &Run) -> (Want, bool) {
@@ -23,15 +19,4 @@ pub fn introduced(facts: &Facts<'_>, run: &Run) -> (Want, bool) {
         },
         testers,
     )
-}
-
-/// What the routes say between releases. Our entry leaves `settle` after its weight did: a proxy that learns of the missing
-/// backend before it learns of the weight would fail the requests in between.
-pub fn at_rest_route(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Want {
-    let ended = status.run.as_ref().and_then(|run| run.ended_at);
-    if ended.is_some_and(|ended| facts.now < ended + facts.plan.settle.signed()) {
-        Want::Drained
-    } else {
-        Want::Absent
-    }
 }

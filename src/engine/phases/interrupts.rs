@@ -7,7 +7,7 @@ use crate::{
     engine::{
         contract::observed::Deletion,
         draft::{Draft, events::Reason},
-        facts::Facts,
+        facts::{self, Facts, quiet},
         modes::Workflow,
     },
 };
@@ -25,7 +25,7 @@ pub fn tell_of_orphans(facts: &Facts<'_>, next: &mut Draft) {
         .seen
         .replica_sets
         .iter()
-        .filter(|set| set.held() && set.replicas > 0)
+        .filter(|set| set.held() && set.replicas > 0 && !quiet::pods_in_use(next.status(), &set.hash))
         .collect();
     if held.is_empty() || next.status().is_active() || !facts.target_given_up(next.status()) {
         return;
@@ -47,11 +47,14 @@ pub fn tell_of_orphans(facts: &Facts<'_>, next: &mut Draft) {
 /// Ends the run if something outside asks for it.
 pub fn interrupt(facts: &Facts<'_>, workflow: &dyn Workflow, next: &mut Draft) -> ControlFlow<()> {
     let phase = next.status().phase;
-    // An exchange is finished forward, and a way back has no turning.
-    if phase == Phase::RollingBack || (phase == Phase::Promoting && facts.mode.finishes_forward()) {
+    let deleted = facts.seen.deletion != Deletion::No;
+    let called_off = deleted && next.run().is_some_and(|run| facts::can_be_called_off(facts, run));
+    // Once users have the new version an exchange is finished forward, and a way back has no turning.
+    let forward = phase == Phase::Promoting && facts.mode.finishes_forward() && !called_off;
+    if phase == Phase::RollingBack || forward {
         return ControlFlow::Continue(());
     }
-    if facts.seen.deletion != Deletion::No {
+    if deleted {
         next.go_back(EndReason::Deleted, "the CanaryRollout was deleted");
         return ControlFlow::Break(());
     }

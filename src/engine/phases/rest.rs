@@ -5,10 +5,7 @@ use std::ops::ControlFlow;
 use crate::{
     api::status::{Outcome, Rejected},
     engine::{
-        contract::observed::Deletion,
-        draft::{Draft, ending::DRAIN, events::Reason},
-        facts::Facts,
-        modes::Workflow,
+        contract::observed::Deletion, draft::Draft, facts::Facts, guards::kept, judge::drains::DRAIN, modes::Workflow,
     },
 };
 
@@ -28,15 +25,11 @@ pub fn rest(facts: &Facts<'_>, workflow: &dyn Workflow, next: &mut Draft) -> Con
 
 /// Pods that were kept for a while go once it is over.
 fn drop_kept(facts: &Facts<'_>, next: &mut Draft) {
-    if !facts.mode.keeps_pods() {
-        next.drop_kept();
-        return;
-    }
-    if facts.native_rollout(next.status()) {
+    if facts.mode.keeps_pods() && facts.native_rollout(next.status()) {
         // Users' Services are wide and reach the kept pods too.
         return;
     }
-    let deployment = facts.seen.deployment.as_ref();
+    let deployment = facts.seen.deployment.as_ref().filter(|_| facts.mode.keeps_pods());
     if let Some(deployment) = deployment.filter(|deployment| !deployment.paused && deployment.complete()) {
         // Kubernetes' rollout just ended: Services narrow now, so keep the other pods for one drain. Runs once, because the
         // Deployment is paused right after.
@@ -47,22 +40,10 @@ fn drop_kept(facts: &Facts<'_>, next: &mut Draft) {
         let is_paused_now = facts.seen.deletion == Deletion::No && deployment.unpaused_by.is_none();
         if unknown || is_paused_now {
             next.keep_longer(facts.now + DRAIN.signed());
+            next.drain_anew();
         }
     }
-    for gone in next.drop_kept() {
-        let pods = facts.replica_set(&gone.revision).map_or(0, |set| set.total);
-        let why = if gone.standby {
-            "the old version is no longer kept"
-        } else {
-            "it was kept to be looked at, and that time is over"
-        };
-        if pods > 0 {
-            next.tell(
-                Reason::ScaledDown,
-                format!("revision {}: {pods} pods go; {why}", gone.revision),
-            );
-        }
-    }
+    kept::expire(facts, next);
 }
 
 /// Forgets rejections of revisions whose ReplicaSet is gone, once a newer revision was promoted.
@@ -86,7 +67,7 @@ fn let_go(facts: &Facts<'_>, workflow: &dyn Workflow, next: &mut Draft) {
         next.keep_no_longer(if keeps_pods { drained } else { facts.now });
     }
     if !keeps_pods || !facts.native_rollout(next.status()) {
-        next.drop_kept();
+        kept::expire(facts, next);
     }
     if released || !next.status().taken_over() {
         return;

@@ -10,7 +10,10 @@ use crate::{
         },
         facts::Facts,
         guards::floor,
-        modes::want::{Desired, Hands, SetWant},
+        modes::{
+            safe::Safe,
+            want::{Hands, SetWant},
+        },
     },
     kubernetes::{managed_fields, patch::Patch},
     router::{RouteId, Target, Want, gateway_api},
@@ -21,7 +24,7 @@ use crate::{
 };
 
 /// Down first, then what makes room for the new version, then up, then what goes.
-pub fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> Vec<Action> {
+pub fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe) -> Vec<Action> {
     let (mut actions, up) = routes(facts, status, wanted);
     actions.extend(floor::actions(facts, status));
     actions.extend(pause(facts, wanted));
@@ -53,7 +56,7 @@ fn patch(kind: Kind, name: &str, patch: Patch) -> Action {
 }
 
 /// Changes of routes: first those that lower the new version's share, then the others.
-fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired) -> (Vec<Action>, Vec<Action>) {
+fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe) -> (Vec<Action>, Vec<Action>) {
     let (mut down, mut up) = (Vec::new(), Vec::new());
     let Some(want) = wanted.route else { return (down, up) };
     let none = RouteOriginal::default();
@@ -119,13 +122,13 @@ fn is_downward(route: &Route, target: &Target, want: Want) -> bool {
     }
 }
 
-fn pause(facts: &Facts<'_>, wanted: &Desired) -> Option<Action> {
+fn pause(facts: &Facts<'_>, wanted: &Safe) -> Option<Action> {
     let deployment = facts.seen.deployment.as_ref()?;
     let paused = wanted.pause.filter(|paused| *paused != deployment.paused)?;
     Some(patch(Kind::Deployment, &deployment.name, deployment::pause(paused)))
 }
 
-fn sets(facts: &Facts<'_>, wanted: &Desired, act: impl Fn(&ReplicaSet, &SetWant) -> Option<Action>) -> Vec<Action> {
+fn sets(facts: &Facts<'_>, wanted: &Safe, act: impl Fn(&ReplicaSet, &SetWant) -> Option<Action>) -> Vec<Action> {
     let seen = facts.seen.replica_sets.iter().filter(|set| !set.deleting);
     seen.filter_map(|set| act(set, wanted.sets.get(&set.name)?)).collect()
 }
@@ -178,7 +181,7 @@ fn remove(set: &ReplicaSet, want: &SetWant) -> Option<Action> {
     })
 }
 
-fn create(facts: &Facts<'_>, wanted: &Desired) -> Option<Action> {
+fn create(facts: &Facts<'_>, wanted: &Safe) -> Option<Action> {
     let (deployment, new) = (facts.seen.deployment.as_ref()?, wanted.create.as_ref()?);
     let object = replica_set::canary(
         deployment,
@@ -194,7 +197,7 @@ fn create(facts: &Facts<'_>, wanted: &Desired) -> Option<Action> {
     })
 }
 
-fn narrow(facts: &Facts<'_>, wanted: &Desired) -> Vec<Action> {
+fn narrow(facts: &Facts<'_>, wanted: &Safe) -> Vec<Action> {
     let Some(hash) = &wanted.selector else {
         return Vec::new();
     };
@@ -206,7 +209,7 @@ fn narrow(facts: &Facts<'_>, wanted: &Desired) -> Vec<Action> {
         .collect()
 }
 
-fn canary_service(facts: &Facts<'_>, wanted: &Desired) -> Option<Action> {
+fn canary_service(facts: &Facts<'_>, wanted: &Safe) -> Option<Action> {
     let name = &facts.plan.canary_service;
     let seen = facts.seen.services.get(name);
     match (wanted.canary_service.as_ref()?, seen) {

@@ -12,6 +12,7 @@ use crate::{
         facts::{Facts, text},
         guards::{gates, holds, waits},
         judge::figures,
+        result::leaving,
     },
 };
 
@@ -26,7 +27,13 @@ pub fn message(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
 
 fn of_phase(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
     let refused = facts.refusal.as_ref().map(|(reason, why)| format!("{reason}: {why}"));
-    let at_rest = || facts.mode.rest_message(facts, status);
+    let at_rest = || {
+        format!(
+            "{}{}",
+            facts.mode.rest_message(facts, status),
+            leaving::message(facts, status)
+        )
+    };
     let Some(run) = &status.run else {
         return refused.unwrap_or_else(at_rest);
     };
@@ -70,6 +77,8 @@ fn preparing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused
         .map(|text| format!("{text}; "))
         .unwrap_or_default();
     let deadline = |since: Timestamp| match run.paused_for {
+        // None runs while pods of an ended release are waited for.
+        None if waits::ours_to_wait_for(facts, status, run).is_some() => String::new(),
         None => format!(
             "; rolls back at {}",
             text::clock(since + facts.plan.progress_deadline.signed())
@@ -172,10 +181,12 @@ fn shifting(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused:
     let what = if let Some(held) = held(facts, status, run) {
         held
     } else if let Some(growing) = missing {
+        let ours = waits::ours_to_wait_for(facts, status, run);
+        let deadline = text::clock(growing.since + deadline);
+        let deadline = ours.map_or_else(|| format!("; rolls back at {deadline}"), |_| String::new());
         format!(
-            "waiting for {}; rolls back at {}",
-            waits::waiting_for_pods(facts, status, growing),
-            text::clock(growing.since + deadline)
+            "waiting for {}{deadline}",
+            waits::waiting_for_pods(facts, status, growing)
         )
     } else if let Some(refused) = refused {
         refused

@@ -5,16 +5,17 @@ use crate::{
     engine::{
         contract::{action::Action, observed::Deletion},
         facts::Facts,
-        modes::want::Desired,
+        modes::safe::Safe,
     },
     router::Want,
 };
 
 /// A deleted rollout has given back everything.
-pub fn released(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Desired, actions: &[Action]) -> bool {
+pub fn released(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe, actions: &[Action]) -> bool {
     let gone = facts.seen.deletion != Deletion::No;
     let untouched = !status.taken_over();
-    let settled = !status.is_active() && status.kept.is_empty() && status.originals.released;
+    let left = status.kept.is_empty() && status.draining.is_empty();
+    let settled = !status.is_active() && left && status.originals.released;
     let held = facts.seen.replica_sets.iter().any(|set| set.held_by.is_some());
     let narrowed = wanted.selector.as_ref().is_some_and(Option::is_some);
     let routed = match wanted.route {

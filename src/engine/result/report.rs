@@ -119,12 +119,10 @@ fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static st
                 format!("no pod of revision {} is Available at {}", run.revision, run.weight),
             );
         }
-        if let Some(ending) = run
-            .ending
-            .as_ref()
-            .filter(|ending| facts.now >= ending.at + facts.plan.progress_deadline.signed())
-        {
-            let waiting = facts.weight_confirmed(Percent::ZERO).err().unwrap_or_default();
+        // Where nothing has to move, nothing is incomplete.
+        let waiting = facts.weight_confirmed(Percent::ZERO).err();
+        let waiting = waiting.or_else(|| Some(format!("revision {} to serve again", run.undoing.as_ref()?)));
+        if let (Some(ending), Some(waiting)) = (&run.ending, waiting) {
             return (
                 false,
                 "RollbackIncomplete",

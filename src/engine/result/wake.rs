@@ -8,7 +8,7 @@ use crate::{
         contract::action::FORGET_AFTER,
         facts::Facts,
         guards::{gates, holds, waits::LATE},
-        judge::ticks,
+        judge::{drains, ticks},
     },
 };
 
@@ -16,6 +16,7 @@ use crate::{
 pub fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp> {
     let plan = facts.plan;
     let mut moments: Vec<Timestamp> = status.kept.iter().map(|kept| kept.until).collect();
+    moments.extend(status.draining.iter().map(|draining| drains::left_at(facts, draining)));
     moments.extend(
         facts
             .seen
@@ -25,7 +26,6 @@ pub fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp
     );
     moments.extend(facts.readable_routes().filter_map(|(_, route)| facts.settled_at(route)));
     let settle = plan.settle.signed();
-    moments.extend(status.run.as_ref().and_then(|run| Some(run.ended_at? + settle)));
     if let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) {
         moments.push(run.started_at + settle);
         moments.extend(run.entered_at.map(|entered| entered + settle));
@@ -48,14 +48,25 @@ pub fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp
             .target_missing_since
             .map(|since| since + plan.progress_deadline.signed()),
     );
+    let later = |due: Timestamp| {
+        facts.seen.source.map_or(due, |source| {
+            facts.now + ticks::interval(plan, source.scrape_interval).signed()
+        })
+    };
+    let due = status
+        .draining
+        .iter()
+        .filter_map(|draining| drains::due_at(facts, draining));
+    moments.extend(due.map(|due| if due > facts.now { due } else { later(due) }));
     if let Some(due) = ticks::due_at(facts, status) {
         // A tick already due: if this pass got an answer we are catching up, so come back in 1 ms; otherwise asking failed, so
         // wait one interval.
         let soon = facts.now + SignedDuration::from_millis(1);
-        let later = facts.seen.source.map_or(due, |source| {
-            facts.now + ticks::interval(plan, source.scrape_interval).signed()
-        });
-        let again = if facts.seen.measured.is_some() { soon } else { later };
+        let again = if facts.seen.measured.is_some() {
+            soon
+        } else {
+            later(due)
+        };
         moments.push(if due > facts.now { due } else { again });
     }
     moments.into_iter().filter(|moment| *moment > facts.now).min()

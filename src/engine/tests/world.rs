@@ -19,7 +19,6 @@ use crate::{
         action::{RolloutActionSpec, Verb},
         status::Phase,
     },
-    provider::{Counts, Quantity, Question, Reading},
     router::RouteId,
 };
 
@@ -38,6 +37,8 @@ pub struct World {
     pub bad: f64,
     /// Metrics are there.
     pub answers: bool,
+    /// Requests a second that still reach a version that has lost its traffic.
+    pub lagging: f64,
     /// The gateway accepts what it is given.
     pub accepts: bool,
     /// It tells the generation of what it accepts.
@@ -90,6 +91,7 @@ impl World {
             deletion: Deletion::No,
             bad: 0.0,
             answers: true,
+            lagging: 0.0,
             accepts: true,
             reports_generations: true,
             kinds_missing: false,
@@ -185,6 +187,7 @@ impl World {
             .collect();
         let needs = needs(id, in_force, &self.status, &seen, self.now);
         seen.measured = needs.measure.map(|question| self.measure(&question));
+        seen.drained = needs.drained.map(|asked| self.look_for_requests(&asked));
         seen.config_digests = needs
             .configs
             .iter()
@@ -193,33 +196,6 @@ impl World {
         let decision = decide(id, in_force, &self.status, &seen, self.now);
         let changed = self.follow(&decision);
         (changed, decision)
-    }
-
-    /// What the metrics store answers.
-    fn measure(&self, question: &Question) -> Measured {
-        let seconds = question.end.duration_since(question.start).as_secs_f64();
-        assert!(seconds > 0.0, "a tick has a length");
-        let reading = |quantity: &Quantity| match quantity {
-            _ if !self.answers => Err((crate::api::status::Cause::ProviderDown, "down".to_owned())),
-            Quantity::Scalar { .. } => Ok(Reading::Scalar(self.bad)),
-            _ => {
-                let counts = Counts {
-                    bad: self.bad * 60.0 * seconds,
-                    total: 60.0 * seconds,
-                };
-                Ok(Reading::Counts {
-                    candidate: counts,
-                    baseline: None,
-                    candidate_figure: Some(self.bad),
-                    baseline_figure: None,
-                })
-            }
-        };
-        Measured {
-            start: question.start,
-            end: question.end,
-            readings: question.quantities.iter().map(reading).collect(),
-        }
     }
 
     /// Stores the status and does what was decided; whether anything changed.

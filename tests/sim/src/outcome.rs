@@ -154,6 +154,7 @@ fn status(object: &Value) -> Value {
         "history": history,
         "rejected": rejected,
         "kept": status.kept.len(),
+        "draining": status.draining.len(),
         "run": run,
         "originals": status.originals,
         "events": status.events.emitted,

@@ -5,18 +5,16 @@ use crate::{
     engine::{
         contract::observed::Deletion,
         facts::Facts,
-        modes::{
-            route_want,
-            want::{Desired, Hands, SetWant},
-        },
+        modes::want::{Desired, Hands, SetWant},
     },
+    router::Want,
     workload::{deployment::Deployment, replica_set::ReplicaSet},
 };
 
 /// The world that a status at rest asks for.
 pub fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Deployment) -> Desired {
     let put_in_order = Desired {
-        route: Some(route_want::at_rest_route(facts, status)),
+        route: Some(Want::Absent),
         canary_service: facts.entry_gone().then_some(None),
         ..Desired::default()
     };

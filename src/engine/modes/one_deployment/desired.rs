@@ -62,11 +62,7 @@ pub fn desired(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Desired {
 fn without_deployment(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Desired {
     let going_back = status.phase == Phase::RollingBack;
     let resting = status.phase.is_at_rest();
-    let route = if going_back {
-        Want::Drained
-    } else {
-        route_want::at_rest_route(facts, status)
-    };
+    let route = if going_back { Want::Drained } else { Want::Absent };
     let given_up = resting && facts.target_given_up(status);
     let orphans = facts.seen.replica_sets.iter().filter(|_| given_up);
     let gone = SetWant {
@@ -148,12 +144,12 @@ fn releasing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploym
     }
 }
 
-/// A Service that traffic reaches, or did a moment ago, is never pointed at other pods.
+/// A Service that traffic reaches is never pointed at other pods. What proxies that lag may still send it is seen to by
+/// [`Safe`](crate::engine::modes::safe::Safe).
 fn may_point_at(facts: &Facts<'_>, run: &Run) -> bool {
     let service = facts.seen.services.get(&facts.plan.canary_service);
     let points_already = service.and_then(|service| service.hash()) == Some(run.revision.as_str());
-    let settled = facts.now >= run.started_at + facts.plan.settle.signed();
-    let quiet = facts.entry_gone() || (facts.weight_confirmed(Percent::ZERO).is_ok() && settled);
+    let quiet = facts.weight_confirmed(Percent::ZERO).is_ok();
     // One that does not exist, and that no route names, nobody can reach: it was removed only after that was confirmed.
     let unknown = service.is_none() && facts.readable_routes().all(|(_, route)| route.state.entry_gone());
     points_already || quiet || unknown

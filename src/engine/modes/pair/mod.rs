@@ -331,7 +331,7 @@ impl Workflow for Pair {
                 | Phase::RolledBack
                 | Phase::Unknown,
                 _,
-            ) => (route_want::at_rest_route(facts, status), false),
+            ) => (Want::Absent, false),
         };
         Desired {
             route: Some(route),

@@ -12,7 +12,11 @@ use super::{
 use crate::{
     apiserver::{kinds::Kind, lock},
     witness,
-    world::{deployment, keda, number, replica_set::serves, text},
+    world::{
+        Object, deployment, keda, number,
+        replica_set::{serves, tag},
+        text,
+    },
 };
 
 /// What is true at a moment; what is left out may be anything.
@@ -64,6 +68,9 @@ pub struct Facts {
     /// Ready pods of the serving version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stable_pods: Option<i64>,
+    /// Ready pods by the tag of their version.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub pods: BTreeMap<String, i64>,
     /// `spec.paused` of the Deployment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
@@ -126,6 +133,15 @@ impl Differences {
     fn same<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, wanted: Option<&T>, is: &T) {
         if let Some(wanted) = wanted.filter(|wanted| *wanted != is) {
             self.0.push(format!("{what} is {is:?}, not {wanted:?}"));
+        }
+    }
+
+    /// Ready pods of each version that is asked for.
+    fn pods(&mut self, wanted: &BTreeMap<String, i64>, pods: &[Object]) {
+        for (version, wanted) in wanted {
+            let ready = pods.iter().filter(|pod| tag(&pod["spec"]) == version && serves(pod));
+            let ready = i64::try_from(ready.count()).unwrap_or(i64::MAX);
+            self.same(&format!("pods of {version}"), Some(wanted), &ready);
         }
     }
 }
@@ -191,6 +207,7 @@ impl Run {
         };
         found.same("canaryPods", facts.canary_pods.as_ref(), &ready(canary));
         found.same("stablePods", facts.stable_pods.as_ref(), &ready(stable));
+        found.pods(&facts.pods, &store.list(Kind::Pod, Some(NAMESPACE)));
         let app = store.get(Kind::Deployment, NAMESPACE, NAME).unwrap_or_default();
         found.same("paused", facts.paused.as_ref(), &(app["spec"]["paused"] == true));
         let wanted = deployment::replicas(&app);

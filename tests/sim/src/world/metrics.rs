@@ -13,6 +13,7 @@ use warmfront::{
 use super::{
     Cluster, replica_set,
     settings::{Metrics, seconds},
+    text,
     traffic::Tally,
 };
 use crate::apiserver::{Shared, kinds::Kind, lock, store::EPOCH};
@@ -57,6 +58,18 @@ fn silence(does: Metrics, source: &MetricSourceSpec) -> Option<(Cause, &'static 
     }
 }
 
+/// Requests of a monitor to the new version's pods, which count like users'.
+fn probed(cluster: &Cluster, question: &Question) -> f64 {
+    let sets = &question.subject.candidate.replica_sets;
+    let pods = cluster.store.list(Kind::Pod, Some(&question.subject.namespace));
+    let of_sets = pods.iter().filter(|pod| {
+        sets.iter()
+            .any(|set| text(pod, "/metadata/ownerReferences/0/name") == set)
+    });
+    let seconds = question.end.duration_since(question.start).as_secs_f64();
+    of_sets.map(|_| cluster.settings.probes * seconds).sum()
+}
+
 fn answer(
     cluster: &mut Cluster,
     source: &MetricSourceSpec,
@@ -85,9 +98,10 @@ fn answer(
     }
     let end = end.min(visible);
     let candidate = traffic.of_all(&question.subject.candidate.replica_sets, end);
-    let candidate = candidate.since(traffic.of_all(&question.subject.candidate.replica_sets, start));
+    let mut candidate = candidate.since(traffic.of_all(&question.subject.candidate.replica_sets, start));
     let baseline = &question.subject.baseline.replica_sets;
     let baseline = traffic.of_all(baseline, end).since(traffic.of_all(baseline, start));
+    candidate.total += probed(cluster, question);
     let counts = |tally: Tally| match quantity {
         Quantity::Requests => Counts {
             bad: tally.bad,

@@ -24,6 +24,8 @@ pub struct Settings {
     pub quota: Option<usize>,
     /// Requests a second through the gateway.
     pub requests: f64,
+    /// Requests a second that a monitor sends to each pod, past all Services, and that the metrics count.
+    pub probes: f64,
     /// What the metrics store does.
     pub metrics: Metrics,
     /// Seconds until the metrics store has what was counted.
@@ -129,6 +131,7 @@ impl Default for Settings {
             gateway: GatewaySettings::default(),
             quota: None,
             requests: 1000.0,
+            probes: 0.0,
             metrics: Metrics::Up,
             samples_late: 0.0,
             hooks: BTreeMap::new(),

@@ -117,7 +117,7 @@ impl Run {
             let still = lock(&self.cluster).store.version() == before;
             let resting = self.status().is_none_or(|status| {
                 let phase = matches!(status.phase, Phase::Idle | Phase::Succeeded | Phase::RolledBack);
-                phase && status.kept.is_empty()
+                phase && status.kept.is_empty() && status.draining.is_empty()
             });
             if still && resting {
                 return Ok(usize::from(calls() != last));
