@@ -52,10 +52,12 @@ pub(super) fn read(spec: &MetricSourceSpec, question: &Question, body: &str) -> 
     let (layer, ask) = queries(spec, question).into_iter().next().unwrap();
     assert!(ask.is_ok());
     let replies = Replies::from([(layer, parse(200, body.as_bytes()))]);
-    // All targets were scraped before the tick.
+    // All targets were scraped every second, before the tick and in it.
+    let start = question.start.as_millisecond() as f64 / 1_000.0;
+    let scrapes: Vec<_> = (-60..=60).map(|second| (start + f64::from(second), true)).collect();
     let known = match interpret(spec, question, &replies, None) {
         Interpretation::Ask(unknown) => Known {
-            ages: unknown.ages_of.into_iter().map(|target| (target, 0.0)).collect(),
+            ages: unknown.ages_of.into_iter().map(|target| (target, scrapes.clone())).collect(),
             up: BTreeMap::from([(format!("{CANDIDATE}-aaaaa"), true)]),
         },
         Interpretation::Done(_) => Known::default(),
