@@ -46,8 +46,8 @@ use super::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = ("!(has(self.steps) && has(self.ramp))", "steps and ramp exclude one another"),
-    validation = ("!has(self.workload.pair) || !(has(self.traffic.service) || has(self.traffic.canaryService) || has(self.traffic.alsoNarrow))",
-        "a pair names its Services itself: leave service, canaryService and alsoNarrow out of traffic"),
+    validation = ("!has(self.workload.pair) || !(has(self.traffic.service) || has(self.traffic.canaryService) || has(self.traffic.canaryServiceMetadata) || has(self.traffic.alsoNarrow))",
+        "a pair names its Services itself: leave service, canaryService, canaryServiceMetadata and alsoNarrow out of traffic"),
     validation = ("(has(self.checks) && self.checks.size() > 0) != (has(self.unjudged) && self.unjudged)",
         "name at least one check, or say `unjudged: true` and no checks: then every step passes unseen")
 )]

@@ -1,5 +1,7 @@
 //! How traffic reaches the two versions: their Services, the routes that split requests between them, and testers.
 
+use std::collections::BTreeMap;
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,9 @@ pub struct Traffic {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub also_narrow: Vec<String>,
+    /// Labels and annotations of the Service that Warmfront creates for the new version, beside those that it copies from `service`: monitors find it by them. Not allowed with a pair, whose Services are never changed.
+    #[serde(default, skip_serializing_if = "ServiceMetadata::is_empty")]
+    pub canary_service_metadata: ServiceMetadata,
     /// The routes of the Gateway API in which Warmfront sets weights.
     #[serde(rename = "gatewayAPI")]
     pub gateway_api: GatewayApi,
@@ -35,6 +40,34 @@ pub struct Traffic {
     /// How long to wait, after the gateway has confirmed a weight, before requests count for checks. Proxies take the weight over a little later than the gateway says so. Where requests cannot be counted, Service and pods of a version without traffic stay five times as long, and at least a minute. Default `2s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settle: Option<Duration>,
+}
+
+/// What a Service carries besides what is copied.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceMetadata {
+    /// Labels, at most 32. One that is copied too gets this value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    #[x_kube(
+        validation = ("!self.exists(k, k.startsWith('warmfront.dev/'))", "labels that begin with warmfront.dev/ are Warmfront's own"),
+        validation = ("self.all(k, size(self[k]) <= 63)", "the value of a label has at most 63 characters")
+    )]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations, at most 32. One that is copied too gets this value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    #[x_kube(
+        validation = ("!self.exists(k, k.startsWith('warmfront.dev/'))", "annotations that begin with warmfront.dev/ are Warmfront's own")
+    )]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl ServiceMetadata {
+    /// Nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.annotations.is_empty()
+    }
 }
 
 /// Routes of the Gateway API.

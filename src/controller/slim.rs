@@ -49,7 +49,7 @@ pub(super) fn autoscaler(object: &mut DynamicObject) {
     retain(&mut object.data, &autoscaler::READ);
 }
 
-/// Which pods are ready behind which Service.
+/// Which pods are ready behind which Service, at which of its ports.
 pub(super) fn endpoint_slice(object: &mut DynamicObject) {
     name_only(object);
     if let Some(labels) = &mut object.metadata.labels {
@@ -203,15 +203,19 @@ mod tests {
     }
 
     #[test]
-    fn of_an_endpoint_slice_pods_and_their_readiness_are_left() {
+    fn of_an_endpoint_slice_pods_their_readiness_and_names_of_ports_are_left() {
         let endpoint = |name: &str, ready: bool| json!({"addresses": ["10.0.0.1"], "nodeName": "n", "conditions": {"ready": ready, "serving": true}, "targetRef": {"kind": "Pod", "name": name, "uid": "u"}});
         let mut slice: DynamicObject =
-            serde_json::from_value(json!({"metadata": metadata(), "ports": [], "endpoints": [endpoint("a", true), endpoint("b", false), {"addresses": []}]}))
+            serde_json::from_value(json!({"metadata": metadata(), "ports": [{"name": "http", "port": 8080}], "endpoints": [endpoint("a", true), endpoint("b", false), {"addresses": []}]}))
                 .unwrap();
         slim_labels(&mut slice);
         endpoint_slice(&mut slice);
-        let short = |name: &str, ready: bool| json!({"targetRef": {"name": name}, "conditions": {"ready": ready}});
-        assert_eq!(slice.data, json!({"endpoints": [short("a", true), short("b", false)]}));
+        let short = |name: &str, ready: bool| json!({"targetRef": {"name": name}, "conditions": {"ready": ready, "serving": true}});
+        let ports = json!([{"name": "http"}]);
+        assert_eq!(
+            slice.data,
+            json!({"endpoints": [short("a", true), short("b", false)], "ports": ports})
+        );
         assert_eq!(slice.metadata.labels.map(|labels| labels.len()), Some(1));
         assert_eq!(slice.metadata.resource_version.as_deref(), Some("7"));
     }

@@ -51,6 +51,11 @@ pub fn newest_other_manager(object: &Value, ours: &str) -> Option<String> {
         .map(|entry| manager(entry).to_owned())
 }
 
+/// All who changed the object.
+pub fn managers(object: &Value) -> Vec<String> {
+    entries(object).iter().map(|entry| manager(entry).to_owned()).collect()
+}
+
 /// When `ours` changed the object last, as far as the object tells; not after our marks were dropped.
 pub fn written_at(object: &Value, ours: &str) -> Option<Timestamp> {
     let own = of_the_object(object).filter(|entry| manager(entry) == ours);

@@ -1,6 +1,6 @@
 //! Whose pods are whose: ReplicaSets of a release, pods behind a Service, and who else selects them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Known, Namespace, keys, name_of};
 use crate::{
@@ -38,19 +38,29 @@ fn answers(labels: &BTreeMap<String, String>, selector: &BTreeMap<String, String
     selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
-/// Pods behind a Service, and whether each is ready in any slice that names it.
+/// Pods behind a Service: a pod of which several slices tell has what any of them says.
 pub(super) fn endpoints(namespace: Namespace<'_>, service: &str) -> Vec<Endpoint> {
     let slices = namespace.about(Known::EndpointSlice, service);
     let slices: Vec<EndpointSlice> = slices.iter().map(EndpointSlice::read).collect();
-    let mut pods: BTreeMap<&str, bool> = BTreeMap::new();
-    for (pod, ready) in slices.iter().flat_map(EndpointSlice::pods) {
-        *pods.entry(pod).or_default() |= ready;
+    let mut found: BTreeMap<&str, Endpoint> = BTreeMap::new();
+    for slice in &slices {
+        for pod in slice.pods() {
+            let endpoint = found.entry(pod.name).or_insert_with(|| Endpoint {
+                pod: pod.name.to_owned(),
+                ready: false,
+                serves: false,
+                ports: Some(BTreeSet::new()),
+            });
+            endpoint.ready |= pod.ready;
+            endpoint.serves |= pod.serves;
+            match (slice.ports(), &mut endpoint.ports) {
+                (Some(names), Some(ports)) => ports.extend(names.map(str::to_owned)),
+                (None, ports) => *ports = None,
+                (Some(_), None) => {}
+            }
+        }
     }
-    let endpoint = |(pod, ready): (&str, bool)| Endpoint {
-        pod: pod.to_owned(),
-        ready,
-    };
-    pods.into_iter().map(endpoint).collect()
+    found.into_values().collect()
 }
 
 /// Services besides the plan's own that select the Deployment's pods.

@@ -4,8 +4,10 @@
 //! controller's shell reads and writes.
 
 pub mod autoscaler;
+pub mod canary_service;
 pub mod deployment;
 pub mod endpoint_slice;
+mod marks;
 pub mod replica_set;
 pub mod service;
 pub mod template;

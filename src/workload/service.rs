@@ -1,20 +1,38 @@
-//! Services: the user's, whose selector is narrowed to one version during a release, and the canary's, which we create.
+//! Services as they are, and the user's, whose selector is narrowed to one version during a release.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::{
     api::{FIELD_MANAGER, HASH_LABEL, ROLLOUT_LABEL},
     kubernetes::{
         json::{list, string_map, text},
-        managed_fields::newest_other_manager,
+        managed_fields::{managers, newest_other_manager},
         patch::{Patch, add, at, remove},
     },
 };
 
 /// What is read of spec and status.
-pub const READ: [(&str, &[&str]); 2] = [("spec", &["selector", "ports", "type"]), ("status", &[])];
+pub const READ: [(&str, &[&str]); 2] = [
+    (
+        "spec",
+        &[
+            "selector",
+            "ports",
+            "type",
+            "clusterIP",
+            "sessionAffinity",
+            "sessionAffinityConfig",
+            "internalTrafficPolicy",
+            "trafficDistribution",
+            "publishNotReadyAddresses",
+            "ipFamilyPolicy",
+            "ipFamilies",
+        ],
+    ),
+    ("status", &[]),
+];
 
 /// The fields of a Service that decisions need.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,10 +45,16 @@ pub struct Service {
     pub made_by: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Its annotations, without the copy of itself that kubectl leaves in one.
+    pub annotations: BTreeMap<String, String>,
     /// Its ports (`spec.ports`), as stored.
     pub ports: Vec<Value>,
+    /// What is read of its spec, as stored.
+    pub spec: Map<String, Value>,
     /// Whether its type is ExternalName: it selects no pods and cannot be narrowed.
     pub external: bool,
+    /// All its field managers.
+    pub managers: Vec<String>,
     /// The field manager, other than us, that changed it last, if the object says so.
     pub other_manager: Option<String>,
 }
@@ -39,13 +63,18 @@ impl Service {
     /// Reads a Service.
     pub fn read(object: &Value) -> Self {
         let labels = string_map(object, "/metadata/labels");
+        let mut annotations = string_map(object, "/metadata/annotations");
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
         Self {
             name: text(object, "/metadata/name").to_owned(),
             selector: string_map(object, "/spec/selector"),
             made_by: labels.get(ROLLOUT_LABEL).cloned(),
             labels,
+            annotations,
             ports: list(object, "/spec/ports").to_vec(),
+            spec: read_of_spec(object),
             external: text(object, "/spec/type") == "ExternalName",
+            managers: managers(object),
             other_manager: newest_other_manager(object, FIELD_MANAGER),
         }
     }
@@ -63,6 +92,24 @@ impl Service {
             .collect()
     }
 
+    /// Name of the port with this number, empty if it has none; `None` if there is no such port.
+    pub fn port_name(&self, number: u64) -> Option<&str> {
+        let port = self
+            .ports
+            .iter()
+            .find(|port| port.get("port").and_then(Value::as_u64) == Some(number))?;
+        Some(port.get("name").and_then(Value::as_str).unwrap_or_default())
+    }
+
+    /// Name of the pods' port to which the port with this number leads; `None` if that is told by a number.
+    pub fn target_name(&self, number: u64) -> Option<&str> {
+        let port = self
+            .ports
+            .iter()
+            .find(|port| port.get("port").and_then(Value::as_u64) == Some(number))?;
+        port.get("targetPort").and_then(Value::as_str)
+    }
+
     /// Narrows it to the revision `hash`, or, with `None`, makes it wide again.
     pub fn narrow(&self, hash: Option<&str>) -> Patch {
         let at = at!["spec", "selector", HASH_LABEL];
@@ -71,51 +118,13 @@ impl Service {
             None => remove(at),
         }]
     }
-
-    /// The Service `name` for the new version: with the ports and labels of this one, and a selector narrowed to the revision `hash`.
-    pub fn canary(&self, namespace: &str, rollout: &str, name: &str, hash: &str) -> Value {
-        let mut labels: Map<String, Value> = self
-            .labels
-            .iter()
-            .filter(|(key, _)| !belongs_to_a_tool(key))
-            .map(|(key, value)| (key.clone(), json!(value)))
-            .collect();
-        labels.insert(ROLLOUT_LABEL.to_owned(), json!(rollout));
-        let mut selector: Map<String, Value> = self
-            .selector
-            .iter()
-            .map(|(key, value)| (key.clone(), json!(value)))
-            .collect();
-        selector.insert(HASH_LABEL.to_owned(), json!(hash));
-        let ports: Vec<Value> = self
-            .ports
-            .iter()
-            .map(|port| {
-                let mut port = port.clone();
-                if let Value::Object(fields) = &mut port {
-                    fields.remove("nodePort");
-                }
-                port
-            })
-            .collect();
-        json!({
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": name, "namespace": namespace, "labels": labels},
-            "spec": {"type": "ClusterIP", "selector": selector, "ports": ports},
-        })
-    }
 }
 
-/// Whether a label marks objects of a Git or Helm tool. If it were copied, the tool would take our Service for its own, and change or delete it.
-fn belongs_to_a_tool(label: &str) -> bool {
-    const PREFIXES: [&str; 4] = [
-        "helm.sh/",
-        "argocd.argoproj.io/",
-        "kustomize.toolkit.fluxcd.io/",
-        "helm.toolkit.fluxcd.io/",
-    ];
-    label == "app.kubernetes.io/managed-by"
-        || label == "app.kubernetes.io/instance"
-        || PREFIXES.iter().any(|prefix| label.starts_with(prefix))
+fn read_of_spec(object: &Value) -> Map<String, Value> {
+    let [(_, read), _] = READ;
+    let Some(Value::Object(spec)) = object.get("spec") else {
+        return Map::new();
+    };
+    let known = spec.iter().filter(|(key, _)| read.contains(&key.as_str()));
+    known.map(|(key, value)| (key.clone(), value.clone())).collect()
 }

@@ -19,6 +19,7 @@ use crate::{
 pub struct Template {
     text: Arc<str>,
     labels: BTreeMap<String, String>,
+    ports: BTreeSet<String>,
 }
 
 impl Template {
@@ -30,6 +31,7 @@ impl Template {
         }
         Self {
             labels: string_map(&template, "/metadata/labels"),
+            ports: port_names(&template),
             text: template.to_string().into(),
         }
     }
@@ -43,6 +45,11 @@ impl Template {
     /// Labels of its pods, without `pod-template-hash`.
     pub fn labels(&self) -> &BTreeMap<String, String> {
         &self.labels
+    }
+
+    /// Names of its containers' ports.
+    pub fn ports(&self) -> &BTreeSet<String> {
+        &self.ports
     }
 
     /// Its revision. Another `attempt` gives another one, if a ReplicaSet with the same revision is something else.
@@ -79,6 +86,16 @@ pub fn config_maps(template: &Value) -> BTreeSet<String> {
         }
     }
     names
+}
+
+/// Names of ports, of sidecars that are written as containers of their own kind, too.
+fn port_names(template: &Value) -> BTreeSet<String> {
+    let containers = list(template, "/spec/containers").iter();
+    let all = containers.chain(list(template, "/spec/initContainers"));
+    let ports = all.flat_map(|container| list(container, "/ports"));
+    ports
+        .filter_map(|port| Some(port.get("name")?.as_str()?.to_owned()))
+        .collect()
 }
 
 fn without_nulls(value: &Value) -> Value {

@@ -1,6 +1,7 @@
 //! The validated form of a CanaryRollout's spec, with every default filled in.
 
 mod checks;
+mod metadata;
 mod steps;
 mod webhooks;
 
@@ -8,7 +9,7 @@ use super::{
     CanaryRolloutSpec, Duration, Percent,
     check::{OnBreach, Quantile},
     rollout::Workload,
-    traffic::{RouteRef, Tester},
+    traffic::{RouteRef, ServiceMetadata, Tester},
     webhook::{Before, SecretKey},
     window::{PlannedWindow, Window},
 };
@@ -24,6 +25,8 @@ pub struct Plan {
     pub service: String,
     /// Name of the Service of the new version; of a pair, the candidate's.
     pub canary_service: String,
+    /// What that Service carries besides what is copied from the user's.
+    pub canary_service_metadata: ServiceMetadata,
     /// Names of other Services that select only the old version during a release.
     pub also_narrow: Vec<String>,
     /// Routes in which weights are set, none twice.
@@ -200,6 +203,7 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
             baseline,
             service,
             canary_service,
+            canary_service_metadata: metadata::checked(&spec.traffic.canary_service_metadata)?,
             also_narrow: spec.traffic.also_narrow.clone(),
             routes: routes(&spec.traffic.gateway_api.routes)?,
             testers: testers(&spec.traffic.testers)?,
@@ -273,9 +277,11 @@ fn named(spec: &CanaryRolloutSpec) -> Result<Named, InvalidSpec> {
             deployment: None,
             pair: Some(pair),
         } => {
-            if traffic.service.is_some() || traffic.canary_service.is_some() || !traffic.also_narrow.is_empty() {
+            let own = [&traffic.service, &traffic.canary_service];
+            let asks = !traffic.also_narrow.is_empty() || !traffic.canary_service_metadata.is_empty();
+            if asks || own.into_iter().any(Option::is_some) {
                 return Err(InvalidSpec(
-                    "spec.traffic: a pair names its Services itself: leave service, canaryService and alsoNarrow out"
+                    "spec.traffic: a pair names its Services itself: leave service, canaryService, canaryServiceMetadata and alsoNarrow out"
                         .to_owned(),
                 ));
             }

@@ -83,9 +83,12 @@ pub struct Run {
     /// How many times the new version has lost pods while it had traffic; the third time rolls back.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub capacity_lost: i32,
-    /// How many pods of the new version were Available when its weight was decided. If fewer are, the weight falls.
+    /// How many pods of the new version were Available, and reached through its Service, when its weight was decided. If fewer are, the weight falls.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub carriers: i32,
+    /// Since when fewer pods than that are reached through its Service, although they are Available. EndpointSlices lag, so the weight falls a moment later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreached_since: Option<Timestamp>,
     /// Whether the old version had no Ready pod when the release began. Then the release does not wait for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recovery: bool,

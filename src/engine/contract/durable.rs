@@ -102,7 +102,7 @@ fn same_run(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
         (Some(stored), Some(next)) => equal!(Run, next, stored;
             number, revision, replica_set, stable_revision, started_at, step, steps, weight, entered_at, weight_confirmed_at, step_started_at, intent,
             growing, paused_for, paused_at, reminders, paused_total, user_pause, approved, hold_waived, skip_steps, gates, no_data_since,
-            capacity_lost, carriers, recovery, undoing, abort, ending, outcome, reason, ended_at, plan;
+            capacity_lost, carriers, unreached_since, recovery, undoing, abort, ending, outcome, reason, ended_at, plan;
             besides narrowed, judge),
         (stored, next) => stored.is_none() && next.is_none(),
     }

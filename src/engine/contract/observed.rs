@@ -1,6 +1,6 @@
 //! Everything that the shell may tell the engine about the world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -101,6 +101,10 @@ pub struct Endpoint {
     pub pod: String,
     /// The Service sends it traffic.
     pub ready: bool,
+    /// It gets that traffic and can answer.
+    pub serves: bool,
+    /// Names of the Service's ports at which it is reached, empty for one without a name; `None` if that is not told.
+    pub ports: Option<BTreeSet<String>>,
 }
 
 /// One named route.

@@ -63,6 +63,7 @@ impl Beginning {
             no_data_since: None,
             capacity_lost: 0,
             carriers: 0,
+            unreached_since: None,
             recovery: self.recovery,
             narrowed: false,
             undoing: None,
@@ -78,7 +79,7 @@ impl Beginning {
 }
 
 /// The status counts in `i32`, as the schema says.
-fn count(number: impl TryInto<i32>) -> i32 {
+pub(super) fn count(number: impl TryInto<i32>) -> i32 {
     number.try_into().unwrap_or(i32::MAX)
 }
 
@@ -214,6 +215,7 @@ impl Draft {
             run.step = step_number(step);
             run.step_started_at = None;
             run.carriers = count(available);
+            run.unreached_since = None;
             run.intent = carried.map(|to| Intent::new(to, facts.generations(), now));
             run.growing = Some(Growing {
                 weight: if carried.is_some() { weight } else { first },
@@ -226,11 +228,6 @@ impl Draft {
             }
         });
         self.forget(Reset::Fall);
-    }
-
-    /// More pods carry the weight than were needed when it was decided: a loss is counted from them.
-    pub fn note_carriers(&mut self, available: u32) {
-        self.change(|run| run.carriers = run.carriers.max(count(available)));
     }
 
     /// The release stands at `live`, a weight that is not its own doing, such as one that another hand has lowered. It goes

@@ -3,6 +3,7 @@
 //! Every other folder reads [`Draft::status`] and calls a verb: those of `cursor` move the release, those of `pause`
 //! hold it, those of `ending` end it. A guard gets the part of the status that is its own, and no other.
 
+mod carriers;
 pub mod cursor;
 mod drains;
 pub mod ending;

@@ -12,7 +12,7 @@ use crate::{
     api::{CanaryRolloutStatus, Duration, Percent, Plan, condition::Refusal, status::Run},
     engine::contract::{
         Identity,
-        observed::{Deletion, Observed, Route, RouteSeen},
+        observed::{Deletion, Endpoint, Observed, Route, RouteSeen},
     },
     kubernetes::pod_name,
     router::{Acceptance, RouteId},
@@ -129,29 +129,44 @@ impl<'a> Facts<'a> {
     /// Pods of the new version that are Available and reached through its Service.
     pub fn ready_for_traffic(&self, run: &Run) -> u32 {
         let candidate = self.candidate(run);
-        candidate
-            .available()
-            .min(self.ready_behind(&self.plan.canary_service, &candidate.sets).0)
+        candidate.available().min(self.reached(&candidate))
     }
 
-    /// How many ready pods behind a Service are of `sets`, and how many are not.
+    /// Pods of a version that are ready and reached through its Service.
+    pub fn reached(&self, side: &Side<'_>) -> u32 {
+        self.ready_behind(side.service, &side.sets).0.min(side.ready())
+    }
+
+    /// How many pods of `sets` requests to a Service reach, so that they are answered, and how many others they reach.
     pub fn ready_behind(&self, service: &str, sets: &[&ReplicaSet]) -> (u32, u32) {
         let (mut own, mut others) = (0, 0);
-        for endpoint in self
-            .seen
-            .endpoints
-            .get(service)
-            .into_iter()
-            .flatten()
-            .filter(|endpoint| endpoint.ready)
-        {
-            if sets.iter().any(|set| pod_name::is_of(&endpoint.pod, &set.name)) {
+        if !self.seen.services.contains_key(service) {
+            // Its slices are about to go with it.
+            return (own, others);
+        }
+        for endpoint in self.seen.endpoints.get(service).into_iter().flatten() {
+            if !sets.iter().any(|set| pod_name::is_of(&endpoint.pod, &set.name)) {
+                others += u32::from(endpoint.ready);
+            } else if endpoint.serves && self.has_routed_ports(service, endpoint) {
                 own += 1;
-            } else {
-                others += 1;
             }
         }
         (own, others)
+    }
+
+    /// The pod has the ports of its Service to which routes lead. A port that is named and that the pod lacks is none of
+    /// its own, although it is called ready.
+    fn has_routed_ports(&self, service: &str, endpoint: &Endpoint) -> bool {
+        let (Some(ports), Some(service)) = (&endpoint.ports, self.seen.services.get(service)) else {
+            return true;
+        };
+        let of_canary = service.name == self.plan.canary_service;
+        let routed = self.found_routes().filter_map(|(_, route)| {
+            let own = route.state.canary_port.filter(|_| of_canary);
+            own.or(route.state.port)
+        });
+        let mut named = routed.filter_map(|number| service.port_name(number.into()));
+        (service.ports.is_empty() || !ports.is_empty()) && named.all(|name| ports.contains(name))
     }
 
     /// The Deployment has been missing for longer than `progressDeadline`.

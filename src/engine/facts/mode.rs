@@ -35,6 +35,10 @@ pub trait Mode {
     fn candidate<'a>(&self, facts: &Facts<'a>, run: &Run) -> Side<'a>;
     /// The pods that users have when no release runs.
     fn stable<'a>(&self, facts: &Facts<'a>, status: &CanaryRolloutStatus) -> Side<'a>;
+    /// The pods of all versions that may serve users at this moment: of two while one takes over from the other.
+    fn serving<'a>(&self, facts: &Facts<'a>, status: &CanaryRolloutStatus) -> Side<'a> {
+        self.stable(facts, status)
+    }
     /// By which names metrics know the workloads of the new and of the old version.
     fn measured_workloads(&self, facts: &Facts<'_>, run: &Run, stable: &Side<'_>) -> (String, String);
     /// Pods that the new version needs before the first request, of which it is to get `weight`.
@@ -70,8 +74,8 @@ pub trait Mode {
 pub struct Side<'a> {
     /// The ReplicaSets that have them.
     pub sets: Vec<&'a ReplicaSet>,
-    /// How many there should be.
-    pub wanted: u32,
+    /// The Service through which requests reach them.
+    pub service: &'a str,
 }
 
 impl Side<'_> {

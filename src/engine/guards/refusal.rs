@@ -1,14 +1,14 @@
 //! Why nothing new is begun: what the rollout names is missing or unfit.
 
 use crate::{
-    api::{CanaryRolloutStatus, condition::Refusal},
+    api::{CanaryRolloutStatus, HASH_LABEL, condition::Refusal},
     engine::{
         contract::observed::{Endpoint, RouteSeen},
         facts::Facts,
     },
     kubernetes::pod_name,
     router::{RouteError, RouteId},
-    workload::{deployment::Deployment, replica_set::ReplicaSet},
+    workload::{deployment::Deployment, replica_set::ReplicaSet, service::Service, template::Template},
 };
 
 /// Why nothing new is begun, if anything needed is missing or unfit.
@@ -68,11 +68,6 @@ pub fn unfit_service(
     let Some(service) = facts.seen.services.get(name) else {
         return Some((Refusal::ServiceNotFound, format!("Service {name} does not exist")));
     };
-    let answers = |key: &String, value: &String| deployment.template.labels().get(key) == Some(value);
-    let selector = service
-        .selector
-        .iter()
-        .filter(|(key, _)| key.as_str() != crate::api::HASH_LABEL);
     if service.external || service.selector.is_empty() {
         let why = format!("Service {name} has no selector, so nothing tells which version's pods it has");
         return Some((Refusal::UnsupportedService, why));
@@ -92,10 +87,76 @@ pub fn unfit_service(
         );
         return Some((Refusal::UnsupportedService, why));
     }
-    let (key, value) = selector.into_iter().find(|(key, value)| !answers(key, value))?;
+    let template = format!("pods from the template of Deployment {}", deployment.name);
+    unanswered(
+        service,
+        &deployment.template,
+        &template,
+        "its pods would get no requests",
+    )
+}
+
+/// Why the pods of `serving`, which users have, are not behind Service `name`, as its selector stands: then nobody is, from
+/// the first weight to the promotion.
+pub fn without_pods(facts: &Facts<'_>, name: &str, serving: &ReplicaSet) -> Option<(Refusal, String)> {
+    let pods = format!("the pods of the serving revision {}", serving.hash);
+    let service = facts.seen.services.get(name)?;
+    unanswered(
+        service,
+        &serving.template,
+        &pods,
+        "its users would have no pods until the promotion",
+    )
+}
+
+/// What of a Service's selector pods from `template` do not answer; `whose` pods they are.
+fn unanswered(service: &Service, template: &Template, whose: &str, then: &str) -> Option<(Refusal, String)> {
+    let labels = template.labels();
+    let mut selector = service.selector.iter().filter(|(key, _)| *key != HASH_LABEL);
+    let (key, value) = selector.find(|(key, value)| labels.get(*key) != Some(*value))?;
+    let found = labels
+        .get(key)
+        .map_or("lack that label".to_owned(), |found| format!("have {key}={found}"));
     let why = format!(
-        "Service {name} selects {key}={value}, which the pod template of Deployment {} does not carry",
-        deployment.name
+        "Service {} selects {key}={value}, and {whose} {found}: {then}. Take {key} out of the Service's selector, or give both versions' pods the same value",
+        service.name
+    );
+    Some((Refusal::UnsupportedService, why))
+}
+
+/// Why requests to the user's Service do not reach pods of both versions at the ports that routes name.
+pub fn unfit_ports(
+    facts: &Facts<'_>,
+    deployment: &Deployment,
+    serving: Option<&ReplicaSet>,
+) -> Option<(Refusal, String)> {
+    let service = facts.seen.services.get(&facts.plan.service)?;
+    let name = &service.name;
+    if service.ports.is_empty() {
+        let why = format!(
+            "Service {name} has no ports, so no route can send requests to it: give it the port that the route names"
+        );
+        return Some((Refusal::UnsupportedService, why));
+    }
+    let routed = facts.found_routes().filter_map(|(_, route)| route.state.port);
+    let mut targets = routed.filter_map(|port| service.target_name(port.into()));
+    let new = (
+        &deployment.template,
+        format!("no container of the pod template of Deployment {}", deployment.name),
+    );
+    let old = serving.map(|set| {
+        (
+            &set.template,
+            format!("no container of the serving revision {}", set.hash),
+        )
+    });
+    let versions: Vec<_> = std::iter::once(new).chain(old).collect();
+    let (target, (_, who)) = targets.find_map(|target| {
+        let lacks = versions.iter().find(|(template, _)| !template.ports().contains(target));
+        Some((target, lacks?))
+    })?;
+    let why = format!(
+        "Service {name} leads to the port named {target}, and {who} has a port of that name: its pods would get no requests. Name the port in both versions, or let targetPort be its number"
     );
     Some((Refusal::UnsupportedService, why))
 }

@@ -37,7 +37,7 @@ pub fn shifting(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
     let Some(run) = next.run().cloned() else {
         return ControlFlow::Break(());
     };
-    let served = holds::hold_over(facts, &run, phase);
+    let served = holds::hold_over(facts, &run, phase) && run.unreached_since.is_none();
     if !served || facts.refusal.is_some() || capacity::stable_holds(facts, next) {
         return ControlFlow::Break(());
     }

@@ -18,6 +18,7 @@ use crate::{
     kubernetes::{managed_fields, patch::Patch},
     router::{RouteId, Target, Want, gateway_api},
     workload::{
+        canary_service::Likeness,
         deployment,
         replica_set::{self, ReplicaSet},
     },
@@ -214,16 +215,23 @@ fn canary_service(facts: &Facts<'_>, wanted: &Safe) -> Option<Action> {
     let seen = facts.seen.services.get(name);
     match (wanted.canary_service.as_ref()?, seen) {
         (Some(hash), None) => {
-            let service = facts.seen.services.get(&facts.plan.service)?;
-            let object = service.canary(&facts.id.namespace, &facts.id.name, name, hash);
+            let likeness = likeness(facts, hash)?;
             Some(Action::Create {
                 kind: Kind::Service,
-                object: Box::new(object),
+                object: Box::new(likeness.object(&facts.id.namespace, &facts.id.name, name)),
             })
         }
         (Some(hash), Some(service)) => {
             let ours = service.made_by.as_deref() == Some(&facts.id.name);
-            (ours && service.hash() != Some(hash)).then(|| patch(Kind::Service, name, service.narrow(Some(hash))))
+            let change = ours.then(|| match likeness(facts, hash) {
+                Some(likeness) => likeness.change(service),
+                // Without the user's Service nothing says what it is to be.
+                None if service.hash() == Some(hash) => Patch::new(),
+                None => service.narrow(Some(hash)),
+            });
+            change
+                .filter(|change| !change.is_empty())
+                .map(|change| patch(Kind::Service, name, change))
         }
         (None, Some(service)) => {
             let ours = service.made_by.as_deref() == Some(&facts.id.name);
@@ -234,6 +242,21 @@ fn canary_service(facts: &Facts<'_>, wanted: &Safe) -> Option<Action> {
         }
         (None, None) => None,
     }
+}
+
+/// What the Service of the revision `hash` is to be, as long as the user's Service stands.
+fn likeness<'a>(facts: &Facts<'a>, hash: &'a str) -> Option<Likeness<'a>> {
+    let set = facts.replica_set(hash).map(|set| &set.template);
+    // It may be made before its pods are.
+    let template = set.or_else(|| Some(&facts.seen.deployment.as_ref()?.template))?;
+    let of = facts.seen.services.get(&facts.plan.service)?;
+    let fit = !of.external && !of.selector.is_empty();
+    fit.then_some(Likeness {
+        of,
+        hash,
+        pods: template.labels(),
+        metadata: &facts.plan.canary_service_metadata,
+    })
 }
 
 fn answers(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Action> {

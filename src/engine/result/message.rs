@@ -10,7 +10,7 @@ use crate::{
     },
     engine::{
         facts::{Facts, text},
-        guards::{gates, holds, waits},
+        guards::{capacity, gates, holds, waits},
         judge::figures,
         result::leaving,
     },
@@ -223,8 +223,14 @@ fn after_the_hold(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) ->
             text::clock(since + facts.plan.no_data_deadline.signed())
         );
     }
-    if facts.stable(status).ready() == 0 && !run.recovery {
-        return "no pod of the stable version is Ready: the weight does not rise".to_owned();
+    if capacity::stable_lost(facts, status) && !run.recovery {
+        return format!("{}: the weight does not rise", capacity::unserved(facts, status));
+    }
+    if run.unreached_since.is_some() {
+        return format!(
+            "waiting for {} to have the pods of revision {} again",
+            facts.plan.canary_service, run.revision
+        );
     }
     if let Some(gates) = gates::waited_for(facts, run) {
         return gates;

@@ -111,12 +111,14 @@ fn conditions(facts: &Facts<'_>, status: &CanaryRolloutStatus, message: &str) ->
 
 fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static str, String) {
     if let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) {
-        let available = facts.candidate(run).available();
-        if run.weight > Percent::ZERO && available == 0 {
+        if run.weight > Percent::ZERO && status.phase != Phase::Promoting && facts.ready_for_traffic(run) == 0 {
             return (
                 false,
                 "CanaryUnavailable",
-                format!("no pod of revision {} is Available at {}", run.revision, run.weight),
+                format!(
+                    "no ready pod of revision {} is behind Service {} at {}",
+                    run.revision, facts.plan.canary_service, run.weight
+                ),
             );
         }
         // Where nothing has to move, nothing is incomplete.
@@ -134,14 +136,8 @@ fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static st
         }
     }
     // By the same rule as the hold and its Event, which is told once because this condition stands.
-    let stable = facts.stable(status);
-    if capacity::stable_lost(facts, status) || (stable.ready() == 0 && !stable.sets.is_empty() && stable.wanted > 0) {
-        let revision = status.stable_revision.as_deref().unwrap_or(NO_FIGURE);
-        return (
-            false,
-            "StableUnavailable",
-            format!("no pod of stable revision {revision} is Ready"),
-        );
+    if capacity::stable_lost(facts, status) || facts.reached(&facts.mode.serving(facts, status)) == 0 {
+        return (false, "StableUnavailable", capacity::unserved(facts, status));
     }
     if let Some(departed) = facts.mode.departure(facts, status) {
         return (false, "RouteDrift", departed);

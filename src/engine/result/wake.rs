@@ -7,7 +7,7 @@ use crate::{
     engine::{
         contract::action::FORGET_AFTER,
         facts::Facts,
-        guards::{gates, holds, waits::LATE},
+        guards::{capacity, gates, holds, waits::LATE},
         judge::{drains, ticks},
     },
 };
@@ -33,6 +33,7 @@ pub fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp
         moments.extend(run.growing.as_ref().map(|growing| growing.since + deadline));
         moments.extend(run.growing.as_ref().map(|growing| growing.since + LATE));
         moments.extend(run.intent.as_ref().map(|intent| intent.at + deadline));
+        moments.extend(capacity::unreached_until(run));
         moments.extend(run.no_data_since.map(|since| since + plan.no_data_deadline.signed()));
         moments.extend(run.ending.as_ref().map(|ending| ending.at + deadline));
         moments.extend(opens_at(&plan.windows, facts.now).filter(|_| run.paused_for == Some(PauseReason::Window)));

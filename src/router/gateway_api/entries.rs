@@ -9,7 +9,10 @@ use super::{
     test_name,
     weights::{self, SCALE},
 };
-use crate::kubernetes::patch::{Patch, add, at, remove};
+use crate::{
+    api::status::BackendWeight,
+    kubernetes::patch::{Patch, add, at, remove, replace},
+};
 
 /// What a backend's weight was before our first change.
 #[derive(Clone, Copy)]
@@ -22,12 +25,44 @@ enum Found {
 
 /// The same for all backends of a rule, in their order.
 fn found(rule: &Rule<'_>, original: Option<&RuleOriginal>) -> Vec<Found> {
-    let known =
-        |key: &String| original.and_then(|original| original.backends.iter().find(|known| known.backend == *key));
-    rule.backend_keys()
-        .iter()
+    let Some(original) = original else {
+        return vec![Found::Later; rule.backends.len()];
+    };
+    let keys = rule.backend_keys();
+    let known = |key: &String| {
+        let same = original.backends.iter().find(|known| known.backend == *key);
+        same.or_else(|| by_another_port(key, &keys, original))
+    };
+    keys.iter()
         .map(|key| known(key).map_or(Found::Later, |known| Found::Before(known.weight)))
         .collect()
+}
+
+/// The backend's port was changed since: it is the same one if the rule had, and has, one of its name alone.
+fn by_another_port<'o>(key: &str, keys: &[String], original: &'o RuleOriginal) -> Option<&'o BackendWeight> {
+    let name = without_port(key);
+    let mut before = original
+        .backends
+        .iter()
+        .filter(|known| without_port(&known.backend) == name);
+    let alone = keys.iter().filter(|other| without_port(other) == name).count() == 1;
+    before.next().filter(|_| alone && before.next().is_none())
+}
+
+fn without_port(key: &str) -> &str {
+    key.rsplit_once(':').map_or(key, |(name, _)| name)
+}
+
+/// The canary's entry is like the old version's, its name and weight aside: the port that its owner changes there, and
+/// filters, hold of both. An entry that may be the user's stays as it is.
+fn unlike(rule: &Rule<'_>, target: &Target, stable: usize) -> Option<(usize, Value)> {
+    let place = *rule.canary.first().filter(|_| target.theirs.is_none())?;
+    let mut wanted = rule.backends[stable].clone();
+    wanted["name"] = json!(target.canary);
+    wanted["weight"] = rule.backends[place].get("weight").cloned().unwrap_or(json!(1));
+    let mut is = rule.backends[place].clone();
+    is["weight"] = wanted["weight"].clone();
+    (is != wanted).then_some((place, wanted))
 }
 
 /// The weights of both versions together, as they are now.
@@ -66,6 +101,21 @@ fn found_together(rule: &Rule<'_>, found: &[Found], stable: i64) -> i64 {
     rule.canary.iter().map(weight).fold(stable, i64::saturating_add)
 }
 
+/// The weight that is split between both versions.
+fn total(rule: &Rule<'_>, known: &[Found], (stable, share): (usize, Percent)) -> i64 {
+    let entered = !rule.as_found;
+    match known[stable] {
+        _ if rule.alone() => weights::whole(share),
+        // Before our first change the weights in the route are the ones to split.
+        Found::Before(weight) if entered => {
+            found_together(rule, known, weight.unwrap_or(1).max(0)).saturating_mul(SCALE)
+        }
+        Found::Later if entered => together(rule),
+        Found::Before(_) | Found::Later if !rule.canary.is_empty() => together(rule).saturating_mul(SCALE),
+        Found::Before(_) | Found::Later => rule.effective(stable).saturating_mul(SCALE),
+    }
+}
+
 /// Gives the canary `share` of the weight of both versions. The shares of other backends stay as they are.
 pub(super) fn present(rule: &Rule<'_>, target: &Target, share: Percent, original: Option<&RuleOriginal>) -> Patch {
     let mut patch = Patch::new();
@@ -78,16 +128,7 @@ pub(super) fn present(rule: &Rule<'_>, target: &Target, share: Percent, original
     // Once we have changed the rule, the other weights are scaled already, or the user has set them since.
     let entered = !rule.as_found;
     let known = found(rule, original);
-    let total = match known[stable] {
-        _ if rule.alone() => weights::whole(share),
-        // Before our first change the weights in the route are the ones to split.
-        Found::Before(weight) if entered => {
-            found_together(rule, &known, weight.unwrap_or(1).max(0)).saturating_mul(SCALE)
-        }
-        Found::Later if entered => together(rule),
-        Found::Before(_) | Found::Later if stands => together(rule).saturating_mul(SCALE),
-        Found::Before(_) | Found::Later => rule.effective(stable).saturating_mul(SCALE),
-    };
+    let total = total(rule, &known, (stable, share));
     let split = weights::split(total, share);
     let mut wanted: Vec<i64> = (0..rule.backends.len()).map(|place| rule.effective(place)).collect();
     for (place, weight) in wanted.iter_mut().enumerate() {
@@ -108,7 +149,18 @@ pub(super) fn present(rule: &Rule<'_>, target: &Target, share: Percent, original
         // Envoy refuses a rule whose weights are all 0, and with it the whole configuration.
         wanted[stable] = 1;
     }
-    for (place, weight) in wanted.iter().enumerate() {
+    let unlike = unlike(rule, target, stable);
+    if let Some((place, mut entry)) = unlike.clone() {
+        entry["weight"] = json!(wanted[place]);
+        let path = rule.path(place);
+        patch.push(test_name(&path, &rule.backends[place]));
+        patch.push(replace(path, entry));
+    }
+    let others = wanted
+        .iter()
+        .enumerate()
+        .filter(|(place, _)| unlike.as_ref().is_none_or(|(known, _)| known != place));
+    for (place, weight) in others {
         let untouched = place != stable && !rule.canary.contains(&place) && rule.effective(place) == *weight;
         if !untouched {
             set_weight(&mut patch, rule, place, Some(*weight));

@@ -147,12 +147,26 @@ fn releasing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploym
 /// A Service that traffic reaches is never pointed at other pods. What proxies that lag may still send it is seen to by
 /// [`Safe`](crate::engine::modes::safe::Safe).
 fn may_point_at(facts: &Facts<'_>, run: &Run) -> bool {
+    if carries(run) {
+        return true;
+    }
     let service = facts.seen.services.get(&facts.plan.canary_service);
     let points_already = service.and_then(|service| service.hash()) == Some(run.revision.as_str());
     let quiet = facts.weight_confirmed(Percent::ZERO).is_ok();
     // One that does not exist, and that no route names, nobody can reach: it was removed only after that was confirmed.
     let unknown = service.is_none() && facts.readable_routes().all(|(_, route)| route.state.entry_gone());
     points_already || quiet || unknown
+}
+
+/// The entry in the routes is this release's: whatever another hand has made of the canary's Service, requests to it are
+/// meant for the release's own pods.
+fn carries(run: &Run) -> bool {
+    run.entered_at.is_some() || run.intent.is_some() || run.weight_confirmed_at.is_some()
+}
+
+/// Traffic may still reach the canary's Service, so it stays what it is, or is made so again.
+fn kept_service(facts: &Facts<'_>, run: &Run) -> Option<String> {
+    (carries(run) && run.undoing.is_none() && !facts.entry_gone()).then(|| run.revision.clone())
 }
 
 fn going_back(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deployment: &Deployment) -> Desired {
@@ -167,6 +181,7 @@ fn going_back(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploy
     Desired {
         pause: Some(true),
         selector: Some(status.stable_revision.clone()),
+        canary_service: kept_service(facts, run).map(Some),
         route: Some(Want::Drained),
         sets: others_held(facts, status, run, deployment),
         ..Desired::default()
@@ -201,7 +216,8 @@ fn exchanging(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploy
     } else {
         Want::Drained
     };
-    let canary_service = (run.undoing.is_some() && facts.entry_gone()).then_some(None);
+    let gone = (run.undoing.is_some() && facts.entry_gone()).then_some(None);
+    let canary_service = gone.or_else(|| kept_service(facts, run).map(Some));
     let testers = run.undoing.is_none() && facts.ready_for_traffic(run) > 0;
     Desired {
         pause: Some(true),

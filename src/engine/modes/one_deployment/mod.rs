@@ -16,7 +16,7 @@ use crate::{
     engine::{
         draft::{Draft, events::Reason},
         facts::{
-            Facts,
+            self, Facts,
             mode::{Mode, Side},
             text,
         },
@@ -56,7 +56,7 @@ impl Mode for OneDeployment {
             return Some((Refusal::UnsupportedWorkload, why));
         }
         name_too_long(name)
-            .or_else(|| unfit_service(facts, deployment))
+            .or_else(|| unfit_service(facts, deployment, status))
             .or_else(|| several_active(facts, deployment, status))
     }
 
@@ -94,15 +94,29 @@ impl Mode for OneDeployment {
     fn candidate<'a>(&self, facts: &Facts<'a>, run: &Run) -> Side<'a> {
         Side {
             sets: facts.canary(run).into_iter().collect(),
-            wanted: replicas(facts),
+            service: &facts.plan.canary_service,
         }
     }
 
     fn stable<'a>(&self, facts: &Facts<'a>, status: &CanaryRolloutStatus) -> Side<'a> {
         Side {
             sets: facts.serving(status).into_iter().collect(),
-            wanted: replicas(facts),
+            service: &facts.plan.service,
         }
+    }
+
+    fn serving<'a>(&self, facts: &Facts<'a>, status: &CanaryRolloutStatus) -> Side<'a> {
+        let mut side = self.stable(facts, status);
+        let run = status.run.as_ref().filter(|run| run.ended_at.is_none());
+        let taking_over = run.filter(|run| status.phase == Phase::Promoting || run.undoing.is_some());
+        side.sets
+            .extend(taking_over.and_then(|run| facts.replica_set(facts::successor(run))));
+        let deployment = facts.seen.deployment.as_ref();
+        // Kubernetes decides what serves.
+        let native = deployment.filter(|deployment| !deployment.paused || !status.taken_over());
+        side.sets
+            .extend(native.map(|deployment| facts.active_of(deployment)).unwrap_or_default());
+        side
     }
 
     fn measured_workloads(&self, _: &Facts<'_>, run: &Run, stable: &Side<'_>) -> (String, String) {
@@ -285,19 +299,23 @@ impl Workflow for OneDeployment {
     }
 }
 
-fn replicas(facts: &Facts<'_>) -> u32 {
-    facts
-        .seen
-        .deployment
-        .as_ref()
-        .map_or(0, |deployment| deployment.replicas)
-}
-
-fn unfit_service(facts: &Facts<'_>, deployment: &Deployment) -> Option<(Refusal, String)> {
+fn unfit_service(
+    facts: &Facts<'_>,
+    deployment: &Deployment,
+    status: &CanaryRolloutStatus,
+) -> Option<(Refusal, String)> {
     let plan = facts.plan;
     let sets: Vec<_> = facts.seen.replica_sets.iter().collect();
-    let unfit = |name: &String| refusal::unfit_service(facts, name, deployment, &sets, "narrowed, it would lose it");
-    if let Some(unfit) = std::iter::once(&plan.service).chain(&plan.also_narrow).find_map(unfit) {
+    let serving = match facts.serving(status) {
+        Some(serving) => Some(serving),
+        None => facts.active_of(deployment).into_iter().next(),
+    };
+    let unfit = |name: &String| {
+        refusal::unfit_service(facts, name, deployment, &sets, "narrowed, it would lose it")
+            .or_else(|| refusal::without_pods(facts, name, serving?))
+    };
+    let unfit = std::iter::once(&plan.service).chain(&plan.also_narrow).find_map(unfit);
+    if let Some(unfit) = unfit.or_else(|| refusal::unfit_ports(facts, deployment, serving)) {
         return Some(unfit);
     }
     let taken = facts

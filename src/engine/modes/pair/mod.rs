@@ -109,26 +109,29 @@ impl Mode for Pair {
 
     fn candidate<'a>(&self, facts: &Facts<'a>, run: &Run) -> Side<'a> {
         let Some(candidate) = &facts.seen.deployment else {
-            return Side::default();
+            return Side {
+                service: &facts.plan.canary_service,
+                ..Side::default()
+            };
         };
         let mut sets = sets(facts, candidate);
         sets.retain(|set| set.hash == run.revision);
         Side {
             sets,
-            wanted: candidate.replicas,
+            service: &facts.plan.canary_service,
         }
     }
 
     fn stable<'a>(&self, facts: &Facts<'a>, status: &CanaryRolloutStatus) -> Side<'a> {
-        let serving = if candidate_serves(status) {
-            &facts.seen.deployment
+        let (serving, service) = if candidate_serves(status) {
+            (&facts.seen.deployment, &facts.plan.canary_service)
         } else {
-            &facts.seen.baseline
+            (&facts.seen.baseline, &facts.plan.service)
         };
-        serving.as_ref().map_or_else(Side::default, |serving| Side {
-            sets: sets(facts, serving),
-            wanted: serving.replicas,
-        })
+        Side {
+            sets: serving.as_ref().map(|serving| sets(facts, serving)).unwrap_or_default(),
+            service,
+        }
     }
 
     fn measured_workloads(&self, facts: &Facts<'_>, _: &Run, _: &Side<'_>) -> (String, String) {

@@ -39,13 +39,15 @@ impl Part for EndpointSliceController {
                 })
                 .collect();
             let slice_name = format!("{name}-slice");
+            let owner = json!({"apiVersion": "v1", "kind": "Service", "name": name, "uid": service["metadata"]["uid"], "controller": true, "blockOwnerDeletion": true});
             if store.get(Kind::EndpointSlice, namespace, &slice_name).is_some() {
                 let _ = store.update(Kind::EndpointSlice, namespace, &slice_name, by(NAME), |slice| {
                     slice["endpoints"] = json!(endpoints);
+                    // The Service may be another one of this name.
+                    slice["metadata"]["ownerReferences"] = json!([owner]);
                     Ok(())
                 });
             } else {
-                let owner = json!({"apiVersion": "v1", "kind": "Service", "name": name, "uid": service["metadata"]["uid"], "controller": true, "blockOwnerDeletion": true});
                 let slice = json!({
                     "metadata": {"name": slice_name, "labels": {"kubernetes.io/service-name": name}, "ownerReferences": [owner]},
                     "addressType": "IPv4",
