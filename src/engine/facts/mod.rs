@@ -161,11 +161,11 @@ impl<'a> Facts<'a> {
             return true;
         };
         let of_canary = service.name == self.plan.canary_service;
-        let routed = self.found_routes().filter_map(|(_, route)| {
-            let own = route.state.canary_port.filter(|_| of_canary);
-            own.or(route.state.port)
+        let routed = self.found_routes().flat_map(|(_, route)| {
+            let own = &route.state.canary_ports;
+            if of_canary && !own.is_empty() { own } else { &route.state.ports }
         });
-        let mut named = routed.filter_map(|number| service.port_name(number.into()));
+        let mut named = routed.filter_map(|number| service.port_name((*number).into()));
         (service.ports.is_empty() || !ports.is_empty()) && named.all(|name| ports.contains(name))
     }
 

@@ -138,8 +138,8 @@ pub fn unfit_ports(
         );
         return Some((Refusal::UnsupportedService, why));
     }
-    let routed = facts.found_routes().filter_map(|(_, route)| route.state.port);
-    let mut targets = routed.filter_map(|port| service.target_name(port.into()));
+    let routed = facts.found_routes().flat_map(|(_, route)| &route.state.ports);
+    let mut targets = routed.filter_map(|port| service.target_name((*port).into()));
     let new = (
         &deployment.template,
         format!("no container of the pod template of Deployment {}", deployment.name),

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        CanaryRolloutStatus,
+        CanaryRolloutStatus, Percent,
         status::{Draining, Kept, NO_FIGURE},
     },
     engine::{
@@ -49,7 +49,7 @@ fn stays(facts: &Facts<'_>, status: &CanaryRolloutStatus, kept: &Kept) -> Option
     }
     if kept.until <= facts.now {
         let stable = facts.serving(status)?;
-        let wanted = facts.stable(status).wanted;
+        let wanted = facts.size_for(Percent::FULL);
         return Some(format!(
             "{} pods of revision {} stay until stable revision {} is whole: {}/{wanted} Available",
             set.total,

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     Run,
     given::{NAME, NAMESPACE, SECOND},
+    manifests,
 };
 use crate::{
     apiserver::{kinds::Kind, lock},
@@ -98,6 +99,9 @@ pub struct Facts {
     /// Route and Service are as found, and there is no canary Service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given_back: Option<bool>,
+    /// The canary's Service and its entries in the route have the ports of the app's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alike: Option<bool>,
     /// The CanaryRollout is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gone: Option<bool>,
@@ -321,6 +325,9 @@ impl Run {
             found.0.extend(self.not_as_found(facts.as_found == Some(true)));
         }
         let cluster = lock(&self.cluster);
+        if facts.alike == Some(true) {
+            found.0.extend(manifests::unlike(&cluster.store));
+        }
         let witness = &cluster.witness;
         for (host, wanted) in &facts.called {
             let mut keys = BTreeSet::new();

@@ -1,5 +1,7 @@
 //! What a scenario begins with.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -43,6 +45,8 @@ pub struct Given {
     pub version_label: Option<String>,
     /// The MetricSource's spec, laid over one that scrapes every second.
     pub source: Value,
+    /// Ports of the pods by their names, by the tag of their version.
+    pub ports: BTreeMap<String, BTreeMap<String, i64>>,
     /// The route's rules; by default one, with the app as its only backend.
     pub rules: Option<Value>,
     /// The app runs and was adopted before the script begins.
@@ -81,6 +85,7 @@ impl Default for Given {
             source: json!({}),
             service: json!({}),
             version_label: None,
+            ports: BTreeMap::new(),
             rules: None,
             adopted: true,
             running: true,
@@ -135,6 +140,12 @@ impl Given {
         let mut container = json!({"name": "app", "image": format!("registry/{NAME}:{version}")});
         if self.config.is_some() {
             container["envFrom"] = json!([{"configMapRef": {"name": NAME}}]);
+        }
+        if let Some(ports) = self.ports.get(version) {
+            let ports = ports
+                .iter()
+                .map(|(name, port)| json!({"name": name, "containerPort": port}));
+            container["ports"] = ports.collect();
         }
         let mut labels = json!({"app": app});
         if let Some(label) = &self.version_label {

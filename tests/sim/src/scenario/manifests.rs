@@ -5,11 +5,15 @@ use serde_json::{Value, json};
 
 use super::{
     Given, Run,
-    deed::What,
+    deed::{CANARY_SERVICE, What},
     given::{CANDIDATE, GIT, NAME, NAMESPACE},
 };
 use crate::{
-    apiserver::{kinds::Kind, lock, store::by},
+    apiserver::{
+        kinds::Kind,
+        lock,
+        store::{Store, by},
+    },
     world::text,
 };
 
@@ -126,6 +130,34 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// What of the new version's Service and of its entries in the route is not as with the app's own: their ports.
+pub fn unlike(store: &Store) -> Vec<String> {
+    let get = |kind, name| store.get(kind, NAMESPACE, name).unwrap_or_default();
+    let ports = [NAME, CANARY_SERVICE].map(|name| get(Kind::Service, name)["spec"]["ports"].clone());
+    let mut found = Vec::new();
+    if ports[0] != ports[1] {
+        found.push(format!(
+            "the canary's Service has the ports {}, not {}",
+            ports[1], ports[0]
+        ));
+    }
+    let route = get(Kind::HttpRoute, NAME);
+    for rule in route["spec"]["rules"].as_array().into_iter().flatten() {
+        let port = |name: &str| {
+            let backends = rule["backendRefs"].as_array()?;
+            backends.iter().find(|backend| backend["name"] == name)?["port"].as_i64()
+        };
+        if port(NAME) != port(CANARY_SERVICE) {
+            found.push(format!(
+                "the canary's entry has port {:?}, not {:?}",
+                port(CANARY_SERVICE),
+                port(NAME)
+            ));
+        }
+    }
+    found
 }
 
 /// The Service of an app, as its owner has it.

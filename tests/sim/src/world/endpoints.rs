@@ -1,12 +1,15 @@
 //! EndpointSlices: which pods answer each Service's selector.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{Cluster, Part, Settings, answers, replica_set::serves, settings::seconds, text};
-use crate::apiserver::{kinds::Kind, store::by};
+use crate::apiserver::{
+    kinds::Kind,
+    store::{Store, by},
+};
 
 const NAME: &str = "kube-controller-manager";
 
@@ -28,34 +31,88 @@ impl Part for EndpointSliceController {
             let selected = pods
                 .iter()
                 .filter(|pod| answers(service.pointer("/spec/selector"), pod.pointer("/metadata/labels")));
-            let endpoints: Vec<Value> = selected
-                .map(|pod| {
-                    let stopping = pod.pointer("/metadata/deletionTimestamp").is_some();
-                    json!({
-                        "addresses": ["10.0.0.1"],
-                        "conditions": {"ready": serves(pod), "serving": serves(pod), "terminating": stopping},
-                        "targetRef": {"kind": "Pod", "name": text(pod, "/metadata/name"), "namespace": namespace},
-                    })
-                })
-                .collect();
-            let slice_name = format!("{name}-slice");
-            let owner = json!({"apiVersion": "v1", "kind": "Service", "name": name, "uid": service["metadata"]["uid"], "controller": true, "blockOwnerDeletion": true});
-            if store.get(Kind::EndpointSlice, namespace, &slice_name).is_some() {
-                let _ = store.update(Kind::EndpointSlice, namespace, &slice_name, by(NAME), |slice| {
-                    slice["endpoints"] = json!(endpoints);
-                    // The Service may be another one of this name.
-                    slice["metadata"]["ownerReferences"] = json!([owner]);
-                    Ok(())
-                });
-            } else {
-                let slice = json!({
-                    "metadata": {"name": slice_name, "labels": {"kubernetes.io/service-name": name}, "ownerReferences": [owner]},
-                    "addressType": "IPv4",
-                    "endpoints": endpoints,
-                });
-                let _ = store.create(Kind::EndpointSlice, namespace, slice, by(NAME));
+            let mut slices: BTreeMap<String, (Value, Vec<Value>)> = BTreeMap::new();
+            for pod in selected {
+                let ports = ports_of(&service, pod);
+                let slice = slices.entry(ports.to_string()).or_insert((ports, Vec::new()));
+                slice.1.push(endpoint(namespace, pod));
+            }
+            // One stands in any case.
+            let mut slices: Vec<(Value, Vec<Value>)> = slices.into_values().collect();
+            if slices.is_empty() {
+                slices.push((json!([]), Vec::new()));
+            }
+            for (number, (ports, endpoints)) in slices.iter().enumerate() {
+                write(store, &service, &slice_name(name, number), (ports, endpoints));
+            }
+            for number in slices.len().. {
+                let surplus = slice_name(name, number);
+                if store.get(Kind::EndpointSlice, namespace, &surplus).is_none() {
+                    break;
+                }
+                let _ = store.delete(Kind::EndpointSlice, namespace, &surplus, None, by(NAME));
             }
         }
         None
+    }
+}
+
+fn slice_name(service: &str, number: usize) -> String {
+    if number == 0 {
+        format!("{service}-slice")
+    } else {
+        format!("{service}-slice-{number}")
+    }
+}
+
+/// The Service's ports that a pod has: a name that none of its containers has leads nowhere.
+fn ports_of(service: &Value, pod: &Value) -> Value {
+    let list = |object: &Value, at: &str| {
+        object
+            .pointer(at)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let own: Vec<Value> = list(pod, "/spec/containers/0/ports");
+    let resolved = list(service, "/spec/ports").into_iter().filter_map(|port| {
+        let number = match &port["targetPort"] {
+            Value::String(name) => own.iter().find(|own| own["name"] == **name)?["containerPort"].clone(),
+            Value::Null => port["port"].clone(),
+            number => number.clone(),
+        };
+        Some(json!({"name": text(&port, "/name"), "port": number}))
+    });
+    resolved.collect()
+}
+
+fn endpoint(namespace: &str, pod: &Value) -> Value {
+    let stopping = pod.pointer("/metadata/deletionTimestamp").is_some();
+    json!({
+        "addresses": ["10.0.0.1"],
+        "conditions": {"ready": serves(pod), "serving": serves(pod), "terminating": stopping},
+        "targetRef": {"kind": "Pod", "name": text(pod, "/metadata/name"), "namespace": namespace},
+    })
+}
+
+fn write(store: &mut Store, service: &Value, slice_name: &str, (ports, endpoints): (&Value, &[Value])) {
+    let (namespace, name) = (text(service, "/metadata/namespace"), text(service, "/metadata/name"));
+    let owner = json!({"apiVersion": "v1", "kind": "Service", "name": name, "uid": service["metadata"]["uid"], "controller": true, "blockOwnerDeletion": true});
+    if store.get(Kind::EndpointSlice, namespace, slice_name).is_some() {
+        let _ = store.update(Kind::EndpointSlice, namespace, slice_name, by(NAME), |slice| {
+            slice["endpoints"] = json!(endpoints);
+            slice["ports"] = ports.clone();
+            // The Service may be another one of this name.
+            slice["metadata"]["ownerReferences"] = json!([owner]);
+            Ok(())
+        });
+    } else {
+        let slice = json!({
+            "metadata": {"name": slice_name, "labels": {"kubernetes.io/service-name": name}, "ownerReferences": [owner]},
+            "addressType": "IPv4",
+            "endpoints": endpoints,
+            "ports": ports,
+        });
+        let _ = store.create(Kind::EndpointSlice, namespace, slice, by(NAME));
     }
 }

@@ -329,6 +329,10 @@ impl Part for DataPlane {
     fn act(&mut self, cluster: &mut Cluster, now: Instant) -> Option<Instant> {
         let mut endpoints: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for slice in cluster.store.list(Kind::EndpointSlice, None) {
+            // A pod that has none of the Service's ports gets no requests, however ready it is.
+            if slice["ports"] == serde_json::json!([]) {
+                continue;
+            }
             let service = text(&slice, "/metadata/labels/kubernetes.io~1service-name").to_owned();
             let ready = slice["endpoints"]
                 .as_array()
