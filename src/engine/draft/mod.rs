@@ -11,6 +11,7 @@ pub mod events;
 pub mod originals;
 pub mod outbox;
 pub mod pause;
+mod replan;
 
 use std::{collections::BTreeMap, sync::Arc};
 
