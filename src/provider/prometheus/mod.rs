@@ -13,6 +13,8 @@ mod reply;
 mod words;
 
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod dialects;
 #[cfg(test)]
 mod lateness;
