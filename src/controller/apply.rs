@@ -38,6 +38,7 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, seen: &Versions, 
         Action::DropFinalizer => {
             let others = rollout.finalizers().iter().filter(|name| *name != FINALIZER);
             let finalizers = others.cloned().collect();
+            context.writes.forget(&rollout.uid().unwrap_or_default());
             context.told.forget(&rollout.uid().unwrap_or_default());
             context.drafts.forget(&rollout.uid().unwrap_or_default());
             context.calls.forget(&rollout.uid().unwrap_or_default());

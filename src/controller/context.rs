@@ -13,10 +13,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     caches::Readiness, calls::Calls, kinds::Caches, leadership::Leadership, logged, metrics::Metrics, recent::Recent,
+    writes::Writes,
 };
 use crate::{
     api::CanaryRolloutStatus,
-    engine::contract::observed::Obstacle,
     log::outage::{Outage, Outages},
     provider::Provider,
 };
@@ -48,7 +48,7 @@ pub struct Context {
     pub metrics: Metrics,
     /// Whether all watches are in sync.
     pub readiness: Readiness,
-    /// Delays after failures.
+    /// Delays after passes that did not come to their end.
     pub backoff: Backoff,
     /// Events that this process has told.
     pub told: Told,
@@ -56,11 +56,11 @@ pub struct Context {
     pub api_server: Mutex<Outage>,
     /// Rollouts whose passes or Events fail for reasons of their own, by UID, for the log.
     pub failing: Mutex<Outages>,
-    /// What the API server refused in the last pass.
-    pub obstacles: Obstacles,
+    /// Writes that failed, and when each is tried again.
+    pub writes: Writes,
     /// The field of the last stored status that came back without it.
     pub not_stored: Mutex<Option<String>>,
-    /// Statuses that were decided and not stored, because only figures in them are new.
+    /// Statuses that were decided and not stored: only figures in them are new, or the API server does not take them.
     pub drafts: Drafts,
     /// What the last passes read.
     pub recent: Recent,
@@ -90,7 +90,7 @@ impl Context {
             told: Told::default(),
             api_server: Mutex::new(Outage::new(logged::SETTLED_AFTER)),
             failing: Mutex::new(Outages::new(Duration::ZERO)),
-            obstacles: Obstacles::default(),
+            writes: Writes::default(),
             not_stored: Mutex::default(),
             drafts: Drafts::default(),
             recent: Recent::default(),
@@ -175,29 +175,13 @@ impl Backoff {
     }
 }
 
-/// Changes that the API server refused in the last pass over a rollout, by its UID. Only for people: nothing is decided by it.
-#[derive(Default)]
-pub struct Obstacles(Mutex<HashMap<String, Obstacle>>);
-
-impl Obstacles {
-    /// What stood in the way.
-    pub fn get(&self, object: &DynamicObject) -> Option<Obstacle> {
-        lock(&self.0).get(&uid(object)).cloned()
-    }
-    /// What stands in the way now, if anything.
-    pub fn set(&self, object: &impl Resource, obstacle: Option<Obstacle>) {
-        match obstacle {
-            Some(obstacle) => lock(&self.0).insert(uid(object), obstacle),
-            None => lock(&self.0).remove(&uid(object)),
-        };
-    }
-}
-
-/// A status that differs from the stored one in figures only.
+/// A status that is newer than the stored one.
 #[derive(Clone)]
 struct Unstored {
     /// Version of the object on which it rests.
     base: Option<String>,
+    /// The stored status on which it rests.
+    rests_on: Option<Arc<CanaryRolloutStatus>>,
     status: Option<Arc<CanaryRolloutStatus>>,
     /// When the status was last stored, or first seen.
     stored: Timestamp,
@@ -208,13 +192,18 @@ struct Unstored {
 pub struct Drafts(Mutex<HashMap<String, Unstored>>);
 
 impl Drafts {
-    /// The newest status that rests on this version of the object, if it is newer than the stored one.
-    pub fn newest(&self, object: &DynamicObject) -> Option<Arc<CanaryRolloutStatus>> {
+    /// The newest status that rests on this version of the object, or on the same stored status: an edit of anything else
+    /// takes nothing away of what was judged.
+    pub fn newest(
+        &self,
+        object: &DynamicObject,
+        stored: Option<&Arc<CanaryRolloutStatus>>,
+    ) -> Option<Arc<CanaryRolloutStatus>> {
         let drafts = lock(&self.0);
-        let unstored = drafts
-            .get(&uid(object))
-            .filter(|unstored| unstored.base == object.metadata.resource_version)?;
-        unstored.status.clone()
+        let unstored = drafts.get(&uid(object))?;
+        let status = unstored.status.clone()?;
+        let holds = unstored.base == object.metadata.resource_version || unstored.rests_on.as_ref() == stored;
+        holds.then_some(status)
     }
     /// When the status was last stored; `now` if this process has not seen that.
     pub fn stored_at(&self, object: &DynamicObject, now: Timestamp) -> Timestamp {
@@ -222,18 +211,26 @@ impl Drafts {
             .entry(uid(object))
             .or_insert(Unstored {
                 base: None,
+                rests_on: None,
                 status: None,
                 stored: now,
             })
             .stored
     }
-    /// Keeps a status that rests on this version of the object.
-    pub fn keep(&self, object: &DynamicObject, status: Arc<CanaryRolloutStatus>, now: Timestamp) {
+    /// Keeps a status that rests on this version of the object and on this stored status.
+    pub fn keep(
+        &self,
+        object: &DynamicObject,
+        rests_on: Option<Arc<CanaryRolloutStatus>>,
+        status: Arc<CanaryRolloutStatus>,
+        now: Timestamp,
+    ) {
         let stored = self.stored_at(object, now);
         lock(&self.0).insert(
             uid(object),
             Unstored {
                 base: object.metadata.resource_version.clone(),
+                rests_on,
                 status: Some(status),
                 stored,
             },
@@ -251,6 +248,7 @@ impl Drafts {
             uid(object),
             Unstored {
                 base: None,
+                rests_on: None,
                 status: None,
                 stored: now,
             },
@@ -264,20 +262,35 @@ impl Drafts {
 
 /// Number of the last Event told, by UID of the rollout. Only saves requests: telling again is harmless.
 #[derive(Default)]
-pub struct Told(Mutex<HashMap<String, i64>>);
+pub struct Told {
+    last: Mutex<HashMap<String, i64>>,
+    /// Version of the rollout whose status could not be followed by another, as was told.
+    unstored: Mutex<HashMap<String, String>>,
+}
 
 impl Told {
+    /// Whether it was told that the status of this version of the rollout is the last one that could be stored.
+    pub fn is_unstored_told(&self, object: &DynamicObject) -> bool {
+        let version = object.metadata.resource_version.as_ref();
+        version.is_none() || lock(&self.unstored).get(&uid(object)) == version
+    }
+    /// It was told.
+    pub fn unstored_told(&self, object: &DynamicObject) {
+        let version = object.metadata.resource_version.clone().unwrap_or_default();
+        lock(&self.unstored).insert(uid(object), version);
+    }
     /// The last one told.
     pub fn last(&self, uid: &str) -> i64 {
-        lock(&self.0).get(uid).copied().unwrap_or_default()
+        lock(&self.last).get(uid).copied().unwrap_or_default()
     }
     /// One more was told.
     pub fn advance(&self, uid: &str, sequence: i64) {
-        lock(&self.0).insert(uid.to_owned(), sequence);
+        lock(&self.last).insert(uid.to_owned(), sequence);
     }
     /// The rollout is gone.
     pub fn forget(&self, uid: &str) {
-        lock(&self.0).remove(uid);
+        lock(&self.unstored).remove(uid);
+        lock(&self.last).remove(uid);
     }
 }
 

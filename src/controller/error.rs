@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::leadership::NotLeading;
-use crate::engine::contract::observed::Obstacle;
+use crate::engine::contract::{kind::Kind, observed::Obstacle};
 
 /// Why a pass did not come to its end.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
@@ -62,19 +62,44 @@ impl Error {
         }
     }
 
-    /// What the status tells people of it: that the API server refuses a change, for a reason that does not pass by itself.
-    pub fn obstacle(&self) -> Option<Obstacle> {
-        let Self::Apply {
-            action,
-            source: kube::Error::Api(status),
-        } = self
-        else {
-            return None;
+    /// The API server refuses a write, for a reason that does not pass by itself.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.code().is_some_and(|code| !is_passing(code))
+    }
+
+    /// What the status tells people of it; `object` is what was to be written.
+    pub fn obstacle(&self, object: Option<(Kind, String)>) -> Obstacle {
+        let code = self.code();
+        let what_to_do = match code {
+            Some(403) => "allow it in the rights, the quota or the policy that is named here",
+            Some(400 | 422) => "change the policy, the webhook or the object that is named here",
+            _ => "mend what is named here, or wait for it",
         };
-        (!is_passing(status.code)).then(|| Obstacle {
-            message: format!("{action}: {}", status.message),
-            forbidden: status.is_forbidden(),
-        })
+        let why = match self {
+            Self::Apply {
+                action,
+                source: kube::Error::Api(status),
+            } => format!("{action}: {}", status.message),
+            Self::Persist(kube::Error::Api(status)) => format!("storing the status: {}", status.message),
+            other => other.to_string(),
+        };
+        Obstacle {
+            object,
+            message: format!("{why} ({what_to_do}; it is tried again at least every 30 s)"),
+            forbidden: code == Some(403),
+        }
+    }
+
+    /// The HTTP code with which the API server said no.
+    fn code(&self) -> Option<u16> {
+        match self {
+            Self::Persist(kube::Error::Api(status))
+            | Self::Apply {
+                source: kube::Error::Api(status),
+                ..
+            } => Some(status.code),
+            _ => None,
+        }
     }
 }
 

@@ -10,17 +10,23 @@ use kube::{
     api::{DynamicObject, PostParams},
 };
 
-use super::{Context, logged};
+use super::{
+    Context,
+    act::in_time,
+    error::Error,
+    logged,
+    writes::{Target, Try},
+};
 use crate::{
     api::{CanaryRolloutStatus, FIELD_MANAGER, GROUP, VERSION, status::Notice},
-    engine,
+    engine::{self, contract::observed::Obstacle},
 };
 
 /// A new process does not know which Events were told, so it tells those of the last 10 min again: the API server still has
 /// those that were, and refuses a second one of the same name. Older ones it may have forgotten, and would take twice. Only
 /// the end of a release is told at any age, unless the status says that it was.
 const TOLD_AGAIN: SignedDuration = SignedDuration::from_mins(10);
-/// After 5 s an Event that failed is tried again, and the status takes in that the end of a release was told.
+/// After 5 s the status takes in that the end of a release was told.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// The Events that are still to be told; `last` is the number of the last one that was, as far as this process knows.
@@ -32,31 +38,109 @@ pub fn due(status: &CanaryRolloutStatus, last: i64, now: Timestamp) -> impl Iter
     status.events.pending.iter().filter(is_due)
 }
 
-/// Tells the Events that are due; returns when to look again for their sake. A failure is logged and tried again then.
+/// Tells the Events that are due; returns when to look again for their sake. One that fails is logged and tried again, and
+/// those after it are told all the same.
 pub async fn announce(context: &Context, rollout: &DynamicObject, status: &CanaryRolloutStatus) -> Option<Timestamp> {
     let uid = rollout.uid().unwrap_or_default();
-    let namespace = rollout.namespace().unwrap_or_default();
-    let events: Api<Event> = Api::namespaced(context.client.clone(), &namespace);
-    let mut again = None;
+    let attempt = Try {
+        target: Target::Events,
+        action: None,
+        version: None,
+    };
+    if !context.writes.is_due(&uid, &attempt) {
+        return None;
+    }
+    let (mut again, mut held_up) = (None, false);
     for notice in due(status, context.told.last(&uid), context.now()) {
-        match events.create(&PostParams::default(), &event(rollout, notice)).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-            // A namespace that is being deleted takes no Events.
-            Err(kube::Error::Api(status)) if status.is_forbidden() || status.is_not_found() => {}
+        match create(context, &event(rollout, notice)).await {
+            Ok(()) => {}
             Err(error) => {
                 logged::event_failed(context, rollout, &notice.reason, &error);
-                return Some(context.now() + LOOK_AGAIN);
+                context.writes.failed(&uid, &attempt, &error);
+                held_up = true;
+                if error.is_refusal() {
+                    continue;
+                }
+                return again;
             }
         }
         tracing::info!(reason = notice.reason, "{}", notice.note);
-        logged::event_worked(context, rollout);
-        context.told.advance(&uid, notice.sequence);
+        if !held_up {
+            // Those after one that is refused are told again with it, under the same names.
+            context.told.advance(&uid, notice.sequence);
+        }
         if engine::reports_an_end(notice) {
             again = Some(context.now() + LOOK_AGAIN);
         }
     }
+    if !held_up && context.writes.worked(&uid, &Target::Events) {
+        logged::event_worked(context, rollout);
+    }
     again
+}
+
+/// Tells, once for each stored status, that no other can be stored after it: the status itself cannot say so.
+pub async fn tell_unstored(context: &Context, rollout: &DynamicObject, obstacle: &Obstacle) {
+    if context.told.is_unstored_told(rollout) {
+        return;
+    }
+    let version = rollout.resource_version().unwrap_or_default();
+    let note = format!(
+        "{}; until then no weight rises, a version that fails still loses its traffic, and what happens is told afterwards",
+        obstacle.message
+    );
+    let at = context.now();
+    let notice = Notice {
+        sequence: 0,
+        reason: "StatusNotStored".to_owned(),
+        warning: true,
+        note: note.chars().take(1_024).collect(),
+        at,
+    };
+    let mut event = event(rollout, &notice);
+    let uid = rollout.uid().unwrap_or_default();
+    event.metadata.name = Some(format!("{}.{}-unstored-{version}", rollout.name_any(), short(&uid)));
+    match create(context, &event).await {
+        Ok(()) => {
+            tracing::warn!(reason = notice.reason, "{}", notice.note);
+            context.told.unstored_told(rollout);
+        }
+        Err(error) => logged::event_failed(context, rollout, &notice.reason, &error),
+    }
+}
+
+/// Writes an Event; one that stands already is fine, and a namespace that is being deleted takes none.
+async fn create(context: &Context, event: &Event) -> Result<(), Error> {
+    let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
+    let events: Api<Event> = Api::namespaced(context.client.clone(), namespace);
+    let action = || format!("writing an Event into {namespace}");
+    let request = async {
+        match events.create(&PostParams::default(), event).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_already_exists() || status.is_not_found() => Ok(()),
+            Err(kube::Error::Api(status)) if is_terminating(&status) => Ok(()),
+            Err(source) => Err(Error::Apply {
+                action: action(),
+                source,
+            }),
+        }
+    };
+    in_time(action, request).await
+}
+
+/// The namespace is being deleted, and takes no new objects.
+fn is_terminating(status: &kube::core::Status) -> bool {
+    let causes = status.details.as_ref().map(|details| &details.causes);
+    let named = causes
+        .into_iter()
+        .flatten()
+        .any(|cause| cause.reason == "NamespaceTerminating");
+    status.is_forbidden() && named
+}
+
+/// Enough of a UID to tell rollouts of one name apart.
+fn short(uid: &str) -> &str {
+    uid.get(..8).unwrap_or(uid)
 }
 
 /// An Event about a rollout. Its name is made from the rollout's UID and the number: the same notice never makes two.
@@ -68,7 +152,7 @@ fn event(rollout: &DynamicObject, notice: &Notice) -> Event {
     );
     Event {
         metadata: ObjectMeta {
-            name: Some(format!("{name}.{}-{}", uid.get(..8).unwrap_or(&uid), notice.sequence)),
+            name: Some(format!("{name}.{}-{}", short(&uid), notice.sequence)),
             namespace: namespace.clone(),
             ..ObjectMeta::default()
         },
@@ -125,7 +209,7 @@ mod tests {
                 seen.lock()
                     .unwrap()
                     .push(event["reason"].as_str().unwrap_or_default().to_owned());
-                let refusal = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no", "reason": "no", "code": status});
+                let refusal = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no", "reason": if status == 409 { "AlreadyExists" } else { "no" }, "code": status});
                 let body = if status < 300 { event } else { refusal };
                 let answer = http::Response::builder()
                     .status(status)
@@ -151,7 +235,8 @@ mod tests {
         let mut rollout = DynamicObject::new("catalog", &Kinds::rollout()).within("shop");
         rollout.metadata.uid = Some("0123456789".to_owned());
         let (context, told) = started(at + after, answer);
-        let again = announce(&context, &rollout, &status).await.is_some();
+        let again =
+            announce(&context, &rollout, &status).await.is_some() || context.writes.next("0123456789").is_some();
         let told = told.lock().unwrap().clone();
         (told, again)
     }

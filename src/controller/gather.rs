@@ -16,7 +16,7 @@ use crate::{
     workload::template::revision_of,
 };
 
-/// A look-up that only adds to a message is given up after this time: no decision waits for it.
+/// A look-up is given up after this time: no decision waits for it.
 const LOOK_UP: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Everything that the watches know about one rollout.
@@ -74,7 +74,8 @@ pub async fn look_for_requests(
 /// What else the engine asked for.
 pub async fn look_closer(context: &Context, namespace: &str, needs: &Needs, seen: &mut Observed) {
     for name in &needs.configs {
-        if let Some(digest) = config_digest(context, namespace, name).await {
+        let digest = tokio::time::timeout(LOOK_UP, config_digest(context, namespace, name));
+        if let Ok(Some(digest)) = digest.await {
             seen.config_digests.insert(name.clone(), digest);
         }
     }
@@ -171,7 +172,9 @@ async fn trouble(context: &Context, namespace: &str, hash: &str) -> Option<Strin
 /// Whether the namespace itself is being deleted: then nothing is worth putting back.
 pub async fn namespace_is_going(context: &Context, namespace: &str) -> bool {
     let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(context.client.clone());
-    match namespaces.get_metadata_opt(namespace).await {
+    let found = tokio::time::timeout(LOOK_UP, namespaces.get_metadata_opt(namespace)).await;
+    let Ok(found) = found else { return false };
+    match found {
         Ok(Some(found)) => found.metadata.deletion_timestamp.is_some(),
         Ok(None) => true,
         // Not known: the ordinary way out is the safe one.

@@ -6,12 +6,7 @@ use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::{
-    Context,
-    context::lock,
-    error::{Error, is_outage},
-    named::Named,
-};
+use super::{Context, context::lock, error::Error, named::Named, writes::Target};
 use crate::{api::CanaryRolloutStatus, log::millis};
 
 /// A pass that works for longer than this is told. Time in which a metrics store is waited for does not count.
@@ -99,6 +94,33 @@ fn works(context: &Context, rollout: &Named) {
     }
 }
 
+/// A write of a pass failed; what does not need it went on. Belongs into the span of a pass.
+pub(super) fn write_failed(context: &Context, rollout: &impl Resource, target: &Target, error: &Error) {
+    let now = Instant::now();
+    if matches!(error, Error::Conflict { .. }) {
+        tracing::debug!(%error, "changed meanwhile");
+    } else if error.is_outage() {
+        if lock(&context.api_server).failed(now) {
+            tracing::warn!(%error, "the API server fails; what could not be done is tried again at least every 30 s");
+        }
+    } else if lock(&context.failing).failed(&write_key(rollout, target), now) {
+        tracing::warn!(%error, "a write was refused; mend what the error names: it is tried again at least every 30 s, and what does not need it goes on");
+    }
+}
+
+/// A write that had failed has worked.
+pub(super) fn write_worked(context: &Context, rollout: &impl Resource, target: &Target) {
+    if let Some(past) = lock(&context.failing).worked(&write_key(rollout, target), Instant::now()) {
+        let lasted_ms = past.lasted_ms();
+        tracing::info!(lasted_ms, tries = past.tries, "what was refused works again: {target}");
+    }
+}
+
+/// Begins like the key of its passes, so that both are forgotten together.
+fn write_key(rollout: &impl Resource, target: &Target) -> String {
+    format!("{} {target}", key(rollout))
+}
+
 /// The API server has carried out what a pass asked for.
 pub(super) fn answered(context: &Context) {
     if let Some(past) = lock(&context.api_server).worked(Instant::now()) {
@@ -108,14 +130,14 @@ pub(super) fn answered(context: &Context) {
 }
 
 /// An Event could not be told. Belongs into the span of a pass.
-pub(super) fn event_failed(context: &Context, rollout: &impl Resource, reason: &str, error: &kube::Error) {
-    let begins = if is_outage(error) {
+pub(super) fn event_failed(context: &Context, rollout: &impl Resource, reason: &str, error: &Error) {
+    let begins = if error.is_outage() {
         lock(&context.api_server).failed(Instant::now())
     } else {
         lock(&context.failing).failed(&event_key(rollout), Instant::now())
     };
     if begins {
-        tracing::warn!(%error, reason, "telling an Event failed; it is tried again every 5 s for ten minutes");
+        tracing::warn!(%error, reason, "telling an Event failed; it is tried again at least every 30 s for ten minutes, and the end of a release for longer");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The imperative shell: watches, the pass over one rollout, and everything that talks to the API server.
 
+mod act;
 pub mod apply;
 pub mod caches;
 pub mod calls;
@@ -23,8 +24,8 @@ mod slim;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
-
 pub mod watches;
+pub mod writes;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 

@@ -77,17 +77,17 @@ pub async fn persist(
     rollout: &mut DynamicObject,
     stored: &mut Option<Arc<CanaryRolloutStatus>>,
     next: &Arc<CanaryRolloutStatus>,
-    due: Due,
+    due: &Due,
     wake: Option<Timestamp>,
 ) -> Result<Option<Timestamp>, Error> {
     let now = context.now();
-    let only_figures = match due {
+    let only_figures = match *due {
         Due::Never => {
             context.drafts.settled(rollout);
             return Ok(None);
         }
         Due::Later { at, wait } => {
-            context.drafts.keep(rollout, next.clone(), now);
+            context.drafts.keep(rollout, stored.clone(), next.clone(), now);
             return Ok(Some(at).filter(|at| wake.is_none_or(|wake| wake > *at + wait / 3)));
         }
         Due::Now { only_figures } => only_figures,

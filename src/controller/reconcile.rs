@@ -1,8 +1,7 @@
-//! One pass over one rollout: look, decide, store, act, tell — in this order.
+//! One pass over one rollout: look, decide, and then store, act and tell as `act` does.
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use kube::{ResourceExt, api::DynamicObject, runtime::controller::Action as Requeue};
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,20 +9,21 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use super::{
-    Context, PASS_TIMEOUT, REQUEST_TIMEOUT, apply,
+    Context, PASS_TIMEOUT,
+    act::{Basis, Deeds, act},
     context::Slot,
     error::Error,
     events, gather,
     logged::{self, Took},
     named::Named,
-    persist::{self, Due},
+    persist,
     recent::Look,
 };
 use crate::{
     api::{CanaryRolloutSpec, CanaryRolloutStatus},
     engine::{
         self,
-        contract::{Identity, Needs, action::Action, call::Call, in_force::InForce, observed::Deletion},
+        contract::{Identity, Needs, in_force::InForce, observed::Deletion},
     },
 };
 
@@ -42,8 +42,11 @@ pub async fn reconcile(seen: Arc<Named>, context: Arc<Context>) -> Result<Requeu
         .unwrap_or(Err(Error::Timeout(PASS_TIMEOUT)));
     took.all = started.elapsed();
     let outcome = match &result {
-        Ok(_) => "ok",
-        Err(error) => error.category(),
+        Ok(Passed { failed: None, .. }) => "ok",
+        Ok(Passed {
+            failed: Some(error), ..
+        })
+        | Err(error) => error.category(),
     };
     context.metrics.reconciled(outcome, took.all);
     let failed_before = result.is_ok() && context.backoff.reset(&*seen);
@@ -51,7 +54,7 @@ pub async fn reconcile(seen: Arc<Named>, context: Arc<Context>) -> Result<Requeu
     match result {
         // Another writer was faster. The watch brings what it wrote in a moment.
         Err(Error::Conflict { .. }) => Ok(Requeue::requeue(Duration::from_millis(50))),
-        other => other,
+        other => other.map(|passed| passed.next),
     }
 }
 
@@ -80,10 +83,10 @@ async fn pass(
     slot: Slot<'_>,
     may_ask: bool,
     store: &mut Duration,
-) -> Result<Requeue, Error> {
+) -> Result<Passed, Error> {
     let (namespace, name) = (seen.namespace().unwrap_or_default(), seen.name_any());
     let Some(mut look) = look(context, &namespace, &name)? else {
-        return Ok(Requeue::await_change());
+        return Ok(Passed::await_change());
     };
     let id = Identity {
         namespace,
@@ -91,11 +94,7 @@ async fn pass(
         uid: look.rollout.uid().unwrap_or_default(),
         generation: look.rollout.metadata.generation.unwrap_or_default(),
     };
-    let status = context
-        .drafts
-        .newest(&look.rollout)
-        .or_else(|| look.stored.clone())
-        .unwrap_or_default();
+    let status = known(context, &look.rollout, look.stored.as_ref());
     remember(context, &id, &mut look).await;
     let needs = engine::needs(&id, &look.in_force, &status, &look.seen, context.now());
     let mut slot = Some(slot);
@@ -110,33 +109,66 @@ async fn pass(
             // The tick is asked for again later.
             return match slot {
                 Some(slot) => Box::pin(pass(seen, context, slot, false, store)).await,
-                None => Ok(Requeue::await_change()),
+                None => Ok(Passed::await_change()),
             };
         }
     }
     gather::look_closer(context, &id.namespace, &needs, &mut look.seen).await;
-    conclude(context, seen, &id, look, &status, slot).await
+    Ok(conclude(context, &id, look, &status, slot).await)
+}
+
+/// The newest status: the stored one, or one in memory that rests on it.
+fn known(
+    context: &Context,
+    rollout: &DynamicObject,
+    stored: Option<&Arc<CanaryRolloutStatus>>,
+) -> Arc<CanaryRolloutStatus> {
+    let newest = context.drafts.newest(rollout, stored);
+    newest.or_else(|| stored.cloned()).unwrap_or_default()
+}
+
+/// What came of a pass.
+struct Passed {
+    /// When the next one is due.
+    next: Requeue,
+    /// The first write that failed. What does not need it was done.
+    failed: Option<Error>,
+}
+
+impl Passed {
+    /// Nothing is to be done before something changes.
+    fn await_change() -> Self {
+        Self {
+            next: Requeue::await_change(),
+            failed: None,
+        }
+    }
 }
 
 /// The second half of a pass: decides, acts and says when the next pass is due.
 async fn conclude(
     context: &Context,
-    seen: &Named,
     id: &Identity,
     mut look: Look,
-    status: &CanaryRolloutStatus,
+    known: &CanaryRolloutStatus,
     slot: Option<Slot<'_>>,
-) -> Result<Requeue, Error> {
+) -> Passed {
     let now = context.now();
     let measured = look.seen.measured.is_some() || look.seen.drained.is_some();
     let spec = look.spec.as_ref().map_err(String::as_str);
-    let decision = engine::settle(id, spec, &look.in_force, status, &mut look.seen, now);
+    let decision = engine::settle(id, spec, &look.in_force, known, &mut look.seen, now);
     let (actions, wake) = (decision.actions.len(), decision.wake);
     let next = Arc::new(decision.status);
     let deeds = Deeds {
         due: persist::due(context, &look.rollout, look.stored.as_ref(), &next),
         actions: decision.actions,
         calls: decision.calls,
+        wake,
+    };
+    let basis = Basis {
+        id,
+        known,
+        measured: decision.measured,
     };
     let acts = deeds.are_some() || events::due(&next, look.seen.told, now).next().is_some();
     let span = if acts {
@@ -144,20 +176,23 @@ async fn conclude(
     } else {
         Span::none()
     };
-    let again = act(context, seen, &mut look, &next, deeds, wake)
-        .instrument(span)
-        .await?;
+    let left = act(context, &mut look, basis, &next, deeds).instrument(span).await;
     drop(slot);
+    let again = left.again;
     let what = format_args!("measured: {measured}, actions: {actions}, now: {now}, wake: {wake:?}, again: {again:?}");
     logged::passed(&id.namespace, &id.name, &next, what);
-    if next.is_active() {
+    if next.is_active() && !left.unstored {
         context.recent.keep(look);
     }
     let now = context.now();
-    Ok(match wake.into_iter().chain(again).min() {
+    let next = match wake.into_iter().chain(again).min() {
         Some(at) => Requeue::requeue(at.duration_since(now).try_into().unwrap_or_default()),
         None => Requeue::await_change(),
-    })
+    };
+    Passed {
+        next,
+        failed: left.failed,
+    }
 }
 
 /// Asks the metrics store for a tick. Returns whether it has answered before somebody asked for something: an abort must not wait.
@@ -175,85 +210,13 @@ async fn ask_store(context: &Context, id: &Identity, needs: &Needs, look: &mut L
 /// Adds to a look what this process alone knows, or what must be asked anew in every pass.
 async fn remember(context: &Context, id: &Identity, look: &mut Look) {
     let world = &mut look.seen;
-    world.obstacle = context.obstacles.get(&look.rollout);
+    world.obstacles = context.writes.obstacles(&id.uid);
+    world.stored_events = look.stored.as_ref().map_or(0, |stored| stored.events.emitted);
     world.not_stored = context.not_stored();
     world.replies = context.calls.replies(&id.uid);
     world.told = context.told.last(&id.uid);
     if world.deletion == Deletion::Asked && gather::namespace_is_going(context, &id.namespace).await {
         world.deletion = Deletion::AtOnce;
-    }
-}
-
-/// What a pass has to do besides telling Events.
-struct Deeds {
-    due: Due,
-    actions: Vec<Action>,
-    calls: Vec<Call>,
-}
-
-impl Deeds {
-    fn are_some(&self) -> bool {
-        matches!(self.due, Due::Now { .. }) || !self.actions.is_empty() || !self.calls.is_empty()
-    }
-}
-
-/// Stores the status, carries out the actions, begins the calls and tells the Events, in this order. Returns when to come again
-/// for what is left of it; `wake` is when there will be a pass anyway.
-async fn act(
-    context: &Context,
-    seen: &Named,
-    look: &mut Look,
-    next: &Arc<CanaryRolloutStatus>,
-    deeds: Deeds,
-    wake: Option<Timestamp>,
-) -> Result<Option<Timestamp>, Error> {
-    let writes = deeds.are_some();
-    let Look {
-        rollout,
-        stored,
-        seen: world,
-        ..
-    } = look;
-    let storing = || "storing the status".to_owned();
-    let persisted = in_time(
-        storing,
-        persist::persist(context, rollout, stored, next, deeds.due, wake),
-    )
-    .await;
-    for action in &deeds.actions {
-        // An intent that could not be stored moves nothing; only a fall to 0 goes ahead.
-        if persisted.is_err() && !matches!(action, Action::TakeTrafficOff { .. }) {
-            continue;
-        }
-        let what = || attempt(action, &rollout.namespace().unwrap_or_default());
-        let done = in_time(what, apply::apply(context, rollout, &world.versions, action)).await;
-        if let Some(obstacle) = done.as_ref().err().and_then(Error::obstacle) {
-            context.obstacles.set(seen, Some(obstacle));
-        }
-        done?;
-    }
-    context.obstacles.set(seen, None);
-    let stale = persisted?;
-    if writes {
-        logged::answered(context);
-    }
-    context.calls.begin(&context.client, rollout, &deeds.calls);
-    let untold = events::announce(context, rollout, next).await;
-    Ok(stale.into_iter().chain(untold).min())
-}
-
-/// What an action tries, on what, in words.
-fn attempt(action: &Action, namespace: &str) -> String {
-    match action {
-        Action::AddFinalizer => "adding the finalizer".to_owned(),
-        Action::DropFinalizer => "dropping the finalizer".to_owned(),
-        Action::Create { kind, .. } => format!("creating {kind} in {namespace}"),
-        Action::Patch { kind, name, .. } | Action::TakeTrafficOff { kind, name, .. } => {
-            format!("changing {kind} {namespace}/{name}")
-        }
-        Action::Delete { kind, name } => format!("deleting {kind} {namespace}/{name}"),
-        Action::Answer { name, .. } => format!("answering RolloutAction {namespace}/{name}"),
-        Action::Forget { name } => format!("removing RolloutAction {namespace}/{name}"),
     }
 }
 
@@ -287,12 +250,12 @@ fn look(context: &Context, namespace: &str, name: &str) -> Result<Option<Look>, 
         object: format!("{namespace}/{name}"),
         source,
     })?;
-    let none = CanaryRolloutStatus::default();
-    let status = stored.as_ref().unwrap_or(&none);
-    let in_force = InForce::new(spec.as_ref().map_err(String::as_str), status);
+    let stored = stored.map(Arc::new);
+    let status = known(context, &rollout, stored.as_ref());
+    let in_force = InForce::new(spec.as_ref().map_err(String::as_str), &status);
     let shared = in_force.spec().filter(|known| spec.as_ref() == Ok(*known));
     let spec = shared.cloned().map_or(spec, Ok);
-    let seen = gather::observe(context, &rollout, in_force.plan(), status);
+    let seen = gather::observe(context, &rollout, in_force.plan(), &status);
     let source = in_force
         .plan()
         .and_then(|plan| crate::look::source(&*context.caches, &plan.source));
@@ -306,22 +269,8 @@ fn look(context: &Context, namespace: &str, name: &str) -> Result<Option<Look>, 
         spec,
         in_force,
         source,
-        stored: stored.map(Arc::new),
+        stored,
         seen,
         stamp,
     }))
-}
-
-/// One request that hangs must not hold a rollback for as long as a whole pass may take. `what` says what was tried.
-async fn in_time<T>(
-    what: impl FnOnce() -> String,
-    request: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let no_answer = |_| Error::NoAnswer {
-        action: what(),
-        after: REQUEST_TIMEOUT,
-    };
-    tokio::time::timeout(REQUEST_TIMEOUT, request)
-        .await
-        .map_err(no_answer)?
 }

@@ -24,10 +24,10 @@ use jiff::Timestamp;
 use crate::api::{CanaryRolloutSpec, CanaryRolloutStatus, Plan, condition::Refusal, status::Phase};
 use contract::{
     Decision, Identity, Needs,
-    action::Action,
+    action::{Action, Ordered, Part},
     durable,
     in_force::InForce,
-    observed::{Deletion, Observed},
+    observed::{Deletion, Measured, Observed},
 };
 use draft::Draft;
 pub use draft::events::reports_an_end;
@@ -109,23 +109,63 @@ pub fn decide(
     let calls = calls.into_iter().chain(outbox::calls(&facts, next.status()));
     Decision {
         calls: calls.collect(),
-        status: next.finish(),
+        status: next.finish(seen.stored_events),
         actions,
         wake,
+        measured: None,
     }
+}
+
+/// The status with nothing new in it but what the metrics store has answered: that is known, whatever can be stored.
+pub fn judged(
+    id: &Identity,
+    in_force: &InForce,
+    status: &CanaryRolloutStatus,
+    seen: &Observed,
+    measured: Option<&Measured>,
+    now: Timestamp,
+) -> CanaryRolloutStatus {
+    let mut next = Draft::new(status, in_force.spec().cloned(), now);
+    if let (Some(plan), Some(measured)) = (in_force.plan(), measured) {
+        let facts = Facts::new(id, plan, seen, now, workflow(plan));
+        measure::take_in(&facts, measured, &mut next);
+    }
+    next.finish(seen.stored_events)
+}
+
+/// What still differs from what a status asks for, as it stands: nothing is decided.
+pub fn asked_for(
+    id: &Identity,
+    spec: Result<&Arc<CanaryRolloutSpec>, &str>,
+    status: &CanaryRolloutStatus,
+    seen: &Observed,
+    now: Timestamp,
+) -> Vec<Ordered> {
+    let in_force = InForce::new(spec, status);
+    let Some(plan) = in_force.plan() else {
+        return let_go_untouched(seen);
+    };
+    let workflow = workflow(plan);
+    let facts = Facts::new(id, plan, seen, now, workflow);
+    let wanted = Safe::new(&facts, status, workflow.desired(&facts, status));
+    actions(&facts, status, &wanted)
 }
 
 /// Nothing was ever valid, so nothing was ever touched.
 fn untouched(seen: &Observed, next: Draft) -> Decision {
-    let actions = match seen.deletion {
-        Deletion::No => Vec::new(),
-        Deletion::Asked | Deletion::AtOnce => drop_finalizer(seen),
-    };
     Decision {
-        status: next.finish(),
-        actions,
+        status: next.finish(seen.stored_events),
+        actions: let_go_untouched(seen),
         calls: Vec::new(),
         wake: None,
+        measured: None,
+    }
+}
+
+fn let_go_untouched(seen: &Observed) -> Vec<Ordered> {
+    match seen.deletion {
+        Deletion::No => Vec::new(),
+        Deletion::Asked | Deletion::AtOnce => drop_finalizer(seen),
     }
 }
 
@@ -145,7 +185,7 @@ pub fn settle(
 ) -> Decision {
     let mut decision = decide(id, in_force, status, seen, now);
     // A tick is counted once.
-    seen.measured = None;
+    let measured = seen.measured.take();
     seen.drained = None;
     let mut says_more = decision.actions.is_empty() && durable::says_more(status, &decision.status);
     for _ in 1..MOST_AT_ONCE {
@@ -160,12 +200,12 @@ pub fn settle(
     }
     seen.trouble = None;
     seen.config_digests.clear();
-    decision
+    Decision { measured, ..decision }
 }
 
 /// What is to be done. Until our finalizer is on the rollout only RolloutActions are answered: a deletion would
 /// not wait for what we had changed.
-fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe) -> Vec<Action> {
+fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe) -> Vec<Ordered> {
     let seen = facts.seen;
     let mut actions = changes::actions(facts, status, wanted);
     match seen.deletion {
@@ -174,9 +214,9 @@ fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe) -> Ve
         Deletion::Asked => actions,
         Deletion::No if seen.finalizer => actions,
         Deletion::No => {
-            actions.retain(|action| matches!(action, Action::Answer { .. } | Action::Forget { .. }));
+            actions.retain(|one| one.part == Part::Answer);
             if status.taken_over() {
-                actions.insert(0, Action::AddFinalizer);
+                actions.insert(0, of_finalizer(Action::AddFinalizer));
             }
             actions
         }
@@ -184,11 +224,18 @@ fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe) -> Ve
 }
 
 /// Lets go of the CanaryRollout.
-fn drop_finalizer(seen: &Observed) -> Vec<Action> {
+fn drop_finalizer(seen: &Observed) -> Vec<Ordered> {
     if seen.finalizer {
-        vec![Action::DropFinalizer]
+        vec![of_finalizer(Action::DropFinalizer)]
     } else {
         Vec::new()
+    }
+}
+
+fn of_finalizer(action: Action) -> Ordered {
+    Ordered {
+        part: Part::Finalizer,
+        action,
     }
 }
 

@@ -274,6 +274,8 @@ pub enum PauseReason {
     ServiceContested,
     /// A check with `onBreach: Pause` failed; a Resume action lets it begin anew.
     CheckFailed,
+    /// A write of the controller's that the release needs was refused until its deadline; it goes on when the write is accepted.
+    WriteRefused,
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
@@ -291,6 +293,7 @@ impl PauseReason {
             | Self::RouteContested
             | Self::ServiceContested
             | Self::CheckFailed
+            | Self::WriteRefused
             | Self::Unknown => false,
         }
     }
@@ -306,6 +309,7 @@ impl PauseReason {
             | Self::GateDeadline
             | Self::NoData
             | Self::CheckFailed
+            | Self::WriteRefused
             | Self::Unknown => false,
         }
     }
@@ -313,7 +317,7 @@ impl PauseReason {
     /// Whether its cause is looked at anew in every pass, so that the release goes on as soon as the cause is gone.
     pub fn is_looked_at_anew(self) -> bool {
         match self {
-            Self::Window | Self::Gate | Self::GateDeadline => true,
+            Self::Window | Self::Gate | Self::GateDeadline | Self::WriteRefused => true,
             Self::User
             | Self::Approval
             | Self::NoData
@@ -328,7 +332,12 @@ impl PauseReason {
     pub fn gives_way_to_a_person(self) -> bool {
         match self {
             Self::Approval | Self::Window | Self::Gate | Self::GateDeadline | Self::NoData => true,
-            Self::User | Self::RouteContested | Self::ServiceContested | Self::CheckFailed | Self::Unknown => false,
+            Self::User
+            | Self::RouteContested
+            | Self::ServiceContested
+            | Self::CheckFailed
+            | Self::WriteRefused
+            | Self::Unknown => false,
         }
     }
 }

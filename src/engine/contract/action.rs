@@ -63,5 +63,93 @@ pub enum Action {
     },
 }
 
+/// An action in its place among those of one look.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ordered {
+    /// What it is for.
+    pub part: Part,
+    /// What is done.
+    pub action: Action,
+}
+
+/// What an action is for. Those of one look are carried out in this order, each by itself: one that fails holds up only those
+/// that need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(test, derive(strum::EnumIter))]
+pub enum Part {
+    /// Requests leave the new version.
+    TrafficOff,
+    /// Our finalizer.
+    Finalizer,
+    /// An autoscaler's minimum.
+    Floor,
+    /// The Deployment is paused.
+    Pause,
+    /// ReplicaSets leave the Deployment's hands.
+    Take,
+    /// Users' Services select one version, or both.
+    Narrow,
+    /// The Deployment is no longer paused.
+    Unpause,
+    /// The new version, or one that stands by, gets pods.
+    MorePods,
+    /// The canary Service is made.
+    CanaryService,
+    /// The canary Service selects other pods, or goes.
+    OtherCanaryService,
+    /// Requests go to the new version.
+    TrafficUp,
+    /// Fields of a route are no longer ours.
+    Fields,
+    /// ReplicaSets go into the Deployment's hands.
+    Give,
+    /// Pods go.
+    FewerPods,
+    /// ReplicaSets without pods go.
+    Remove,
+    /// RolloutActions are answered, or go.
+    Answer,
+}
+
+impl Part {
+    /// What must have been done before, if it is to be done at all: without it this would take pods from requests, or hand
+    /// them to a Deployment that does something else with them.
+    pub fn needs(self) -> &'static [Self] {
+        match self {
+            Self::TrafficOff
+            | Self::Finalizer
+            | Self::Floor
+            | Self::Pause
+            | Self::CanaryService
+            | Self::Fields
+            | Self::Remove
+            | Self::Answer => &[],
+            Self::Take | Self::Narrow => &[Self::Pause],
+            Self::Unpause => &[Self::Narrow],
+            Self::MorePods => &[Self::Pause, Self::Take, Self::Narrow],
+            Self::OtherCanaryService => &[Self::TrafficOff],
+            Self::TrafficUp => &[Self::CanaryService, Self::OtherCanaryService],
+            Self::Give => &[Self::Pause, Self::Take],
+            Self::FewerPods => &[Self::TrafficOff, Self::Narrow],
+        }
+    }
+}
+
 /// A RolloutAction is removed this long after it was answered.
 pub const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(24);
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator;
+
+    use super::*;
+
+    #[test]
+    fn what_a_part_needs_comes_before_it_and_traffic_goes_first() {
+        for part in Part::iter() {
+            assert!(part.needs().iter().all(|needed| *needed < part), "{part:?}");
+            assert!(part >= Part::TrafficOff, "{part:?}");
+        }
+        assert_eq!(Part::TrafficOff.needs(), []);
+    }
+}

@@ -23,6 +23,16 @@ pub enum Kind {
     GrpcRoute,
 }
 
+impl Kind {
+    /// Whether it says how many pods a Deployment has at least.
+    pub fn is_autoscaler(self) -> bool {
+        match self {
+            Self::HorizontalPodAutoscaler | Self::ScaledObject => true,
+            Self::Deployment | Self::ReplicaSet | Self::Service | Self::HttpRoute | Self::GrpcRoute => false,
+        }
+    }
+}
+
 impl From<RouteKind> for Kind {
     fn from(kind: RouteKind) -> Self {
         match kind {

@@ -6,12 +6,13 @@ pub mod durable;
 pub mod in_force;
 pub mod kind;
 pub mod observed;
+pub mod unstored;
 
 use jiff::Timestamp;
 
 use crate::{
     api::{CanaryRolloutStatus, status::Needed},
-    engine::contract::{action::Action, call::Call},
+    engine::contract::{action::Ordered, call::Call, observed::Measured},
     provider::Question,
 };
 
@@ -58,9 +59,11 @@ pub struct Decision {
     /// What is to be stored, before anything moves.
     pub status: CanaryRolloutStatus,
     /// What is to be done, in this order; each is what still differs from what the status asks for.
-    pub actions: Vec<Action>,
+    pub actions: Vec<Ordered>,
     /// What is to be sent to other systems, once the status is stored; the answers come with a later observation.
     pub calls: Vec<Call>,
     /// When to look again although nothing has changed.
     pub wake: Option<Timestamp>,
+    /// The answers of the metrics store that it rests on.
+    pub measured: Option<Measured>,
 }

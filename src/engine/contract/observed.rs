@@ -59,8 +59,10 @@ pub struct Observed {
     pub actions: Vec<ActionSeen>,
     /// Why the new version's pods are not ready, in the API's words; only in a pass that asked for it.
     pub trouble: Option<String>,
-    /// A change that the API server refused in the last pass.
-    pub obstacle: Option<Obstacle>,
+    /// Changes that the API server has refused, and that are still to be made.
+    pub obstacles: Vec<Obstacle>,
+    /// Number of the newest Event in the stored status: those after it are in memory alone.
+    pub stored_events: i64,
     /// A field of the status that the API server did not store: the installed definition is older than this controller.
     pub not_stored: Option<String>,
     /// ConfigMaps that the template names: their resourceVersion by name.
@@ -76,7 +78,9 @@ pub struct Observed {
 /// A change that could not be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
-    /// What was tried, on what, and what the API server said.
+    /// Kind and name of the object, if it is one that the release needs.
+    pub object: Option<(Kind, String)>,
+    /// What was tried, on what, what the API server said, and what to do.
     pub message: String,
     /// The controller is not allowed to.
     pub forbidden: bool,

@@ -156,9 +156,11 @@ impl Draft {
     }
 
     /// The status to be stored. The oldest Events make room for those of this transition, but never so
-    /// many that one which a crash left untold is lost with the next transition.
-    pub fn finish(mut self) -> CanaryRolloutStatus {
-        let new = usize::try_from(self.status.events.emitted - self.emitted_before).unwrap_or(0);
+    /// many that one which a crash left untold is lost with the next transition. `stored` is the number of the newest one
+    /// that is stored: none after it was told.
+    pub fn finish(mut self, stored: i64) -> CanaryRolloutStatus {
+        let before = self.emitted_before.min(stored);
+        let new = usize::try_from(self.status.events.emitted.saturating_sub(before)).unwrap_or(0);
         let surplus = self.status.events.pending.len().saturating_sub(KEPT_EVENTS.max(new));
         self.status.events.pending.drain(..surplus);
         self.status

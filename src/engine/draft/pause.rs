@@ -38,6 +38,7 @@ impl Draft {
             | PauseReason::RouteContested
             | PauseReason::ServiceContested
             | PauseReason::CheckFailed
+            | PauseReason::WriteRefused
             | PauseReason::Unknown => self.tell_as(
                 Reason::Paused,
                 Severity::Warning,

@@ -3,6 +3,7 @@
 use crate::{
     api::Percent,
     engine::{
+        contract::observed::Measured,
         draft::{Draft, Judged},
         facts::Facts,
         judge::{self, share::Expected},
@@ -11,7 +12,13 @@ use crate::{
 
 /// Has the answers of a tick judged.
 pub fn ingest(facts: &Facts<'_>, next: &mut Draft) {
-    let Some(measured) = &facts.seen.measured else { return };
+    if let Some(measured) = &facts.seen.measured {
+        take_in(facts, measured, next);
+    }
+}
+
+/// The same for answers of an earlier look.
+pub fn take_in(facts: &Facts<'_>, measured: &Measured, next: &mut Draft) {
     if measured.readings.len() != facts.plan.checks.len() {
         return; // The plan changed between asking and answering.
     }

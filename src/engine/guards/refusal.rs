@@ -3,7 +3,7 @@
 use crate::{
     api::{CanaryRolloutStatus, HASH_LABEL, condition::Refusal},
     engine::{
-        contract::observed::{Endpoint, RouteSeen},
+        contract::observed::{Endpoint, Obstacle, RouteSeen},
         facts::Facts,
     },
     kubernetes::pod_name,
@@ -30,7 +30,7 @@ pub fn of(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Refusal, S
         );
         return Some((Refusal::CRDOutdated, why));
     }
-    if let Some(obstacle) = facts.seen.obstacle.as_ref().filter(|obstacle| obstacle.forbidden) {
+    if let Some(obstacle) = facts.seen.obstacles.iter().find(|obstacle| is_needed(obstacle)) {
         return Some((Refusal::NotPermitted, obstacle.message.clone()));
     }
     if let Some(why) = &facts.seen.forbidden_address {
@@ -54,6 +54,13 @@ pub fn of(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Refusal, S
             )
         })
     })
+}
+
+/// Nothing can begin without the right to do this. An autoscaler's minimum that cannot be raised is told, and the release
+/// goes on without.
+fn is_needed(obstacle: &Obstacle) -> bool {
+    let object = obstacle.object.as_ref().map(|(kind, _)| *kind);
+    obstacle.forbidden && object.is_some_and(|kind| !kind.is_autoscaler())
 }
 
 /// Why Service `name` does not select exactly the pods of `sets`, ReplicaSets of a Deployment. `foreign` is the

@@ -4,12 +4,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::{
-        CanaryRolloutStatus,
-        status::{EndReason, Growing, Phase, Run},
+        CanaryRolloutStatus, Percent,
+        status::{EndReason, Growing, PauseReason, Phase, Run},
     },
     engine::{
         draft::{Draft, events::Reason},
         facts::{Facts, quiet},
+        judge::rule::Reset,
     },
 };
 
@@ -31,10 +32,16 @@ pub fn missing(facts: &Facts<'_>, phase: Phase, run: &Run, growing: &Growing) ->
         || (phase == Phase::Preparing && facts.mode.unfinished(facts).is_some())
 }
 
-/// Rolls back once pods have been waited for as long as the plan allows.
+/// Rolls back once pods have been waited for as long as the plan allows. What the controller could not make is no fault of
+/// theirs: the release is held instead.
 pub fn give_up_late(facts: &Facts<'_>, next: &mut Draft, growing: &Growing) {
     let held = |run: &Run| run.paused_for.is_some() || ours_to_wait_for(facts, next.status(), run).is_some();
     if next.run().is_some_and(held) || facts.now < growing.since + facts.plan.progress_deadline.signed() {
+        return;
+    }
+    let needed = needed(facts, next.status().phase, growing);
+    if let Some(unmade) = next.run().and_then(|run| unmade(facts, run, needed)) {
+        hold_for_write(facts, &unmade, next);
         return;
     }
     let message = waiting_for_pods(facts, next.status(), growing);
@@ -111,10 +118,19 @@ pub fn late_replica_set(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Opti
     (late && missing(facts, status.phase, run, growing)).then(|| run.replica_set.clone())
 }
 
-/// Rolls back once the router has been waited for as long as the plan allows.
+/// Rolls back once the router has been waited for as long as the plan allows. A route that could not be written is no fault
+/// of the version: the release is held instead, without traffic, because not all routes carry the same weight.
 pub fn give_up_unaccepted(facts: &Facts<'_>, since: Timestamp, waiting: &str, next: &mut Draft) {
     let paused = next.run().is_some_and(|run| run.paused_for.is_some());
     if paused || facts.now < since + facts.plan.progress_deadline.signed() {
+        return;
+    }
+    if let Some(unwritten) = next.run().and_then(|run| unwritten(facts, run)) {
+        if next.status().phase != Phase::Preparing {
+            next.start_over(facts);
+            next.forget(Reset::Fall);
+        }
+        hold_for_write(facts, &unwritten, next);
         return;
     }
     let message = format!(
@@ -123,4 +139,74 @@ pub fn give_up_unaccepted(facts: &Facts<'_>, since: Timestamp, waiting: &str, ne
     );
     next.tell(Reason::RouteNotAccepted, message.clone());
     next.go_back(EndReason::RouteNotAccepted, &message);
+}
+
+/// What of the new version the controller has yet to make, so that pods can come. A pair's pods are their owner's.
+fn unmade(facts: &Facts<'_>, run: &Run, needed: u32) -> Option<String> {
+    if facts.mode.whose_pods(facts).is_some() {
+        return None;
+    }
+    let (name, service) = (&run.replica_set, &facts.plan.canary_service);
+    let Some(set) = facts.canary(run) else {
+        return Some(format!("ReplicaSet {name} to be created"));
+    };
+    if set.replicas < needed {
+        return Some(format!(
+            "ReplicaSet {name} to ask for {needed} pods (now {})",
+            set.replicas
+        ));
+    }
+    let stands = facts.seen.services.get(service).and_then(|service| service.hash());
+    (stands != Some(&run.revision)).then(|| format!("Service {service} to select revision {}", run.revision))
+}
+
+/// A route that does not say what the release asks of it. One that is not fit, or not there, is not the controller's to write.
+fn unwritten(facts: &Facts<'_>, run: &Run) -> Option<String> {
+    let weight = run.intent.as_ref().map_or(Percent::ZERO, |intent| intent.weight);
+    let mut routes = facts.found_routes().filter(|(_, route)| route.state.problem.is_none());
+    let (id, route) = routes.find(|(_, route)| {
+        let entry = run.intent.is_none() || route.state.entry_stands();
+        !entry || !route.state.carries(weight)
+    })?;
+    let share = route.state.away_from(weight);
+    Some(format!(
+        "{id} to be written: the new version's share {weight} (now {share})"
+    ))
+}
+
+/// The controller's own write has not been accepted in time: people are called, and nothing is rejected for it.
+fn hold_for_write(facts: &Facts<'_>, waiting: &str, next: &mut Draft) {
+    let refused: Vec<&str> = facts
+        .seen
+        .obstacles
+        .iter()
+        .map(|obstacle| obstacle.message.as_str())
+        .collect();
+    let why = if refused.is_empty() {
+        String::new()
+    } else {
+        format!("; {}", refused.join("; "))
+    };
+    let deadline = facts.plan.progress_deadline;
+    next.hold(
+        PauseReason::WriteRefused,
+        &format!("not within {deadline}: waiting for {waiting}{why}"),
+    );
+}
+
+/// Lets a release go on that was held for a write, once that has been accepted. Its deadlines begin anew.
+pub fn go_on_when_written(facts: &Facts<'_>, next: &mut Draft) {
+    let phase = next.status().phase;
+    let Some(run) = next
+        .run()
+        .filter(|run| run.paused_for == Some(PauseReason::WriteRefused))
+    else {
+        return;
+    };
+    let pods = run.growing.as_ref().map(|growing| needed(facts, phase, growing));
+    let unmade = pods.and_then(|needed| unmade(facts, run, needed));
+    let unwritten = unwritten(facts, run).filter(|_| phase == Phase::Preparing);
+    if unmade.is_none() && unwritten.is_none() {
+        next.resume();
+    }
 }

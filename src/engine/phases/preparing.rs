@@ -18,6 +18,7 @@ use crate::{
 /// From pods that are being made to the first weight that is asked for.
 pub fn preparing(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
     drift::keep_services_narrow(facts, next);
+    waits::go_on_when_written(facts, next);
     holds::for_people(facts, next);
     let Some(run) = next.run().cloned() else {
         return ControlFlow::Break(());
@@ -49,7 +50,7 @@ pub fn preparing(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
         return ControlFlow::Break(());
     }
     introduce(facts, &run, &growing, next)?;
-    if held {
+    if held || run.paused_for == Some(PauseReason::WriteRefused) {
         return ControlFlow::Break(());
     }
     holds::hold_outside_windows(facts, next)?;

@@ -31,6 +31,7 @@ pub fn shifting(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
         return confirm(facts, intent, next);
     }
     drift::answer_route_edit(facts, next)?;
+    waits::go_on_when_written(facts, next);
     holds::for_people(facts, next);
     holds::for_data(facts, next);
     let phase = next.status().phase;

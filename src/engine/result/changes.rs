@@ -4,7 +4,7 @@ use crate::{
     api::{CanaryRolloutStatus, FIELD_MANAGER, Percent, action::ActionPhase, status::RouteOriginal},
     engine::{
         contract::{
-            action::{Action, FORGET_AFTER},
+            action::{Action, FORGET_AFTER, Ordered, Part},
             kind::Kind,
             observed::Route,
         },
@@ -21,31 +21,33 @@ use crate::{
         canary_service::Likeness,
         deployment,
         replica_set::{self, ReplicaSet},
+        service::Service,
     },
 };
 
 /// Down first, then what makes room for the new version, then up, then what goes.
-pub fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe) -> Vec<Action> {
-    let (mut actions, up) = routes(facts, status, wanted);
-    actions.extend(floor::actions(facts, status));
-    actions.extend(pause(facts, wanted));
-    actions.extend(sets(facts, wanted, |set, want| take(facts, set, want)));
-    actions.extend(narrow(facts, wanted));
-    actions.extend(create(facts, wanted));
-    actions.extend(sets(facts, wanted, |set, want| {
-        resize(set, want, |now, then| then > now)
-    }));
-    actions.extend(canary_service(facts, wanted));
-    actions.extend(up);
-    actions.extend(sets(facts, wanted, |set, want| give(facts, set, want)));
+pub fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe) -> Vec<Ordered> {
+    let mut all = routes(facts, status, wanted);
+    let mut put = |part: Part, actions: Vec<Action>| {
+        all.extend(actions.into_iter().map(|action| Ordered { part, action }));
+    };
+    put(Part::Floor, floor::actions(facts, status));
+    put(Part::Take, sets(facts, wanted, |set, want| take(facts, set, want)));
+    put(Part::Narrow, narrow(facts, wanted));
+    put(Part::MorePods, create(facts, wanted).into_iter().collect());
+    let more = sets(facts, wanted, |set, want| resize(set, want, |now, then| then > now));
+    put(Part::MorePods, more);
+    put(Part::Give, sets(facts, wanted, |set, want| give(facts, set, want)));
     if facts.may_scale_down(status) {
-        actions.extend(sets(facts, wanted, |set, want| {
-            resize(set, want, |now, then| then < now)
-        }));
+        let fewer = sets(facts, wanted, |set, want| resize(set, want, |now, then| then < now));
+        put(Part::FewerPods, fewer);
     }
-    actions.extend(sets(facts, wanted, remove));
-    actions.extend(answers(facts, status));
-    actions
+    put(Part::Remove, sets(facts, wanted, remove));
+    put(Part::Answer, answers(facts, status));
+    all.extend(pause(facts, wanted));
+    all.extend(canary_service(facts, wanted));
+    all.sort_by_key(|one| one.part);
+    all
 }
 
 fn patch(kind: Kind, name: &str, patch: Patch) -> Action {
@@ -56,10 +58,10 @@ fn patch(kind: Kind, name: &str, patch: Patch) -> Action {
     }
 }
 
-/// Changes of routes: first those that lower the new version's share, then the others.
-fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe) -> (Vec<Action>, Vec<Action>) {
-    let (mut down, mut up) = (Vec::new(), Vec::new());
-    let Some(want) = wanted.route else { return (down, up) };
+/// Changes of routes.
+fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe) -> Vec<Ordered> {
+    let mut all = Vec::new();
+    let Some(want) = wanted.route else { return all };
     let none = RouteOriginal::default();
     for (id, route) in facts.readable_routes() {
         let (name, kind) = (&id.name, Kind::from(id.kind));
@@ -74,28 +76,32 @@ fn routes(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe) -> (Ve
             Ok(Some(patch)) => {
                 let name = name.clone();
                 let takes_off = matches!(want, Want::Absent | Want::Drained) && !route.state.entry_gone();
-                let change = if takes_off {
+                let action = if takes_off {
                     Action::TakeTrafficOff { kind, name, patch }
                 } else {
                     Action::Patch { kind, name, patch }
                 };
-                if is_downward(route, &target, want) {
-                    down.push(change);
+                let part = if is_downward(route, &target, want) {
+                    Part::TrafficOff
                 } else {
-                    up.push(change);
-                }
+                    Part::TrafficUp
+                };
+                all.push(Ordered { part, action });
             }
             // Let go of the fields once nothing of ours stands in them, so that Git tools see them as theirs again. When we
             // wrote is told by them: before the data plane serves it they are needed.
             Ok(None) if matches!(want, Want::Absent | Want::Left) && facts.served(id, route).is_ok() => {
                 let release = managed_fields::drop_entries(&live, FIELD_MANAGER);
-                up.extend(release.map(|change| patch(kind, name, change)));
+                all.extend(release.map(|change| Ordered {
+                    part: Part::Fields,
+                    action: patch(kind, name, change),
+                }));
             }
             // An unusable route is refused by `guards::refusal`, with its reason.
             Ok(None) | Err(_) => {}
         }
     }
-    (down, up)
+    all
 }
 
 /// A route that the plan no longer names is left with nothing of ours in it, weight first.
@@ -123,10 +129,13 @@ fn is_downward(route: &Route, target: &Target, want: Want) -> bool {
     }
 }
 
-fn pause(facts: &Facts<'_>, wanted: &Safe) -> Option<Action> {
+fn pause(facts: &Facts<'_>, wanted: &Safe) -> Option<Ordered> {
     let deployment = facts.seen.deployment.as_ref()?;
     let paused = wanted.pause.filter(|paused| *paused != deployment.paused)?;
-    Some(patch(Kind::Deployment, &deployment.name, deployment::pause(paused)))
+    Some(Ordered {
+        part: if paused { Part::Pause } else { Part::Unpause },
+        action: patch(Kind::Deployment, &deployment.name, deployment::pause(paused)),
+    })
 }
 
 fn sets(facts: &Facts<'_>, wanted: &Safe, act: impl Fn(&ReplicaSet, &SetWant) -> Option<Action>) -> Vec<Action> {
@@ -210,20 +219,27 @@ fn narrow(facts: &Facts<'_>, wanted: &Safe) -> Vec<Action> {
         .collect()
 }
 
-fn canary_service(facts: &Facts<'_>, wanted: &Safe) -> Option<Action> {
+fn canary_service(facts: &Facts<'_>, wanted: &Safe) -> Option<Ordered> {
     let name = &facts.plan.canary_service;
     let seen = facts.seen.services.get(name);
+    let ours = |service: &Service| service.made_by.as_deref() == Some(&facts.id.name);
+    let other = |action| Ordered {
+        part: Part::OtherCanaryService,
+        action,
+    };
     match (wanted.canary_service.as_ref()?, seen) {
         (Some(hash), None) => {
             let likeness = likeness(facts, hash)?;
-            Some(Action::Create {
-                kind: Kind::Service,
-                object: Box::new(likeness.object(&facts.id.namespace, &facts.id.name, name)),
+            Some(Ordered {
+                part: Part::CanaryService,
+                action: Action::Create {
+                    kind: Kind::Service,
+                    object: Box::new(likeness.object(&facts.id.namespace, &facts.id.name, name)),
+                },
             })
         }
         (Some(hash), Some(service)) => {
-            let ours = service.made_by.as_deref() == Some(&facts.id.name);
-            let change = ours.then(|| match likeness(facts, hash) {
+            let change = ours(service).then(|| match likeness(facts, hash) {
                 Some(likeness) => likeness.change(service),
                 // Without the user's Service nothing says what it is to be.
                 None if service.hash() == Some(hash) => Patch::new(),
@@ -231,15 +247,14 @@ fn canary_service(facts: &Facts<'_>, wanted: &Safe) -> Option<Action> {
             });
             change
                 .filter(|change| !change.is_empty())
-                .map(|change| patch(Kind::Service, name, change))
+                .map(|change| other(patch(Kind::Service, name, change)))
         }
-        (None, Some(service)) => {
-            let ours = service.made_by.as_deref() == Some(&facts.id.name);
-            ours.then(|| Action::Delete {
+        (None, Some(service)) => ours(service).then(|| {
+            other(Action::Delete {
                 kind: Kind::Service,
                 name: name.clone(),
             })
-        }
+        }),
         (None, None) => None,
     }
 }

@@ -16,17 +16,18 @@ use crate::{
     },
 };
 
-/// What the API server refused in the last pass comes first: somebody has to act.
+/// What the API server refuses comes first: somebody has to act. That the release is refused for it says the same.
 pub fn message(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
-    let message = of_phase(facts, status);
-    match &facts.seen.obstacle {
-        Some(obstacle) => format!("{}; {message}", obstacle.message),
-        None => message,
-    }
+    let obstacles = facts.seen.obstacles.iter().map(|obstacle| obstacle.message.clone());
+    let texts: Vec<String> = obstacles.chain([of_phase(facts, status)]).collect();
+    texts.join("; ")
 }
 
 fn of_phase(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
-    let refused = facts.refusal.as_ref().map(|(reason, why)| format!("{reason}: {why}"));
+    // An obstacle stands before the message already.
+    let said = |why: &String| facts.seen.obstacles.iter().any(|obstacle| obstacle.message == *why);
+    let refusal = facts.refusal.as_ref().filter(|(_, why)| !said(why));
+    let refused = refusal.map(|(reason, why)| format!("{reason}: {why}"));
     let at_rest = || {
         format!(
             "{}{}",
@@ -156,6 +157,7 @@ fn held(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) -> Option<St
         PauseReason::NoData => "goes on when the checks have data",
         PauseReason::RouteContested | PauseReason::ServiceContested => "a Resume action tries again",
         PauseReason::Unknown => "a newer version of Warmfront has held it: a Resume action lets it go on",
+        PauseReason::WriteRefused => "goes on when the write is accepted",
         PauseReason::CheckFailed => "a Resume action lets the checks begin anew, an Abort action takes it back",
     };
     Some(format!("paused for {reason}{contested}{gates}{opens}{since}, {end}"))

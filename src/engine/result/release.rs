@@ -3,7 +3,10 @@
 use crate::{
     api::CanaryRolloutStatus,
     engine::{
-        contract::{action::Action, observed::Deletion},
+        contract::{
+            action::{Ordered, Part},
+            observed::Deletion,
+        },
         facts::Facts,
         modes::safe::Safe,
     },
@@ -11,7 +14,7 @@ use crate::{
 };
 
 /// A deleted rollout has given back everything.
-pub fn released(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe, actions: &[Action]) -> bool {
+pub fn released(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe, actions: &[Ordered]) -> bool {
     let gone = facts.seen.deletion != Deletion::No;
     let untouched = !status.taken_over();
     let left = status.kept.is_empty() && status.draining.is_empty();
@@ -25,9 +28,7 @@ pub fn released(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe, 
         Some(Want::Drained) if facts.mode.leaves_entry() => true,
         Some(Want::Drained | Want::Absent | Want::Weight(_)) | None => !facts.entry_gone(),
     };
-    let nothing_left = actions
-        .iter()
-        .all(|action| matches!(action, Action::Answer { .. } | Action::Forget { .. }));
+    let nothing_left = actions.iter().all(|one| one.part == Part::Answer);
     let floors = status.originals.floors.is_empty();
     let target_gone = facts.seen.deployment.is_none();
     gone && (untouched || (settled && nothing_left && floors && !routed && (target_gone || (!held && !narrowed))))

@@ -185,6 +185,7 @@ impl World {
             route_elder: self.route_elder.clone(),
             replies: self.replies.clone(),
             told: self.events_reach,
+            stored_events: self.status.events.emitted,
             ..observe(&self.objects(), subject)
         }
     }

@@ -212,9 +212,9 @@ impl World {
             self.notes.push_str(&notice.note);
         }
         self.status = decision.status.clone();
-        for action in &decision.actions {
+        for one in &decision.actions {
             changed = true;
-            self.carry_out(action);
+            self.carry_out(&one.action);
         }
         for call in &decision.calls {
             let Some(answer) = self.answer.clone() else { continue };

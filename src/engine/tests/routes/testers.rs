@@ -45,7 +45,7 @@ fn the_patch_that_takes_the_weight_takes_the_testers_too() {
     let routes: Vec<_> = decision
         .actions
         .iter()
-        .filter_map(|action| match action {
+        .filter_map(|one| match &one.action {
             // It goes ahead although the status could not be stored.
             Action::TakeTrafficOff { patch, .. } => Some(patch),
             _ => None,

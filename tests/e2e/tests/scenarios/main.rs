@@ -15,6 +15,7 @@ mod outages;
 mod owner;
 mod pair;
 mod pods;
+mod refused;
 mod release;
 mod replies;
 mod requests;

@@ -13,6 +13,8 @@ pub struct Refusal {
     pub message: String,
     /// Fields that validation refuses.
     pub causes: Vec<String>,
+    /// The namespace is being deleted.
+    pub terminating: bool,
 }
 
 fn refusal(code: u16, reason: &'static str, message: impl Into<String>) -> Refusal {
@@ -21,6 +23,7 @@ fn refusal(code: u16, reason: &'static str, message: impl Into<String>) -> Refus
         reason,
         message: message.into(),
         causes: Vec::new(),
+        terminating: false,
     }
 }
 
@@ -70,6 +73,15 @@ impl Refusal {
     pub fn forbidden(why: &str) -> Self {
         refusal(403, "Forbidden", why)
     }
+    /// The namespace takes no new objects any more.
+    pub fn terminating(namespace: &str) -> Self {
+        Self {
+            terminating: true,
+            ..Self::forbidden(&format!(
+                "unable to create new content in namespace {namespace} because it is being terminated"
+            ))
+        }
+    }
     /// The version to go on from is too old.
     pub fn gone() -> Self {
         refusal(410, "Expired", "too old resource version")
@@ -91,10 +103,14 @@ impl Refusal {
         if self.reason.is_empty() {
             return self.message.clone().into();
         }
+        let terminating = self
+            .terminating
+            .then(|| json!({"reason": "NamespaceTerminating", "field": "metadata.namespace", "message": self.message}));
         let causes: Vec<Value> = self
             .causes
             .iter()
             .map(|field| json!({"reason": "FieldValueInvalid", "field": field, "message": self.message}))
+            .chain(terminating)
             .collect();
         let mut body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message, "reason": self.reason, "code": self.code});
         if !causes.is_empty() {

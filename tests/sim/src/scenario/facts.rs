@@ -42,6 +42,9 @@ pub struct Facts {
     /// The new version's Service stands in the route, whatever its weight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<bool>,
+    /// The same in the second route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_route: Option<f64>,
     /// Conditions by type, such as `Promoted: True/Adopted`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub conditions: BTreeMap<String, String>,
@@ -273,6 +276,12 @@ impl Run {
         );
         let entry = route["spec"].to_string().contains(&format!("{NAME}-canary"));
         found.same("entry", facts.entry.as_ref(), &entry);
+        let second = store.get(Kind::HttpRoute, NAMESPACE, SECOND).unwrap_or_default();
+        found.same(
+            "secondRoute",
+            facts.second_route.as_ref(),
+            &(f64::from(witness::share(&second)) / 100.0),
+        );
         if let Some(wanted) = &facts.serves {
             let service = store.get(Kind::Service, NAMESPACE, NAME).unwrap_or_default();
             let behind = pods.iter().filter(|pod| {

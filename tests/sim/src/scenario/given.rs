@@ -53,6 +53,8 @@ pub struct Given {
     pub adopted: bool,
     /// The app's Deployment stands before the rollout does, rolled out.
     pub running: bool,
+    /// A second route leads to the app.
+    pub second_route: bool,
     /// Bounds of an autoscaler of the app, if it has one.
     pub autoscaler: Option<Bounds>,
     /// Spec of a KEDA ScaledObject of the app, its target aside, if it has one; without one the cluster has no KEDA.
@@ -89,6 +91,7 @@ impl Default for Given {
             rules: None,
             adopted: true,
             running: true,
+            second_route: false,
             autoscaler: None,
             scaled_object: None,
             config: None,
@@ -126,6 +129,9 @@ impl Given {
         if self.pair {
             let side = |name: &str| json!({"deployment": name, "service": name});
             spec["workload"] = json!({"pair": {"baseline": side(NAME), "candidate": side(CANDIDATE)}});
+        }
+        if self.second_route {
+            spec["traffic"]["gatewayAPI"]["routes"] = json!([{"name": NAME}, {"name": SECOND}]);
         }
         merge(&mut spec, &self.rollout);
         // A key set to null is left out.
@@ -247,6 +253,11 @@ impl Given {
         }
         if self.has("route") {
             create(store, Kind::HttpRoute, NAMESPACE, self.route());
+        }
+        if self.second_route {
+            let mut route = self.route();
+            route["metadata"]["name"] = json!(SECOND);
+            create(store, Kind::HttpRoute, NAMESPACE, route);
         }
         if let Some(says) = &self.config {
             create(store, Kind::ConfigMap, NAMESPACE, config(says));

@@ -163,7 +163,8 @@ impl Witness {
         }
         match change.key.0 {
             Kind::CanaryRollout => self.see_rollout(change),
-            Kind::HttpRoute => self.see_route(change),
+            Kind::HttpRoute if change.key.2 == crate::scenario::given::NAME => self.see_route(change),
+            Kind::HttpRoute => {}
             Kind::Event => self.see_event(change),
             Kind::ReplicaSet | Kind::Deployment => self.see_hands(change, traffic),
             Kind::Service => self.see_service(change),

@@ -83,9 +83,9 @@ impl Store {
     fn takes_new(&self, namespace: &str) -> Result<(), Refusal> {
         match self.get(Kind::Namespace, "", namespace) {
             None => Err(Refusal::not_found(&format!("namespaces \"{namespace}\""))),
-            Some(space) if space.pointer("/metadata/deletionTimestamp").is_some() => Err(Refusal::forbidden(&format!(
-                "unable to create new content in namespace {namespace} because it is being terminated"
-            ))),
+            Some(space) if space.pointer("/metadata/deletionTimestamp").is_some() => {
+                Err(Refusal::terminating(namespace))
+            }
             Some(_) => Ok(()),
         }
     }
