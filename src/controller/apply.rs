@@ -42,6 +42,7 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, seen: &Versions, 
             context.told.forget(&rollout.uid().unwrap_or_default());
             context.drafts.forget(&rollout.uid().unwrap_or_default());
             context.calls.forget(&rollout.uid().unwrap_or_default());
+            context.holds.forget(&rollout.uid().unwrap_or_default());
             lock(&context.failing).forget(&rollout.uid().unwrap_or_default());
             context.recent.forget(rollout);
             finalizer(context, rollout, finalizers, "dropping the finalizer").await

@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     api::{ROLLOUT_LABEL, traffic::RouteKind},
-    look::keys::{self, named_routes, spec_text},
+    look::{
+        hold,
+        keys::{self, named_routes, spec_text},
+    },
     router::RouteId,
     workload::autoscaler::AutoscalerKind,
 };
@@ -157,6 +160,16 @@ fn of_scaler(caches: &Caches, kind: AutoscalerKind, scaler: &DynamicObject) -> V
         return Vec::new();
     };
     rollouts_about(caches, scaler.namespace().as_deref(), &keys::deployment(&scaled))
+}
+
+/// The one policy, and its binding, that hold every rollout's Deployment.
+pub(super) fn of_policy(caches: &Caches, policy: &DynamicObject) -> Vec<RolloutRef> {
+    if policy.name_any() != hold::NAME {
+        return Vec::new();
+    }
+    let all = caches.rollouts.places().into_iter();
+    all.map(|(namespace, name)| rollout_ref(Some(namespace), name))
+        .collect()
 }
 
 pub(super) fn of_config_map(caches: &Caches, config: &DynamicObject) -> Vec<RolloutRef> {

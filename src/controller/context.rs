@@ -12,8 +12,8 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
-    caches::Readiness, calls::Calls, kinds::Caches, leadership::Leadership, logged, metrics::Metrics, recent::Recent,
-    writes::Writes,
+    caches::Readiness, calls::Calls, hold::Holds, kinds::Caches, leadership::Leadership, logged, metrics::Metrics,
+    recent::Recent, writes::Writes,
 };
 use crate::{
     api::CanaryRolloutStatus,
@@ -62,6 +62,8 @@ pub struct Context {
     pub not_stored: Mutex<Option<String>>,
     /// Statuses that were decided and not stored: only figures in them are new, or the API server does not take them.
     pub drafts: Drafts,
+    /// What dry runs have told of the API server's policy.
+    pub holds: Holds,
     /// What the last passes read.
     pub recent: Recent,
     slots: Semaphore,
@@ -93,6 +95,7 @@ impl Context {
             writes: Writes::default(),
             not_stored: Mutex::default(),
             drafts: Drafts::default(),
+            holds: Holds::default(),
             recent: Recent::default(),
             slots: Semaphore::new(SLOTS),
         }

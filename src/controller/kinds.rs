@@ -8,7 +8,7 @@ use kube::{
 use super::{
     caches::Cache,
     concerns::{
-        naming, naming_any_route, of_action, of_autoscaler, of_config_map, of_deployment, of_endpoint_slice,
+        naming, naming_any_route, of_action, of_autoscaler, of_config_map, of_deployment, of_endpoint_slice, of_policy,
         of_replica_set, of_rollout, of_route, of_scaled_object, of_service, of_source, scaled_by_keda,
     },
     named::RolloutRef,
@@ -17,7 +17,11 @@ use super::{
 };
 use crate::{
     api::{self, traffic::RouteKind},
-    look::{Known, keys},
+    look::{
+        Known,
+        hold::{BINDING, POLICY},
+        keys,
+    },
 };
 
 /// What is said about one kind.
@@ -142,9 +146,26 @@ macro_rules! kinds {
 
 /// What is only looked up when something else is looked at.
 const NOBODY: Concerns = |_, _| Vec::new();
+/// What is found at start only: the chart starts the controller anew when it installs the policy.
+const NEVER: Calling = |_, _| Vec::new();
 /// Kind of the rollouts.
 pub(super) const ROLLOUT: &str = "CanaryRollout";
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
+
+/// One of the kinds by which the API server holds changed templates.
+const fn of_hold(version: &'static str, kind: &'static str, plural: &'static str) -> Row {
+    Row {
+        group: "admissionregistration.k8s.io",
+        version,
+        kind,
+        plural,
+        presence: Presence::Optional(NEVER),
+        watched: Watched::Metadata,
+        reach: Reach::Everywhere,
+        slim: slim::policy,
+        concerns: of_policy,
+    }
+}
 
 // The order is that in which their watches are opened.
 kinds! {
@@ -316,4 +337,12 @@ kinds! {
         slim: slim::autoscaler,
         concerns: of_scaled_object,
     };
+    /// MutatingAdmissionPolicies.
+    hold_policies, hold_policy, HoldPolicy: of_hold("v1", POLICY, "mutatingadmissionpolicies");
+    /// Their bindings.
+    hold_bindings, hold_binding, HoldBinding: of_hold("v1", BINDING, "mutatingadmissionpolicybindings");
+    /// The same before Kubernetes 1.36, where they are switched on.
+    beta_hold_policies, beta_hold_policy, HoldPolicyBeta: of_hold("v1beta1", POLICY, "mutatingadmissionpolicies");
+    /// Their bindings.
+    beta_hold_bindings, beta_hold_binding, HoldBindingBeta: of_hold("v1beta1", BINDING, "mutatingadmissionpolicybindings");
 }

@@ -11,6 +11,7 @@ pub mod error;
 pub mod events;
 mod follow;
 pub mod gather;
+mod hold;
 pub mod kinds;
 pub mod leadership;
 mod logged;

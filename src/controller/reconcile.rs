@@ -13,7 +13,7 @@ use super::{
     act::{Basis, Deeds, act},
     context::Slot,
     error::Error,
-    events, gather,
+    events, gather, hold,
     logged::{self, Took},
     named::Named,
     persist,
@@ -75,7 +75,7 @@ async fn disturbed(context: &Context, namespace: &str, name: &str) {
     }
 }
 
-/// One pass. If a tick is due and it `may_ask`, it asks the metrics store; `store` becomes the time for which that, and then a slot,
+/// One pass. If a tick or a dry run is due and it `may_ask`, it asks for that; `store` becomes the time for which that, and then a slot,
 /// was waited for. If somebody asks for something meanwhile it begins again and does not ask.
 async fn pass(
     seen: &Named,
@@ -98,11 +98,11 @@ async fn pass(
     remember(context, &id, &mut look).await;
     let needs = engine::needs(&id, &look.in_force, &status, &look.seen, context.now());
     let mut slot = Some(slot);
-    if (needs.measure.is_some() || needs.drained.is_some()) && may_ask {
-        // A store that does not answer keeps no other rollout waiting.
+    if (needs.measure.is_some() || needs.drained.is_some() || needs.probe) && may_ask {
+        // What does not answer keeps no other rollout waiting.
         drop(slot.take());
         let asked = Instant::now();
-        let answered = ask_store(context, &id, &needs, &mut look).await;
+        let answered = ask(context, &id, &needs, &mut look).await;
         slot = context.slot().await;
         *store = asked.elapsed();
         if !answered {
@@ -195,14 +195,18 @@ async fn conclude(
     }
 }
 
-/// Asks the metrics store for a tick. Returns whether it has answered before somebody asked for something: an abort must not wait.
-async fn ask_store(context: &Context, id: &Identity, needs: &Needs, look: &mut Look) -> bool {
-    let ask = async {
+/// Asks the metrics store for a tick, or the API server whether it holds changed templates. Returns whether that is known before
+/// somebody asked for something: an abort must not wait.
+async fn ask(context: &Context, id: &Identity, needs: &Needs, look: &mut Look) -> bool {
+    let asking = async {
         gather::measure(context, look.source.as_ref(), needs, &mut look.seen).await;
         gather::look_for_requests(context, look.source.as_ref(), needs, &mut look.seen).await;
+        if needs.probe {
+            hold::probe(context, id, &mut look.seen).await;
+        }
     };
     tokio::select! {
-        () = ask => true,
+        () = asking => true,
         () = disturbed(context, &id.namespace, &id.name) => false,
     }
 }
@@ -215,6 +219,7 @@ async fn remember(context: &Context, id: &Identity, look: &mut Look) {
     world.not_stored = context.not_stored();
     world.replies = context.calls.replies(&id.uid);
     world.told = context.told.last(&id.uid);
+    world.probed = context.holds.of(&id.uid, &world.policy);
     if world.deletion == Deletion::Asked && gather::namespace_is_going(context, &id.namespace).await {
         world.deletion = Deletion::AtOnce;
     }

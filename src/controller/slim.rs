@@ -10,11 +10,13 @@ use crate::{
     kubernetes::json::Fields,
     look::keys::SERVICE_NAME,
     router::gateway_api,
-    workload::{autoscaler, deployment, endpoint_slice::EndpointSlice, replica_set, service},
+    workload::{
+        autoscaler,
+        deployment::{self, LAST_APPLIED},
+        endpoint_slice::EndpointSlice,
+        replica_set, service,
+    },
 };
-
-/// Its own text in an annotation, as kubectl leaves it.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Rollouts and sources, of which nobody asks who wrote them.
 pub(super) fn own(object: &mut DynamicObject) {
@@ -29,7 +31,12 @@ pub(super) fn shared(object: &mut DynamicObject) {
 }
 
 pub(super) fn deployment(object: &mut DynamicObject) {
+    let applied = object.metadata.annotations.as_ref();
+    let read = applied.and_then(|all| deployment::read_of_last_applied(all.get(LAST_APPLIED)?));
     shared(object);
+    if let (Some(read), Some(annotations)) = (read, &mut object.metadata.annotations) {
+        annotations.insert(LAST_APPLIED.to_owned(), read);
+    }
     retain(&mut object.data, &deployment::READ);
 }
 
@@ -62,6 +69,13 @@ pub(super) fn endpoint_slice(object: &mut DynamicObject) {
 pub(super) fn version_only(object: &mut DynamicObject) {
     name_only(object);
     object.metadata.labels = None;
+}
+
+/// A policy: whether its spec is another one.
+pub(super) fn policy(object: &mut DynamicObject) {
+    let generation = object.metadata.generation;
+    version_only(object);
+    object.metadata.generation = generation;
 }
 
 pub(super) fn gateway(object: &mut DynamicObject) {

@@ -32,7 +32,7 @@ use contract::{
 use draft::Draft;
 pub use draft::events::reports_an_end;
 use facts::Facts;
-use guards::{capacity, config, drift, floor, gates, holds, kept, measure, outbox, quiet, refusal, waits};
+use guards::{capacity, config, drift, floor, gates, hold, holds, kept, measure, outbox, quiet, refusal, waits};
 use judge::{drains, ticks};
 use modes::{Workflow, one_deployment::OneDeployment, pair::Pair, safe::Safe};
 use phases::{interrupts, plan_edit, preparing, promoting, requests, rest, rolling_back, shifting};
@@ -54,6 +54,7 @@ pub fn needs(
         measure: ticks::due(&facts, status),
         drained: drains::due(&facts, status),
         trouble_of: waits::late_replica_set(&facts, status),
+        probe: hold::wants_probe(&facts, status),
         configs: config::unread(&facts, status),
     }
 }

@@ -76,3 +76,13 @@ pub fn applier_of(object: &Value, field: &str, ours: &str) -> Option<String> {
         .find(|entry| applies(entry) && names_it(entry))
         .map(|entry| manager(entry).to_owned())
 }
+
+/// The manager besides `ours` that a field belongs to.
+pub fn owner_of(object: &Value, field: &str, ours: &str) -> Option<String> {
+    let names_it = |entry: &&Value| {
+        let fields = entry.get("fieldsV1");
+        fields.is_some_and(|fields| fields.pointer(field).is_some())
+    };
+    let mut others = entries(object).iter().filter(|entry| manager(entry) != ours);
+    others.find(names_it).map(|entry| manager(entry).to_owned())
+}

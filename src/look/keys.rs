@@ -51,7 +51,11 @@ pub fn of(kind: Known) -> Keys {
         | Known::HttpRoute
         | Known::GrpcRoute
         | Known::Gateway
-        | Known::GatewayClass => |_, _| Vec::new(),
+        | Known::GatewayClass
+        | Known::HoldPolicy
+        | Known::HoldBinding
+        | Known::HoldPolicyBeta
+        | Known::HoldBindingBeta => |_, _| Vec::new(),
     }
 }
 

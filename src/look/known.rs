@@ -20,6 +20,10 @@ pub enum Known {
     GrpcRoute,
     Gateway,
     GatewayClass,
+    HoldPolicy,
+    HoldBinding,
+    HoldPolicyBeta,
+    HoldBindingBeta,
 }
 
 impl From<Kind> for Known {

@@ -3,6 +3,7 @@
 //! The controller looks at what its watches keep; tests and simulations at a map ([`Memory`]).
 
 mod actions;
+pub mod hold;
 pub mod keys;
 mod known;
 mod memory;
@@ -114,6 +115,7 @@ pub fn observe(objects: &dyn Objects, subject: Viewpoint<'_>) -> Observed {
     seen.elder = rivals::elder(namespace, rollout, plan);
     seen.route_elder = rivals::route_elder(namespace, rollout, plan);
     look_at_workload(&mut seen, namespace, name, plan);
+    seen.policy = hold::look_at(objects);
     seen.configs = configs(&seen, namespace);
     look_at_services(&mut seen, namespace, plan);
     look_at_routes(&mut seen, namespace, plan, status);

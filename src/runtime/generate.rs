@@ -22,7 +22,7 @@ struct Rule {
     verbs: &'static [&'static str],
 }
 
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 17] = [
     Rule {
         why: "the rollouts themselves; patch puts on and takes off the finalizer",
         group: "warmfront.dev",
@@ -60,7 +60,7 @@ const RULES: [Rule; 16] = [
         verbs: &["get", "list", "watch"],
     },
     Rule {
-        why: "patch sets spec.paused and nothing else",
+        why: "patch sets spec.paused and the label warmfront.dev/rollout, nothing else; a dry run asks whether a changed template is held",
         group: "apps",
         resources: &["deployments"],
         verbs: &["get", "list", "watch", "patch"],
@@ -112,6 +112,12 @@ const RULES: [Rule; 16] = [
         group: "gateway.networking.k8s.io",
         resources: &["httproutes", "grpcroutes", "gateways", "gatewayclasses"],
         verbs: &["get", "list", "watch", "patch"],
+    },
+    Rule {
+        why: "whether the API server holds changed templates: by the chart's policy and its binding",
+        group: "admissionregistration.k8s.io",
+        resources: &["mutatingadmissionpolicies", "mutatingadmissionpolicybindings"],
+        verbs: &["get", "list", "watch"],
     },
     Rule {
         why: "every transition is told",

@@ -1,6 +1,7 @@
 //! The status of a CanaryRollout: for people, for programs, and all that the engine remembers between two passes.
 
 mod check;
+mod hold;
 mod leaving;
 mod originals;
 mod outward;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use check::{Cause, CheckMemory, CheckStatus, JudgeMemory, SideTotals, Verdict, Worst};
+pub use hold::{HeldBy, Hold, Unpaused};
 pub use leaving::{Draining, Kept, Needed};
 pub use originals::{BackendWeight, ConfigSeen, Floor, Originals, RouteOriginal, RuleOriginal};
 pub use outward::{GateState, GateStatus, Notification};
@@ -52,6 +54,9 @@ pub struct CanaryRolloutStatus {
     pub draining: Vec<Draining>,
     /// What other objects said before Warmfront changed them. It is put back at the end of a release or on deletion.
     pub originals: Originals,
+    /// What keeps a changed template of the Deployment from being rolled out by Kubernetes itself between releases. Not of a pair.
+    #[serde(skip_serializing_if = "is_unset")]
+    pub hold: Hold,
     /// The ConfigMaps that the pod template uses, by name: to see whether one changes during a release.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub configs: BTreeMap<String, ConfigSeen>,
@@ -314,4 +319,8 @@ fn is_zero_count(number: &i64) -> bool {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(value: &i32) -> bool {
     *value == 0
+}
+
+fn is_unset(hold: &Hold) -> bool {
+    *hold == Hold::default()
 }

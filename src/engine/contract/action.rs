@@ -85,6 +85,8 @@ pub enum Part {
     Floor,
     /// The Deployment is paused.
     Pause,
+    /// The Deployment gets our label, or loses it.
+    Label,
     /// ReplicaSets leave the Deployment's hands.
     Take,
     /// Users' Services select one version, or both.
@@ -120,6 +122,7 @@ impl Part {
             | Self::Finalizer
             | Self::Floor
             | Self::Pause
+            | Self::Label
             | Self::CanaryService
             | Self::Fields
             | Self::Remove

@@ -38,6 +38,8 @@ pub struct Needs {
     pub drained: Option<DrainQuestion>,
     /// Pods of this ReplicaSet are late: find out why.
     pub trouble_of: Option<String>,
+    /// Find out by a dry run whether the API server holds a changed template.
+    pub probe: bool,
     /// ConfigMaps whose contents must be compared.
     pub configs: Vec<String>,
 }

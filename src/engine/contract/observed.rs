@@ -71,8 +71,43 @@ pub struct Observed {
     pub config_digests: BTreeMap<String, String>,
     /// Autoscalers of the Deployment.
     pub autoscalers: Vec<Autoscaler>,
+    /// The policy by which the API server is to hold changed templates.
+    pub policy: Policy,
+    /// What a dry run has told of that policy for this Deployment; absent if none was made since policy or process began.
+    pub probed: Option<Probed>,
     /// Other Services that select the Deployment's pods: the new version's pods are behind them as soon as they run.
     pub other_services: Vec<String>,
+}
+
+/// The policy by which the API server pauses a Deployment in the request that changes its template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// There is none; why.
+    Absent(String),
+    /// Policy and binding are there, in this version.
+    Standing(String),
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::Absent("nobody has looked for a policy".to_owned())
+    }
+}
+
+/// What a dry run of a changed template has told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probed {
+    /// The API server would have paused the Deployment.
+    Holds,
+    /// It would not; why.
+    DoesNotHold(String),
+    /// It did not answer; what it said, and since when that lasts.
+    Unanswered {
+        /// Since when.
+        since: Timestamp,
+        /// What was tried, and what came back.
+        why: String,
+    },
 }
 
 /// A change that could not be made.
@@ -84,6 +119,14 @@ pub struct Obstacle {
     pub message: String,
     /// The controller is not allowed to.
     pub forbidden: bool,
+}
+
+impl Observed {
+    /// What keeps an object of this kind from being changed.
+    pub fn obstacle_to(&self, kind: Kind) -> Option<&Obstacle> {
+        let is_of = |obstacle: &&Obstacle| obstacle.object.as_ref().is_some_and(|(of, _)| *of == kind);
+        self.obstacles.iter().find(is_of)
+    }
 }
 
 /// Whether the CanaryRollout was deleted.

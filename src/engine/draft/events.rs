@@ -42,6 +42,9 @@ pub enum Reason {
     Unpaused,
     Released,
     LeftPaused,
+    HoldLost,
+    HoldGained,
+    HoldDrift,
     ScaledDown,
 }
 
@@ -75,7 +78,9 @@ impl Reason {
             | Self::NotificationFailed
             | Self::ActionRejected
             | Self::Unpaused
-            | Self::LeftPaused => Severity::Warning,
+            | Self::LeftPaused
+            | Self::HoldLost
+            | Self::HoldDrift => Severity::Warning,
             Self::Adopted
             | Self::ReleaseStarted
             | Self::Superseded
@@ -89,6 +94,7 @@ impl Reason {
             | Self::ActionApplied
             | Self::GateOpened
             | Self::Released
+            | Self::HoldGained
             | Self::ScaledDown => Severity::Normal,
         }
     }
@@ -101,6 +107,7 @@ impl Reason {
             self,
             Self::RouteDrift
                 | Self::ScaleFloorDrift
+                | Self::HoldDrift
                 | Self::ConfigChanged
                 | Self::BaselineChanged
                 | Self::CandidateChanged

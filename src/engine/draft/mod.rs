@@ -21,7 +21,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use crate::api::{
     CanaryRolloutSpec, CanaryRolloutStatus,
     status::{
-        CheckStatus, ConfigSeen, Drift, DriftSeen, Figures, Floor, GateStatus, HandledAction, JudgeMemory,
+        CheckStatus, ConfigSeen, Drift, DriftSeen, Figures, Floor, GateStatus, HandledAction, Hold, JudgeMemory,
         Notification, Run,
     },
 };
@@ -100,6 +100,11 @@ impl Draft {
     /// Autoscalers' minima while they are raised, by key.
     pub fn floors_mut(&mut self) -> &mut BTreeMap<String, Floor> {
         &mut self.status.originals.floors
+    }
+
+    /// What keeps a changed template from being rolled out.
+    pub fn hold_mut(&mut self) -> &mut Hold {
+        &mut self.status.hold
     }
 
     /// ConfigMaps as they were seen, by name.

@@ -75,9 +75,10 @@ impl Draft {
         };
     }
 
-    /// Whether the Deployment was paused when it was taken over.
+    /// Whether somebody had paused the Deployment when it was taken over. A pause that is in nobody's name, or in ours, is
+    /// one that an earlier rollout has left.
     pub fn note_original_pause(&mut self, deployment: &Deployment) {
-        self.status.originals.paused = Some(deployment.paused);
+        self.status.originals.paused = Some(deployment.paused && deployment.paused_by.is_some());
     }
 
     /// The Deployment was met before its first rollout was complete.

@@ -163,7 +163,11 @@ impl<'a> Facts<'a> {
         let of_canary = service.name == self.plan.canary_service;
         let routed = self.found_routes().flat_map(|(_, route)| {
             let own = &route.state.canary_ports;
-            if of_canary && !own.is_empty() { own } else { &route.state.ports }
+            if of_canary && !own.is_empty() {
+                own
+            } else {
+                &route.state.ports
+            }
         });
         let mut named = routed.filter_map(|number| service.port_name((*number).into()));
         (service.ports.is_empty() || !ports.is_empty()) && named.all(|name| ports.contains(name))
@@ -176,14 +180,41 @@ impl<'a> Facts<'a> {
             .is_some_and(|since| self.now >= since + self.plan.progress_deadline.signed())
     }
 
+    /// What can be taken over: the one ReplicaSet that has all the Deployment's pods, all of them Available. Of a paused
+    /// Deployment that is what serves, whichever template waits.
+    pub fn adoptable(&self, deployment: &Deployment) -> Option<&'a ReplicaSet> {
+        let active = self.active_of(deployment);
+        let sets = &self.seen.replica_sets;
+        let owned = || sets.iter().find(|set| set.owned_by(&deployment.uid) && self.wants(set));
+        match active.as_slice() {
+            _ if !deployment.settled() => None,
+            [] if deployment.complete() => owned(),
+            [_] if !deployment.paused && deployment.complete() => owned(),
+            [only] if deployment.paused => {
+                let all = [only.replicas, only.total, only.available];
+                (all == [deployment.replicas; 3]).then_some(*only)
+            }
+            _ => None,
+        }
+    }
+
+    /// Kubernetes is rolling the Deployment out itself. One that has the serving version's ReplicaSet and no other with pods
+    /// is scaled, or replaces pods, but rolls nothing out.
+    pub fn rolls_out(&self, status: &CanaryRolloutStatus) -> bool {
+        let Some(deployment) = self.seen.deployment.as_ref() else {
+            return false;
+        };
+        let serves_alone = self.serving(status).is_some_and(|serving| {
+            let active = self.active_of(deployment);
+            let alone = active.iter().all(|set| set.hash == serving.hash);
+            self.wants(serving) && serving.owned_by(&deployment.uid) && alone
+        });
+        !deployment.paused && !deployment.complete() && !serves_alone
+    }
+
     /// Kubernetes is rolling the Deployment out itself and we wait. After deletion we wait at most `progressDeadline`.
     pub fn native_rollout(&self, status: &CanaryRolloutStatus) -> bool {
-        let under_way = self
-            .seen
-            .deployment
-            .as_ref()
-            .is_some_and(|deployment| !deployment.paused && !deployment.complete());
-        under_way
+        self.rolls_out(status)
             && (self.seen.deletion == Deletion::No
                 || self.native_rollout_given_up_at(status).is_some_and(|at| self.now < at))
     }
@@ -210,6 +241,13 @@ impl<'a> Facts<'a> {
             .map_or(0, |deployment| deployment.replicas);
         let stuck = serving.failure.is_some() || self.seen.deletion != Deletion::No;
         serving.available >= wanted || (stuck && serving.available > 0)
+    }
+
+    /// A Service of the user's is wide and reaches pods that are kept.
+    pub fn reach_kept_pods(&self, status: &CanaryRolloutStatus) -> bool {
+        let kept = status.kept.iter().filter_map(|kept| self.replica_set(&kept.revision));
+        let has_pods = kept.into_iter().any(|set| set.replicas > 0 || set.total > 0);
+        has_pods && self.narrowed_services().any(|service| service.hash().is_none())
     }
 
     /// Those of the user's Services that exist and are narrowed during a release.

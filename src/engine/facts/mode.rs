@@ -22,6 +22,8 @@ pub trait Mode {
     fn keeps_pods(&self) -> bool;
     /// The user's Services are narrowed to one version while a release runs.
     fn narrows_services(&self) -> bool;
+    /// A changed template is held back until a release of it may begin.
+    fn holds_templates(&self) -> bool;
     /// The entry of the new version may be the user's, and stays in the routes when the rollout goes.
     fn leaves_entry(&self) -> bool;
     /// Whose the new version's pods are, where they are not Warmfront's: such as `Deployment catalog`.

@@ -5,6 +5,7 @@ pub mod config;
 pub mod drift;
 pub mod floor;
 pub mod gates;
+pub mod hold;
 pub mod holds;
 pub mod kept;
 pub mod measure;

@@ -10,6 +10,8 @@ use crate::router::Want;
 pub struct Desired {
     /// `spec.paused` of the Deployment.
     pub pause: Option<bool>,
+    /// Our label on the Deployment.
+    pub label: Option<Label>,
     /// Version to which the user's Services are narrowed; inner `None` is wide.
     pub selector: Option<Option<String>>,
     /// Version of the canary Service; inner `None` is absent.
@@ -22,6 +24,15 @@ pub struct Desired {
     pub sets: BTreeMap<String, SetWant>,
     /// A ReplicaSet to be made for the new version.
     pub create: Option<NewSet>,
+}
+
+/// Our label on the Deployment, by which the API server knows whose templates it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Label {
+    /// It is there.
+    On,
+    /// It is not.
+    Off,
 }
 
 /// What is asked of one ReplicaSet.

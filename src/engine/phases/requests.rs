@@ -11,7 +11,7 @@ use crate::{
         contract::observed::ActionSeen,
         draft::{Draft, events::Reason},
         facts::{self, Facts},
-        guards::{gates, holds},
+        guards::{gates, hold, holds},
         judge::rule::Reset,
     },
 };
@@ -261,6 +261,9 @@ fn resume(facts: &Facts<'_>, next: &mut Draft) -> Answer {
         next.resume();
         next.forget(Reset::Evidence);
         return applied("the release goes on; the checks begin anew");
+    }
+    if hold::settle(facts, next) {
+        return applied("who unpauses the Deployment is counted anew");
     }
     rejected(
         "NotPaused",

@@ -29,19 +29,10 @@ fn drop_kept(facts: &Facts<'_>, next: &mut Draft) {
         // Users' Services are wide and reach the kept pods too.
         return;
     }
-    let deployment = facts.seen.deployment.as_ref().filter(|_| facts.mode.keeps_pods());
-    if let Some(deployment) = deployment.filter(|deployment| !deployment.paused && deployment.complete()) {
-        // Kubernetes' rollout just ended: Services narrow now, so keep the other pods for one drain. Runs once, because the
-        // Deployment is paused right after.
-        let unknown = facts
-            .active_of(deployment)
-            .iter()
-            .all(|set| Some(&set.hash) != next.status().stable_revision.as_ref());
-        let is_paused_now = facts.seen.deletion == Deletion::No && deployment.unpaused_by.is_none();
-        if unknown || is_paused_now {
-            next.keep_longer(facts.now + DRAIN.signed());
-            next.drain_anew();
-        }
+    if facts.reach_kept_pods(next.status()) {
+        // Kubernetes' rollout just ended: Services narrow now, so keep the other pods for one drain from then.
+        next.keep_longer(facts.now + DRAIN.signed());
+        next.drain_anew();
     }
     kept::expire(facts, next);
 }

@@ -12,7 +12,7 @@ use crate::{
         guards::floor,
         modes::{
             safe::Safe,
-            want::{Hands, SetWant},
+            want::{Hands, Label, SetWant},
         },
     },
     kubernetes::{managed_fields, patch::Patch},
@@ -44,7 +44,7 @@ pub fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe) -
     }
     put(Part::Remove, sets(facts, wanted, remove));
     put(Part::Answer, answers(facts, status));
-    all.extend(pause(facts, wanted));
+    all.extend(self::deployment(facts, wanted));
     all.extend(canary_service(facts, wanted));
     all.sort_by_key(|one| one.part);
     all
@@ -129,12 +129,28 @@ fn is_downward(route: &Route, target: &Target, want: Want) -> bool {
     }
 }
 
-fn pause(facts: &Facts<'_>, wanted: &Safe) -> Option<Ordered> {
+/// Label and pause, in one patch.
+fn deployment(facts: &Facts<'_>, wanted: &Safe) -> Option<Ordered> {
     let deployment = facts.seen.deployment.as_ref()?;
-    let paused = wanted.pause.filter(|paused| *paused != deployment.paused)?;
-    Some(Ordered {
-        part: if paused { Part::Pause } else { Part::Unpause },
-        action: patch(Kind::Deployment, &deployment.name, deployment::pause(paused)),
+    let paused = wanted.pause.filter(|paused| *paused != deployment.paused);
+    let pause = paused.map(deployment::pause);
+    let is_on = deployment.rollout.as_ref() == Some(&facts.id.name);
+    let label = match wanted.label {
+        Some(Label::On) if !is_on => Some(deployment.label(&facts.id.name)),
+        Some(Label::Off) if is_on => Some(deployment::unlabel()),
+        Some(Label::On | Label::Off) | None => None,
+    };
+    // What was refused may have been the label: the pause must not wait for it.
+    let label = label.filter(|_| pause.is_none() || facts.seen.obstacle_to(Kind::Deployment).is_none());
+    let change: Patch = label.into_iter().chain(pause).flatten().collect();
+    let part = match paused {
+        Some(true) => Part::Pause,
+        Some(false) => Part::Unpause,
+        None => Part::Label,
+    };
+    (!change.is_empty()).then(|| Ordered {
+        part,
+        action: patch(Kind::Deployment, &deployment.name, change),
     })
 }
 

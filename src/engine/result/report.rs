@@ -13,7 +13,7 @@ use crate::{
         contract::Identity,
         draft::Report,
         facts::{Facts, text},
-        guards::capacity,
+        guards::{capacity, hold},
         result::message,
     },
 };
@@ -71,12 +71,13 @@ fn conditions(facts: &Facts<'_>, status: &CanaryRolloutStatus, message: &str) ->
     };
     match &facts.refusal {
         Some((reason, why)) => put(ConditionType::Accepted, false, (*reason).into(), why),
-        None => put(
-            ConditionType::Accepted,
-            true,
-            "Accepted",
-            "everything that the rollout names is there and fit",
-        ),
+        None => {
+            let held = hold::why_paused(facts, status).map_or_else(String::new, |why| {
+                format!("; the Deployment is paused between releases, since the API server does not hold a changed template: {why}")
+            });
+            let fit = format!("everything that the rollout names is there and fit{held}");
+            put(ConditionType::Accepted, true, "Accepted", &fit);
+        }
     }
     let paused = status.run.as_ref().and_then(|run| run.paused_for).filter(|_| active);
     let phase: &'static str = status.phase.into();
@@ -136,6 +137,9 @@ fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static st
         }
     }
     // By the same rule as the hold and its Event, which is told once because this condition stands.
+    if stable_is_gone(facts, status) {
+        return (false, "StableUnavailable", gone(status));
+    }
     if capacity::stable_lost(facts, status) || facts.reached(&facts.mode.serving(facts, status)) == 0 {
         return (false, "StableUnavailable", capacity::unserved(facts, status));
     }
@@ -156,6 +160,21 @@ fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static st
         );
     }
     (true, "Serving", "users are served".to_owned())
+}
+
+/// The serving ReplicaSet was deleted, though the Deployment is to have pods.
+fn stable_is_gone(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> bool {
+    let wanted = facts
+        .seen
+        .deployment
+        .as_ref()
+        .is_some_and(|deployment| deployment.replicas > 0);
+    wanted && status.taken_over() && facts.mode.keeps_pods() && facts.stable(status).sets.is_empty()
+}
+
+fn gone(status: &CanaryRolloutStatus) -> String {
+    let revision = status.stable_revision.as_deref().unwrap_or(NO_FIGURE);
+    format!("the ReplicaSet of stable revision {revision} is gone, and its pods with it")
 }
 
 /// Whether the spec's revision is what users have.

@@ -7,7 +7,7 @@ use crate::{
     engine::{
         contract::action::FORGET_AFTER,
         facts::Facts,
-        guards::{capacity, gates, holds, waits::LATE},
+        guards::{capacity, gates, hold, holds, waits::LATE},
         judge::{drains, ticks},
     },
 };
@@ -42,6 +42,7 @@ pub fn next(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp
         moments.extend(holds::hold_ends(facts, run, status.phase));
         moments.extend(holds::patience_ends(facts, run, status.phase));
     }
+    moments.extend(hold::moments(facts, status));
     moments.extend(facts.native_rollout_given_up_at(status));
     moments.extend(status.outbox.iter().map(|notification| notification.next_at));
     moments.extend(

@@ -59,13 +59,15 @@ fn condition<'a>(world: &'a World, kind: &str) -> (&'a str, &'a str) {
 }
 
 #[test]
-fn adoption_changes_only_paused() {
+fn adoption_changes_only_label_and_pause() {
     let before = World::new(&spec());
     let after = world();
     for (key, object) in &before.objects {
         let mut now = after.objects[key].clone();
         if key.0 == Kind::Deployment {
             now["spec"].as_object_mut().unwrap().remove("paused");
+            let labels = now["metadata"].as_object_mut().unwrap().remove("labels");
+            assert_eq!(labels, Some(json!({"warmfront.dev/rollout": "catalog"})));
             now["metadata"]["generation"] = json!(1);
         }
         assert_eq!(&now, object, "{key:?}");

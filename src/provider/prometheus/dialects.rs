@@ -56,7 +56,11 @@ pub(super) fn read(spec: &MetricSourceSpec, question: &Question, body: &str) -> 
     let scrapes: Vec<_> = (-60..=60).map(|second| (start + f64::from(second), true)).collect();
     let known = match interpret(spec, question, &replies, None) {
         Interpretation::Ask(unknown) => Known {
-            ages: unknown.ages_of.into_iter().map(|target| (target, scrapes.clone())).collect(),
+            ages: unknown
+                .ages_of
+                .into_iter()
+                .map(|target| (target, scrapes.clone()))
+                .collect(),
             up: BTreeMap::from([(format!("{CANDIDATE}-aaaaa"), true)]),
         },
         Interpretation::Done(_) => Known::default(),

@@ -1,10 +1,11 @@
 //! Between releases of one Deployment: it is taken over, followed, and a release is begun when one is due.
 
 use crate::{
-    api::status::EndReason,
+    api::status::{EndReason, HeldBy},
     engine::{
         draft::{Draft, cursor::Beginning, events::Reason, originals::Serving},
         facts::Facts,
+        guards::hold::{self, Verdict},
         modes::one_deployment::exchange,
     },
     kubernetes::pod_name,
@@ -21,6 +22,7 @@ pub fn rest(facts: &Facts<'_>, next: &mut Draft) {
         adopt(facts, deployment, next);
         return;
     }
+    hold::note(facts, next);
     follow_hands(facts, next);
     if facts.refusal.is_some()
         || !deployment.paused
@@ -46,25 +48,23 @@ pub fn rest(facts: &Facts<'_>, next: &mut Draft) {
     }
 }
 
-/// Takes over a Deployment whose own rollout is complete; until then Kubernetes is left alone.
+/// Takes over a Deployment whose own rollout is complete, or that is paused with one version; until then Kubernetes is
+/// left alone.
 fn adopt(facts: &Facts<'_>, deployment: &Deployment, next: &mut Draft) {
-    if !deployment.complete() || facts.active_of(deployment).len() > 1 {
+    let Some(serving) = facts.adoptable(deployment) else {
         if !deployment.paused {
             next.note_first_deploy();
         }
         return;
-    }
-    let serving = facts
-        .seen
-        .replica_sets
-        .iter()
-        .find(|set| set.owned_by(&deployment.uid) && facts.wants(set));
-    let Some(serving) = serving.filter(|_| facts.refusal.is_none()) else {
-        return;
     };
+    // How it is held is asked before it is touched.
+    if facts.refusal.is_some() || hold::verdict(facts, deployment) == Verdict::NotKnown {
+        return;
+    }
     next.note_original_pause(deployment);
     next.take_over(&serving.hash, Serving::Stable);
     next.remember_routes(facts);
+    hold::begin(facts, deployment, next);
     let routes: Vec<String> = facts
         .plan
         .routes
@@ -85,10 +85,14 @@ fn adopt(facts: &Facts<'_>, deployment: &Deployment, next: &mut Draft) {
             )
         }
     };
+    let held = match next.status().hold.by {
+        HeldBy::ApiServer => "the API server pauses the Deployment in the request that makes it",
+        HeldBy::Pause | HeldBy::Unknown => "the Deployment is paused",
+    };
     next.tell(
         Reason::Adopted,
         format!(
-            "took over Deployment {} (revision {}, {} pods), Service {}, {routes}; from now on a change of the pod template is a release, and the Deployment is paused{double}",
+            "took over Deployment {} (revision {}, {} pods), Service {}, {routes}; from now on a change of the pod template is a release, and {held}{double}",
             deployment.name, serving.hash, deployment.replicas, facts.plan.service
         ),
     );
@@ -103,7 +107,10 @@ pub fn follow_hands(facts: &Facts<'_>, next: &mut Draft) {
         .serving(next.status())
         .is_none_or(|set| !set.owned_by(&deployment.uid) && set.held_by.is_none());
     let by_hand = !deployment.paused && deployment.complete();
-    if let (true, [only]) = (lost || by_hand, facts.active_of(deployment).as_slice()) {
+    if let (true, [only]) = (lost || by_hand, facts.active_of(deployment).as_slice())
+        // An older version that came back by itself, since a paused Deployment lost its ReplicaSet, is not what is asked for.
+        && facts.wants(only)
+    {
         next.follow(&only.hash);
     }
 }

@@ -5,7 +5,8 @@ use crate::{
     engine::{
         contract::observed::Deletion,
         facts::Facts,
-        modes::want::{Desired, Hands, SetWant},
+        guards::hold,
+        modes::want::{Desired, Hands, Label, SetWant},
     },
     router::Want,
     workload::{deployment::Deployment, replica_set::ReplicaSet},
@@ -13,7 +14,9 @@ use crate::{
 
 /// The world that a status at rest asks for.
 pub fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Deployment) -> Desired {
+    let leaving = facts.seen.deletion != Deletion::No;
     let put_in_order = Desired {
+        label: Some(if leaving { Label::Off } else { Label::On }),
         route: Some(Want::Absent),
         canary_service: facts.entry_gone().then_some(None),
         ..Desired::default()
@@ -24,12 +27,14 @@ pub fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Dep
             ..put_in_order
         };
     }
-    if !deployment.paused && !deployment.complete() {
+    if facts.rolls_out(status) {
         return unfinished(facts, status, deployment, put_in_order);
     }
     let Some(serving) = facts.serving(status) else {
+        let pause = (!leaving).then(|| hold::wanted_pause(facts, status, deployment));
         return Desired {
             canary_service: None,
+            pause: pause.flatten(),
             ..put_in_order
         };
     };
@@ -39,7 +44,6 @@ pub fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Dep
         .iter()
         .filter(|set| set.hash != serving.hash)
         .collect();
-    let leaving = facts.seen.deletion != Deletion::No;
     let at_serving = facts.wants(serving);
     let history = if at_serving || leaving {
         History::GivenBack
@@ -56,8 +60,7 @@ pub fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Dep
         .all(|set| set.total == 0 && (set.replicas == 0 || set.deleting));
     let given_back = others.iter().all(|set| set.held_by.is_none());
     let pause = match (leaving, at_serving) {
-        // Whose manifests say otherwise is told so, and not fought.
-        (false, _) => deployment.unpaused_by.is_none().then_some(true),
+        (false, _) => hold::wanted_pause(facts, status, deployment),
         (true, true) if given_back && alone => status.originals.paused,
         // Unpausing would ship a version that nobody judged.
         (true, _) => None,

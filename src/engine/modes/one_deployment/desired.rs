@@ -17,7 +17,7 @@ use crate::{
                 exchange::{self, Stage},
             },
             route_want,
-            want::{Desired, NewSet, SetWant},
+            want::{Desired, Label, NewSet, SetWant},
         },
     },
     router::Want,
@@ -135,6 +135,7 @@ fn releasing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploym
     let (route, testers) = route_want::introduced(facts, run);
     Desired {
         pause: Some(true),
+        label: Some(Label::On),
         selector: Some(status.stable_revision.clone()),
         canary_service: may_point_at(facts, run).then(|| Some(run.revision.clone())),
         route: Some(route),
@@ -180,6 +181,7 @@ fn going_back(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploy
     }
     Desired {
         pause: Some(true),
+        label: Some(Label::On),
         selector: Some(status.stable_revision.clone()),
         canary_service: kept_service(facts, run).map(Some),
         route: Some(Want::Drained),
@@ -221,6 +223,7 @@ fn exchanging(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploy
     let testers = run.undoing.is_none() && facts.ready_for_traffic(run) > 0;
     Desired {
         pause: Some(true),
+        label: Some(Label::On),
         selector: Some(Some(facts::successor(run).to_owned())),
         canary_service,
         route: Some(route),

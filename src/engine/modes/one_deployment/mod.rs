@@ -7,6 +7,8 @@ mod exchange;
 
 use std::ops::ControlFlow;
 
+use jiff::SignedDuration;
+
 use crate::{
     api::{
         CanaryRolloutStatus, Percent, Plan,
@@ -21,7 +23,7 @@ use crate::{
             text,
         },
         guards::{
-            gates,
+            gates, hold,
             refusal::{self, name_too_long},
         },
         judge::rule,
@@ -43,10 +45,7 @@ impl Mode for OneDeployment {
                 format!("Deployment {name} has strategy Recreate, which asks that two versions never run together");
             return Some((Refusal::UnsupportedWorkload, why));
         }
-        if let Some(manager) = &deployment.unpaused_by {
-            let why = format!(
-                "manager {manager} holds spec.paused: false of Deployment {name}: with it every release would go round the steps. Remove the field from its manifests"
-            );
+        if let Some(why) = hold::contested(facts, status) {
             return Some((Refusal::PauseContested, why));
         }
         if deployment.selector_expressions || deployment.selector.is_empty() {
@@ -56,6 +55,7 @@ impl Mode for OneDeployment {
             return Some((Refusal::UnsupportedWorkload, why));
         }
         name_too_long(name)
+            .or_else(|| ready_too_late(facts, deployment))
             .or_else(|| unfit_service(facts, deployment, status))
             .or_else(|| several_active(facts, deployment, status))
     }
@@ -69,6 +69,10 @@ impl Mode for OneDeployment {
     }
 
     fn narrows_services(&self) -> bool {
+        true
+    }
+
+    fn holds_templates(&self) -> bool {
         true
     }
 
@@ -193,11 +197,23 @@ impl Mode for OneDeployment {
         };
         if !status.taken_over() {
             return format!(
-                "waiting for the first rollout of Deployment {}: {}/{} Available",
-                deployment.name, deployment.available, deployment.replicas
+                "waiting for the first rollout of Deployment {}: {}/{} Available{}",
+                deployment.name,
+                deployment.available,
+                deployment.replicas,
+                paused_before(deployment)
             );
         }
-        if !deployment.paused && !deployment.complete() {
+        let lost = facts.serving(status).is_none() && hold::has_serving_template(status, deployment);
+        if lost {
+            let stable = status.stable_revision.as_deref().unwrap_or(NO_FIGURE);
+            return format!(
+                "the ReplicaSet of revision {stable} was deleted: Kubernetes makes it again, {}/{} pods up to date and Available",
+                deployment.updated.min(deployment.available),
+                deployment.replicas
+            );
+        }
+        if facts.rolls_out(status) {
             return format!(
                 "Deployment {} is not paused: Kubernetes rolls it out, {}/{} up to date",
                 deployment.name, deployment.updated, deployment.replicas
@@ -238,13 +254,7 @@ impl Workflow for OneDeployment {
         };
         if !deployment.paused {
             let by = text::by(deployment.other_manager.as_deref());
-            next.tell(
-                Reason::Unpaused,
-                format!(
-                    "Deployment {} was unpaused by another hand{by}: Kubernetes rolls it out",
-                    deployment.name
-                ),
-            );
+            hold::note_unpaused(facts, next);
             next.go_back(EndReason::Unpaused, &format!("the Deployment was unpaused by hand{by}"));
             return ControlFlow::Break(());
         }
@@ -297,6 +307,36 @@ impl Workflow for OneDeployment {
     fn desired(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Desired {
         desired::desired(facts, status)
     }
+}
+
+/// How a Deployment that is found paused is taken over.
+fn paused_before(deployment: &Deployment) -> &'static str {
+    if deployment.paused {
+        "; it is paused, and taken over once one ReplicaSet has all its pods and all are Available"
+    } else {
+        ""
+    }
+}
+
+fn replicas(facts: &Facts<'_>) -> u32 {
+    facts
+        .seen
+        .deployment
+        .as_ref()
+        .map_or(0, |deployment| deployment.replicas)
+}
+
+/// Pods would count as Available only when nobody waits for them any more.
+fn ready_too_late(facts: &Facts<'_>, deployment: &Deployment) -> Option<(Refusal, String)> {
+    let (late, deadline) = (deployment.min_ready_seconds, facts.plan.progress_deadline);
+    let too_late = SignedDuration::from_secs(i64::from(late)) > deadline.signed();
+    too_late.then(|| {
+        let why = format!(
+            "pods of Deployment {} count as Available after minReadySeconds: {late}, and spec.progressDeadline is {deadline}: every release would end as NotReady. Raise the deadline above it",
+            deployment.name
+        );
+        (Refusal::UnsupportedWorkload, why)
+    })
 }
 
 fn unfit_service(

@@ -82,6 +82,10 @@ impl Mode for Pair {
         false
     }
 
+    fn holds_templates(&self) -> bool {
+        false
+    }
+
     fn leaves_entry(&self) -> bool {
         true
     }

@@ -16,6 +16,7 @@ pub fn answer(store: &mut Store, asked: &Asked, body: &[u8]) -> Result<Arc<Value
     let author = Author {
         manager,
         status: asked.status,
+        dry_run: asked.query.contains_key("dryRun"),
     };
     let namespace = asked.namespace.as_deref().unwrap_or_default();
     let (kind, name) = (asked.kind, asked.name.as_str());

@@ -21,6 +21,8 @@ pub enum Kind {
     CanaryRollout,
     RolloutAction,
     MetricSource,
+    HoldPolicy,
+    HoldBinding,
 }
 
 /// How a kind is addressed and how it behaves.
@@ -41,11 +43,12 @@ pub struct Traits {
     pub generation: bool,
 }
 
+const ADMISSION: &str = "admissionregistration.k8s.io";
 const GATEWAY: &str = "gateway.networking.k8s.io";
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Namespace,
         Self::Pod,
         Self::Service,
@@ -63,6 +66,8 @@ impl Kind {
         Self::CanaryRollout,
         Self::RolloutAction,
         Self::MetricSource,
+        Self::HoldPolicy,
+        Self::HoldBinding,
     ];
 
     /// How it is addressed and how it behaves.
@@ -119,6 +124,21 @@ impl Kind {
             Self::GatewayClass => Traits {
                 namespaced: false,
                 ..kind(GATEWAY, "v1", "gatewayclasses", "GatewayClass")
+            },
+            Self::HoldPolicy => Traits {
+                namespaced: false,
+                status: false,
+                ..kind(ADMISSION, "v1", "mutatingadmissionpolicies", "MutatingAdmissionPolicy")
+            },
+            Self::HoldBinding => Traits {
+                namespaced: false,
+                status: false,
+                ..kind(
+                    ADMISSION,
+                    "v1",
+                    "mutatingadmissionpolicybindings",
+                    "MutatingAdmissionPolicyBinding",
+                )
             },
             Self::CanaryRollout => kind("warmfront.dev", "v1alpha1", "canaryrollouts", "CanaryRollout"),
             Self::RolloutAction => kind("warmfront.dev", "v1alpha1", "rolloutactions", "RolloutAction"),

@@ -109,7 +109,12 @@ impl Asked {
         } else {
             format!("/{}", self.name)
         };
-        format!("{:?} {}{name}{status}", self.verb, self.kind.traits().plural)
+        let dry = if self.query.contains_key("dryRun") {
+            " (dry run)"
+        } else {
+            ""
+        };
+        format!("{:?} {}{name}{status}{dry}", self.verb, self.kind.traits().plural)
     }
 
     /// Whether it changes anything.

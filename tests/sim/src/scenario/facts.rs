@@ -78,6 +78,13 @@ pub struct Facts {
     /// `spec.paused` of the Deployment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
+    /// The Deployment is as it is between releases: not paused where the API server holds a changed template at the
+    /// beginning, else paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rests: Option<bool>,
+    /// The Deployment carries our label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labelled: Option<bool>,
     /// The Deployment's own rollout is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub complete: Option<bool>,
@@ -217,6 +224,10 @@ impl Run {
         found.pods(&facts.pods, &store.list(Kind::Pod, Some(NAMESPACE)));
         let app = store.get(Kind::Deployment, NAMESPACE, NAME).unwrap_or_default();
         found.same("paused", facts.paused.as_ref(), &(app["spec"]["paused"] == true));
+        let rests = (app["spec"]["paused"] == true) != self.given.holds();
+        found.same("rests", facts.rests.as_ref(), &rests);
+        let labelled = app["metadata"]["labels"]["warmfront.dev/rollout"] == NAME;
+        found.same("labelled", facts.labelled.as_ref(), &labelled);
         let wanted = deployment::replicas(&app);
         let complete = ["updatedReplicas", "availableReplicas", "replicas"]
             .iter()

@@ -61,6 +61,8 @@ pub struct Given {
     pub scaled_object: Option<Value>,
     /// The app reads a ConfigMap, which says this at the beginning.
     pub config: Option<String>,
+    /// The API server holds changed templates, by the chart's policy and its binding. What is left out is played both ways.
+    pub hold: Option<bool>,
     /// Objects that are missing at the beginning: `route`, `service`, `source`, `keda`.
     pub missing: Vec<String>,
     /// How the world behaves.
@@ -95,6 +97,7 @@ impl Default for Given {
             autoscaler: None,
             scaled_object: None,
             config: None,
+            hold: None,
             missing: Vec::new(),
             world: Settings::default(),
         }
@@ -221,6 +224,11 @@ impl Given {
         json!({"metadata": {"name": "default"}, "spec": spec})
     }
 
+    /// Whether the API server holds changed templates at the beginning.
+    pub fn holds(&self) -> bool {
+        self.hold.unwrap_or(true)
+    }
+
     fn has(&self, what: &str) -> bool {
         !self.missing.iter().any(|missing| missing == what)
     }
@@ -242,6 +250,12 @@ impl Given {
             NAMESPACE,
             json!({"metadata": {"name": "edge"}, "spec": {"gatewayClassName": "example"}}),
         );
+        if self.holds() {
+            store.install(Kind::HoldPolicy);
+            store.install(Kind::HoldBinding);
+            create(store, Kind::HoldPolicy, "", Store::policy());
+            create(store, Kind::HoldBinding, "", Store::binding());
+        }
         if self.has("source") {
             create(store, Kind::MetricSource, "", self.source());
         }

@@ -108,6 +108,20 @@ impl Scenario {
         Ok(found)
     }
 
+    /// The scenario with an API server that holds changed templates and with one that does not, unless it says which.
+    pub fn both_ways(self, name: &str) -> Vec<(String, Self)> {
+        let file = format!("tests/scenarios/{name}.yaml");
+        if self.given.pair || self.given.hold.is_some() {
+            return vec![(file, self)];
+        }
+        let held = |hold: bool| {
+            let mut scenario = self.clone();
+            scenario.given.hold = Some(hold);
+            (format!("{file} with hold: {hold}"), scenario)
+        };
+        vec![held(true), held(false)]
+    }
+
     /// One of them.
     pub fn named(name: &str) -> anyhow::Result<Self> {
         let all = Self::all()?;

@@ -261,7 +261,8 @@ pub fn scenario(seed: u64) -> Scenario {
         scaled: !pair && random.u8(0..4) == 0,
         random,
     };
-    let given = world.given();
+    let mut given = world.given();
+    given.hold = Some(seed % 7 < 4);
     let mut script = world.script();
     let calm = json!({
         "metrics": "up", "requests": 1000.0,
@@ -290,7 +291,7 @@ pub fn scenario(seed: u64) -> Scenario {
         } else {
             Facts {
                 given_back: Some(true),
-                paused: Some(true),
+                rests: Some(true),
                 ..Facts::default()
             }
         },

@@ -1,5 +1,6 @@
 //! Objects with versions, and the log of all changes that watches and the world follow.
 
+pub mod admission;
 mod write;
 
 use std::{
@@ -23,16 +24,26 @@ pub struct Author<'a> {
     pub manager: &'a str,
     /// Writes the status only.
     pub status: bool,
+    /// Only asks what would come of it.
+    pub dry_run: bool,
 }
 
 /// A writer of everything but the status.
 pub fn by(manager: &str) -> Author<'_> {
-    Author { manager, status: false }
+    Author {
+        manager,
+        status: false,
+        dry_run: false,
+    }
 }
 
 /// A writer of the status.
 pub fn status_by(manager: &str) -> Author<'_> {
-    Author { manager, status: true }
+    Author {
+        manager,
+        status: true,
+        dry_run: false,
+    }
 }
 
 /// What happened to an object.
@@ -85,9 +96,10 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
 }
 
 impl Store {
-    /// An empty one, without KEDA, which is no part of Kubernetes.
+    /// An empty one, without KEDA, which is no part of Kubernetes, and without policies that change objects, which older
+    /// ones lack.
     pub fn new(start: Instant) -> Self {
-        let missing = BTreeSet::from([Kind::ScaledObject]);
+        let missing = BTreeSet::from([Kind::ScaledObject, Kind::HoldPolicy, Kind::HoldBinding]);
         Self {
             objects: BTreeMap::new(),
             missing,

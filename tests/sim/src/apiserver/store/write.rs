@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Author, Key, Store, seconds, text};
+use super::{Author, Key, Store, admission::is_paused, seconds, text};
 use crate::apiserver::{kinds::Kind, refusal::Refusal};
 
 fn key(kind: Kind, namespace: &str, name: &str) -> Key {
@@ -167,8 +167,16 @@ impl Store {
             keep_what_the_server_sets(kind, &old, &mut wanted);
             wanted
         };
+        let asked = is_paused(&new);
+        self.admit(kind, &old, &mut new);
+        if author.dry_run {
+            return Ok(Arc::new(new));
+        }
         if new == *old {
             return Ok(old);
+        }
+        if kind == Kind::Deployment {
+            self.own_pause(&old, &mut new, asked, author);
         }
         if traits.generation && !author.status && new.get("spec") != old.get("spec") {
             new["metadata"]["generation"] = json!(old["metadata"]["generation"].as_i64().unwrap_or_default() + 1);

@@ -24,7 +24,7 @@ impl Run {
     pub(super) async fn script(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
         if self.given.adopted && self.given.running && !self.given.pair {
             let adopted = Facts {
-                paused: Some(true),
+                rests: Some(true),
                 conditions: [("Promoted".to_owned(), "True/Adopted".to_owned())].into(),
                 ..Facts::default()
             };
