@@ -102,7 +102,12 @@ pub fn decide(
     floor::note(&facts, &mut next);
     config::note(&facts, &mut next);
 
-    let wanted = Safe::new(&facts, next.status(), workflow.desired(&facts, next.status()));
+    let desired = workflow.desired(&facts, next.status());
+    if desired.pause == Some(false) {
+        // What is seen unpaused from now on is our own doing.
+        next.hold_mut().paused = false;
+    }
+    let wanted = Safe::new(&facts, next.status(), desired);
     let actions = actions(&facts, next.status(), &wanted);
     next.report(report::report(&facts, next.status()));
     let wake = wake::next(&facts, next.status());

@@ -247,7 +247,7 @@ impl<'a> Facts<'a> {
     pub fn reach_kept_pods(&self, status: &CanaryRolloutStatus) -> bool {
         let kept = status.kept.iter().filter_map(|kept| self.replica_set(&kept.revision));
         let has_pods = kept.into_iter().any(|set| set.replicas > 0 || set.total > 0);
-        has_pods && self.narrowed_services().any(|service| service.hash().is_none())
+        !self.rolls_out(status) && has_pods && self.narrowed_services().any(|service| service.hash().is_none())
     }
 
     /// Those of the user's Services that exist and are narrowed during a release.

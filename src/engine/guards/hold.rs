@@ -242,13 +242,12 @@ fn lose(facts: &Facts<'_>, next: &mut Draft, why: &str) {
 
 /// Remembers what is seen, by which the next look knows what another hand has done.
 fn remember(facts: &Facts<'_>, deployment: &Deployment, next: &mut Draft) {
-    let unpauses = wanted_pause(facts, next.status(), deployment) == Some(false);
     let template = at_serving(facts, next.status()).then(|| deployment.template.revision(0));
     let labelled = is_labelled(facts, deployment);
     let oldest = facts.now - REMEMBERED_FOR;
     let hold = next.hold_mut();
     hold.deployment.clone_from(&deployment.uid);
-    hold.paused = deployment.paused && !unpauses;
+    hold.paused = deployment.paused;
     hold.labelled = labelled;
     hold.template = template.or(hold.template.take());
     hold.unpaused.retain(|unpaused| unpaused.at > oldest);

@@ -6,7 +6,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::{
-    super::contract::{kind::Kind, observed::Observed},
+    super::{
+        contract::{
+            Identity, Needs,
+            in_force::InForce,
+            kind::Kind,
+            observed::{Observed, Policy},
+        },
+        needs,
+    },
     world::World,
 };
 use crate::{
@@ -65,6 +73,18 @@ pub fn pods(set: &ReplicaSet) -> Vec<String> {
 }
 
 impl World {
+    /// What else is to be looked at.
+    pub fn needs(&self, seen: &Observed) -> Needs {
+        let id = Identity {
+            namespace: NAMESPACE.to_owned(),
+            name: "catalog".to_owned(),
+            uid: "r".to_owned(),
+            generation: 1,
+        };
+        let in_force = InForce::new(Ok(&self.spec.clone().into()), &self.status);
+        needs(&id, &in_force, &self.status, seen, self.now)
+    }
+
     /// ReplicaSets as Kubernetes keeps them.
     pub fn sets(&self) -> Vec<ReplicaSet> {
         let sets = self.objects.iter().filter(|((kind, _), _)| *kind == Kind::ReplicaSet);
@@ -178,7 +198,11 @@ impl World {
             status: &self.status,
             forbidden_address: None,
         };
+        let seen = observe(&self.objects(), subject);
+        let standing = self.probed.as_ref().map(|_| Policy::Standing("1".to_owned()));
         Observed {
+            policy: standing.unwrap_or(seen.policy),
+            probed: self.probed.clone().flatten(),
             deletion: self.deletion,
             finalizer: self.finalizer,
             actions: self.actions.clone(),
@@ -186,7 +210,7 @@ impl World {
             replies: self.replies.clone(),
             told: self.events_reach,
             stored_events: self.status.events.emitted,
-            ..observe(&self.objects(), subject)
+            ..seen
         }
     }
 }

@@ -3,6 +3,7 @@
 mod cluster;
 mod gates;
 mod hands;
+mod hold;
 mod invariants;
 mod leaving;
 mod lowered;

@@ -63,8 +63,8 @@ fn adopt(facts: &Facts<'_>, deployment: &Deployment, next: &mut Draft) {
     }
     next.note_original_pause(deployment);
     next.take_over(&serving.hash, Serving::Stable);
-    next.remember_routes(facts);
     hold::begin(facts, deployment, next);
+    next.remember_routes(facts);
     let routes: Vec<String> = facts
         .plan
         .routes

@@ -318,14 +318,6 @@ fn paused_before(deployment: &Deployment) -> &'static str {
     }
 }
 
-fn replicas(facts: &Facts<'_>) -> u32 {
-    facts
-        .seen
-        .deployment
-        .as_ref()
-        .map_or(0, |deployment| deployment.replicas)
-}
-
 /// Pods would count as Available only when nobody waits for them any more.
 fn ready_too_late(facts: &Facts<'_>, deployment: &Deployment) -> Option<(Refusal, String)> {
     let (late, deadline) = (deployment.min_ready_seconds, facts.plan.progress_deadline);

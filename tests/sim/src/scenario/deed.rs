@@ -8,12 +8,18 @@ use tokio::time::Instant;
 
 use super::{
     Run,
+    deployment_hands::Manifest,
     given::{CANDIDATE, NAME, NAMESPACE, SECOND, config, create},
     manifests::Commit,
 };
 use crate::{
     access::Fault,
-    apiserver::{kinds::Kind, lock, refused::Refuse, store::by},
+    apiserver::{
+        kinds::Kind,
+        lock,
+        refused::Refuse,
+        store::{Store, admission::POLICY, by},
+    },
     witness::past::Trouble,
     world::{controller, keda, replica_set, text},
 };
@@ -44,6 +50,12 @@ pub enum Deed {
     Label,
     /// Somebody unpauses the Deployment.
     Unpause,
+    /// A manager sets `paused: false` of the Deployment, and nothing else.
+    UnpauseAs(String),
+    /// Another hand takes our label off the Deployment.
+    Unlabel,
+    /// kubectl applies a manifest of the app from its own side.
+    ApplyFromKubectl(Manifest),
     /// A RolloutAction is created.
     Act(Act),
     /// The rollout's spec is changed: keys replace those of the spec, null removes one.
@@ -126,6 +138,10 @@ pub enum What {
     Source,
     /// The ScaledObject, and KEDA with it if the cluster has none.
     ScaledObject,
+    /// The policy by which the API server holds changed templates.
+    HoldPolicy,
+    /// Its binding.
+    HoldBinding,
     Namespace,
 }
 
@@ -155,6 +171,8 @@ impl What {
             Self::Route => (Kind::HttpRoute, NAMESPACE, NAME),
             Self::ScaledObject => (Kind::ScaledObject, NAMESPACE, NAME),
             Self::Source => (Kind::MetricSource, "", "default"),
+            Self::HoldPolicy => (Kind::HoldPolicy, "", POLICY),
+            Self::HoldBinding => (Kind::HoldBinding, "", POLICY),
             Self::Namespace => (Kind::Namespace, "", NAMESPACE),
         }
     }
@@ -178,6 +196,9 @@ impl Run {
             Deed::Scale(replicas) => self.deployment(&json!({"spec": {"replicas": replicas}})),
             Deed::Label => self.deployment(&json!({"metadata": {"labels": {"team": "shop"}, "annotations": {"note": "hello"}}})),
             Deed::Unpause => self.deployment(&json!({"spec": {"paused": null}})),
+            Deed::UnpauseAs(manager) => self.unpause_as(manager),
+            Deed::Unlabel => self.unlabel(),
+            Deed::ApplyFromKubectl(manifest) => self.apply_from_kubectl(manifest),
             Deed::Act(act) => self.act(act),
             Deed::Spec(change) => self.merge(Kind::CanaryRollout, NAME, &json!({"spec": change}), true),
             Deed::Delete(what) => {
@@ -302,6 +323,8 @@ impl Run {
             What::Route => self.manifests.route.clone(),
             What::Source => self.given.source(),
             What::ScaledObject => self.given.scaled_object(),
+            What::HoldPolicy => Store::policy(),
+            What::HoldBinding => Store::binding(),
             What::Namespace => json!({"metadata": {"name": NAMESPACE}}),
         };
         let store = &mut lock(&self.cluster).store;
@@ -318,22 +341,8 @@ impl Run {
         self.merge(Kind::HorizontalPodAutoscaler, &name, &json!({"spec": bounds}), false)
     }
 
-    fn delete_set(&self, side: Side) -> anyhow::Result<()> {
-        let hash = self.hash_of(side);
-        let store = &mut lock(&self.cluster).store;
-        let sets = store.list(Kind::ReplicaSet, Some(NAMESPACE)).into_iter();
-        let its = sets.filter(|set| text(set, "/spec/template/metadata/labels/pod-template-hash") == hash);
-        let names: Vec<String> = its.map(|set| text(&set, "/metadata/name").to_owned()).collect();
-        for name in names {
-            store
-                .delete(Kind::ReplicaSet, NAMESPACE, &name, None, by("kubectl"))
-                .map_err(|refusal| anyhow::anyhow!(refusal.message))?;
-        }
-        Ok(())
-    }
-
     /// Revision of a side's pods; empty where there is none.
-    fn hash_of(&self, side: Side) -> String {
+    pub(super) fn hash_of(&self, side: Side) -> String {
         let status = self.status().unwrap_or_default();
         match side {
             Side::Stable | Side::OneStable => status.stable_revision.unwrap_or_default(),

@@ -84,6 +84,8 @@ impl Run {
             | What::CanaryService
             | What::Source
             | What::ScaledObject
+            | What::HoldPolicy
+            | What::HoldBinding
             | What::Namespace => {
                 anyhow::bail!("only Deployment, Service, route and rollout are applied again")
             }

@@ -1,6 +1,7 @@
 //! Scenarios: what is given, what happens when, and what must hold; read from YAML.
 
 pub mod deed;
+pub mod deployment_hands;
 pub mod facts;
 pub mod given;
 pub mod manifests;

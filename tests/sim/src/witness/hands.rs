@@ -37,10 +37,16 @@ impl Witness {
         }
         // Kubernetes' own rollout has just ended, and what it left is narrowed now.
         let paused = |object: &Option<Object>| object.as_ref().is_some_and(|object| object["spec"]["paused"] == true);
-        if change.key.0 == Kind::Deployment && paused(&change.new) && !paused(&change.old) {
+        let complete = |object: &Option<Object>| object.as_ref().is_some_and(|object| is_complete(object));
+        let ended = complete(&change.new) && !complete(&change.old);
+        if change.key.0 == Kind::Deployment && (paused(&change.new) && !paused(&change.old) || ended) {
             self.rolled_out = Some(at);
         }
         if change.key.0 == Kind::ReplicaSet {
+            // Another hand deletes what serves.
+            if change.by == "kubectl" {
+                self.meddled = Some(at);
+            }
             self.see_set(change, traffic);
         }
         let mut wrong = Vec::new();
@@ -223,6 +229,13 @@ impl Witness {
             .any(|(key, object)| key.0 == Kind::Deployment && object["spec"].get("paused") == Some(&json!(true)))
     }
 
+    /// Kubernetes rolls a Deployment out by itself, or it is not known to rest.
+    fn rolls_out(&self) -> bool {
+        let deployments = self.objects.iter().filter(|(key, _)| key.0 == Kind::Deployment);
+        let mut rolling = deployments.map(|(_, object)| object["spec"]["paused"] != true && !is_complete(object));
+        rolling.any(|rolling| rolling)
+    }
+
     /// No other hand changed anything just now; what stood in Warmfront's way since then is not counted.
     fn calm(&self, at: Instant) -> bool {
         let Some(meddled) = self.meddled else { return true };
@@ -245,7 +258,7 @@ impl Witness {
     /// Who calls a user's Service directly meets one version only.
     pub(super) fn mixed(&mut self, traffic: &Traffic) {
         let now = Instant::now();
-        if !self.paused()
+        if self.rolls_out()
             || !self.calm(now)
             || !self.narrowed(now)
             || !self.statuses.values().any(|status| status.originals.paused.is_some())
@@ -261,4 +274,12 @@ impl Witness {
             }
         }
     }
+}
+
+/// The Deployment has all its pods, of its template alone, and its controller has seen the newest spec.
+fn is_complete(object: &Object) -> bool {
+    let wanted = deployment::replicas(object);
+    let fields = ["replicas", "updatedReplicas", "availableReplicas"];
+    let whole = fields.iter().all(|field| object["status"][*field] == wanted);
+    whole && object["status"]["observedGeneration"] == object["metadata"]["generation"]
 }

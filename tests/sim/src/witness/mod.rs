@@ -177,7 +177,9 @@ impl Witness {
             | Kind::Gateway
             | Kind::GatewayClass
             | Kind::RolloutAction
-            | Kind::MetricSource => {}
+            | Kind::MetricSource
+            | Kind::HoldPolicy
+            | Kind::HoldBinding => {}
         }
     }
 }
