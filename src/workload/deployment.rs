@@ -61,10 +61,8 @@ pub struct Deployment {
     pub paused_by: Option<String>,
     /// The field manager whose manifest says `spec.paused: false`, if there is one. It would undo a pause.
     pub unpaused_by: Option<String>,
-    /// The rollout that its label names.
-    pub rollout: Option<String>,
-    /// Whether it has labels at all.
-    pub has_labels: bool,
+    /// Its own labels.
+    pub labels: BTreeMap<String, String>,
     /// The field manager, other than us, that changed it last, if the object says so.
     pub other_manager: Option<String>,
     /// Whether its strategy is Recreate: two versions must never run together.
@@ -97,8 +95,7 @@ impl Deployment {
             paused: is_paused(object),
             paused_by: paused_by(object),
             unpaused_by: unpaused_by(object),
-            rollout: string_map(object, "/metadata/labels").remove(ROLLOUT_LABEL),
-            has_labels: object.pointer("/metadata/labels").is_some(),
+            labels: string_map(object, "/metadata/labels"),
             other_manager: newest_other_manager(object, FIELD_MANAGER),
             recreate: text(object, "/spec/strategy/type") == "Recreate",
             selector: string_map(object, "/spec/selector/matchLabels"),
@@ -164,12 +161,18 @@ pub fn pause(paused: bool) -> Patch {
 }
 
 impl Deployment {
+    /// The rollout that its label names.
+    pub fn rollout(&self) -> Option<&String> {
+        self.labels.get(ROLLOUT_LABEL)
+    }
+
     /// Puts our label on.
     pub fn label(&self, rollout: &str) -> Patch {
-        if self.has_labels {
-            vec![add(at!["metadata", "labels", ROLLOUT_LABEL], rollout)]
-        } else {
+        // Without any there is nothing to add it to.
+        if self.labels.is_empty() {
             vec![add(at!["metadata", "labels"], json!({ROLLOUT_LABEL: rollout}))]
+        } else {
+            vec![add(at!["metadata", "labels", ROLLOUT_LABEL], rollout)]
         }
     }
 }

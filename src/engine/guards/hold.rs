@@ -52,13 +52,12 @@ pub fn verdict(facts: &Facts<'_>, deployment: &Deployment) -> Verdict {
         return Verdict::DoesNot(format!("its label cannot be put on: {}", obstacle.message));
     }
     match &facts.seen.probed {
-        None => Verdict::NotKnown,
         Some(Probed::Holds) => Verdict::Holds,
         Some(Probed::DoesNotHold(why)) => Verdict::DoesNot(why.clone()),
         Some(Probed::Unanswered { since, why }) if facts.now.duration_since(*since) >= PATIENCE => {
             Verdict::DoesNot(format!("no answer since {}: {why}", text::clock(*since)))
         }
-        Some(Probed::Unanswered { .. }) => Verdict::NotKnown,
+        None | Some(Probed::Unanswered { .. }) => Verdict::NotKnown,
     }
 }
 
@@ -96,7 +95,7 @@ pub fn moments(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Timestamp
 
 /// Whether our label is on the Deployment.
 fn is_labelled(facts: &Facts<'_>, deployment: &Deployment) -> bool {
-    deployment.rollout.as_ref() == Some(&facts.id.name)
+    deployment.rollout() == Some(&facts.id.name)
 }
 
 /// The Deployment has the serving version's template.

@@ -134,7 +134,7 @@ fn deployment(facts: &Facts<'_>, wanted: &Safe) -> Option<Ordered> {
     let deployment = facts.seen.deployment.as_ref()?;
     let paused = wanted.pause.filter(|paused| *paused != deployment.paused);
     let pause = paused.map(deployment::pause);
-    let is_on = deployment.rollout.as_ref() == Some(&facts.id.name);
+    let is_on = deployment.rollout() == Some(&facts.id.name);
     let label = match wanted.label {
         Some(Label::On) if !is_on => Some(deployment.label(&facts.id.name)),
         Some(Label::Off) if is_on => Some(deployment::unlabel()),

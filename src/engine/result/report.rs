@@ -69,15 +69,10 @@ fn conditions(facts: &Facts<'_>, status: &CanaryRolloutStatus, message: &str) ->
             facts.now,
         );
     };
-    match &facts.refusal {
-        Some((reason, why)) => put(ConditionType::Accepted, false, (*reason).into(), why),
-        None => {
-            let held = hold::why_paused(facts, status).map_or_else(String::new, |why| {
-                format!("; the Deployment is paused between releases, since the API server does not hold a changed template: {why}")
-            });
-            let fit = format!("everything that the rollout names is there and fit{held}");
-            put(ConditionType::Accepted, true, "Accepted", &fit);
-        }
+    if let Some((reason, why)) = &facts.refusal {
+        put(ConditionType::Accepted, false, (*reason).into(), why);
+    } else {
+        put(ConditionType::Accepted, true, "Accepted", &fit(facts, status));
     }
     let paused = status.run.as_ref().and_then(|run| run.paused_for).filter(|_| active);
     let phase: &'static str = status.phase.into();
@@ -170,6 +165,16 @@ fn stable_is_gone(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> bool {
         .as_ref()
         .is_some_and(|deployment| deployment.replicas > 0);
     wanted && status.taken_over() && facts.mode.keeps_pods() && facts.stable(status).sets.is_empty()
+}
+
+fn fit(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
+    let fit = "everything that the rollout names is there and fit";
+    match hold::why_paused(facts, status) {
+        None => fit.to_owned(),
+        Some(why) => format!(
+            "{fit}; the Deployment is paused between releases, since the API server does not hold a changed template: {why}"
+        ),
+    }
 }
 
 fn gone(status: &CanaryRolloutStatus) -> String {

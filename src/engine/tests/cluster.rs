@@ -7,12 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        contract::{
-            Identity, Needs,
-            in_force::InForce,
-            kind::Kind,
-            observed::{Observed, Policy},
-        },
+        contract::{Identity, Needs, in_force::InForce, kind::Kind, observed::Observed},
         needs,
     },
     world::World,
@@ -198,11 +193,10 @@ impl World {
             status: &self.status,
             forbidden_address: None,
         };
-        let seen = observe(&self.objects(), subject);
-        let standing = self.probed.as_ref().map(|_| Policy::Standing("1".to_owned()));
+        let (policy, probed) = self.hold.clone();
         Observed {
-            policy: standing.unwrap_or(seen.policy),
-            probed: self.probed.clone().flatten(),
+            policy,
+            probed,
             deletion: self.deletion,
             finalizer: self.finalizer,
             actions: self.actions.clone(),
@@ -210,7 +204,7 @@ impl World {
             replies: self.replies.clone(),
             told: self.events_reach,
             stored_events: self.status.events.emitted,
-            ..seen
+            ..observe(&self.objects(), subject)
         }
     }
 }

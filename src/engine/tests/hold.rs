@@ -3,11 +3,11 @@
 use super::*;
 use crate::engine::contract::observed::{Policy, Probed};
 
-fn unanswered(world: &World) -> Option<Probed> {
-    Some(Probed::Unanswered {
+fn unanswered(world: &World) -> Probed {
+    Probed::Unanswered {
         since: world.now,
         why: "503".to_owned(),
-    })
+    }
 }
 
 fn paused(world: &World) -> bool {
@@ -16,7 +16,7 @@ fn paused(world: &World) -> bool {
 
 fn held(probed: Option<Probed>) -> World {
     let mut world = World::new(&spec());
-    world.probed = Some(probed);
+    world.hold = (Policy::Standing("1".to_owned()), probed);
     world
 }
 
@@ -26,7 +26,7 @@ fn a_policy_that_was_not_asked_yet_leaves_everything_as_it_is() {
     let decision = world.settle();
     assert_eq!(world.status.stable_revision, None);
     assert!(decision.wake.is_some(), "it is asked again");
-    world.probed = Some(Some(Probed::Holds));
+    world.hold.1 = Some(Probed::Holds);
     world.settle();
     assert!(world.status.stable_revision.is_some() && !paused(&world));
     let labels = &world.get(Kind::Deployment, "catalog")["metadata"]["labels"];
@@ -48,7 +48,8 @@ fn an_api_server_that_does_not_answer_for_a_while_is_not_trusted() {
     world.settle();
     assert!(!paused(&world));
     // As after a start of the controller.
-    world.probed = Some(unanswered(&world));
+    let silent = unanswered(&world);
+    world.hold.1 = Some(silent);
     let began = world.now;
     world.settle();
     assert!(!paused(&world), "it held a moment ago");
@@ -60,7 +61,7 @@ fn an_api_server_that_does_not_answer_for_a_while_is_not_trusted() {
     world.settle();
     assert!(paused(&world));
     assert!(world.told.iter().any(|reason| reason == "HoldLost"));
-    world.probed = Some(Some(Probed::Holds));
+    world.hold.1 = Some(Probed::Holds);
     world.settle();
     assert!(!paused(&world));
     assert!(
@@ -79,17 +80,17 @@ fn it_is_asked_at_rest_only_and_once() {
     };
     let mut world = held(None);
     assert!(asks(&world), "before it is taken over");
-    world.probed = Some(Some(Probed::Holds));
+    world.hold.1 = Some(Probed::Holds);
     assert!(!asks(&world));
     world.settle();
-    world.probed = Some(None);
+    world.hold.1 = None;
     assert!(asks(&world), "after a start");
-    world.probed = Some(Some(Probed::DoesNotHold(String::new())));
+    world.hold.1 = Some(Probed::DoesNotHold(String::new()));
     assert!(!asks(&world), "an answer is an answer");
     world.settle();
     world.apply_version("v2");
     world.until("5%", |world| at(world, 500));
-    world.probed = Some(None);
+    world.hold.1 = None;
     assert!(!asks(&world), "during a release the Deployment is paused");
 }
 

@@ -78,8 +78,8 @@ pub struct World {
     pub called: Vec<Value>,
     /// Two Deployments instead of the one.
     pub pair: Option<Apps>,
-    /// There is a policy; what a dry run has told of it.
-    pub probed: Option<Option<Probed>>,
+    /// The policy, and what a dry run has told of it.
+    pub hold: (Policy, Option<Probed>),
 }
 
 impl World {
@@ -114,7 +114,7 @@ impl World {
             replies: BTreeMap::new(),
             called: Vec::new(),
             pair: None,
-            probed: None,
+            hold: Default::default(),
         }
     }
 

@@ -37,7 +37,7 @@ impl Witness {
         }
         // Kubernetes' own rollout has just ended, and what it left is narrowed now.
         let paused = |object: &Option<Object>| object.as_ref().is_some_and(|object| object["spec"]["paused"] == true);
-        let complete = |object: &Option<Object>| object.as_ref().is_some_and(|object| is_complete(object));
+        let complete = |object: &Option<Object>| object.as_ref().is_some_and(is_complete);
         let ended = complete(&change.new) && !complete(&change.old);
         if change.key.0 == Kind::Deployment && (paused(&change.new) && !paused(&change.old) || ended) {
             self.rolled_out = Some(at);
