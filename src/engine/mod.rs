@@ -102,12 +102,7 @@ pub fn decide(
     floor::note(&facts, &mut next);
     config::note(&facts, &mut next);
 
-    let desired = workflow.desired(&facts, next.status());
-    if desired.pause == Some(false) {
-        // What is seen unpaused from now on is our own doing.
-        next.hold_mut().paused = false;
-    }
-    let wanted = Safe::new(&facts, next.status(), desired);
+    let wanted = wanted(&facts, workflow, &mut next);
     let actions = actions(&facts, next.status(), &wanted);
     next.report(report::report(&facts, next.status()));
     let wake = wake::next(&facts, next.status());
@@ -120,6 +115,16 @@ pub fn decide(
         wake,
         measured: None,
     }
+}
+
+/// The world that the new status asks for, as far as it is safe.
+fn wanted(facts: &Facts<'_>, workflow: &dyn Workflow, next: &mut Draft) -> Safe {
+    let desired = workflow.desired(facts, next.status());
+    if desired.pause == Some(false) {
+        // What is seen unpaused from now on is our own doing.
+        next.hold_mut().paused = false;
+    }
+    Safe::new(facts, next.status(), desired)
 }
 
 /// The status with nothing new in it but what the metrics store has answered: that is known, whatever can be stored.

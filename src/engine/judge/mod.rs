@@ -50,6 +50,9 @@ pub fn judge(
             Ok(reading) => {
                 rule::count(check, counted, reading);
                 (entry.verdict, entry.cause) = rule::verdict(check, counted, reading);
+                if entry.cause == Some(Cause::NoTraffic) {
+                    "no request has reached the new version in this interval, or it counts them under a name that is not known".clone_into(&mut entry.message);
+                }
                 (entry.value, entry.baseline) = figures::values(&check.kind, reading);
                 if let Some(worst) = worst(check, reading, &entry) {
                     let known = memory.worst.entry(check.name.clone()).or_insert_with(|| worst.clone());

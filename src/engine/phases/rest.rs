@@ -29,7 +29,7 @@ fn drop_kept(facts: &Facts<'_>, next: &mut Draft) {
         // Users' Services are wide and reach the kept pods too.
         return;
     }
-    if facts.reach_kept_pods(next.status()) {
+    if facts.mode.keeps_pods() && facts.reach_kept_pods(next.status()) {
         // Kubernetes' rollout just ended: Services narrow now, so keep the other pods for one drain from then.
         next.keep_longer(facts.now + DRAIN.signed());
         next.drain_anew();

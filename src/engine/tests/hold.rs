@@ -155,7 +155,7 @@ fn a_deployment_that_is_found_paused_with_two_versions_is_left_alone() {
         .unwrap();
     deployment["spec"]["paused"] = json!(true);
     let before = world.objects.clone();
-    world.settle_unchecked();
+    world.pass_unchecked();
     assert_eq!(condition(&world, "Accepted"), ("False", "RolloutIncomplete"));
     assert_eq!(world.objects, before);
 }
