@@ -63,6 +63,10 @@ start_store() {
     --advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 --log-level warn "$@"
 }
 
+# Before Kubernetes 1.36 the API server has the policies that hold Deployments only when it is told so.
+# shellcheck disable=SC2034
+hold_by_policy=(--feature-gates=MutatingAdmissionPolicy=true --runtime-config=admissionregistration.k8s.io/v1beta1=true)
+
 # start_api_server USER [FLAG...]: every request of USER is written to logs/audit.log.
 start_api_server() {
   local user=$1

@@ -6,6 +6,7 @@
 )]
 
 pub mod ask;
+pub mod births;
 pub mod controllers;
 pub mod hooks;
 pub mod load;
@@ -13,6 +14,7 @@ pub mod parts;
 pub mod record;
 pub mod shop;
 pub mod store;
+pub mod tools;
 
 use std::time::Duration;
 
@@ -24,6 +26,7 @@ use kube::{
 };
 
 pub use ask::version;
+pub use births::Births;
 pub use controllers::Controllers;
 pub use hooks::Hooks;
 pub use load::Load;

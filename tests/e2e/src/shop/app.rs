@@ -23,8 +23,16 @@ impl Shop {
 
     /// The same under another name.
     pub async fn app_named(&self, name: &str, replicas: u32) -> anyhow::Result<()> {
+        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]}});
+        self.create(&Kinds::service(), service).await?;
+        self.create(&Kinds::deployment(), self.manifest(name, replicas, "v1"))
+            .await
+    }
+
+    /// The app's Deployment as its owner keeps it in a file.
+    pub fn manifest(&self, name: &str, replicas: u32, version: &str) -> Value {
         let env = json!([
-            {"name": "VERSION", "value": "v1"},
+            {"name": "VERSION", "value": version},
             {"name": "DATABASE_URL", "value": "postgres://postgres@postgres.shop/postgres"},
             {"name": "REDIS_URL", "value": "redis://redis.shop/"},
             {"name": "CACHE_KEY_PREFIX", "value": self.namespace},
@@ -38,10 +46,7 @@ impl Shop {
             "metadata": {"labels": {"app": name}, "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": "8080"}},
             "spec": {"securityContext": {"runAsNonRoot": true, "runAsUser": 65532}, "containers": [container]},
         });
-        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template}});
-        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]}});
-        self.create(&Kinds::service(), service).await?;
-        self.create(&Kinds::deployment(), deployment).await
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template}})
     }
 
     /// The app's route; further rules and backends stand before and beside its own.
@@ -124,7 +129,7 @@ impl Shop {
         shop.rollout(more).await?;
         shop.until("adoption", |status| status.stable_revision.is_some())
             .await?;
-        shop.paused().await?;
+        shop.held().await?;
         Ok(shop)
     }
 

@@ -6,7 +6,7 @@ mod seen;
 use anyhow::Context as _;
 use kube::{
     Api, Client, ResourceExt,
-    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use warmfront::{
@@ -110,6 +110,47 @@ impl Shop {
             .await
             .with_context(|| format!("changing {} {name}", resource.kind))?;
         Ok(())
+    }
+
+    /// Waits until a change of the app's template would be held.
+    pub async fn held(&self) -> anyhow::Result<()> {
+        self.held_named("catalog").await
+    }
+
+    /// The same for another Deployment: held by the API server, or by a pause where it has no such policy.
+    pub async fn held_named(&self, name: &str) -> anyhow::Result<()> {
+        let by_policy = self.holds_by_policy().await?;
+        let held = move |found: Option<&DynamicObject>| {
+            found.is_some_and(|object| {
+                object.labels().contains_key("warmfront.dev/rollout")
+                    && (object.data["spec"]["paused"] == true) != by_policy
+            })
+        };
+        until(
+            &self.api(&Kinds::deployment()),
+            name,
+            "the Deployment is held",
+            PATIENCE,
+            held,
+        )
+        .await
+        .map(|_| ())
+    }
+
+    /// The API server has the policy that holds Deployments.
+    pub async fn holds_by_policy(&self) -> anyhow::Result<bool> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(
+            "admissionregistration.k8s.io",
+            "v1beta1",
+            "MutatingAdmissionPolicy",
+        ));
+        let policies = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+        match policies.get_opt("warmfront-hold").await {
+            Ok(found) => Ok(found.is_some()),
+            // A version that is not served is answered in plain text.
+            Err(kube::Error::Api(refusal)) if refusal.code == 404 => Ok(false),
+            Err(failure) => Err(failure).context("looking for the policy warmfront-hold"),
+        }
     }
 
     /// Waits until the Deployment is paused.

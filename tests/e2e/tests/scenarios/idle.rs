@@ -9,13 +9,10 @@ use std::{
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::jiff::Timestamp;
-use kube::{
-    ResourceExt as _,
-    api::{DynamicObject, ListParams},
-};
+use kube::{ResourceExt as _, api::ListParams};
 use serde_json::json;
 use warmfront::controller::kinds::Kinds;
-use warmfront_e2e::{Controllers, PATIENCE, Shop, controllers::asked, until};
+use warmfront_e2e::{Controllers, PATIENCE, Shop, controllers::asked};
 
 /// Each over a Deployment of its own. One node has no room for so many pods, so the Deployments have none:
 /// what is watched and decided at rest is the same.
@@ -47,16 +44,7 @@ async fn bring_up(shop: &Shop, name: &str) -> anyhow::Result<()> {
     .await?;
     shop.until_of(name, "adoption", |status| status.stable_revision.is_some())
         .await?;
-    let paused = |found: Option<&DynamicObject>| found.is_some_and(|object| object.data["spec"]["paused"] == true);
-    until(
-        &shop.api(&Kinds::deployment()),
-        name,
-        "the Deployment is paused",
-        PATIENCE,
-        paused,
-    )
-    .await
-    .map(|_| ())
+    shop.held_named(name).await
 }
 
 /// Names and versions of all objects that the controller might change.

@@ -7,7 +7,9 @@
 mod actions;
 mod admission;
 mod conformance;
+mod fallback;
 mod gates;
+mod hold;
 mod idle;
 mod keda;
 mod metrics;
@@ -19,6 +21,7 @@ mod refused;
 mod release;
 mod replies;
 mod requests;
+mod rest;
 mod route;
 mod routes;
 mod running;

@@ -84,7 +84,7 @@ async fn s21_unpaused_by_hand_at_a_quarter_of_the_traffic() -> anyhow::Result<()
             status.stable_revision != quarter.stable_revision
         })
         .await?;
-    shop.paused().await?;
+    shop.held().await?;
     shop.serving().await?;
     is(&native, "Accepted", "True", "Accepted");
     let told = shop.told("Unpaused").await?;
@@ -259,7 +259,7 @@ async fn s12_a_config_map_that_changes_in_place_lets_the_step_begin_anew() -> an
     shop.route(super::plain()).await?;
     shop.serving().await?;
     shop.rollout(stays_at(50)).await?;
-    shop.paused().await?;
+    shop.held().await?;
     shop.until("its contents are known", |status| {
         status.configs.contains_key("settings")
     })

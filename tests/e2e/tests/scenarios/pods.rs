@@ -27,7 +27,7 @@ async fn s22_no_weight_before_the_pods_that_carry_it() -> anyhow::Result<()> {
     let mut plan = stays_at(25);
     plan["progressDeadline"] = json!("5m");
     shop.rollout(plan).await?;
-    shop.paused().await?;
+    shop.held().await?;
     let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
     shop.release(&[("VERSION", "v2")]).await?;
     let short = shop

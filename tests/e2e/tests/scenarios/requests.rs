@@ -100,7 +100,7 @@ async fn s46_deletion_at_half_of_the_traffic() -> anyhow::Result<()> {
     let route = shop.spec(&Kinds::http_route(), "catalog").await?;
     let service = shop.spec(&Kinds::service(), "catalog").await?;
     shop.rollout(stays_at(50)).await?;
-    shop.paused().await?;
+    shop.held().await?;
     let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
     shop.release(&[("VERSION", "v2")]).await?;
     let half = shop.at(1, 50).await?;

@@ -90,7 +90,7 @@ async fn s40_everything_else_in_the_route_stays() -> anyhow::Result<()> {
         json!({"steps": steps(&[25, 50, 100]), "keepStable": "5s", "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}, "settle": "500ms", "alsoNarrow": ["legacy"]}}),
     )
     .await?;
-    shop.paused().await?;
+    shop.held().await?;
     let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
     let shares = Record::start(shop.api(&Kinds::http_route()), "catalog", third_share).await?;
     let others = Record::start(shop.api(&Kinds::http_route()), "catalog", |route| {
@@ -153,7 +153,7 @@ async fn s03_adoption_waits_for_the_route_and_goes_on_by_itself() -> anyhow::Res
         .until("adoption", |status| status.stable_revision.is_some())
         .await?;
     is(&status, "Accepted", "True", "Accepted");
-    shop.paused().await?;
+    shop.held().await?;
     assert_eq!(shop.spec(&Kinds::service(), "catalog").await?, service);
     shop.close().await
 }
@@ -192,7 +192,7 @@ async fn s37_a_parent_that_nobody_serves_lets_no_step_begin() -> anyhow::Result<
     let mut plan = stays_at(25);
     plan["progressDeadline"] = json!("25s");
     shop.rollout(plan).await?;
-    shop.paused().await?;
+    shop.held().await?;
     let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
     let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
     shop.release(&[("VERSION", "v2")]).await?;

@@ -54,7 +54,7 @@ async fn s40_two_routes_and_all_their_rules_move_together() -> anyhow::Result<()
     ];
     let routes = json!([{"name": "catalog", "rules": ["*"]}, {"name": "second"}]);
     shop.rollout(json!({"steps": steps(&[25, 50, 100]), "keepStable": "5s", "traffic": {"gatewayAPI": {"routes": routes}, "settle": "500ms"}})).await?;
-    shop.paused().await?;
+    shop.held().await?;
     let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
     let second = Record::start(shop.api(&Kinds::http_route()), "second", shares).await?;
     shop.release(&[("VERSION", "v2")]).await?;
@@ -88,7 +88,7 @@ async fn s40_a_grpc_route_moves_and_is_put_back() -> anyhow::Result<()> {
     });
     shop.rollout(json!({"steps": steps(&[25, 100]), "keepStable": "5s", "traffic": traffic}))
         .await?;
-    shop.paused().await?;
+    shop.held().await?;
     let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
     let weights = Record::start(shop.api(&Kinds::grpc_route()), "calls", shares).await?;
     shop.release(&[("VERSION", "v2")]).await?;

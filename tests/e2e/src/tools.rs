@@ -1,0 +1,112 @@
+//! Programs of other tools against the cluster: kubectl, Helm, and what Flux and Argo CD think of an object.
+
+use std::{path::PathBuf, process::Stdio};
+
+use anyhow::Context as _;
+use kube::ResourceExt;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt, process::Command};
+use warmfront::controller::kinds::Kinds;
+
+use super::Shop;
+
+/// What other tools call an object.
+#[derive(Debug, Deserialize)]
+pub struct Opinion {
+    /// Flux, Helm 4 and kpt, by the kstatus library.
+    pub kstatus: String,
+    /// Argo CD, by its own rule for the kind or by the script that stands in for it.
+    pub argocd: String,
+    /// Why, one text each.
+    pub messages: Vec<String>,
+}
+
+fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let folder = std::env::var("WF_TOOLS").context("WF_TOOLS is not set: run these tests by `make test`")?;
+    Ok(PathBuf::from(folder).join(name))
+}
+
+/// Runs a program with this on its standard input; what it printed, or what it complained of.
+async fn run(name: &str, arguments: &[&str], input: &str) -> anyhow::Result<String> {
+    let mut child = Command::new(program(name)?)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("starting {name}"))?;
+    // Closed when written, so that the program sees the end.
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes()).await?;
+    }
+    let ended = child.wait_with_output().await?;
+    anyhow::ensure!(
+        ended.status.success(),
+        "{name} {}: {}: {}",
+        arguments.join(" "),
+        ended.status,
+        String::from_utf8_lossy(&ended.stderr)
+    );
+    Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
+}
+
+impl Shop {
+    /// kubectl in this namespace.
+    pub async fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        self.kubectl_with(arguments, &Value::Null).await
+    }
+
+    /// The same with an object on its standard input.
+    pub async fn kubectl_with(&self, arguments: &[&str], object: &Value) -> anyhow::Result<String> {
+        let arguments = [&["-n", &self.namespace], arguments].concat();
+        run("kubectl", &arguments, &object.to_string()).await
+    }
+
+    /// Installs or upgrades a Helm release of this one object and waits until Helm calls it ready.
+    pub async fn helm_upgrade(&self, object: &Value) -> anyhow::Result<String> {
+        let chart = std::env::temp_dir().join(format!("{}-{}", self.namespace, std::process::id()));
+        tokio::fs::create_dir_all(chart.join("templates")).await?;
+        let about = json!({"apiVersion": "v2", "name": "catalog", "version": "1.0.0"});
+        tokio::fs::write(chart.join("Chart.yaml"), about.to_string()).await?;
+        tokio::fs::write(chart.join("templates/object.yaml"), object.to_string()).await?;
+        let folder = chart.to_string_lossy().into_owned();
+        let arguments = [
+            "upgrade",
+            "--install",
+            "catalog",
+            &folder,
+            "-n",
+            &self.namespace,
+            "--take-ownership",
+            "--wait",
+            "--timeout",
+            "60s",
+        ];
+        let done = run("helm", &arguments, "").await;
+        tokio::fs::remove_dir_all(&chart).await?;
+        done
+    }
+
+    /// What other tools say of the Deployment; `rule` is a health check for Argo CD that stands in for its own.
+    pub async fn opinion(&self, rule: Option<&str>) -> anyhow::Result<Opinion> {
+        let deployment = self.api(&Kinds::deployment()).get("catalog").await?;
+        let object = serde_json::to_string(&deployment)?;
+        let said = run("health", &rule.into_iter().collect::<Vec<_>>(), &object).await?;
+        serde_json::from_str(&said)
+            .with_context(|| format!("reading what was said of {}: {said}", deployment.name_any()))
+    }
+
+    /// Every tool calls the Deployment healthy, and waiting for it ends at once.
+    pub async fn healthy_to_all(&self) -> anyhow::Result<()> {
+        self.kubectl(&["rollout", "status", "deployment/catalog", "--timeout=30s"])
+            .await?;
+        let opinion = self.opinion(None).await?;
+        anyhow::ensure!(
+            opinion.kstatus == "Current" && opinion.argocd == "Healthy",
+            "other tools say {opinion:?}"
+        );
+        Ok(())
+    }
+}
