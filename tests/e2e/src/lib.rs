@@ -12,6 +12,7 @@ pub mod hooks;
 pub mod load;
 pub mod parts;
 pub mod record;
+pub mod refusal;
 pub mod shop;
 pub mod store;
 pub mod tools;
@@ -32,6 +33,7 @@ pub use hooks::Hooks;
 pub use load::Load;
 pub use parts::{Frozen, Partition};
 pub use record::{Record, canary_percent};
+pub use refusal::Refusal;
 pub use shop::{Shop, condition};
 pub use store::Store;
 

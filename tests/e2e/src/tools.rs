@@ -31,6 +31,8 @@ fn program(name: &str) -> anyhow::Result<PathBuf> {
 async fn run(name: &str, arguments: &[&str], input: &str) -> anyhow::Result<String> {
     let mut child = Command::new(program(name)?)
         .args(arguments)
+        // `kubectl apply --applyset` is not on by itself.
+        .env("KUBECTL_APPLYSET", "true")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -22,9 +22,11 @@ mod release;
 mod replies;
 mod requests;
 mod rest;
+mod room;
 mod route;
 mod routes;
 mod running;
+mod services;
 mod sharing;
 mod start;
 
