@@ -47,8 +47,8 @@ mod tests {
         Percent::from_hundredths(weight * 100).unwrap()
     }
 
-    fn intent(weight: u32) -> Option<Intent> {
-        Some(Intent::new(percent(weight), BTreeMap::default(), Timestamp::UNIX_EPOCH))
+    fn intent(weight: u32) -> Intent {
+        Intent::new(percent(weight), BTreeMap::default(), Timestamp::UNIX_EPOCH)
     }
 
     /// A release at 25% whose next weight, 50%, was stored as intent.
@@ -56,7 +56,7 @@ mod tests {
         let plan = json!({"workload": {"deployment": {"name": "catalog"}}, "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}}, "unjudged": true});
         let run = json!({"number": 1, "revision": "w", "replicaSet": "catalog-w", "stableRevision": "s", "startedAt": "2026-01-01T00:00:00Z", "step": 2, "steps": 3, "weight": "25%", "plan": plan});
         let mut run: Run = serde_json::from_value(run).unwrap();
-        run.intent = intent(50);
+        run.intent = Some(intent(50));
         CanaryRolloutStatus {
             phase: Phase::Shifting,
             run: Some(run),
@@ -70,7 +70,7 @@ mod tests {
         let cases: [(&str, bool, Change); 12] = [
             ("a figure", true, |status, _| status.message = "holding".to_owned()),
             ("a confirmed weight", true, |_, run| {
-                (run.weight, run.intent) = (percent(50), None)
+                (run.weight, run.intent) = (percent(50), None);
             }),
             ("a fall to 0", true, |status, run| {
                 (status.phase, run.weight, run.intent) = (Phase::Preparing, Percent::ZERO, None);
@@ -80,18 +80,20 @@ mod tests {
                 });
             }),
             ("the way back", true, |status, run| {
-                (status.phase, run.intent) = (Phase::RollingBack, None)
+                (status.phase, run.intent) = (Phase::RollingBack, None);
             }),
             ("a run that was taken back", true, |status, run| {
                 (status.phase, run.outcome) = (Phase::RolledBack, Some(Outcome::RolledBack));
                 run.ended_at = Some(Timestamp::UNIX_EPOCH);
             }),
             ("another weight", false, |_, run| {
-                (run.weight, run.intent) = (percent(50), intent(100))
+                (run.weight, run.intent) = (percent(50), Some(intent(100)));
             }),
-            ("a lower weight besides 0", false, |_, run| run.intent = intent(10)),
+            ("a lower weight besides 0", false, |_, run| {
+                run.intent = Some(intent(10));
+            }),
             ("a weight that nobody asked for", false, |_, run| {
-                (run.weight, run.intent) = (percent(75), None)
+                (run.weight, run.intent) = (percent(75), None);
             }),
             ("pods for another weight", false, |_, run| {
                 run.growing = Some(Growing {
@@ -101,7 +103,7 @@ mod tests {
             }),
             ("a promotion", false, |status, _| status.phase = Phase::Promoting),
             ("a promotion that is undone", false, |_, run| {
-                run.undoing = Some("s".to_owned())
+                run.undoing = Some("s".to_owned());
             }),
             ("another release", false, |_, run| run.number = 2),
         ];

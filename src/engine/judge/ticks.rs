@@ -157,8 +157,11 @@ fn protocol(kind: RouteKind) -> Protocol {
     }
 }
 
-/// Ports of one version in all routes, and what is spoken there.
-fn ports(facts: &Facts<'_>, of: impl Fn(&RouteState) -> &BTreeSet<u16>) -> BTreeSet<(u16, Protocol)> {
+/// Ports, and what is spoken there.
+type Ports = BTreeSet<(u16, Protocol)>;
+
+/// Those of one version in all routes.
+fn ports(facts: &Facts<'_>, of: impl Fn(&RouteState) -> &BTreeSet<u16>) -> Ports {
     facts
         .found_routes()
         .flat_map(|(id, route)| of(&route.state).iter().map(|port| (*port, protocol(id.kind))))
@@ -166,7 +169,7 @@ fn ports(facts: &Facts<'_>, of: impl Fn(&RouteState) -> &BTreeSet<u16>) -> BTree
 }
 
 /// Ports of the new version in all routes, and of the old one: the same, where no entry of its own says others.
-pub(super) fn ports_of_both(facts: &Facts<'_>) -> (BTreeSet<(u16, Protocol)>, BTreeSet<(u16, Protocol)>) {
+pub(super) fn ports_of_both(facts: &Facts<'_>) -> (Ports, Ports) {
     let stable = ports(facts, |state| &state.ports);
     let own = ports(facts, |state| &state.canary_ports);
     (if own.is_empty() { stable.clone() } else { own }, stable)

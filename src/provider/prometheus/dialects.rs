@@ -52,7 +52,7 @@ pub(super) fn read(spec: &MetricSourceSpec, question: &Question, body: &str) -> 
     assert!(ask.is_ok());
     let replies = Replies::from([(layer, parse(200, body.as_bytes()))]);
     // All targets were scraped every second, before the tick and in it.
-    let start = question.start.as_millisecond() as f64 / 1_000.0;
+    let start = question.start.as_duration().as_secs_f64();
     let scrapes: Vec<_> = (-60..=60).map(|second| (start + f64::from(second), true)).collect();
     let known = match interpret(spec, question, &replies, None) {
         Interpretation::Ask(unknown) => Known {

@@ -91,11 +91,16 @@ impl Shop {
         done
     }
 
-    /// What other tools say of the Deployment; `rule` is a health check for Argo CD that stands in for its own.
+    /// What other tools say of the Deployment; `rule` is a health check for Argo CD, in Lua, that stands in for its own.
     pub async fn opinion(&self, rule: Option<&str>) -> anyhow::Result<Opinion> {
         let deployment = self.api(&Kinds::deployment()).get("catalog").await?;
         let object = serde_json::to_string(&deployment)?;
-        let said = run("health", &rule.into_iter().collect::<Vec<_>>(), &object).await?;
+        let file = std::env::temp_dir().join(format!("{}-{}.lua", self.namespace, std::process::id()));
+        let file = file.to_string_lossy().into_owned();
+        if let Some(rule) = rule {
+            tokio::fs::write(&file, rule).await?;
+        }
+        let said = run("health", rule.map(|_| file.as_str()).as_slice(), &object).await?;
         serde_json::from_str(&said)
             .with_context(|| format!("reading what was said of {}: {said}", deployment.name_any()))
     }

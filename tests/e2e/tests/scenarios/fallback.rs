@@ -9,8 +9,18 @@ use super::{
     rest::{a_deleted_set_comes_back, begins},
 };
 
-/// The rule for Argo CD that looks past the pause.
-const RULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/health/argocd-deployment.lua");
+/// What the docs tell users of Argo CD and Flux.
+const DOCS: &str = include_str!("../../../../docs/rest.md");
+
+/// The rule for Argo CD in the docs that looks past the pause.
+fn rule() -> String {
+    DOCS.lines()
+        .skip_while(|line| *line != "resource.customizations.health.apps_Deployment: |")
+        .skip(1)
+        .map_while(|line| line.strip_prefix("  "))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
 
 #[tokio::test]
 #[ignore = "needs the test cluster: make test"]
@@ -27,7 +37,9 @@ async fn fallback_releases_are_held_by_a_pause() -> anyhow::Result<()> {
     assert_eq!(shop.spec(&Kinds::deployment(), "catalog").await?["paused"], true);
     let opinion = shop.opinion(None).await?;
     assert_eq!(opinion.argocd, "Suspended", "why the rule is shipped: {opinion:?}");
-    let opinion = shop.opinion(Some(RULE)).await?;
+    let rule = rule();
+    assert!(!rule.is_empty(), "docs/rest.md has the rule");
+    let opinion = shop.opinion(Some(&rule)).await?;
     assert_eq!(opinion.argocd, "Healthy", "{opinion:?}");
     let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
     let births = Births::start(&shop).await?;

@@ -12,6 +12,7 @@ mod gates;
 mod hold;
 mod idle;
 mod keda;
+mod leaving;
 mod metrics;
 mod outages;
 mod owner;

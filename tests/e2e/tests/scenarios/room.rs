@@ -18,7 +18,8 @@ async fn room_for_the_fix_while_the_failed_version_is_kept() -> anyhow::Result<(
     shop.app(4).await?;
     shop.route(super::plain()).await?;
     shop.serving().await?;
-    shop.rollout(json!({"steps": [{"weight": 100, "hold": "4s"}], "keepCanary": "1h"}))
+    // Kubernetes tries a refused pod again after twice the time each time.
+    shop.rollout(json!({"steps": [{"weight": 100, "hold": "4s"}], "keepCanary": "1h", "progressDeadline": "5m"}))
         .await?;
     shop.held().await?;
     let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;

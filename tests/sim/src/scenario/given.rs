@@ -30,6 +30,7 @@ pub const GIT: &str = "git";
 /// What a scenario begins with.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a key of a scenario file")]
 pub struct Given {
     /// Pods of the app, and of a pair's candidate.
     pub replicas: i64,

@@ -164,7 +164,6 @@ impl Witness {
         match change.key.0 {
             Kind::CanaryRollout => self.see_rollout(change),
             Kind::HttpRoute if change.key.2 == crate::scenario::given::NAME => self.see_route(change),
-            Kind::HttpRoute => {}
             Kind::Event => self.see_event(change),
             Kind::ReplicaSet | Kind::Deployment => self.see_hands(change, traffic),
             Kind::Service => self.see_service(change),
@@ -173,6 +172,7 @@ impl Witness {
             Kind::Namespace
             | Kind::EndpointSlice
             | Kind::ConfigMap
+            | Kind::HttpRoute
             | Kind::GrpcRoute
             | Kind::Gateway
             | Kind::GatewayClass
