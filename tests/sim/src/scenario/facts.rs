@@ -79,7 +79,7 @@ pub struct Facts {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
     /// The Deployment is as it is between releases: not paused where the API server holds a changed template at the
-    /// beginning, else paused.
+    /// beginning and none waits that was rejected, else paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rests: Option<bool>,
     /// The Deployment carries our label.
@@ -224,7 +224,17 @@ impl Run {
         found.pods(&facts.pods, &store.list(Kind::Pod, Some(NAMESPACE)));
         let app = store.get(Kind::Deployment, NAMESPACE, NAME).unwrap_or_default();
         found.same("paused", facts.paused.as_ref(), &(app["spec"]["paused"] == true));
-        let rests = (app["spec"]["paused"] == true) != self.given.holds();
+        let serving = store.list(Kind::ReplicaSet, Some(NAMESPACE)).into_iter();
+        let serving = serving
+            .map(|set| set["spec"]["template"].clone())
+            .find(|template| text(template, "/metadata/labels/pod-template-hash") == stable);
+        let waits = serving.is_some_and(|mut template| {
+            if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
+                labels.remove("pod-template-hash");
+            }
+            template != app["spec"]["template"]
+        });
+        let rests = (app["spec"]["paused"] == true) == (waits || !self.given.holds());
         found.same("rests", facts.rests.as_ref(), &rests);
         let labelled = app["metadata"]["labels"]["warmfront.dev/rollout"] == NAME;
         found.same("labelled", facts.labelled.as_ref(), &labelled);
