@@ -1,6 +1,8 @@
 //! Files that are generated from the code: CustomResourceDefinitions and RBAC rules.
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
+use serde_yaml::Value;
 
 use super::args::LEASE;
 use crate::api::{CanaryRollout, MetricSource, RolloutAction};
@@ -8,10 +10,36 @@ use crate::api::{CanaryRollout, MetricSource, RolloutAction};
 /// One definition by file name.
 pub fn crds() -> Result<Vec<(&'static str, String)>, serde_yaml::Error> {
     Ok(vec![
-        ("canaryrollouts.yaml", serde_yaml::to_string(&CanaryRollout::crd())?),
-        ("rolloutactions.yaml", serde_yaml::to_string(&RolloutAction::crd())?),
-        ("metricsources.yaml", serde_yaml::to_string(&MetricSource::crd())?),
+        ("canaryrollouts.yaml", definition(&CanaryRollout::crd())?),
+        ("rolloutactions.yaml", definition(&RolloutAction::crd())?),
+        ("metricsources.yaml", definition(&MetricSource::crd())?),
     ])
+}
+
+/// A definition without rules and patterns for statuses: only the controller writes those, and the API server has a budget for the rules
+/// of all fields together.
+fn definition(crd: &CustomResourceDefinition) -> Result<String, serde_yaml::Error> {
+    let mut crd = serde_yaml::to_value(crd)?;
+    let versions = crd["spec"]["versions"].as_sequence_mut().into_iter().flatten();
+    for version in versions {
+        without_rules(&mut version["schema"]["openAPIV3Schema"]["properties"]["status"]);
+    }
+    serde_yaml::to_string(&crd)
+}
+
+fn without_rules(schema: &mut Value) {
+    match schema {
+        Value::Mapping(fields) => {
+            fields.remove("x-kubernetes-validations");
+            // A field of that name would have a schema, not a text.
+            if fields.get("pattern").is_some_and(Value::is_string) {
+                fields.remove("pattern");
+            }
+            fields.values_mut().for_each(without_rules);
+        }
+        Value::Sequence(items) => items.iter_mut().for_each(without_rules),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Tagged(_) => {}
+    }
 }
 
 /// A rule of one of the controller's roles.

@@ -25,6 +25,7 @@ impl Run {
         if self.given.adopted && self.given.running && !self.given.pair {
             let adopted = Facts {
                 rests: Some(true),
+                labelled: Some(true),
                 conditions: [("Promoted".to_owned(), "True/Adopted".to_owned())].into(),
                 ..Facts::default()
             };
