@@ -22,7 +22,8 @@ fn definition(crd: &CustomResourceDefinition) -> Result<String, serde_yaml::Erro
     let mut crd = serde_yaml::to_value(crd)?;
     let versions = crd["spec"]["versions"].as_sequence_mut().into_iter().flatten();
     for version in versions {
-        without_rules(&mut version["schema"]["openAPIV3Schema"]["properties"]["status"]);
+        let properties = &mut version["schema"]["openAPIV3Schema"]["properties"];
+        properties.get_mut("status").into_iter().for_each(without_rules);
     }
     serde_yaml::to_string(&crd)
 }
