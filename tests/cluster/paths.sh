@@ -12,7 +12,7 @@ deny_version=0.20.2
 # What the node runs besides what is built from source, and what builds it.
 packages=(containerd runc containernetworking-plugins redis-server postgresql-15 iproute2 nftables conntrack openssl procps curl gcc libc6-dev python3 python3-pip)
 
-key=$(cat "$here"/modules/*/go.mod "$here"/modules/*/go.sum "$here/compile" | sha256sum | cut -c1-16)
+key=$(cat "$here"/modules/*/go.mod "$here"/modules/*/go.sum "$here"/modules/*/*.go "$here/compile" | sha256sum | cut -c1-16)
 bin=$cache/bin/$key
 
 # Two checkouts at once must not meet: every name comes from the checkout's path.

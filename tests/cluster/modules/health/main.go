@@ -8,6 +8,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/argoproj/gitops-engine/pkg/health"
@@ -36,8 +37,12 @@ func main() {
 }
 
 func answered(arguments []string) (*answer, error) {
+	text, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		return nil, fmt.Errorf("reading stdin: %w", err)
+	}
 	object := &unstructured.Unstructured{}
-	if err := json.NewDecoder(os.Stdin).Decode(&object.Object); err != nil {
+	if err := object.UnmarshalJSON(text); err != nil {
 		return nil, fmt.Errorf("reading the object on stdin: %w", err)
 	}
 	var rule health.HealthOverride
@@ -87,6 +92,8 @@ func luaValue(state *lua.LState, value any) lua.LValue {
 	switch value := value.(type) {
 	case bool:
 		return lua.LBool(value)
+	case int64:
+		return lua.LNumber(value)
 	case float64:
 		return lua.LNumber(value)
 	case string:

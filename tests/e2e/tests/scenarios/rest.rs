@@ -68,8 +68,7 @@ async fn rest_client_side_apply() -> anyhow::Result<()> {
     changed("rest-apply", async |shop| {
         // The first one only makes the object kubectl's own.
         for version in ["v1", "v2"] {
-            let mut file = shop.manifest("catalog", 4, version);
-            file["spec"]["paused"] = json!(false);
+            let file = shop.manifest("catalog", 4, version);
             shop.kubectl_with(&["apply", "-f", "-"], &file).await?;
         }
         Ok(())
@@ -134,7 +133,7 @@ async fn rest_helm_upgrade_and_its_wait() -> anyhow::Result<()> {
 async fn rest_other_tools_call_the_deployment_healthy_and_undo_begins_a_release() -> anyhow::Result<()> {
     let shop = Shop::adopted(
         "rest-tools",
-        json!({"steps": steps(&[50, 100]), "checks": [], "keepStable": "2s", "keepCanary": "2s", "bake": "1s"}),
+        json!({"steps": steps(&[50, 100]), "checks": [], "unjudged": true, "keepStable": "2s", "keepCanary": "2s", "bake": "1s"}),
     )
     .await?;
     shop.healthy_to_all().await?;
@@ -213,7 +212,7 @@ async fn rest_a_rollout_made_anew_takes_the_template_that_waits_for_its_first_re
         |found: Option<&DynamicObject>| found.is_none(),
     )
     .await?;
-    shop.rollout(json!({"checks": [], "steps": steps(&[100]), "bake": "1s"}))
+    shop.rollout(json!({"checks": [], "unjudged": true, "steps": steps(&[100]), "bake": "1s"}))
         .await?;
     let status = shop.until("its first release", |status| status.run.is_some()).await?;
     is(&status, "Accepted", "True", "Accepted");
