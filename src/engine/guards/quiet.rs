@@ -1,7 +1,10 @@
 //! When no request reaches a version any more that has lost its traffic: only then does its Service go, or a pod.
 
 use crate::{
-    api::status::{Draining, Phase},
+    api::{
+        Percent,
+        status::{Draining, Phase},
+    },
     engine::{
         draft::{Draft, events::Reason},
         facts::Facts,
@@ -14,6 +17,9 @@ const ONE_REQUEST: f64 = 0.5;
 
 /// Takes in what was counted, and ends what is over.
 pub fn ingest(facts: &Facts<'_>, next: &mut Draft) {
+    if is_reached_again(facts, next) {
+        next.drain_anew();
+    }
     if let Some(seen) = &facts.seen.drained {
         #[allow(clippy::cast_possible_truncation, reason = "a count of requests, for people")]
         let requests = seen.requests.map(|requests| {
@@ -34,6 +40,19 @@ pub fn ingest(facts: &Facts<'_>, next: &mut Draft) {
             end(facts, &draining, next);
         }
     }
+}
+
+/// A hand gives the canary Service a share before the release does, and what drains may still be behind it.
+fn is_reached_again(facts: &Facts<'_>, next: &Draft) -> bool {
+    let prepares = next.status().phase == Phase::Preparing;
+    let entitled = next
+        .run()
+        .is_none_or(|run| run.intent.is_some() || run.weight > Percent::ZERO);
+    prepares
+        && !entitled
+        && facts
+            .found_routes()
+            .any(|(_, route)| !route.state.carries(Percent::ZERO))
 }
 
 /// A whole window of metrics has counted none, and those that were in flight have had their time.

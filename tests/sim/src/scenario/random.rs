@@ -127,7 +127,7 @@ impl World {
             1 => Deed::CrashAfterNextCall,
             2 => Deed::BreakWatches,
             3..=4 => {
-                let metrics = self.one(&["down", "late", "partial", "hangs", "silent"]);
+                let metrics = self.one(&["down", "late", "partial", "down", "silent"]);
                 world(json!({"metrics": metrics}))
             }
             5..=6 => world(json!({"metrics": "up"})),
