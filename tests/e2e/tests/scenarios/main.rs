@@ -7,7 +7,6 @@
 mod actions;
 mod admission;
 mod conformance;
-mod fallback;
 mod gates;
 mod hold;
 mod idle;

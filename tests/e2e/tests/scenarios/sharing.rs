@@ -34,7 +34,7 @@ async fn s41_after_a_release_the_route_is_gits_again() -> anyhow::Result<()> {
         &routes,
         "catalog",
         "no managedFields entry of ours is left",
-        Duration::from_mins(1),
+        Duration::from_mins(3),
         let_go,
     )
     .await?;

@@ -116,7 +116,7 @@ async fn s02_s04_adopted_and_promoted_with_a_connection_per_request() -> anyhow:
         &shop.api(&Kinds::replica_set()),
         &old,
         "the old version is in the history",
-        Duration::from_mins(1),
+        Duration::from_mins(3),
         given,
     )
     .await?;
