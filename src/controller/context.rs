@@ -145,9 +145,16 @@ fn left_out(sent: &Value, stored: &Value) -> Option<String> {
 }
 
 /// First delay after a failure.
-const FIRST_DELAY: Duration = Duration::from_millis(100);
+pub(super) const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// Longest delay after many failures.
-const LONGEST_DELAY: Duration = Duration::from_secs(30);
+pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(30);
+
+/// Delay after one more failure than these: each doubles it.
+pub(super) fn delay_after(failures: u32, first: Duration, longest: Duration) -> Duration {
+    first
+        .saturating_mul(2_u32.saturating_pow(failures.min(16)))
+        .min(longest)
+}
 
 /// What the mutexes here guard are only hints: one that a panic left half-written is still usable.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -167,9 +174,9 @@ impl Backoff {
     pub fn next(&self, object: &impl Resource) -> Duration {
         let mut failures = lock(&self.0);
         let count = failures.entry(uid(object)).or_default();
-        let delay = FIRST_DELAY.saturating_mul(2_u32.saturating_pow((*count).min(16)));
+        let delay = delay_after(*count, FIRST_DELAY, LONGEST_DELAY);
         *count += 1;
-        delay.min(LONGEST_DELAY)
+        delay
     }
 
     /// A pass came to its end. Returns whether the one before it had failed.

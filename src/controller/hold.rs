@@ -1,9 +1,6 @@
 //! Asks the API server, by dry runs, whether it holds changed templates, and remembers what it has said.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Mutex};
 
 use jiff::Timestamp;
 use kube::{
@@ -13,7 +10,7 @@ use kube::{
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::{Context, REQUEST_TIMEOUT};
+use super::{Context, REQUEST_TIMEOUT, context::lock};
 use crate::{
     api::FIELD_MANAGER,
     engine::contract::{
@@ -48,18 +45,12 @@ impl Default for Holds {
 }
 
 impl Holds {
-    fn with<T>(&self, act: impl FnOnce(&mut HashMap<String, Said>) -> T) -> T {
-        // Answers are put in whole, so a panic leaves none half-written.
-        act(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// What was said under this policy, if anything.
     pub fn of(&self, uid: &str, policy: &Policy) -> Option<Probed> {
         let Policy::Standing(policy) = policy else { return None };
-        self.with(|said| {
-            let said = said.get(uid).filter(|said| said.policy == *policy)?;
-            Some(said.probed.clone())
-        })
+        let all = lock(&self.said);
+        let said = all.get(uid).filter(|said| said.policy == *policy)?;
+        Some(said.probed.clone())
     }
 
     fn say(&self, uid: &str, policy: &str, probed: Probed) {
@@ -67,12 +58,12 @@ impl Holds {
             policy: policy.to_owned(),
             probed,
         };
-        self.with(|all| all.insert(uid.to_owned(), said));
+        lock(&self.said).insert(uid.to_owned(), said);
     }
 
     /// The rollout is gone.
     pub fn forget(&self, uid: &str) {
-        self.with(|said| said.remove(uid));
+        lock(&self.said).remove(uid);
     }
 }
 

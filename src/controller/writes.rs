@@ -9,15 +9,14 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{context::lock, error::Error};
+use super::{
+    context::{FIRST_DELAY, LONGEST_DELAY, delay_after, lock},
+    error::Error,
+};
 use crate::engine::contract::{action::Action, kind::Kind, observed::Obstacle};
 
-/// First delay after a failure; each further one doubles it.
-const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// First delay after another hand was faster: the watch brings what it wrote in a moment.
 const FIRST_DELAY_AFTER_CONFLICT: Duration = Duration::from_millis(50);
-/// Longest delay.
-const LONGEST_DELAY: Duration = Duration::from_secs(30);
 /// Longest delay of a change that takes users off a version.
 const LONGEST_DELAY_OF_TRAFFIC: Duration = Duration::from_secs(5);
 /// So many failures in a row, some 3 s of them, are told whatever they are: they do not pass by themselves.
@@ -134,9 +133,7 @@ impl Writes {
             Some(Action::TakeTrafficOff { .. }) => LONGEST_DELAY_OF_TRAFFIC,
             _ => LONGEST_DELAY,
         };
-        let delay = first
-            .saturating_mul(2_u32.saturating_pow(failures.min(16)))
-            .min(longest);
+        let delay = delay_after(failures, first, longest);
         let object = match &one.target {
             Target::Object(kind, name) => Some((*kind, name.clone())),
             Target::Status | Target::Rollout | Target::Action(_) | Target::Events => None,

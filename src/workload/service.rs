@@ -92,22 +92,24 @@ impl Service {
             .collect()
     }
 
+    fn port(&self, number: u64) -> Option<&Value> {
+        let mut ports = self.ports.iter();
+        ports.find(|port| port.get("port").and_then(Value::as_u64) == Some(number))
+    }
+
     /// Name of the port with this number, empty if it has none; `None` if there is no such port.
     pub fn port_name(&self, number: u64) -> Option<&str> {
-        let port = self
-            .ports
-            .iter()
-            .find(|port| port.get("port").and_then(Value::as_u64) == Some(number))?;
-        Some(port.get("name").and_then(Value::as_str).unwrap_or_default())
+        Some(
+            self.port(number)?
+                .get("name")
+                .and_then(Value::as_str)
+                .unwrap_or_default(),
+        )
     }
 
     /// Name of the pods' port to which the port with this number leads; `None` if that is told by a number.
     pub fn target_name(&self, number: u64) -> Option<&str> {
-        let port = self
-            .ports
-            .iter()
-            .find(|port| port.get("port").and_then(Value::as_u64) == Some(number))?;
-        port.get("targetPort").and_then(Value::as_str)
+        self.port(number)?.get("targetPort").and_then(Value::as_str)
     }
 
     /// Narrows it to the revision `hash`, or, with `None`, makes it wide again.

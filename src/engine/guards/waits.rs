@@ -60,7 +60,7 @@ pub fn ours_to_wait_for(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &R
         ));
     }
     let old = quiet::old_pods(facts, status, run).next();
-    let old = old.filter(|_| quiet::room_awaited(facts, status, run))?;
+    let old = old.filter(|_| quiet::lacks_room(facts, run))?;
     Some(format!(
         "the room of {} pods of revision {}, which go as soon as no request reaches them",
         old.total, old.hash

@@ -44,7 +44,7 @@ pub fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe) -
     }
     put(Part::Remove, sets(facts, wanted, remove));
     put(Part::Answer, answers(facts, status));
-    all.extend(self::deployment(facts, wanted));
+    all.extend(label_and_pause(facts, wanted));
     all.extend(canary_service(facts, wanted));
     all.sort_by_key(|one| one.part);
     all
@@ -130,7 +130,7 @@ fn is_downward(route: &Route, target: &Target, want: Want) -> bool {
 }
 
 /// Label and pause, in one patch.
-fn deployment(facts: &Facts<'_>, wanted: &Safe) -> Option<Ordered> {
+fn label_and_pause(facts: &Facts<'_>, wanted: &Safe) -> Option<Ordered> {
     let deployment = facts.seen.deployment.as_ref()?;
     let paused = wanted.pause.filter(|paused| *paused != deployment.paused);
     let pause = paused.map(deployment::pause);

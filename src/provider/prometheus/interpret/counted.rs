@@ -7,7 +7,7 @@ use super::{
         Series, names, query,
         words::{self, Told},
     },
-    Asked, Delta, Tally, absent,
+    Asked, Delta, Tally, absent, of_metric,
 };
 use crate::{
     api::status::Cause,
@@ -65,10 +65,6 @@ impl Sum {
     }
 }
 
-fn of<'a>(series: &'a [Series], name: &str) -> Vec<&'a Series> {
-    series.iter().filter(|one| one.label("__name__") == name).collect()
-}
-
 fn tally(counts: Counts) -> Tally {
     let counts = Counts {
         bad: counts.bad.clamp(0.0, counts.total.max(0.0)),
@@ -106,7 +102,7 @@ fn of_protocol(
     let mut passed_over: Vec<(&str, Sum)> = Vec::new();
     let mut stale = None;
     for name in names::counts(protocol) {
-        let own = of(series, name);
+        let own = of_metric(series, name);
         if own.is_empty() {
             continue;
         }
@@ -114,7 +110,7 @@ fn of_protocol(
             stale.get_or_insert(error);
             continue;
         }
-        let sum = add_up(protocol, &own, &of(others, name), delta);
+        let sum = add_up(protocol, &own, &of_metric(others, name), delta);
         let covers = |(_, other): &(&str, Sum)| sum.counts.total + APART >= AS_MANY * other.all();
         if sum.is_readable() && passed_over.iter().all(covers) {
             return Ok(sum.counts);

@@ -86,6 +86,11 @@ fn is_by_cluster(asked: &Asked<'_>) -> bool {
     asked.spec.preset == Preset::Envoy && !matches!(asked.quantity, Quantity::Lookups)
 }
 
+/// The series of one metric.
+fn of_metric<'a>(series: &'a [Series], name: &str) -> Vec<&'a Series> {
+    series.iter().filter(|one| one.label("__name__") == name).collect()
+}
+
 /// The series of the new version and those of the old one.
 fn by_side(asked: &Asked<'_>, all: Vec<Series>) -> (Vec<Series>, Vec<Series>) {
     let subject = &asked.question.subject;

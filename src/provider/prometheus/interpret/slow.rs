@@ -2,7 +2,7 @@
 
 use super::{
     super::{Series, histogram::Histograms, names, query},
-    Asked, Delta, Tally, absent,
+    Asked, Delta, Tally, absent, of_metric,
 };
 use crate::{
     api::{metric_source::Preset, status::Cause},
@@ -45,7 +45,7 @@ fn first_fit(
 ) -> Result<Histograms, NoData> {
     let mut first_error = None;
     for name in names {
-        let own: Vec<&Series> = series.iter().filter(|one| one.label("__name__") == *name).collect();
+        let own = of_metric(series, name);
         if own.is_empty() {
             continue;
         }
