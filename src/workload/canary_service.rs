@@ -13,17 +13,11 @@ use crate::{
     kubernetes::patch::{Patch, add, at, remove},
 };
 
-/// Fields of the user's Service that the new version's has too, now and after a change.
-const FOLLOWED: [&str; 6] = [
-    "sessionAffinity",
-    "sessionAffinityConfig",
-    "internalTrafficPolicy",
-    "trafficDistribution",
-    "publishNotReadyAddresses",
-    "ipFamilyPolicy",
-];
+/// Fields of the user's Service that have rules of their own here. Whatever else is read of its spec the new version's has
+/// too, now and after a change.
+const WITH_RULES: [&str; 5] = ["selector", "ports", "type", "clusterIP", "ipFamilies"];
 
-/// Those of them that are gone once the user's Service has them no more; the API server always has the others.
+/// Those of the others that are gone once the user's Service has them no more; the API server always has the others.
 const OPTIONAL: [&str; 3] = [
     "sessionAffinityConfig",
     "trafficDistribution",
@@ -107,10 +101,8 @@ impl Likeness<'_> {
 
     /// Fields of the spec that are as they are asked for at any time.
     fn spec(&self) -> Map<String, Value> {
-        let followed = FOLLOWED
-            .iter()
-            .filter_map(|key| Some(((*key).to_owned(), self.of.spec.get(*key)?.clone())));
-        let mut spec: Map<String, Value> = followed.collect();
+        let mut spec = self.of.spec.clone();
+        spec.retain(|key, _| !WITH_RULES.contains(&key.as_str()));
         spec.insert("type".to_owned(), json!("ClusterIP"));
         spec.insert("selector".to_owned(), json!(self.selector()));
         spec.insert("ports".to_owned(), json!(self.ports()));

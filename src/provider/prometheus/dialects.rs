@@ -1,6 +1,6 @@
 //! What client libraries and gateways call a failed request, a slow one and a miss.
 //!
-//! The fixtures of `fixtures/dialects` are replies of Prometheus 2.42 that scraped real processes: an app with
+//! The fixtures of `fixtures/dialects` are replies of Prometheus 3.16 that scraped real processes: an app with
 //! prometheus-fastapi-instrumentator 8.1, starlette_exporter 0.24 and OpenTelemetry 1.45 (new and old conventions), a gRPC
 //! server with py-grpc-prometheus 0.8, and Envoy 1.40 in front of it, with and without the filter `grpc_stats`. In the tick the
 //! old version got 30 requests and 2 for what does not exist; the new one got 10, 1 for what does not exist, 6 that it answered

@@ -119,13 +119,19 @@ impl Shop {
         self.create(&Kinds::rollout(), object).await
     }
 
-    /// A running app of four pods under a rollout, adopted.
-    pub async fn adopted(name: &str, more: Value) -> anyhow::Result<Self> {
+    /// A running app with its route, and no rollout.
+    pub async fn running(name: &str, replicas: u32) -> anyhow::Result<Self> {
         let shop = Self::open(name).await?;
-        shop.app(4).await?;
+        shop.app(replicas).await?;
         shop.route(json!([{"backendRefs": [{"name": "catalog", "port": 80}]}]))
             .await?;
         shop.serving().await?;
+        Ok(shop)
+    }
+
+    /// A running app of four pods under a rollout, adopted.
+    pub async fn adopted(name: &str, more: Value) -> anyhow::Result<Self> {
+        let shop = Self::running(name, 4).await?;
         shop.rollout(more).await?;
         shop.until("adoption", |status| status.stable_revision.is_some())
             .await?;

@@ -81,10 +81,7 @@ async fn s48_a_gate_that_hangs_holds_no_rollback_up() -> anyhow::Result<()> {
 #[ignore = "needs the test cluster: make test"]
 async fn s48_an_address_of_another_namespace_is_refused_before_any_release() -> anyhow::Result<()> {
     let gate = json!({"before": "Start", "webhook": {"url": "http://prometheus.monitoring:9090/-/quit"}});
-    let shop = Shop::open("s48-foreign").await?;
-    shop.app(1).await?;
-    shop.route(super::plain()).await?;
-    shop.serving().await?;
+    let shop = Shop::running("s48-foreign", 1).await?;
     shop.rollout(json!({"gates": [gate]})).await?;
     let status = shop
         .until("the refusal", |status| {

@@ -12,10 +12,7 @@ use super::{RATE, is, metrics::another_source, stays_at};
 #[tokio::test]
 #[ignore = "needs the test cluster: make test"]
 async fn s22_no_weight_before_the_pods_that_carry_it() -> anyhow::Result<()> {
-    let shop = Shop::open("s22").await?;
-    shop.app(10).await?;
-    shop.route(super::plain()).await?;
-    shop.serving().await?;
+    let shop = Shop::running("s22", 10).await?;
     let quota = core("ResourceQuota", "resourcequotas");
     let limit = |pods: &str| json!({"spec": {"hard": {"pods": pods}}});
     let mut object = limit("12");

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use kube::api::DynamicObject;
 use serde_json::json;
 use tokio::time::Instant;
 use warmfront::{api::status::Phase, controller::kinds::Kinds};
-use warmfront_e2e::{Load, Record, Refusal, Shop, canary_percent, load::Connections};
+use warmfront_e2e::{Load, Record, Refusal, Shop, canary_percent, load::Connections, until};
 
 use super::{RATE, is, last_ended, plain, stays_at};
 
@@ -58,14 +59,16 @@ async fn refused_writes_of_one_route_do_not_keep_the_weight_of_the_other() -> an
     let refusal = Refusal::start(&shop, &Kinds::http_route(), "catalog").await?;
     let (phase, reason) = shop.act(warmfront::api::action::Verb::Abort).await?;
     assert_eq!(phase, "Applied", "{reason}");
-    let at = Instant::now();
-    while weights.so_far().await? != [25, 0] {
-        assert!(
-            at.elapsed() < Duration::from_secs(10),
-            "the second route keeps the canary"
-        );
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    let off = |route: Option<&DynamicObject>| route.is_some_and(|route| canary_percent(route) == 0);
+    until(
+        &shop.api(&Kinds::http_route()),
+        "second",
+        "the second route takes the canary off",
+        Duration::from_secs(10),
+        off,
+    )
+    .await?;
+    assert_eq!(weights.so_far().await?, [25, 0]);
     let told = shop
         .until("the refusal is told", |status| {
             status.message.contains("frozen by the platform team")

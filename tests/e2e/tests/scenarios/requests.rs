@@ -93,10 +93,7 @@ async fn s17_a_breach_goes_back_although_a_person_has_paused() -> anyhow::Result
 #[tokio::test]
 #[ignore = "needs the test cluster: make test"]
 async fn s46_deletion_at_half_of_the_traffic() -> anyhow::Result<()> {
-    let shop = Shop::open("s46").await?;
-    shop.app(4).await?;
-    shop.route(super::plain()).await?;
-    shop.serving().await?;
+    let shop = Shop::running("s46", 4).await?;
     let route = shop.spec(&Kinds::http_route(), "catalog").await?;
     let service = shop.spec(&Kinds::service(), "catalog").await?;
     shop.rollout(stays_at(50)).await?;

@@ -41,10 +41,7 @@ async fn services_a_deleted_canary_service_is_back_at_once() -> anyhow::Result<(
 #[tokio::test]
 #[ignore = "needs the test cluster: make test"]
 async fn services_kubectl_apply_prune_leaves_the_canary_service_alone() -> anyhow::Result<()> {
-    let shop = Shop::open("services-prune").await?;
-    shop.app(4).await?;
-    shop.route(super::plain()).await?;
-    shop.serving().await?;
+    let shop = Shop::running("services-prune", 4).await?;
     let file = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "catalog"}, "spec": {"selector": {"app": "catalog"}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]}});
     let apply = ["apply", "-f", "-", "--prune", "--applyset=catalog"];
     shop.kubectl_with(&apply, &file).await?;

@@ -42,10 +42,7 @@ async fn s01_a_first_deploy_is_left_to_kubernetes() -> anyhow::Result<()> {
 #[tokio::test]
 #[ignore = "needs the test cluster: make test"]
 async fn s02_s04_adopted_and_promoted_with_a_connection_per_request() -> anyhow::Result<()> {
-    let shop = Shop::open("s04").await?;
-    shop.app(4).await?;
-    shop.route(plain()).await?;
-    shop.serving().await?;
+    let shop = Shop::running("s04", 4).await?;
     let load = Load::start(&shop.host(), 200, Connections::PerRequest).await?;
     let found = [Kinds::deployment(), Kinds::service(), Kinds::http_route()];
     let mut before = Vec::new();
