@@ -1,5 +1,7 @@
 //! The route: intent before action, shares within their step, and when the gateway confirmed which share.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use warmfront::{
     api::Percent,
@@ -18,6 +20,8 @@ use crate::{
 pub(super) struct Seen {
     /// The share that the gateway accepted last, and when.
     pub accepted: Option<(u32, Instant)>,
+    /// Shares that it had accepted before in this step, and for how long: another hand may come between.
+    pub before: Vec<(u32, Duration)>,
     generation: i64,
 }
 
@@ -50,7 +54,9 @@ impl Witness {
         if accepted > self.route.generation && accepted == number(new, "/metadata/generation", 0) {
             self.route.generation = accepted;
             if self.route.accepted.is_none_or(|(share, _)| share != now) {
-                self.route.accepted = Some((now, at));
+                let last = self.route.accepted.replace((now, at));
+                let last = last.map(|(share, since)| (share, at.duration_since(since)));
+                self.route.before.extend(last);
             }
             self.note(
                 at,

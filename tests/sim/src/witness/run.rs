@@ -112,6 +112,10 @@ impl Witness {
             );
         }
         self.rise(before, old, after, run, at);
+        let place = |run: &Run| (run.number, run.step, run.weight, run.weight_confirmed_at);
+        if place(run) != place(old) {
+            self.route.before.clear();
+        }
     }
 
     /// A higher weight was decided.
@@ -170,7 +174,8 @@ impl Witness {
             .map_or(std::time::Duration::ZERO, |step| step.hold.into());
         match self.route.accepted {
             Some((share, since)) if share == run.weight.hundredths() => {
-                let served = at.duration_since(since);
+                let before = self.route.before.iter().filter(|(before, _)| *before == share);
+                let served = at.duration_since(since) + before.map(|(_, length)| *length).sum::<std::time::Duration>();
                 // The clock is exact to a millisecond.
                 if served + std::time::Duration::from_millis(2) < held
                     && !old.hold_waived
