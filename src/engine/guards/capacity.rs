@@ -131,6 +131,13 @@ pub fn stable_holds(facts: &Facts<'_>, next: &Draft) -> bool {
 
 /// Whom requests to the user's Service do not reach, for people.
 pub fn unserved(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
+    if let Some(stable) = status
+        .stable_revision
+        .as_ref()
+        .filter(|_| stable_is_gone(facts, status))
+    {
+        return format!("the ReplicaSet of stable revision {stable} is gone, and its pods with it");
+    }
     let service = facts.stable(status).service;
     if !facts.seen.services.contains_key(service) {
         return format!("Service {service} does not exist: requests to it reach nobody");
@@ -142,6 +149,13 @@ pub fn unserved(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
             facts.plan.deployment
         ),
     }
+}
+
+/// The serving ReplicaSet was deleted, though the Deployment is to have pods.
+fn stable_is_gone(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> bool {
+    let deployment = facts.seen.deployment.as_ref();
+    let wanted = deployment.is_some_and(|deployment| deployment.replicas > 0);
+    wanted && status.taken_over() && facts.mode.keeps_pods() && facts.stable(status).sets.is_empty()
 }
 
 /// Tells once that the old version has no pod that users reach, whatever the release waits for meanwhile: the condition that says

@@ -44,12 +44,10 @@ pub fn ingest(facts: &Facts<'_>, next: &mut Draft) {
 
 /// A hand gives the canary Service a share before the release does, and what drains may still be behind it.
 fn is_reached_again(facts: &Facts<'_>, next: &Draft) -> bool {
-    let prepares = next.status().phase == Phase::Preparing;
     let entitled = next
         .run()
         .is_none_or(|run| run.intent.is_some() || run.weight > Percent::ZERO);
-    prepares
-        && !entitled
+    !entitled
         && facts
             .found_routes()
             .any(|(_, route)| !route.state.carries(Percent::ZERO))

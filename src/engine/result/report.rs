@@ -132,9 +132,6 @@ fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static st
         }
     }
     // By the same rule as the hold and its Event, which is told once because this condition stands.
-    if stable_is_gone(facts, status) {
-        return (false, "StableUnavailable", gone(status));
-    }
     if capacity::stable_lost(facts, status) || facts.reached(&facts.mode.serving(facts, status)) == 0 {
         return (false, "StableUnavailable", capacity::unserved(facts, status));
     }
@@ -157,16 +154,6 @@ fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static st
     (true, "Serving", "users are served".to_owned())
 }
 
-/// The serving ReplicaSet was deleted, though the Deployment is to have pods.
-fn stable_is_gone(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> bool {
-    let wanted = facts
-        .seen
-        .deployment
-        .as_ref()
-        .is_some_and(|deployment| deployment.replicas > 0);
-    wanted && status.taken_over() && facts.mode.keeps_pods() && facts.stable(status).sets.is_empty()
-}
-
 fn fit(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
     let fit = "everything that the rollout names is there and fit";
     match hold::why_paused(facts, status) {
@@ -175,11 +162,6 @@ fn fit(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
             "{fit}; the Deployment is paused between releases, since the API server does not hold a changed template: {why}"
         ),
     }
-}
-
-fn gone(status: &CanaryRolloutStatus) -> String {
-    let revision = status.stable_revision.as_deref().unwrap_or(NO_FIGURE);
-    format!("the ReplicaSet of stable revision {revision} is gone, and its pods with it")
 }
 
 /// Whether the spec's revision is what users have.
