@@ -1,5 +1,6 @@
 //! Whether requests still reach a version that has lost its traffic: what is asked, and how long that is waited for.
 
+use crate::api::moment::Moment as _;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
         facts::Facts,
         judge::ticks,
     },
-    provider::{Question, Subject, Version},
+    provider::{Question, Subject, Version, Whose},
 };
 
 /// Requests in flight and proxies that lag are given this long after weight 0 before pods go.
@@ -35,11 +36,18 @@ fn counted(facts: &Facts<'_>, draining: &Draining) -> Option<(Source, CheckKind)
         // What reaches the Service cannot be told from what else reaches pods that serve on, and the other way round.
         (Needed::Service, Preset::App) | (Needed::Pods, Preset::Envoy) => false,
         (Needed::Service | Needed::ServiceAndPods | Needed::Unknown, Preset::Envoy) => true,
+        // Users reach its pods by their own Service as well.
+        (Needed::ServiceAndPods | Needed::Unknown, Preset::App) if reached_by_users(facts) => false,
         (Needed::ServiceAndPods | Needed::Unknown | Needed::Pods, Preset::App) => !sets_of(facts, draining).is_empty(),
     };
     let counts = |kind: &&CheckKind| matches!(kind, CheckKind::ErrorRate { .. } | CheckKind::Latency { .. });
     let kind = facts.plan.checks.iter().map(|check| &check.kind).find(counts)?;
     fits.then(|| (source, kind.clone()))
+}
+
+/// A Service of the user's that is narrow during a release is wide.
+fn reached_by_users(facts: &Facts<'_>) -> bool {
+    facts.mode.narrows_services() && facts.narrowed_services().any(|service| service.hash().is_none())
 }
 
 fn sets_of(facts: &Facts<'_>, draining: &Draining) -> Vec<String> {
@@ -61,15 +69,15 @@ fn window(facts: &Facts<'_>, source: Source) -> (Duration, SignedDuration) {
 /// The next window that lies wholly after `settle`: its earliest end, and when it can be asked for.
 fn next_window(facts: &Facts<'_>, draining: &Draining, source: Source) -> (Timestamp, Timestamp) {
     let (length, lag) = window(facts, source);
-    let settled = draining.since + facts.plan.settle.signed();
+    let settled = draining.since.plus(facts.plan.settle.signed());
     let from = draining.asked.map_or(settled, |asked| asked.max(settled));
-    let first = ticks::grid_end(&facts.id.uid, length, from) + length.signed();
+    let first = ticks::grid_end(&facts.id.uid, length, from).plus(length.signed());
     let end = if first.duration_since(settled) < length.signed() {
-        first + length.signed()
+        first.plus(length.signed())
     } else {
         first
     };
-    (end, (end + lag).max(draining.since + DRAIN.signed()))
+    (end, end.plus(lag).max(draining.since.plus(DRAIN.signed())))
 }
 
 /// When requests of this version can be looked for next.
@@ -93,8 +101,8 @@ fn question(facts: &Facts<'_>, status: &CanaryRolloutStatus, draining: &Draining
     }
     let (length, lag) = window(facts, source);
     // The newest window says most.
-    let end = ticks::grid_end(&facts.id.uid, length, facts.now - lag).max(earliest);
-    let start = end - length.signed();
+    let end = ticks::grid_end(&facts.id.uid, length, facts.now.minus(lag)).max(earliest);
+    let start = end.minus(length.signed());
     let (canary_ports, ports) = ticks::ports_of_both(facts);
     let version = |replica_sets: Vec<String>, service: &str, ports, hash: &str| Version {
         workload: replica_sets.first().cloned().unwrap_or_default(),
@@ -108,6 +116,7 @@ fn question(facts: &Facts<'_>, status: &CanaryRolloutStatus, draining: &Draining
         revision: draining.revision.clone(),
         needs: draining.needs,
         question: Question {
+            whose: Whose::New,
             subject: Subject {
                 namespace: facts.id.namespace.clone(),
                 protocols: ticks::protocols(facts),
@@ -135,17 +144,23 @@ fn unmeasured(facts: &Facts<'_>) -> SignedDuration {
 
 /// When this version counts as left, requests or not: nothing waits for ever.
 pub fn latest(facts: &Facts<'_>, draining: &Draining) -> Timestamp {
-    draining.since + facts.plan.progress_deadline.signed().max(unmeasured(facts))
+    draining
+        .since
+        .plus(facts.plan.progress_deadline.signed().max(unmeasured(facts)))
 }
 
 /// When this version counts as left if no request of it is counted until then.
 pub fn left_at(facts: &Facts<'_>, draining: &Draining) -> Timestamp {
-    let silent = draining.last_seen.unwrap_or(draining.since).max(draining.since) + unmeasured(facts);
+    let silent = draining
+        .last_seen
+        .unwrap_or(draining.since)
+        .max(draining.since)
+        .plus(unmeasured(facts));
     // Where requests can be counted, the first count is waited for.
     let first = counted(facts, draining).filter(|_| draining.asked.is_none());
     let first = first.map(|(source, _)| {
         let (length, _) = window(facts, source);
-        next_window(facts, draining, source).1 + length.signed()
+        next_window(facts, draining, source).1.plus(length.signed())
     });
     first
         .map_or(silent, |first| first.max(silent))

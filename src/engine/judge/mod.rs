@@ -1,10 +1,34 @@
 //! Numbers to verdicts: it knows no draft, no route and no phase.
 
+pub mod blame;
+pub mod checks;
+pub mod decide;
 pub mod drains;
+pub mod evaluate;
+pub mod evidence;
 pub mod figures;
+pub mod gate;
+pub mod inspection;
+pub mod judgement;
+pub mod mismatch;
+pub mod origin;
+pub mod recent;
+pub mod report;
+pub mod rounding;
 pub mod rule;
+pub mod says;
+pub mod scalar;
+pub mod sequential;
 pub mod share;
+pub mod state;
+pub mod tick;
 pub mod ticks;
+pub mod told;
+pub mod warmth;
+pub mod wilson;
+
+#[cfg(test)]
+mod properties;
 
 use jiff::Timestamp;
 
@@ -35,17 +59,7 @@ pub fn judge(
     }
     let mut evaluated = Vec::with_capacity(checks.len());
     for ((check, reading), counted) in checks.iter().zip(&tick.readings).zip(&mut memory.checks) {
-        let mut entry = CheckStatus {
-            name: check.name.clone(),
-            verdict: Verdict::NoData,
-            cause: None,
-            value: None,
-            threshold: figures::threshold(&check.kind),
-            baseline: None,
-            evidence: String::new(),
-            at: Some(now),
-            message: String::new(),
-        };
+        let mut entry = unread(check, now);
         match reading {
             Ok(reading) => {
                 rule::count(check, counted, reading);
@@ -77,6 +91,21 @@ pub fn judge(
     share::count(memory, checks, tick);
     share::hold(memory, expected, &mut evaluated);
     evaluated
+}
+
+/// A check of which nothing is known yet.
+fn unread(check: &PlannedCheck, now: Timestamp) -> CheckStatus {
+    CheckStatus {
+        name: check.name.clone(),
+        verdict: Verdict::NoData,
+        cause: None,
+        value: None,
+        threshold: figures::threshold(&check.kind),
+        baseline: None,
+        evidence: String::new(),
+        at: Some(now),
+        message: String::new(),
+    }
 }
 
 fn worst(check: &PlannedCheck, reading: &Reading, entry: &CheckStatus) -> Option<Worst> {

@@ -102,10 +102,9 @@ pub fn count(check: &PlannedCheck, memory: &mut CheckMemory, reading: &Reading) 
                 (memory.bad, memory.total) = (0.0, 0.0);
             }
         }
-        (Reading::Scalar(value), CheckKind::Query { max, min, .. }) => {
+        (Reading::Scalar(_), CheckKind::Query { .. }) => {
             memory.seen += 1.0;
-            let is_good = max.is_none_or(|max| *value <= max) && min.is_none_or(|min| *value >= min);
-            memory.results.push(is_good);
+            memory.results.push(is_good(&check.kind, reading));
         }
         (Reading::Scalar(_), _) => {}
     }
@@ -127,6 +126,28 @@ pub fn verdict(check: &PlannedCheck, memory: &CheckMemory, reading: &Reading) ->
         (Verdict::Wait, Some(Cause::NoTraffic))
     } else {
         (Verdict::Wait, Some(Cause::FewSamples))
+    }
+}
+
+/// What one reading says by itself: it is of a version that nobody judges, so nothing follows from it.
+pub fn at_once(kind: &CheckKind, reading: &Reading) -> (Verdict, Option<Cause>) {
+    match reading {
+        Reading::Counts { candidate, .. } if candidate.total <= 0.0 => (Verdict::Wait, Some(Cause::NoTraffic)),
+        Reading::Counts { candidate, .. } if candidate.total < ENOUGH => (Verdict::Wait, Some(Cause::FewSamples)),
+        reading if is_good(kind, reading) => (Verdict::Pass, None),
+        _ => (Verdict::Fail, None),
+    }
+}
+
+/// Whether a reading, taken by itself, keeps the limit.
+fn is_good(kind: &CheckKind, reading: &Reading) -> bool {
+    match (reading, kind) {
+        // Shares such as 1% are not exact in binary; a millionth of a request is nobody's error.
+        (Reading::Counts { candidate, .. }, kind) => candidate.bad <= allowed(kind) * candidate.total + 1e-6,
+        (Reading::Scalar(value), CheckKind::Query { max, min, .. }) => {
+            max.is_none_or(|max| *value <= max) && min.is_none_or(|min| *value >= min)
+        }
+        (Reading::Scalar(_), _) => true,
     }
 }
 

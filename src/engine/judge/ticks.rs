@@ -1,5 +1,6 @@
 //! When a tick of metrics is due and what it asks.
 
+use crate::api::moment::Moment as _;
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +13,7 @@ use crate::{
         traffic::RouteKind,
     },
     engine::facts::Facts,
-    provider::{Protocol, Quantity, Question, Subject, Version},
+    provider::{Protocol, Quantity, Question, Subject, Version, Whose},
     router::RouteState,
 };
 
@@ -35,19 +36,22 @@ pub fn interval(plan: &Plan, scrape_interval: Duration) -> Duration {
 
 /// Groups into which an interval spreads the ticks of many rollouts. One wake for several of them costs a good part less
 /// than one for each: code, connections and the processor are warm after the first.
-const GROUPS: i64 = 20;
+const GROUPS: i128 = 20;
 
 /// The newest end of a tick that is not after `latest`. Ticks end on a fixed grid; its offset comes from the UID and spreads
 /// many rollouts over the interval.
 pub(super) fn grid_end(uid: &str, interval: Duration, latest: Timestamp) -> Timestamp {
-    let length = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
+    let length = i128::from(interval.as_millis().max(1));
     let seed = uid
         .bytes()
-        .fold(0_i64, |sum, byte| (sum * 31 + i64::from(byte)) % 1_000_003);
+        .fold(0_u32, |sum, byte| (sum * 31 + u32::from(byte)) % 1_000_003);
     let apart = (length / GROUPS).max(1);
-    let offset = seed % length / apart * apart;
-    let end = (latest.as_millisecond() - offset).div_euclid(length) * length + offset;
-    Timestamp::from_millisecond(end).unwrap_or(latest)
+    let offset = i128::from(seed) % length / apart * apart;
+    let end = (i128::from(latest.as_millisecond()) - offset).div_euclid(length) * length + offset;
+    let end = i64::try_from(end)
+        .ok()
+        .and_then(|end| Timestamp::from_millisecond(end).ok());
+    end.unwrap_or(latest)
 }
 
 /// The run and the moment from which its step is counted, if its weight is confirmed and judged. Counters are subtracted from
@@ -63,7 +67,10 @@ fn judged_step<'s>(facts: &Facts<'_>, status: &'s CanaryRolloutStatus) -> Option
     let sampled = run
         .weight_confirmed_at
         .filter(|_| !facts.plan.checks.iter().all(is_query));
-    Some((run, sampled.map_or(since, |confirmed| since.max(confirmed + scrape))))
+    Some((
+        run,
+        sampled.map_or(since, |confirmed| since.max(confirmed.plus(scrape))),
+    ))
 }
 
 fn is_query(check: &PlannedCheck) -> bool {
@@ -77,19 +84,19 @@ fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timesta
     let interval = interval(facts.plan, source.scrape_interval);
     let start = run.judge.last_tick.map_or(since, |last| last.max(since));
     let asked = run.judge.last_asked.map_or(start, |last| last.max(start));
-    let first_end = grid_end(&facts.id.uid, interval, asked) + interval.signed();
+    let first_end = grid_end(&facts.id.uid, interval, asked).plus(interval.signed());
     let earliest = if first_end.duration_since(start) < interval.signed() {
-        first_end + interval.signed()
+        first_end.plus(interval.signed())
     } else {
         first_end
     };
     let scrape = source.scrape_interval.signed();
     let checks = &facts.plan.checks;
     // A query returns the newest sample, which is up to one scrape old: it must be of this step.
-    let fresh = since + scrape;
+    let fresh = since.plus(scrape);
     let stale = earliest < fresh && checks.iter().any(is_query);
     let earliest = if stale {
-        grid_end(&facts.id.uid, interval, fresh - SignedDuration::from_millis(1)) + interval.signed()
+        grid_end(&facts.id.uid, interval, fresh.minus(SignedDuration::from_millis(1))).plus(interval.signed())
     } else {
         earliest
     };
@@ -105,46 +112,46 @@ fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timesta
 
 /// When the next tick can be asked for.
 pub fn due_at(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp> {
-    next_tick(facts, status).map(|(_, end, lag)| end + lag)
+    next_tick(facts, status).map(|(_, end, lag)| end.plus(lag))
 }
 
 /// The tick that is due, if one is.
 pub fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Question> {
     let (start, earliest, lag) = next_tick(facts, status)?;
     let (run, since) = judged_step(facts, status)?;
-    if facts.now < earliest + lag {
+    if facts.now < earliest.plus(lag) {
         return None;
     }
     let interval = interval(facts.plan, facts.seen.source?.scrape_interval);
-    let newest = grid_end(&facts.id.uid, interval, facts.now - lag);
+    let newest = grid_end(&facts.id.uid, interval, facts.now.minus(lag));
     // One by one, so that a restart changes no result.
     let missed = newest.duration_since(earliest).as_millis() / i128::from(interval.as_millis().max(1));
     let end = if missed > MADE_UP_FOR { newest } else { earliest };
     let stable = facts.stable(status);
-    let (candidate_workload, baseline_workload) = facts.mode.measured_workloads(facts, run, &stable);
     let (canary_ports, ports) = ports_of_both(facts);
     Some(Question {
+        whose: Whose::New,
         subject: Subject {
             namespace: facts.id.namespace.clone(),
             protocols: protocols(facts),
             candidate: Version {
-                workload: candidate_workload,
+                workload: facts.mode.candidate_workload(facts, run),
                 replica_sets: vec![run.replica_set.clone()],
                 service: facts.plan.canary_service.clone(),
                 ports: canary_ports,
                 hash: run.revision.clone(),
             },
             baseline: Version {
-                workload: baseline_workload,
+                workload: facts.mode.stable_workload(facts, &stable),
                 replica_sets: stable.names(),
                 service: facts.plan.service.clone(),
                 ports,
                 hash: status.stable_revision.clone().unwrap_or_default(),
             },
         },
-        start: start.max(end - LONGEST_TICK),
+        start: start.max(end.minus(LONGEST_TICK)),
         end,
-        figures_since: since.max(end - FIGURES_WINDOW),
+        figures_since: since.max(end.minus(FIGURES_WINDOW)),
         run_started: run.started_at,
         quantities: facts.plan.checks.iter().map(|check| quantity(&check.kind)).collect(),
     })

@@ -1,0 +1,216 @@
+//! The look at the running version's metrics before a release: when it is due, what it asks, and what it says.
+
+use crate::api::moment::Moment as _;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    api::{
+        CanaryRolloutStatus,
+        plan::{CheckKind, PlannedCheck},
+        status::{Cause, CheckStatus, NO_FIGURE, Phase, Verdict},
+    },
+    engine::{
+        contract::{InspectionQuestion, observed::Deletion},
+        facts::{Facts, text},
+        judge::{figures, rule, ticks},
+    },
+    provider::{Question, Reading, Subject, Version, Whose},
+    workload::template::revision_of,
+};
+
+/// What counts happened in so much time. Stores answer longer questions slowly.
+pub const WINDOW: SignedDuration = SignedDuration::from_mins(5);
+/// A look that has read nothing is repeated after this time, then after twice that, and so on …
+const FIRST_REPEAT: SignedDuration = SignedDuration::from_secs(30);
+/// … up to this.
+const LONGEST_REPEAT: SignedDuration = SignedDuration::from_mins(10);
+/// Series that are not there are looked for so many times more: pods that have just started are scraped a moment later.
+const REPEATS_WITHOUT_SERIES: i32 = 3;
+
+/// Digest of what a look rests on: another one asks for another look.
+pub fn basis(facts: &Facts<'_>) -> String {
+    let plan = facts.plan;
+    let basis = (&plan.checks, &plan.source, plan.interval, &facts.seen.source_spec);
+    revision_of(&format!("{basis:?}"), 0)
+}
+
+/// When the metrics of the running version are to be looked at: at rest once for the same checks and the same source, and again
+/// when a release begins. One that could not be made is repeated at rest.
+pub fn due_at(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp> {
+    let preparing = status.phase == Phase::Preparing;
+    if !(preparing || status.phase.is_at_rest()) || !can_be_made(facts, status) {
+        return None;
+    }
+    let known = status.inspection.as_ref();
+    let Some(known) = known.filter(|known| known.basis == basis(facts)) else {
+        return Some(facts.now);
+    };
+    if preparing {
+        let run = status.run.as_ref()?;
+        return (known.run != run.number).then_some(facts.now);
+    }
+    known.again_at
+}
+
+/// There is something to ask about, and somebody to ask.
+fn can_be_made(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> bool {
+    facts.seen.source.is_some()
+        && !facts.plan.checks.is_empty()
+        && facts.seen.deletion == Deletion::No
+        && status.taken_over()
+        && !facts.mode.is_over(status)
+        && !facts.rolls_out(status)
+        && facts.stable(status).ready() > 0
+}
+
+/// What is to be asked now, if anything is.
+pub fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<InspectionQuestion> {
+    if due_at(facts, status)? > facts.now {
+        return None;
+    }
+    let source = facts.seen.source?;
+    let scrape = source.scrape_interval;
+    let end = facts
+        .now
+        .minus(source.lag.map_or(scrape, |lag| lag.max(scrape)).signed());
+    let start = end.minus(WINDOW);
+    let stable = facts.stable(status);
+    let revision = status.stable_revision.clone().unwrap_or_default();
+    let (canary_ports, ports) = ticks::ports_of_both(facts);
+    let is_canary = stable.service == facts.plan.canary_service;
+    let running = Version {
+        workload: facts.mode.stable_workload(facts, &stable),
+        replica_sets: stable.names(),
+        service: stable.service.to_owned(),
+        ports: if is_canary { canary_ports } else { ports },
+        hash: revision.clone(),
+    };
+    let checks = &facts.plan.checks;
+    Some(InspectionQuestion {
+        revision,
+        basis: basis(facts),
+        question: Question {
+            whose: Whose::Running,
+            subject: Subject {
+                namespace: facts.id.namespace.clone(),
+                protocols: ticks::protocols(facts),
+                candidate: running.clone(),
+                baseline: running,
+            },
+            start,
+            end,
+            figures_since: start,
+            // None of its pods came with a release of which all samples are known.
+            run_started: end,
+            quantities: checks.iter().map(|check| ticks::quantity(&check.kind)).collect(),
+        },
+    })
+}
+
+/// When a look is repeated after which `unread` in a row have read nothing; not at all if it has read something, or what it
+/// found missing does not come by waiting.
+pub fn again_at(checks: &[CheckStatus], unread: i32, now: Timestamp) -> Option<Timestamp> {
+    let comes_by_waiting = |check: &CheckStatus| match check.cause {
+        Some(Cause::ProviderDown | Cause::Unauthorized | Cause::BadReply | Cause::PartialReply) => true,
+        Some(Cause::Empty | Cause::Stale | Cause::Late) => unread <= REPEATS_WITHOUT_SERIES,
+        _ => false,
+    };
+    let is_unread = checks.iter().all(|check| check.verdict == Verdict::NoData) && checks.iter().any(comes_by_waiting);
+    let doublings = u32::try_from(unread.saturating_sub(1)).unwrap_or_default();
+    let wait = FIRST_REPEAT
+        .saturating_mul(2_i32.saturating_pow(doublings))
+        .min(LONGEST_REPEAT);
+    is_unread.then(|| now.plus(wait))
+}
+
+/// What is said of one check.
+pub fn evaluate(check: &PlannedCheck, reading: &Result<Reading, (Cause, String)>, now: Timestamp) -> CheckStatus {
+    let mut entry = super::unread(check, now);
+    match reading {
+        Ok(reading) => {
+            (entry.verdict, entry.cause) = rule::at_once(&check.kind, reading);
+            // There is no new version: the figure is that of the one which will be the old one.
+            entry.baseline = figures::values(&check.kind, reading).0;
+            entry.evidence = evidence(&check.kind, reading);
+            if entry.verdict == Verdict::Wait {
+                let minutes = WINDOW.as_mins();
+                entry.message = match entry.cause {
+                    Some(Cause::NoTraffic) => format!("the running version had none in {minutes}m"),
+                    _ => format!("{}: too few to say whether the limit is kept", entry.evidence),
+                };
+            }
+        }
+        Err((cause, message)) => {
+            entry.cause = Some(*cause);
+            entry.message.clone_from(message);
+        }
+    }
+    entry
+}
+
+/// What the verdict rests on.
+fn evidence(kind: &CheckKind, reading: &Reading) -> String {
+    let Reading::Counts { candidate, .. } = reading else {
+        return "one value of the running version".to_owned();
+    };
+    let (what, bad) = match kind {
+        CheckKind::HitRatio { .. } => ("lookups", "missed"),
+        CheckKind::Latency { .. } => ("requests", "slower"),
+        CheckKind::ErrorRate { .. } | CheckKind::Query { .. } => ("requests", "failed"),
+    };
+    let minutes = WINDOW.as_mins();
+    format!(
+        "{:.0} of {:.0} {what} of the running version {bad} in {minutes}m",
+        candidate.bad, candidate.total
+    )
+}
+
+/// One check's figure and limit, such as `p99 182ms (p99 <= 300ms)`.
+fn figure(check: &PlannedCheck, said: &CheckStatus) -> String {
+    let value = said.baseline.as_deref().unwrap_or(NO_FIGURE);
+    format!("{} {value} ({})", figures::noun(&check.kind), said.threshold)
+}
+
+/// The checks of one verdict, each as `text` says.
+fn those<'a>(
+    checks: &'a [PlannedCheck],
+    said: &'a [CheckStatus],
+    verdict: Verdict,
+    text: fn(&PlannedCheck, &CheckStatus) -> String,
+) -> Option<String> {
+    let pairs = checks.iter().zip(said).filter(|(_, said)| said.verdict == verdict);
+    let texts: Vec<String> = pairs.map(|(check, said)| text(check, said)).collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
+}
+
+/// The limits that the running version breaks, with figures, if it breaks any of these checks.
+pub fn broken(checks: &[PlannedCheck], said: &[CheckStatus]) -> Option<String> {
+    let broken = those(checks, said, Verdict::Fail, |check, said| {
+        format!("{}, {}", figure(check, said), said.evidence)
+    })?;
+    Some(format!(
+        "the running version itself breaks {broken}: a release that is no better will be rolled back"
+    ))
+}
+
+/// What was found, in one sentence with numbers.
+pub fn sentence(checks: &[PlannedCheck], said: &[CheckStatus], again_at: Option<Timestamp>) -> String {
+    if let Some(at) = again_at {
+        let why = said.first().map(|check| check.message.as_str()).unwrap_or_default();
+        let at = text::clock(at);
+        return format!(
+            "the metrics of the running version cannot be read yet ({why}); they are looked at again at {at}"
+        );
+    }
+    let unread = those(checks, said, Verdict::NoData, |_, said| {
+        let cause = said.cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+        format!("check {} has no data{cause}: {}", said.name, said.message)
+    });
+    let unread = unread.map(|unread| format!("{unread}; as long as that is so a release waits at its first weight"));
+    let few = those(checks, said, Verdict::Wait, |_, said| {
+        format!("check {}: {}", said.name, said.message)
+    });
+    let kept = those(checks, said, Verdict::Pass, figure).map(|kept| format!("the running version keeps {kept}"));
+    let parts = [broken(checks, said), unread, few, kept];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
