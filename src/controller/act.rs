@@ -1,5 +1,6 @@
 //! The second half of a pass: stores what was decided, carries it out, tells it. A write that fails holds up only what needs it.
 
+use crate::api::moment::Moment as _;
 use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
@@ -20,7 +21,7 @@ use crate::{
         self,
         contract::{
             Identity,
-            action::{Action, Ordered},
+            action::{Action, Ordered, Part},
             call::Call,
             observed::Measured,
         },
@@ -103,7 +104,7 @@ pub(super) async fn act(
         logged::answered(context);
     }
     let retry = retry.and_then(|delay| SignedDuration::try_from(delay).ok());
-    again.extend(untold.into_iter().chain(retry.map(|delay| context.now() + delay)));
+    again.extend(untold.into_iter().chain(retry.map(|delay| context.now().plus(delay))));
     Left {
         again: again.into_iter().min(),
         unstored,
@@ -195,22 +196,11 @@ async fn carry_out(context: &Context, look: &Look, uid: &str, actions: &[Ordered
     context.writes.still_asked_for(uid, &asked);
     let (mut undone, mut first) = (BTreeSet::new(), None);
     let namespace = look.rollout.namespace().unwrap_or_default();
-    for Ordered { part, action } in actions {
-        let target = Target::from(action);
-        let seen = match &target {
-            Target::Object(kind, name) => look.seen.versions.get(&(*kind, name.clone())).copied(),
-            Target::Status | Target::Rollout | Target::Action(_) | Target::Events => Some(version(&look.rollout)),
-        };
-        let attempt = Try {
-            target,
-            action: Some(action),
-            version: seen,
-        };
-        let waits = part.needs().iter().any(|needed| undone.contains(needed));
-        if waits || !context.writes.is_due(uid, &attempt) {
-            undone.insert(*part);
+    for one in actions {
+        let Some(attempt) = due(context, look, uid, one, &mut undone) else {
             continue;
-        }
+        };
+        let Ordered { part, action } = one;
         let request = apply::apply(context, &look.rollout, &look.seen.versions, action);
         match in_time(|| in_words(action, &namespace), request).await {
             Ok(()) => worked(context, look, &attempt),
@@ -222,6 +212,41 @@ async fn carry_out(context: &Context, look: &Look, uid: &str, actions: &[Ordered
         }
     }
     first
+}
+
+/// The try of an action that is to be made now: its needs are met, and it was not refused a moment ago. If it is not, it is
+/// noted among the undone ones.
+fn due<'a>(
+    context: &Context,
+    look: &Look,
+    uid: &str,
+    one: &'a Ordered,
+    undone: &mut BTreeSet<Part>,
+) -> Option<Try<'a>> {
+    let target = Target::from(&one.action);
+    let seen = match &target {
+        Target::Object(kind, name) => look.seen.versions.get(&(*kind, name.clone())).copied(),
+        Target::Status | Target::Rollout | Target::Action(_) | Target::Events => Some(version(&look.rollout)),
+    };
+    let attempt = Try {
+        target,
+        action: Some(&one.action),
+        version: seen,
+    };
+    let waits = one.part.needs().iter().any(|needed| undone.contains(needed));
+    if waits || !context.writes.is_due(uid, &attempt) {
+        undone.insert(one.part);
+        return None;
+    }
+    Some(attempt)
+}
+
+/// Whether one of these actions would be tried now.
+pub(super) fn any_is_due(context: &Context, look: &Look, uid: &str, actions: &[Ordered]) -> bool {
+    let mut undone = BTreeSet::new();
+    actions
+        .iter()
+        .any(|one| due(context, look, uid, one, &mut undone).is_some())
 }
 
 fn worked(context: &Context, look: &Look, attempt: &Try<'_>) {

@@ -13,6 +13,7 @@ use super::{
     Context,
     caches::Cache,
     context::lock,
+    decode::Answer,
     error::{Error, is_stale},
 };
 use crate::{
@@ -54,20 +55,24 @@ pub async fn apply(context: &Context, rollout: &DynamicObject, seen: &Versions, 
         Action::Delete { kind, name } => delete(context, rollout, *kind, name).await,
         Action::Answer {
             name,
+            version,
             phase,
             reason,
             message,
         } => {
-            let status = json!({"phase": phase, "reason": reason, "message": message, "at": context.now()});
-            answer(context, rollout, name, &json!({"status": status})).await
-        }
-        Action::Forget { name } => {
             let namespace = rollout.namespace().unwrap_or_default();
-            let what = format!("removing RolloutAction {namespace}/{name}");
-            let actions = api(context, &context.caches.actions, &namespace);
-            gone(actions.delete(name, &DeleteParams::default()).await, what)
+            let status = json!({"phase": phase, "reason": reason, "message": message, "at": context.now()});
+            answer(context, &namespace, name, version, status).await
         }
+        Action::Forget { name } => forget(context, &rollout.namespace().unwrap_or_default(), name).await,
     }
+}
+
+/// Removes a RolloutAction.
+pub(super) async fn forget(context: &Context, namespace: &str, name: &str) -> Result<(), Error> {
+    let what = format!("removing RolloutAction {namespace}/{name}");
+    let actions = api(context, &context.caches.actions, namespace);
+    gone(actions.delete(name, &DeleteParams::default()).await, what)
 }
 
 async fn create(context: &Context, rollout: &DynamicObject, kind: Kind, object: &Value) -> Result<(), Error> {
@@ -83,8 +88,8 @@ async fn create(context: &Context, rollout: &DynamicObject, kind: Kind, object: 
         dry_run: false,
     };
     tracing::info!("{what}");
-    match api(context, cache, &namespace).create(&params, &object).await {
-        Ok(created) => cache.wrote(created),
+    match api(context, cache, &namespace).create(&params, &Answer(object)).await {
+        Ok(created) => cache.wrote(created.0),
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
         Err(source) => return Err(Error::Apply { action: what, source }),
     }
@@ -128,15 +133,24 @@ async fn delete(context: &Context, rollout: &DynamicObject, kind: Kind, name: &s
     gone(api(context, cache, &namespace).delete(name, &params).await, what)
 }
 
-async fn answer(context: &Context, rollout: &DynamicObject, name: &str, status: &Value) -> Result<(), Error> {
-    let namespace = rollout.namespace().unwrap_or_default();
+/// Writes the status of a RolloutAction that is still of the version that was seen.
+pub(super) async fn answer(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    version: &str,
+    status: Value,
+) -> Result<(), Error> {
+    let patch = vec![test_version(version), add(at!["status"], status)];
     let what = format!("answering RolloutAction {namespace}/{name}");
     let cache = &context.caches.actions;
-    match api(context, cache, &namespace)
-        .patch_status(name, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(status))
-        .await
-    {
-        Ok(answered) => cache.wrote(answered),
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let patch = Patch::Json::<()>(json_patch::Patch(patch));
+    match api(context, cache, namespace).patch_status(name, &params, &patch).await {
+        Ok(answered) => cache.wrote(answered.0),
         Err(kube::Error::Api(status)) if status.is_not_found() => {}
         Err(source) => return Err(refused(source, what)),
     }
@@ -146,7 +160,8 @@ async fn answer(context: &Context, rollout: &DynamicObject, name: &str, status: 
 /// What was to be deleted may be gone already.
 fn gone<T>(deleted: kube::Result<T>, what: String) -> Result<(), Error> {
     match deleted {
-        Ok(_) => Ok(()),
+        // One that cannot be read says that it was done, too: kube reads it in a way that gives up on what is nested deep.
+        Ok(_) | Err(kube::Error::SerdeError(_)) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         Err(source) => Err(refused(source, what)),
     }
@@ -157,7 +172,7 @@ fn test_version(version: impl Into<Value>) -> PatchOperation {
     test(at!["metadata", "resourceVersion"], version)
 }
 
-fn api(context: &Context, cache: &Cache, namespace: &str) -> Api<DynamicObject> {
+fn api(context: &Context, cache: &Cache, namespace: &str) -> Api<Answer> {
     Api::namespaced_with(context.client.clone(), namespace, cache.resource())
 }
 
@@ -186,7 +201,7 @@ async fn patch_object(
         .await
     {
         Ok(changed) => {
-            cache.wrote(changed);
+            cache.wrote(changed.0);
             Ok(())
         }
         Err(kube::Error::Api(status)) if status.is_not_found() => Err(Error::Conflict { action: what }),

@@ -13,6 +13,7 @@ use std::{
 };
 
 use kube::{
+    ResourceExt,
     api::{ApiResource, DynamicObject},
     runtime::{
         reflector::{Store, store},
@@ -24,9 +25,10 @@ use tokio::sync::watch;
 
 use super::{
     kinds::{Caches, KINDS, ROLLOUT, Reach, Row},
-    named::{Named, event_of, named},
-    shelf::Shelf,
+    named::{Named, event_of, identity_of},
+    shelf::{Filed, Shelf},
     snapshot::Snapshot,
+    told::{Content, Told, Unreadable},
 };
 use crate::look::{Known, Objects, keys::Keys};
 
@@ -49,9 +51,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Cache {
     /// Empty, of a kind whose objects are found by these keys.
     pub fn new(row: Row, keys: Keys) -> Self {
+        let shelf = Shelf::new(keys, row.slim);
         Self {
             resource: row.resource(),
-            shelf: Mutex::new(Shelf::new(keys, row.slim)),
+            shelf: Mutex::new(if row.kind == ROLLOUT {
+                shelf.eldest_first()
+            } else {
+                shelf
+            }),
             row,
             names: Mutex::new(store::Writer::default()),
             in_sync: watch::channel(false).0,
@@ -104,9 +111,39 @@ impl Cache {
         lock(&self.shelf).names_about(namespace, key)
     }
 
+    /// Whether an object of a namespace is about `key`.
+    pub fn has_about(&self, namespace: &str, key: &str) -> bool {
+        lock(&self.shelf).has_about(namespace, key)
+    }
+
+    /// Keys like this, each with its namespace.
+    pub fn keys_like(&self, like: impl Fn(&str) -> bool) -> HashSet<(String, String)> {
+        lock(&self.shelf).keys_like(like)
+    }
+
+    /// Everything that a key finds is here, so that what is not here does not exist.
+    pub fn is_complete(&self, namespace: &str, key: &str) -> bool {
+        lock(&self.shelf).is_complete(namespace, key)
+    }
+
+    /// Looks at the shelf, or changes it.
+    pub(super) fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        lock(&self.shelf)
+    }
+
     /// Namespaces and names of the objects that have a key like this.
     pub fn everywhere(&self, like: impl Fn(&str) -> bool) -> HashSet<(String, String)> {
         lock(&self.shelf).everywhere(like)
+    }
+
+    /// The first ones of a namespace that are about `key`, so many at most; of rollouts the eldest.
+    pub fn first_about(&self, namespace: &str, key: &str, at_most: usize) -> Vec<Filed> {
+        lock(&self.shelf).first_about(namespace, key, at_most)
+    }
+
+    /// Where an object stands among those that are about the same.
+    pub fn filed(&self, object: &DynamicObject) -> Filed {
+        lock(&self.shelf).filed(object)
     }
 
     /// Fingerprint of what is cached of the kind and a rollout of the namespace may read. Our own final writes do not
@@ -154,21 +191,66 @@ impl Cache {
     }
 
     /// Takes over what was read from the API server, if the watch lags behind it.
-    pub fn freshen(&self, object: DynamicObject) {
-        lock(&self.shelf).freshen(object);
+    pub fn freshen(&self, told: impl Into<Told>) {
+        lock(&self.shelf).freshen(told.into());
     }
 
     /// Takes in what the watch tells; returns the objects that it concerns.
-    pub fn follow(&self, event: Event<DynamicObject>) -> Vec<Snapshot> {
+    pub fn follow(&self, event: Event<impl Into<Told>>) -> Vec<Snapshot> {
+        let event = event_of(event, Into::into);
         let listed = matches!(event, Event::InitDone);
         if self.row.kind == ROLLOUT {
-            lock(&self.names).apply_watcher_event(&event_of(&event, named));
+            lock(&self.names).apply_watcher_event(&identity_of(&event));
+        }
+        if let Event::Apply(told) | Event::InitApply(told) = &event {
+            self.log(told);
         }
         let touched = lock(&self.shelf).follow(event);
         if listed {
             self.in_sync.send_replace(true);
         }
         touched
+    }
+
+    /// Takes in what was fetched.
+    pub fn fetched(&self, told: Told) {
+        self.log(&told);
+        lock(&self.shelf).fetched(told);
+    }
+
+    /// Says once of an object that it cannot be read.
+    fn log(&self, told: &Told) {
+        let Content::Unreadable(Unreadable { why, .. }) = &told.content else {
+            return;
+        };
+        let (namespace, name) = (told.object.namespace().unwrap_or_default(), told.object.name_any());
+        if !lock(&self.shelf).is_unreadable(&namespace, &name, why) {
+            let kind = self.row.kind;
+            tracing::warn!(
+                kind,
+                namespace,
+                name,
+                why,
+                "an object cannot be read and is left out; rollouts that need it are refused until it is mended"
+            );
+        }
+    }
+
+    /// What could be read of an object of which there is a version that cannot be read, and why it cannot.
+    pub fn rest_of(&self, namespace: &str, name: &str) -> Option<(Snapshot, String)> {
+        let shelf = lock(&self.shelf);
+        let (rest, why) = shelf.rest_of(namespace, name)?;
+        Some((rest, why.to_owned()))
+    }
+
+    /// Number of the objects that cannot be read.
+    pub fn count_unreadable(&self) -> usize {
+        lock(&self.shelf).count_unreadable()
+    }
+
+    /// Whether the watch has listed its objects once.
+    fn is_listed(&self) -> bool {
+        *self.in_sync.borrow()
     }
 
     /// Waits until the watch has listed its objects once.
@@ -204,10 +286,36 @@ impl Drop for Writing<'_> {
 }
 
 impl Caches {
+    /// Takes in what the watch of a kind tells; returns the objects that it concerns.
+    pub fn follow(&self, cache: &Cache, event: Event<impl Into<Told>>) -> Vec<Snapshot> {
+        if matches!(event, Event::Init) {
+            lock(&cache.shelf).begin_list(self.seeking(&cache.row));
+        }
+        cache.follow(event)
+    }
+
     /// Fingerprint of all cached state that a rollout of this namespace may read. Our own final writes do not change it.
     pub fn stamp(&self, namespace: &str) -> [u64; KINDS] {
         self.all()
             .map(|cache| cache.stamp(namespace) << 1 | u64::from(cache.is_installed()))
+    }
+
+    /// An object of the namespace that cannot be read and is sought by one of these keys, and why.
+    pub fn unreadable(&self, namespace: &str, keys: &[String]) -> Option<String> {
+        self.all().iter().find_map(|cache| {
+            let shelf = lock(&cache.shelf);
+            let (name, why) = shelf.unreadable(namespace, keys)?;
+            let kind = cache.row.kind;
+            Some(format!(
+                "{kind} {name} cannot be read: {why}. Mend the field, or delete the object"
+            ))
+        })
+    }
+
+    /// Kinds whose objects have not all been listed yet.
+    pub fn not_in_sync(&self) -> Vec<&'static str> {
+        let missing = |cache: &&&Cache| cache.is_installed() && !cache.is_listed();
+        self.all().iter().filter(missing).map(|cache| cache.row.kind).collect()
     }
 
     /// Waits until every watch has listed its objects once: before that, everything would seem to be missing.
@@ -230,6 +338,11 @@ impl Objects for Caches {
 
     fn names_about(&self, kind: Known, namespace: &str, key: &str) -> Vec<String> {
         self.of(kind).names_about(namespace, key)
+    }
+
+    fn first_about(&self, kind: Known, namespace: &str, key: &str, at_most: usize) -> Vec<String> {
+        let places = self.of(kind).first_about(namespace, key, at_most);
+        places.into_iter().map(|place| place.name.into_string()).collect()
     }
 
     fn version(&self, kind: Known, namespace: &str, name: &str) -> Option<u64> {

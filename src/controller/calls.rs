@@ -1,23 +1,39 @@
 //! Calls to other systems that are under way: they run beside the passes, and an answer asks for the next one.
 
+mod prepare;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, ResourceExt, api::DynamicObject};
+use kube::{Client, ResourceExt, api::DynamicObject};
 use tokio::{task::JoinSet, time::Instant};
 use tracing::Instrument;
 
-use super::{context::lock, named::rollout_ref, watches::Requests};
-use crate::{
-    api::plan::Address,
-    engine::contract::call::{Call, Reply},
-    log::outage::Outages,
-    webhook::{Post, Webhooks, address},
+use super::{
+    context::lock,
+    named::rollout_ref,
+    panics::{self, Work},
+    watches::Requests,
 };
+use crate::{
+    api::{self, plan::Address},
+    engine::contract::call::{Call, Reply},
+    fair::Permits,
+    log::outage::Outages,
+    webhook::{
+        Webhooks,
+        address::{self, Policy},
+        failure::Failure,
+    },
+};
+
+/// Calls under way at once, …
+const CALLS: usize = 256;
+/// … and of one namespace.
+const CALLS_OF_ONE: usize = 32;
 
 /// Attempts under way or answered, by key.
 type Attempts = HashMap<String, Attempt>;
@@ -27,9 +43,32 @@ struct Attempt {
     answer: Option<Result<u16, String>>,
 }
 
+/// What the platform's owner says of all calls.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Which addresses they may have.
+    pub policy: Policy,
+    /// No call takes longer, whatever its rollout says.
+    pub longest: api::Duration,
+}
+
+/// Longest call where the platform's owner says nothing.
+pub const LONGEST_CALL: api::Duration = api::Duration::from_secs(60);
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            longest: LONGEST_CALL,
+        }
+    }
+}
+
 /// Calls of all rollouts. Losing them costs nothing: the status tells what is to be asked.
 pub struct Calls {
     webhooks: Arc<dyn Webhooks>,
+    rules: Arc<Rules>,
+    permits: Arc<Permits>,
     requests: Requests,
     /// By UID of the rollout.
     attempts: Arc<Mutex<HashMap<String, Attempts>>>,
@@ -41,9 +80,11 @@ pub struct Calls {
 
 impl Calls {
     /// None is under way; `requests` takes rollouts that are to be looked at.
-    pub fn new(webhooks: Arc<dyn Webhooks>, requests: Requests) -> Self {
+    pub fn new(webhooks: Arc<dyn Webhooks>, rules: Rules, requests: Requests) -> Self {
         Self {
             webhooks,
+            rules: Arc::new(rules),
+            permits: Arc::new(Permits::new(CALLS, CALLS_OF_ONE)),
             requests,
             attempts: Arc::default(),
             tasks: Mutex::default(),
@@ -53,7 +94,7 @@ impl Calls {
 
     /// Why an address may not be talked to, if so.
     pub fn refusal(&self, namespace: &str, url: &str) -> Option<String> {
-        self.webhooks.refusal(namespace, url)
+        self.rules.policy.destination(namespace, url).err().map(Failure::full)
     }
 
     /// What has been answered for this rollout.
@@ -113,21 +154,17 @@ impl Calls {
         let mut tasks = lock(&self.tasks);
         // Those that have ended are taken out, or the set would grow.
         while tasks.try_join_next().is_some() {}
+        let (rules, permits) = (self.rules.clone(), self.permits.clone());
         let task = async move {
-            let answer = match url(&client, &namespace, &call.address).await {
-                Ok(url) => {
-                    webhooks
-                        .post(Post {
-                            namespace,
-                            url,
-                            timeout: call.timeout,
-                            key: call.key.clone(),
-                            body: call.body.clone(),
-                        })
-                        .await
-                }
-                Err(why) => Err(why),
+            let sent = async {
+                let _permit = permits.acquire(&namespace).await;
+                send(&client, &*webhooks, &rules, &namespace, &call).await
             };
+            let answer = panics::caught(Work::Call, sent).await.unwrap_or_else(|panicked| {
+                let backtrace = &panicked.backtrace;
+                tracing::error!(error = %panicked, backtrace, "a call panicked: this is a fault of Warmfront, please report it");
+                Err("a fault of Warmfront kept it from being sent".to_owned())
+            });
             log(&failing, &uid, &call, &answer);
             let mut all = lock(&attempts);
             let attempt = all.get_mut(&uid).and_then(|attempts| attempts.get_mut(&call.key));
@@ -141,6 +178,12 @@ impl Calls {
         tasks.spawn(task.in_current_span());
     }
 
+    /// All other rollouts are gone.
+    pub fn keep_only(&self, uids: &HashSet<String>) {
+        lock(&self.attempts).retain(|uid, _| uids.contains(uid));
+        lock(&self.failing).keep_only(uids);
+    }
+
     /// The rollout is gone.
     pub fn forget(&self, uid: &str) {
         lock(&self.attempts).remove(uid);
@@ -148,9 +191,34 @@ impl Calls {
     }
 }
 
+/// Sends one. What is told of a failure has nothing of an address that is kept in a Secret.
+async fn send(
+    client: &Client,
+    webhooks: &dyn Webhooks,
+    rules: &Rules,
+    namespace: &str,
+    call: &Call,
+) -> Result<u16, String> {
+    let prepared = prepare::prepare(client, rules, namespace, call);
+    let prepared = tokio::time::timeout(rules.longest.into(), prepared).await;
+    let prepared = prepared.unwrap_or_else(|_| {
+        Err(Failure::new(
+            "the API server did not tell in time where the call is to go",
+        ))
+    });
+    let answer = match prepared {
+        Ok(post) => webhooks.post(post).await,
+        Err(failure) => Err(failure),
+    };
+    answer.map_err(|failure| match &call.webhook.address {
+        Address::Url(_) => failure.full(),
+        Address::Secret(_) => failure.hidden().to_owned(),
+    })
+}
+
 /// Logs when a webhook begins to fail and when it works again.
 fn log(failing: &Mutex<Outages>, uid: &str, call: &Call, answer: &Result<u16, String>) {
-    let (known, shown) = match &call.address {
+    let (known, shown) = match &call.webhook.address {
         Address::Url(url) => (url.clone(), address::host(url)),
         Address::Secret(secret) => {
             let secret = format!("{} of Secret {}", secret.key, secret.name);
@@ -194,36 +262,6 @@ fn failure(kind: &str, answer: &Result<u16, String>) -> Option<String> {
         Ok(code @ 400..=499) if kind == "Gate" && !matches!(code, 408 | 425 | 429) => None,
         Ok(code) => Some(format!("HTTP {code}")),
     }
-}
-
-/// The URL: as it is written, or read from the Secret in which it stands.
-async fn url(client: &Client, namespace: &str, address: &Address) -> Result<String, String> {
-    let secret = match address {
-        Address::Url(url) => return Ok(url.clone()),
-        Address::Secret(secret) => secret,
-    };
-    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let found = match api.get(&secret.name).await {
-        Ok(found) => found,
-        Err(kube::Error::Api(status)) if status.is_not_found() => {
-            return Err(format!("Secret {} does not exist", secret.name));
-        }
-        Err(kube::Error::Api(status)) if status.is_forbidden() => {
-            return Err(format!(
-                "the controller may not read Secret {}: set webhooks.readSecrets in the chart's values",
-                secret.name
-            ));
-        }
-        Err(error) => return Err(format!("Secret {} could not be read: {error}", secret.name)),
-    };
-    let value = found
-        .data
-        .unwrap_or_default()
-        .remove(&secret.key)
-        .ok_or_else(|| format!("Secret {} has no key {}", secret.name, secret.key))?;
-    String::from_utf8(value.0)
-        .map(|url| url.trim().to_owned())
-        .map_err(|_| format!("key {} of Secret {} is not text", secret.key, secret.name))
 }
 
 #[cfg(test)]

@@ -8,15 +8,13 @@ use kube::{
 use super::{
     kinds::Caches,
     named::{RolloutRef, rollout_ref},
+    snapshot::Snapshot,
+    sought::{self, Sought},
 };
-use crate::{
-    api::{ROLLOUT_LABEL, traffic::RouteKind},
-    look::{
-        hold,
-        keys::{self, named_routes, spec_text},
-    },
-    router::RouteId,
-    workload::autoscaler::AutoscalerKind,
+use crate::look::{
+    hold,
+    keys::{self, named_routes, spec_text},
+    rivals::LOOKED_AT,
 };
 
 fn rollouts_about(caches: &Caches, namespace: Option<&str>, key: &str) -> Vec<RolloutRef> {
@@ -27,6 +25,25 @@ fn rollouts_about(caches: &Caches, namespace: Option<&str>, key: &str) -> Vec<Ro
         .into_iter()
         .map(|name| rollout_ref(Some(namespace.to_owned()), name))
         .collect()
+}
+
+/// Which rollouts a changed object of a kind concerns.
+pub(super) fn of(caches: &Caches, sought: Sought, object: &DynamicObject) -> Vec<RolloutRef> {
+    let namespace = object.namespace();
+    let about = |key: &String| rollouts_about(caches, namespace.as_deref(), key);
+    let mut found: Vec<_> = match sought {
+        Sought::All(concerns) => return concerns(caches, object),
+        Sought::InNamespace(keys) | Sought::ByKey(keys, _) => keys(object).iter().flat_map(about).collect(),
+        Sought::ByDeployments(keys) => {
+            let namespace = namespace.as_deref().unwrap_or_default();
+            let seekers = |key: String| caches.deployments.names_about(namespace, &key);
+            let deployments = keys(object).into_iter().flat_map(seekers);
+            deployments.flat_map(|name| about(&keys::deployment(&name))).collect()
+        }
+    };
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    found.dedup();
+    found
 }
 
 /// Rollouts that name a route of this kind.
@@ -64,24 +81,44 @@ pub(super) fn scaled_by_keda(caches: &Caches, _: &ApiResource) -> Vec<RolloutRef
     let scalers = owned
         .iter()
         .filter_map(|(namespace, name)| caches.autoscalers.get(Some(namespace), name));
-    scalers.flat_map(|scaler| of_autoscaler(caches, &scaler)).collect()
+    let about = |scaler: Snapshot| of(caches, Sought::InNamespace(sought::autoscaler), &scaler);
+    scalers.flat_map(about).collect()
 }
 
-/// Itself, and those that share a Deployment or a route with it or wait for another one to go: they may take over.
+/// Itself, and those that came later and share a Deployment or a route with it, or wait for another one to go: they may take over.
+/// Those that came before have nothing to do with it, and of those that share a route only the first ones are looked at, so that
+/// what one rollout's change costs does not grow with what others cost.
 pub(super) fn of_rollout(caches: &Caches, rollout: &DynamicObject) -> Vec<RolloutRef> {
     let namespace = rollout.namespace();
-    let itself = rollout_ref(rollout.namespace(), rollout.name_any());
+    let place = caches.rollouts.filed(rollout);
+    let first = |key: &str, at_most: usize| {
+        let found = caches
+            .rollouts
+            .first_about(namespace.as_deref().unwrap_or_default(), key, at_most);
+        found.into_iter()
+    };
     let targets = keys::deployments(&rollout.data).map(keys::deployment);
-    let routes = named_routes(&rollout.data).map(|key| keys::route(&key));
-    let shared = targets.chain(routes).chain([keys::WAITING.to_owned()]);
-    let mut concerned: Vec<_> = shared
-        .flat_map(|key| rollouts_about(caches, namespace.as_deref(), &key))
-        .filter(|other| *other != itself)
-        .collect();
-    concerned.sort_by(|one, other| one.name.cmp(&other.name));
-    concerned.dedup();
-    concerned.push(itself);
-    concerned
+    // All that share a Deployment wait for the first of them that names it.
+    let counts = |key: &String| {
+        let looked_at = first(key, LOOKED_AT);
+        looked_at.len() < LOOKED_AT || looked_at.last() >= Some(place.clone())
+    };
+    let sharing = targets.filter(counts).flat_map(|key| first(&key, usize::MAX));
+    let mut later: Vec<Box<str>> = sharing.filter(|one| *one > place).map(|one| one.name).collect();
+    for key in named_routes(&rollout.data).map(|key| keys::route(&key)) {
+        // One more: who comes to be looked at when another one goes.
+        let sharing = first(&key, LOOKED_AT + 1);
+        later.extend(sharing.filter(|one| *one > place).map(|one| one.name));
+    }
+    if rollout.metadata.generation != Some(1) {
+        // What they wait for may have been named in an earlier version of its spec.
+        later.extend(first(keys::WAITING, usize::MAX).map(|one| one.name));
+    }
+    later.sort();
+    later.dedup();
+    later.retain(|name| *name != place.name);
+    let concerned = later.into_iter().chain([place.name]);
+    concerned.map(|name| rollout_ref(namespace.clone(), name)).collect()
 }
 
 pub(super) fn of_action(_: &Caches, action: &DynamicObject) -> Vec<RolloutRef> {
@@ -101,67 +138,6 @@ pub(super) fn of_source(caches: &Caches, source: &DynamicObject) -> Vec<RolloutR
         .collect()
 }
 
-pub(super) fn of_deployment(caches: &Caches, deployment: &DynamicObject) -> Vec<RolloutRef> {
-    rollouts_about(
-        caches,
-        deployment.namespace().as_deref(),
-        &keys::deployment(&deployment.name_any()),
-    )
-}
-
-pub(super) fn of_replica_set(caches: &Caches, set: &DynamicObject) -> Vec<RolloutRef> {
-    let namespace = set.namespace();
-    if let Some(rollout) = set.labels().get(ROLLOUT_LABEL) {
-        return vec![rollout_ref(namespace, rollout)];
-    }
-    let namespace = namespace.as_deref();
-    let owners: Vec<_> = set
-        .owner_references()
-        .iter()
-        .filter(|owner| owner.kind == "Deployment")
-        .collect();
-    if !owners.is_empty() {
-        return owners
-            .iter()
-            .flat_map(|owner| rollouts_about(caches, namespace, &keys::deployment(&owner.name)))
-            .collect();
-    }
-    // One that was given away and not yet adopted has neither mark; its name begins with the Deployment's.
-    let name = set.name_any();
-    let prefixes = name.match_indices('-').map(|(end, _)| &name[..end]);
-    prefixes
-        .flat_map(|deployment| rollouts_about(caches, namespace, &keys::deployment(deployment)))
-        .collect()
-}
-
-pub(super) fn of_service(caches: &Caches, namespace: &str, name: &str) -> Vec<RolloutRef> {
-    rollouts_about(caches, Some(namespace), &keys::service(name))
-}
-
-pub(super) fn of_endpoint_slice(caches: &Caches, slice: &DynamicObject) -> Vec<RolloutRef> {
-    let namespace = slice.namespace().unwrap_or_default();
-    slice
-        .labels()
-        .get(keys::SERVICE_NAME)
-        .map(|service| of_service(caches, &namespace, service))
-        .unwrap_or_default()
-}
-
-pub(super) fn of_autoscaler(caches: &Caches, scaler: &DynamicObject) -> Vec<RolloutRef> {
-    of_scaler(caches, AutoscalerKind::HorizontalPodAutoscaler, scaler)
-}
-
-pub(super) fn of_scaled_object(caches: &Caches, scaler: &DynamicObject) -> Vec<RolloutRef> {
-    of_scaler(caches, AutoscalerKind::ScaledObject, scaler)
-}
-
-fn of_scaler(caches: &Caches, kind: AutoscalerKind, scaler: &DynamicObject) -> Vec<RolloutRef> {
-    let Some(scaled) = kind.target(&scaler.data) else {
-        return Vec::new();
-    };
-    rollouts_about(caches, scaler.namespace().as_deref(), &keys::deployment(&scaled))
-}
-
 /// The one policy, and its binding, that hold every rollout's Deployment.
 pub(super) fn of_policy(caches: &Caches, policy: &DynamicObject) -> Vec<RolloutRef> {
     if policy.name_any() != hold::NAME {
@@ -172,32 +148,19 @@ pub(super) fn of_policy(caches: &Caches, policy: &DynamicObject) -> Vec<RolloutR
         .collect()
 }
 
-pub(super) fn of_config_map(caches: &Caches, config: &DynamicObject) -> Vec<RolloutRef> {
-    let readers = caches
-        .deployments
-        .about(&config.namespace().unwrap_or_default(), &config.name_any());
-    readers
-        .iter()
-        .flat_map(|deployment| of_deployment(caches, deployment))
-        .collect()
-}
-
-pub(super) fn of_route(caches: &Caches, kind: RouteKind, route: &DynamicObject) -> Vec<RolloutRef> {
-    let id = RouteId {
-        kind,
-        name: route.name_any(),
-    };
-    rollouts_about(caches, route.namespace().as_deref(), &keys::route(&id.key()))
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use std::collections::BTreeSet;
 
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use kube::runtime::watcher::Event;
     use serde_json::{Value, json};
 
-    use super::{super::kinds::Kinds, *};
+    use super::{
+        super::kinds::{Kinds, Pick},
+        *,
+    };
 
     pub fn object(kind: &ApiResource, name: &str, data: &Value) -> DynamicObject {
         let mut object = DynamicObject::new(name, kind).within("shop");
@@ -254,6 +217,34 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn what_comes_later_concerns_nobody_however_many_share_a_route() {
+        let route = json!([{"name": "shared"}]);
+        let all: Vec<DynamicObject> = (0..1_600)
+            .map(|number: i64| {
+                let mut one = rollout(
+                    &format!("r-{:04}", 1_600 - number),
+                    &format!("app-{number}"),
+                    &route,
+                    "RouteConflict",
+                );
+                let created = Timestamp::from_second(1_800_000_000 + number).unwrap();
+                one.metadata.creation_timestamp = Some(Time(created));
+                one.metadata.generation = Some(1);
+                one
+            })
+            .collect();
+        let caches = caches(&all);
+        let concerned = |rollout: &DynamicObject| of_rollout(&caches, rollout).len();
+        let eldest = concerned(&all[0]);
+        assert_eq!(eldest, LOOKED_AT + 1, "all that are looked at, and the next one");
+        assert_eq!(concerned(&all[LOOKED_AT]), 1);
+        assert!(all[LOOKED_AT..].iter().all(|later| concerned(later) == 1));
+        let mut edited = all[1_599].clone();
+        edited.metadata.generation = Some(2);
+        assert_eq!(concerned(&edited), 1_600, "each once");
+    }
+
+    #[test]
     fn a_route_concerns_those_that_name_its_kind_or_did() {
         let all = [
             rollout("http", "a", &json!([{"name": "catalog"}]), "Accepted"),
@@ -265,16 +256,14 @@ pub(super) mod tests {
             ),
         ];
         let caches = caches(&all);
-        let of = |kind: RouteKind, resource: &ApiResource, name: &str| {
-            names(of_route(&caches, kind, &object(resource, name, &json!({}))))
+        let of = |pick: Pick, name: &str| {
+            let kind = pick(&caches).row();
+            names(of(&caches, kind.sought, &object(&kind.resource(), name, &json!({}))))
         };
-        assert_eq!(of(RouteKind::Http, &Kinds::http_route(), "catalog"), set(&["http"]));
-        assert_eq!(of(RouteKind::Grpc, &Kinds::grpc_route(), "catalog"), set(&["grpc"]));
-        assert_eq!(
-            of(RouteKind::Grpc, &Kinds::grpc_route(), "left"),
-            set(&["http", "grpc"])
-        );
-        assert_eq!(of(RouteKind::Http, &Kinds::http_route(), "left"), set(&[]));
+        assert_eq!(of(|caches| &caches.http_routes, "catalog"), set(&["http"]));
+        assert_eq!(of(|caches| &caches.grpc_routes, "catalog"), set(&["grpc"]));
+        assert_eq!(of(|caches| &caches.grpc_routes, "left"), set(&["http", "grpc"]));
+        assert_eq!(of(|caches| &caches.http_routes, "left"), set(&[]));
     }
 
     #[test]
@@ -288,10 +277,14 @@ pub(super) mod tests {
             "a",
             &json!({"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "catalog"}}}),
         );
-        assert_eq!(names(of_autoscaler(&caches, &plain)), set(&["one"]));
+        assert_eq!(
+            names(of(&caches, caches.autoscalers.row().sought, &plain)),
+            set(&["one"])
+        );
         let of_keda = |target: Value| {
-            names(of_scaled_object(
+            names(of(
                 &caches,
+                caches.scaled_objects.row().sought,
                 &object(
                     &Kinds::scaled_object(),
                     "a",

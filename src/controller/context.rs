@@ -1,22 +1,23 @@
 //! What every pass shares: the client, the caches, the clock and the provider.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
-use kube::{Client, Resource, api::DynamicObject};
+use kube::{Client, Resource, ResourceExt, api::DynamicObject};
 use serde_json::Value;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     caches::Readiness, calls::Calls, hold::Holds, kinds::Caches, leadership::Leadership, logged, metrics::Metrics,
     recent::Recent, writes::Writes,
 };
 use crate::{
-    api::CanaryRolloutStatus,
+    api::{CanaryRolloutStatus, FINALIZER},
+    fair::{Permit, Permits},
+    kubernetes::json::text,
     log::outage::{Outage, Outages},
     provider::Provider,
 };
@@ -24,11 +25,13 @@ use crate::{
 /// Tells the time.
 pub type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Passes that may run at once. Each is short: everything it reads is in memory.
+/// Passes that may run at once, each of which is short, for everything it reads is in memory, …
 const SLOTS: usize = 16;
+/// … and of one namespace: writes of one that hang leave slots for all others.
+const SLOTS_OF_ONE: usize = 8;
 
 /// The right to run a pass. Dropping it gives it back.
-pub type Slot<'a> = SemaphorePermit<'a>;
+pub type Slot = Permit;
 
 /// Shared by all passes.
 pub struct Context {
@@ -66,7 +69,9 @@ pub struct Context {
     pub holds: Holds,
     /// What the last passes read.
     pub recent: Recent,
-    slots: Semaphore,
+    /// Every workload is given back: Warmfront is being uninstalled.
+    pub uninstalls: bool,
+    slots: Permits,
 }
 
 impl Context {
@@ -97,13 +102,51 @@ impl Context {
             drafts: Drafts::default(),
             holds: Holds::default(),
             recent: Recent::default(),
-            slots: Semaphore::new(SLOTS),
+            uninstalls: false,
+            slots: Permits::new(SLOTS, SLOTS_OF_ONE),
         }
     }
 
-    /// Waits until a pass may run; nothing after [`Context::begin_no_more`].
-    pub async fn slot(&self) -> Option<Slot<'_>> {
-        self.slots.acquire().await.ok()
+    /// The same, for a process that gives every workload back.
+    #[must_use]
+    pub fn to_uninstall(self) -> Self {
+        Self {
+            uninstalls: true,
+            ..self
+        }
+    }
+
+    /// Forgets the rollouts that are gone. One without our finalizer goes without a pass.
+    pub fn forget_gone(&self) {
+        let known = self.caches.rollouts.names().state();
+        let uids = known.iter().map(|rollout| uid(&**rollout)).collect();
+        self.backoff.keep_only(&uids);
+        self.told.keep_only(&uids);
+        self.writes.keep_only(&uids);
+        self.drafts.keep_only(&uids);
+        self.calls.keep_only(&uids);
+        self.holds.keep_only(&uids);
+        lock(&self.failing).keep_only(&uids);
+        self.recent
+            .keep_only(&self.caches.rollouts.places().into_iter().collect());
+    }
+
+    /// Rollouts that were not let go yet, with what they say.
+    pub fn not_let_go(&self) -> Vec<String> {
+        let rollouts = &self.caches.rollouts;
+        let places = rollouts.places().into_iter();
+        let held = places.filter_map(|(namespace, name)| {
+            let rollout = rollouts.get(Some(&namespace), &name)?;
+            let ours = rollout.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
+            let says = text(&rollout.data, "/status/message").to_owned();
+            ours.then(|| format!("{namespace}/{name}: {says}"))
+        });
+        held.collect()
+    }
+
+    /// Waits until a pass over a rollout of this namespace may run; nothing after [`Context::begin_no_more`].
+    pub async fn slot(&self, namespace: &str) -> Option<Slot> {
+        self.slots.acquire(namespace).await
     }
 
     /// Lets no pass begin any more: those that wait for a slot get none.
@@ -177,6 +220,11 @@ impl Backoff {
         let delay = delay_after(*count, FIRST_DELAY, LONGEST_DELAY);
         *count += 1;
         delay
+    }
+
+    /// All others are gone.
+    fn keep_only(&self, uids: &HashSet<String>) {
+        lock(&self.0).retain(|uid, _| uids.contains(uid));
     }
 
     /// A pass came to its end. Returns whether the one before it had failed.
@@ -268,6 +316,10 @@ impl Drafts {
     pub fn forget(&self, uid: &str) {
         lock(&self.0).remove(uid);
     }
+    /// All others are gone.
+    fn keep_only(&self, uids: &HashSet<String>) {
+        lock(&self.0).retain(|uid, _| uids.contains(uid));
+    }
 }
 
 /// Number of the last Event told, by UID of the rollout. Only saves requests: telling again is harmless.
@@ -302,6 +354,11 @@ impl Told {
         lock(&self.unstored).remove(uid);
         lock(&self.last).remove(uid);
     }
+    /// All others are gone.
+    fn keep_only(&self, uids: &HashSet<String>) {
+        lock(&self.unstored).retain(|uid, _| uids.contains(uid));
+        lock(&self.last).retain(|uid, _| uids.contains(uid));
+    }
 }
 
 #[cfg(test)]
@@ -309,6 +366,29 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::controller::tests::{api_server, caches, context_of, judged};
+
+    #[tokio::test]
+    async fn what_is_remembered_of_rollouts_that_are_gone_goes() {
+        let (here, gone) = (judged("here"), judged("gone"));
+        let context = context_of(api_server(Duration::ZERO).0, Arc::new(caches(vec![here.clone()])));
+        for rollout in [&here, &gone] {
+            context.backoff.next(rollout);
+            context.told.advance(&uid(rollout), 3);
+            lock(&context.failing).failed(&uid(rollout), tokio::time::Instant::now());
+            context
+                .drafts
+                .keep(rollout, None, Arc::default(), Timestamp::UNIX_EPOCH);
+        }
+        context.forget_gone();
+        for (rollout, stays) in [(&here, true), (&gone, false)] {
+            assert_eq!(context.told.last(&uid(rollout)) == 3, stays);
+            let past = lock(&context.failing).worked(&uid(rollout), tokio::time::Instant::now());
+            assert_eq!(past.is_some(), stays);
+            assert_eq!(context.drafts.newest(rollout, None).is_some(), stays);
+            assert_eq!(context.backoff.reset(rollout), stays);
+        }
+    }
 
     #[test]
     fn a_field_that_was_cut_is_named() {

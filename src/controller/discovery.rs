@@ -18,24 +18,40 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Kinds that the cluster has, each with its group and version.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Installed(BTreeSet<(String, String)>);
+pub struct Installed {
+    kinds: BTreeSet<(String, String)>,
+    /// Kinds that are not to be watched, although every cluster has them.
+    left_out: BTreeSet<String>,
+}
 
 impl Installed {
     /// Whether the cluster has the kind.
     pub fn has(&self, resource: &ApiResource) -> bool {
-        self.0.contains(&(resource.api_version.clone(), resource.kind.clone()))
+        self.kinds
+            .contains(&(resource.api_version.clone(), resource.kind.clone()))
+    }
+
+    /// The kind is not to be watched.
+    pub fn leave_out(&mut self, kind: String) {
+        self.left_out.insert(kind);
+    }
+
+    /// Whether the kind is not to be watched.
+    pub(super) fn leaves_out(&self, resource: &ApiResource) -> bool {
+        self.left_out.contains(&resource.kind)
     }
 }
 
 /// Kinds of one group and version that the cluster has.
 async fn ask(client: &Client, api: &str) -> Result<Installed, kube::Error> {
     match client.list_api_group_resources(api).await {
-        Ok(list) => Ok(Installed(
-            list.resources
-                .into_iter()
-                .map(|resource| (api.to_owned(), resource.kind))
-                .collect(),
-        )),
+        Ok(list) => {
+            let kinds = list.resources.into_iter();
+            Ok(Installed {
+                kinds: kinds.map(|resource| (api.to_owned(), resource.kind)).collect(),
+                left_out: BTreeSet::new(),
+            })
+        }
         // For a group that is not there the API server's answer is plain text without a reason.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Installed::default()),
         Err(error) => Err(error),
@@ -70,7 +86,7 @@ pub async fn installed(client: &Client) -> Installed {
             match ask(client, &api).await {
                 Ok(found) => {
                     works(&mut failing, &api);
-                    all.0.extend(found.0);
+                    all.kinds.extend(found.kinds);
                     break;
                 }
                 Err(error) => fails(&mut failing, &api, &error),
@@ -194,7 +210,7 @@ mod tests {
         routing::get,
     };
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-    use kube::runtime::watcher::Event;
+    use kube::{api::DynamicObject, runtime::watcher::Event};
     use serde_json::json;
     use tokio::sync::mpsc;
 
@@ -273,7 +289,10 @@ mod tests {
     }
 
     fn installed(resource: &ApiResource) -> Installed {
-        Installed(BTreeSet::from([(resource.api_version.clone(), resource.kind.clone())]))
+        Installed {
+            kinds: BTreeSet::from([(resource.api_version.clone(), resource.kind.clone())]),
+            ..Installed::default()
+        }
     }
 
     /// The cluster lacks a kind; its watch lists nothing.
@@ -283,8 +302,8 @@ mod tests {
             panic!("no cluster lacks it");
         };
         let start: Start = Box::new(move |caches, _| {
-            pick(&caches).follow(Event::Init);
-            pick(&caches).follow(Event::InitDone);
+            pick(&caches).follow(Event::<DynamicObject>::Init);
+            pick(&caches).follow(Event::<DynamicObject>::InitDone);
         });
         (
             Absent::of(

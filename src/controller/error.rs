@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::leadership::NotLeading;
+use super::{leadership::NotLeading, panics::Panicked};
 use crate::engine::contract::{kind::Kind, observed::Obstacle};
 
 /// Why a pass did not come to its end.
@@ -16,11 +16,19 @@ pub enum Error {
         /// What is wrong.
         source: serde_json::Error,
     },
+    /// The rollout itself cannot be read.
+    #[error("{object} cannot be read, so nothing is decided: {why}")]
+    Unreadable {
+        /// Namespace and name.
+        object: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The status could not be stored.
-    #[error("storing the status: {0}")]
+    #[error("storing the status: {}", said(.0))]
     Persist(#[source] kube::Error),
-    /// A change was refused.
-    #[error("{action}: {source}")]
+    /// A change was refused, or what the rollout needs could not be fetched.
+    #[error("{action}: {}", said(source))]
     Apply {
         /// What was tried, on what.
         action: String,
@@ -45,6 +53,9 @@ pub enum Error {
     /// The whole pass took too long.
     #[error("the pass was given up after {0:?}; most of it was spent waiting for the metrics store or the API server")]
     Timeout(Duration),
+    /// The pass panicked.
+    #[error("the pass came upon a fault of Warmfront: {0}")]
+    Panicked(Panicked),
 }
 
 impl Error {
@@ -58,7 +69,11 @@ impl Error {
         match self {
             Self::Persist(source) | Self::Apply { source, .. } => is_outage(source),
             Self::NoAnswer { .. } => true,
-            Self::Status { .. } | Self::Conflict { .. } | Self::Timeout(_) => false,
+            Self::Status { .. }
+            | Self::Unreadable { .. }
+            | Self::Conflict { .. }
+            | Self::Timeout(_)
+            | Self::Panicked(_) => false,
         }
     }
 
@@ -75,17 +90,9 @@ impl Error {
             Some(400 | 422) => "change the policy, the webhook or the object that is named here",
             _ => "mend what is named here, or wait for it",
         };
-        let why = match self {
-            Self::Apply {
-                action,
-                source: kube::Error::Api(status),
-            } => format!("{action}: {}", status.message),
-            Self::Persist(kube::Error::Api(status)) => format!("storing the status: {}", status.message),
-            other => other.to_string(),
-        };
         Obstacle {
             object,
-            message: format!("{why} ({what_to_do}; it is tried again at least every 30 s)"),
+            message: format!("{self} ({what_to_do}; it is tried again at least every 30 s)"),
             forbidden: code == Some(403),
         }
     }
@@ -100,6 +107,14 @@ impl Error {
             } => Some(status.code),
             _ => None,
         }
+    }
+}
+
+/// What the API server said, or why it said nothing, without the structure round it.
+pub(super) fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tells Events: their names are made from the rollout and a number in its status, so none is told twice.
 
+use crate::api::moment::Moment as _;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::core::v1::{Event, EventSource, ObjectReference},
@@ -18,7 +19,10 @@ use super::{
     writes::{Target, Try},
 };
 use crate::{
-    api::{CanaryRolloutStatus, FIELD_MANAGER, GROUP, VERSION, status::Notice},
+    api::{
+        CanaryRolloutStatus, FIELD_MANAGER, GROUP, VERSION,
+        status::{Notice, size},
+    },
     engine::{self, contract::observed::Obstacle},
 };
 
@@ -70,7 +74,7 @@ pub async fn announce(context: &Context, rollout: &DynamicObject, status: &Canar
             context.told.advance(&uid, notice.sequence);
         }
         if engine::reports_an_end(notice) {
-            again = Some(context.now() + LOOK_AGAIN);
+            again = Some(context.now().plus(LOOK_AGAIN));
         }
     }
     if !held_up && context.writes.worked(&uid, &Target::Events) {
@@ -85,16 +89,17 @@ pub async fn tell_unstored(context: &Context, rollout: &DynamicObject, obstacle:
         return;
     }
     let version = rollout.resource_version().unwrap_or_default();
-    let note = format!(
+    let mut note = format!(
         "{}; until then no weight rises, a version that fails still loses its traffic, and what happens is told afterwards",
         obstacle.message
     );
+    size::cut(&mut note, size::SENTENCE);
     let at = context.now();
     let notice = Notice {
         sequence: 0,
         reason: "StatusNotStored".to_owned(),
         warning: true,
-        note: note.chars().take(1_024).collect(),
+        note,
         at,
     };
     let mut event = event(rollout, &notice);

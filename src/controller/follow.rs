@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
-use kube::{
-    api::DynamicObject,
-    runtime::watcher::{Error, Event},
-};
+use kube::runtime::watcher::Event;
 use tokio::time::{Instant, timeout};
 
+use super::list::Error;
 use crate::log::outage::Outage;
 
 /// A watch that fails tries again after a minute at most. One that has been silent for longer has been opened again: there was
@@ -16,10 +14,10 @@ use crate::log::outage::Outage;
 const QUIET: Duration = Duration::from_secs(90);
 
 /// What the watch of this kind tells, without its failures.
-pub fn follow(
-    events: impl Stream<Item = Result<Event<DynamicObject>, Error>> + Unpin,
+pub fn follow<T>(
+    events: impl Stream<Item = Result<Event<T>, Error>> + Unpin,
     kind: String,
-) -> impl Stream<Item = Event<DynamicObject>> {
+) -> impl Stream<Item = Event<T>> {
     let state = (events, Outage::new(Duration::ZERO), kind);
     stream::unfold(state, |(mut events, mut outage, kind)| async move {
         loop {
@@ -60,6 +58,7 @@ fn works(outage: &mut Outage, kind: &str, now: Instant) {
 
 #[cfg(test)]
 mod tests {
+    use kube::api::DynamicObject;
     use tokio::{sync::mpsc, time::sleep};
 
     use super::*;
@@ -81,7 +80,7 @@ mod tests {
         });
         let captured = || log.messages().len();
         for _ in 0..25 {
-            sender.send(Err(Error::NoResourceVersion)).unwrap();
+            sender.send(Err(Error::NoList(String::new()))).unwrap();
             sender.send(Ok(Event::Init)).unwrap();
             sleep(Duration::from_secs(30)).await;
         }
@@ -103,7 +102,7 @@ mod tests {
         assert_eq!(lines[1]["fields"]["lasted_ms"], 750_000);
 
         // Nothing of the kind changes any more.
-        sender.send(Err(Error::NoResourceVersion)).unwrap();
+        sender.send(Err(Error::NoList(String::new()))).unwrap();
         sleep(QUIET + Duration::from_secs(1)).await;
         assert_eq!(captured(), 4);
         drop(sender);

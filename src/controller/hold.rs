@@ -1,16 +1,19 @@
 //! Asks the API server, by dry runs, whether it holds changed templates, and remembers what it has said.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Mutex,
+};
 
 use jiff::Timestamp;
 use kube::{
     Api,
-    api::{DynamicObject, Patch, PatchParams},
+    api::{Patch, PatchParams},
 };
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::{Context, REQUEST_TIMEOUT, context::lock};
+use super::{Context, REQUEST_TIMEOUT, context::lock, decode::Answer};
 use crate::{
     api::FIELD_MANAGER,
     engine::contract::{
@@ -65,6 +68,11 @@ impl Holds {
     pub fn forget(&self, uid: &str) {
         lock(&self.said).remove(uid);
     }
+
+    /// All others are gone.
+    pub fn keep_only(&self, uids: &HashSet<String>) {
+        lock(&self.said).retain(|uid, _| uids.contains(uid));
+    }
 }
 
 /// Asks whether the Deployment would be paused by a change of its template, as soon as it is this one's turn.
@@ -100,7 +108,7 @@ enum Failure {
 
 async fn ask(context: &Context, id: &Identity, name: &str) -> Result<Value, Failure> {
     let resource = context.caches.deployments.resource();
-    let deployments: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &id.namespace, resource);
+    let deployments: Api<Answer> = Api::namespaced_with(context.client.clone(), &id.namespace, resource);
     let params = PatchParams {
         dry_run: true,
         field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -110,7 +118,7 @@ async fn ask(context: &Context, id: &Identity, name: &str) -> Result<Value, Fail
     let what = format!("dry run of a changed template of Deployment {name}");
     let answer = tokio::time::timeout(REQUEST_TIMEOUT, deployments.patch(name, &params, &patch)).await;
     match answer {
-        Ok(Ok(object)) => Ok(object.data),
+        Ok(Ok(Answer(object))) => Ok(object.data),
         Ok(Err(kube::Error::Api(status))) if is_final(status.code) => {
             Err(Failure::Refused(format!("{what}: {}", status.message)))
         }

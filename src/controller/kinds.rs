@@ -1,27 +1,25 @@
 //! The kinds that are watched, one row each: everything that is said about a kind stands in its row.
 
-use kube::{
-    ResourceExt,
-    api::{ApiResource, DynamicObject, GroupVersionKind},
-};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 
 use super::{
     caches::Cache,
-    concerns::{
-        naming, naming_any_route, of_action, of_autoscaler, of_config_map, of_deployment, of_endpoint_slice, of_policy,
-        of_replica_set, of_rollout, of_route, of_scaled_object, of_service, of_source, scaled_by_keda,
-    },
+    concerns::{naming, naming_any_route, of_action, of_policy, of_rollout, of_source, scaled_by_keda},
+    decode::{Part, WHOLE},
     named::RolloutRef,
     shelf::Slim,
     slim,
+    sought::{self, Sought},
 };
 use crate::{
-    api::{self, traffic::RouteKind},
+    api,
     look::{
         Known,
         hold::{BINDING, POLICY},
         keys,
     },
+    router::gateway_api,
+    workload::{autoscaler, deployment, replica_set, service},
 };
 
 /// What is said about one kind.
@@ -39,12 +37,14 @@ pub struct Row {
     pub presence: Presence,
     /// What is asked for of each object.
     pub watched: Watched,
+    /// What is read of it besides its metadata.
+    pub read: Part,
     /// Whose changes a rollout has to be looked at for.
     pub reach: Reach,
     /// Takes out of an object what no decision reads.
     pub slim: Slim,
-    /// Which rollouts a changed object concerns.
-    pub concerns: Concerns,
+    /// Which of its objects are kept, and whom a change concerns.
+    pub sought: Sought,
 }
 
 impl Row {
@@ -145,11 +145,13 @@ macro_rules! kinds {
 }
 
 /// What is only looked up when something else is looked at.
-const NOBODY: Concerns = |_, _| Vec::new();
+const NOBODY: Sought = Sought::All(|_, _| Vec::new());
 /// What is found at start only: the chart starts the controller anew when it installs the policy.
 const NEVER: Calling = |_, _| Vec::new();
 /// Kind of the rollouts.
 pub(super) const ROLLOUT: &str = "CanaryRollout";
+/// Nothing besides metadata.
+const METADATA: Part = Part::Only(&[]);
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
 /// One of the kinds by which the API server holds changed templates.
@@ -161,9 +163,10 @@ const fn of_hold(version: &'static str, kind: &'static str, plural: &'static str
         plural,
         presence: Presence::Optional(NEVER),
         watched: Watched::Metadata,
+        read: METADATA,
         reach: Reach::Everywhere,
         slim: slim::policy,
-        concerns: of_policy,
+        sought: Sought::All(of_policy),
     }
 }
 
@@ -177,9 +180,10 @@ kinds! {
         plural: "canaryrollouts",
         presence: Presence::Always,
         watched: Watched::Whole,
+        read: WHOLE,
         reach: Reach::Specs,
         slim: slim::own,
-        concerns: of_rollout,
+        sought: Sought::All(of_rollout),
     };
     /// RolloutActions.
     actions, action, RolloutAction: Row {
@@ -189,9 +193,10 @@ kinds! {
         plural: "rolloutactions",
         presence: Presence::Always,
         watched: Watched::Whole,
+        read: WHOLE,
         reach: Reach::Namespace,
         slim: slim::shared,
-        concerns: of_action,
+        sought: Sought::All(of_action),
     };
     /// MetricSources.
     sources, source, MetricSource: Row {
@@ -201,9 +206,10 @@ kinds! {
         plural: "metricsources",
         presence: Presence::Always,
         watched: Watched::Whole,
+        read: WHOLE,
         reach: Reach::Everywhere,
         slim: slim::own,
-        concerns: of_source,
+        sought: Sought::All(of_source),
     };
     /// Deployments.
     deployments, deployment, Deployment: Row {
@@ -213,9 +219,10 @@ kinds! {
         plural: "deployments",
         presence: Presence::Always,
         watched: Watched::Whole,
+        read: Part::AllBut(&deployment::READ),
         reach: Reach::Namespace,
         slim: slim::deployment,
-        concerns: of_deployment,
+        sought: Sought::ByKey(sought::deployment, &["deployment/"]),
     };
     /// ReplicaSets.
     replica_sets, replica_set, ReplicaSet: Row {
@@ -225,9 +232,10 @@ kinds! {
         plural: "replicasets",
         presence: Presence::Always,
         watched: Watched::Whole,
+        read: Part::AllBut(&replica_set::READ),
         reach: Reach::Namespace,
         slim: slim::replica_set,
-        concerns: of_replica_set,
+        sought: Sought::ByKey(sought::replica_set, &["deployment/", "held/"]),
     };
     /// Services.
     services, service, Service: Row {
@@ -237,9 +245,10 @@ kinds! {
         plural: "services",
         presence: Presence::Always,
         watched: Watched::Whole,
+        read: Part::AllBut(&service::READ),
         reach: Reach::Namespace,
         slim: slim::service,
-        concerns: |caches, object| of_service(caches, &object.namespace().unwrap_or_default(), &object.name_any()),
+        sought: Sought::InNamespace(sought::service),
     };
     /// EndpointSlices.
     endpoint_slices, endpoint_slice, EndpointSlice: Row {
@@ -249,9 +258,10 @@ kinds! {
         plural: "endpointslices",
         presence: Presence::Always,
         watched: Watched::Whole,
+        read: WHOLE,
         reach: Reach::Namespace,
         slim: slim::endpoint_slice,
-        concerns: of_endpoint_slice,
+        sought: Sought::ByKey(sought::endpoint_slice, &["service/"]),
     };
     /// HorizontalPodAutoscalers.
     autoscalers, autoscaler, HorizontalPodAutoscaler: Row {
@@ -261,9 +271,10 @@ kinds! {
         plural: "horizontalpodautoscalers",
         presence: Presence::Always,
         watched: Watched::Whole,
+        read: Part::AllBut(&autoscaler::READ),
         reach: Reach::Namespace,
         slim: slim::autoscaler,
-        concerns: of_autoscaler,
+        sought: Sought::InNamespace(sought::autoscaler),
     };
     /// ConfigMaps, without their contents.
     config_maps, config_map, ConfigMap: Row {
@@ -273,9 +284,10 @@ kinds! {
         plural: "configmaps",
         presence: Presence::Always,
         watched: Watched::Metadata,
+        read: METADATA,
         reach: Reach::Namespace,
         slim: slim::version_only,
-        concerns: of_config_map,
+        sought: Sought::ByDeployments(sought::config_map),
     };
     /// HTTPRoutes.
     http_routes, http_route, HttpRoute: Row {
@@ -285,9 +297,10 @@ kinds! {
         plural: "httproutes",
         presence: Presence::Optional(naming),
         watched: Watched::Whole,
+        read: WHOLE,
         reach: Reach::Namespace,
         slim: slim::shared,
-        concerns: |caches, route| of_route(caches, RouteKind::Http, route),
+        sought: Sought::ByKey(sought::http_route, &["route/HTTPRoute/"]),
     };
     /// GRPCRoutes.
     grpc_routes, grpc_route, GrpcRoute: Row {
@@ -297,9 +310,10 @@ kinds! {
         plural: "grpcroutes",
         presence: Presence::Optional(naming),
         watched: Watched::Whole,
+        read: WHOLE,
         reach: Reach::Namespace,
         slim: slim::shared,
-        concerns: |caches, route| of_route(caches, RouteKind::Grpc, route),
+        sought: Sought::ByKey(sought::grpc_route, &["route/GRPCRoute/"]),
     };
     /// Gateways.
     gateways, gateway, Gateway: Row {
@@ -309,9 +323,10 @@ kinds! {
         plural: "gateways",
         presence: Presence::Optional(naming_any_route),
         watched: Watched::Whole,
+        read: Part::AllBut(&gateway_api::READ),
         reach: Reach::Everywhere,
         slim: slim::gateway,
-        concerns: NOBODY,
+        sought: NOBODY,
     };
     /// GatewayClasses.
     gateway_classes, gateway_class, GatewayClass: Row {
@@ -321,9 +336,10 @@ kinds! {
         plural: "gatewayclasses",
         presence: Presence::Optional(naming_any_route),
         watched: Watched::Whole,
+        read: Part::AllBut(&gateway_api::READ),
         reach: Reach::Everywhere,
         slim: slim::gateway,
-        concerns: NOBODY,
+        sought: NOBODY,
     };
     /// KEDA's ScaledObjects.
     scaled_objects, scaled_object, ScaledObject: Row {
@@ -333,9 +349,10 @@ kinds! {
         plural: "scaledobjects",
         presence: Presence::Optional(scaled_by_keda),
         watched: Watched::Whole,
+        read: Part::AllBut(&autoscaler::READ),
         reach: Reach::Namespace,
         slim: slim::autoscaler,
-        concerns: of_scaled_object,
+        sought: Sought::InNamespace(sought::scaled_object),
     };
     /// MutatingAdmissionPolicies.
     hold_policies, hold_policy, HoldPolicy: of_hold("v1", POLICY, "mutatingadmissionpolicies");

@@ -81,6 +81,14 @@ fn failed(context: &Context, rollout: &Named, error: &Error) {
             let _entered = span_after(context, rollout).entered();
             tracing::warn!(%error, "the API server fails; what could not be done is tried again at least every 30 s");
         }
+    } else if let Error::Panicked(panicked) = error {
+        if lock(&context.failing).failed(&panic_key(rollout), now) {
+            let backtrace = &panicked.backtrace;
+            // Not from the cache: the copy there may be what made it panic.
+            let (namespace, name) = (rollout.namespace().unwrap_or_default(), rollout.name_any());
+            let _entered = tracing::error_span!("pass", namespace, rollout = name).entered();
+            tracing::error!(%error, backtrace, "the pass panicked: this is a fault of Warmfront, please report it; other rollouts go on, and this one is tried again at least every 30 s");
+        }
     } else if lock(&context.failing).failed(&key(rollout), now) {
         let _entered = span_after(context, rollout).entered();
         tracing::warn!(%error, "the pass failed; mend what the error names: it is tried again at least every 30 s");
@@ -88,7 +96,9 @@ fn failed(context: &Context, rollout: &Named, error: &Error) {
 }
 
 fn works(context: &Context, rollout: &Named) {
-    if let Some(past) = lock(&context.failing).worked(&key(rollout), Instant::now()) {
+    let (mut failing, now) = (lock(&context.failing), Instant::now());
+    let past = failing.worked(&panic_key(rollout), now);
+    if let Some(past) = failing.worked(&key(rollout), now).or(past) {
         let _entered = span_after(context, rollout).entered();
         tracing::info!(lasted_ms = past.lasted_ms(), tries = past.tries, "passes work again");
     }
@@ -152,6 +162,11 @@ pub(super) fn event_worked(context: &Context, rollout: &impl Resource) {
 
 fn key(rollout: &impl Resource) -> String {
     rollout.meta().uid.clone().unwrap_or_default()
+}
+
+/// Begins like the key of its passes, so that both are forgotten together.
+fn panic_key(rollout: &impl Resource) -> String {
+    format!("{} panic", key(rollout))
 }
 
 /// Begins like the key of its passes, so that both are forgotten together.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::panics::CAUGHT;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -13,9 +14,16 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::kinds::Caches;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PassLabels {
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
 }
 
 /// All metrics of the process.
@@ -24,6 +32,7 @@ pub struct Metrics {
     reconciliations: Family<PassLabels, Counter>,
     duration: Histogram,
     leader: Gauge,
+    unreadable: Family<KindLabels, Gauge>,
 }
 
 impl Default for Metrics {
@@ -42,17 +51,29 @@ impl Default for Metrics {
             "Time of a pass over a rollout",
             duration.clone(),
         );
+        registry.register(
+            "panics",
+            "Faults of the controller that were caught, by what was at work: a pass over one rollout, a watch, a call",
+            CAUGHT.clone(),
+        );
         let leader = Gauge::default();
         registry.register(
             "leader",
             "Whether this process leads (1) or stands by (0)",
             leader.clone(),
         );
+        let unreadable = Family::<KindLabels, Gauge>::default();
+        registry.register(
+            "unreadable_objects",
+            "Objects that cannot be read, so that rollouts that need them are refused, by kind",
+            unreadable.clone(),
+        );
         Self {
             registry: Arc::new(registry),
             reconciliations,
             duration,
             leader,
+            unreadable,
         }
     }
 }
@@ -64,9 +85,14 @@ impl Metrics {
         self.duration.observe(took.as_secs_f64());
     }
 
-    /// The text that Prometheus scrapes, of a process that leads or does not.
-    pub fn text(&self, leads: bool) -> Result<String, std::fmt::Error> {
+    /// The text that Prometheus scrapes, of a process that leads or does not, and has these caches.
+    pub fn text(&self, leads: bool, caches: &Caches) -> Result<String, std::fmt::Error> {
         self.leader.set(leads.into());
+        for cache in caches.all() {
+            let labels = KindLabels { kind: cache.row().kind };
+            let count = i64::try_from(cache.count_unreadable()).unwrap_or(i64::MAX);
+            self.unreadable.get_or_create(&labels).set(count);
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

@@ -6,25 +6,38 @@ pub mod caches;
 pub mod calls;
 mod concerns;
 pub mod context;
+mod decode;
 pub mod discovery;
 pub mod error;
 pub mod events;
+mod fetch;
 mod follow;
 pub mod gather;
 mod hold;
+mod intake;
 pub mod kinds;
 pub mod leadership;
+mod list;
+mod list_watch;
 mod logged;
 pub mod metrics;
 pub mod named;
+mod orphans;
+pub mod panics;
 mod persist;
+mod pressing;
 pub mod recent;
 pub mod reconcile;
+mod refused;
 pub mod shelf;
 mod slim;
 pub mod snapshot;
+mod sought;
+mod split;
+mod sweep;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod told;
 pub mod watches;
 pub mod writes;
 
@@ -34,11 +47,7 @@ use futures::{
     FutureExt, Stream, StreamExt,
     stream::{self, FuturesUnordered},
 };
-use kube::{
-    Api,
-    api::{DynamicObject, ListParams},
-    runtime::controller::{Action, Config, ReconcileRequest, applier},
-};
+use kube::runtime::controller::{Action, Config, ReconcileRequest, applier};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -55,8 +64,8 @@ const SPREAD: Duration = Duration::from_millis(5);
 /// However many rollouts there are, the first passes all come within 2 s.
 const LONGEST_SPREAD: Duration = Duration::from_secs(2);
 
-/// Rollouts per page when a new leader lists them all.
-const PAGE: u32 = 100;
+/// What is remembered of a rollout that is gone goes within 10 min.
+const FORGET_EVERY: Duration = Duration::from_mins(10);
 
 /// Stands by until this process leads, and works until `stop` is cancelled and the passes that run then have ended.
 pub async fn run(context: Arc<Context>, mut queue: watches::Queue, stop: CancellationToken) {
@@ -80,14 +89,24 @@ pub async fn run(context: Arc<Context>, mut queue: watches::Queue, stop: Cancell
     );
     tokio::select! {
         () = passes.for_each(|_| std::future::ready(())) => {}
+        () = forget_gone(&waiting) => {}
+        () = orphans::run(&waiting) => {}
         () = async { stop.cancelled().await; waiting.begin_no_more(); std::future::pending().await } => {}
+    }
+}
+
+/// Forgets again and again what is remembered of rollouts that are gone.
+async fn forget_gone(context: &Context) {
+    loop {
+        sleep(FORGET_EVERY).await;
+        context.forget_gone();
     }
 }
 
 /// Longest wait for one write to the API server: 5 s, where milliseconds are usual. The pass fails then and is tried again.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest time of a whole pass: 1 min. It is given up then and tried again.
+/// Longest time of what a pass does once it has its answers: 1 min. It is given up then and tried again.
 pub(crate) const PASS_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Keeps the caches warm until this process leads.
@@ -127,20 +146,17 @@ async fn stand_by(context: &Context, queue: &mut watches::Queue) {
 
 /// Reads every rollout once. The leader before this one may have stored a step a moment ago, and a
 /// pass over an older status would take the step's weight in the route for somebody else's edit.
-async fn catch_up(context: &Context) -> kube::Result<()> {
+async fn catch_up(context: &Context) -> Result<(), list::Error> {
     let rollouts = &context.caches.rollouts;
-    let api: Api<DynamicObject> = Api::all_with(context.client.clone(), rollouts.resource());
-    let mut params = ListParams::default().limit(PAGE);
-    loop {
-        let page = api.list(&params).await?;
-        for rollout in page.items {
+    let mut items = list::Items::new(context.client.clone(), list::Query::all(rollouts.resource().clone()));
+    while let Some(item) = items.next().await? {
+        if let split::Item::Text(text) = item
+            && let Some(rollout) = intake::read(&context.caches, rollouts.row(), &text, decode::object)
+        {
             rollouts.freshen(rollout);
         }
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(()),
-        }
     }
+    Ok(())
 }
 
 /// A request for each rollout: a new leader looks at every one.

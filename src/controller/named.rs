@@ -8,6 +8,7 @@ use kube::{
     runtime::{reflector::ObjectRef, watcher::Event},
 };
 
+use super::told::Told;
 use crate::api::CanaryRollout;
 
 /// Name, namespace and UID. The scheduler keeps one of each rollout for as long as that exists.
@@ -45,7 +46,7 @@ pub fn rollout_ref(namespace: Option<String>, name: impl Into<String>) -> Rollou
 }
 
 /// The same event, of what `other` makes of its object.
-pub fn event_of<A, B>(event: &Event<A>, other: impl Fn(&A) -> B) -> Event<B> {
+pub fn event_of<A, B>(event: Event<A>, other: impl Fn(A) -> B) -> Event<B> {
     match event {
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,
@@ -53,4 +54,16 @@ pub fn event_of<A, B>(event: &Event<A>, other: impl Fn(&A) -> B) -> Event<B> {
         Event::Apply(object) => Event::Apply(other(object)),
         Event::Delete(object) => Event::Delete(other(object)),
     }
+}
+
+/// The same event, of the rollout's identity.
+pub(super) fn identity_of(event: &Event<Told>) -> Event<Named> {
+    let identity = match event {
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+        Event::InitApply(told) => Event::InitApply(told),
+        Event::Apply(told) => Event::Apply(told),
+        Event::Delete(told) => Event::Delete(told),
+    };
+    event_of(identity, |told| named(&told.object))
 }

@@ -1,5 +1,6 @@
 //! Stores a status, guarded by the version of the rollout on which it rests.
 
+use crate::api::moment::Moment as _;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,11 +10,11 @@ use kube::{
     core::{Request, request},
 };
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Context, error::Error};
+use super::{Context, decode::Answer, error::Error};
 use crate::{
-    api::{CanaryRolloutStatus, FIELD_MANAGER},
+    api::{CanaryRolloutStatus, FIELD_MANAGER, status::newer},
     engine::contract::durable,
 };
 
@@ -57,9 +58,9 @@ pub fn due(
     }
     let now = context.now();
     let wait = durable::may_wait(before, next);
-    let at = context.drafts.stored_at(rollout, now) + wait;
+    let at = context.drafts.stored_at(rollout, now).plus(wait);
     // A tick that comes just before or after stores what it found: no pass is needed for that alone.
-    if now < at - wait / 20 {
+    if now < at.minus(part(wait, 20)) {
         return Due::Later { at, wait };
     }
     Due::Now {
@@ -88,21 +89,25 @@ pub async fn persist(
         }
         Due::Later { at, wait } => {
             context.drafts.keep(rollout, stored.clone(), next.clone(), now);
-            return Ok(Some(at).filter(|at| wake.is_none_or(|wake| wake > *at + wait / 3)));
+            return Ok(Some(at).filter(|at| wake.is_none_or(|wake| wake > at.plus(part(wait, 3)))));
         }
         Due::Now { only_figures } => only_figures,
     };
     let (namespace, name) = (rollout.namespace().unwrap_or_default(), rollout.name_any());
     let cache = &context.caches.rollouts;
     let writing = cache.writing(&namespace, &name);
+    let raw = cache
+        .get(Some(&namespace), &name)
+        .and_then(|known| known.data.get("status").cloned());
+    let sent = raw.map_or_else(|| json!(**next), |raw| newer::keeping(&raw, next));
     let version = if only_figures {
-        let answer: Stored = replace(context, rollout, next, Some(METADATA_ONLY)).await?;
+        let answer: Stored = replace(context, rollout, &sent, Some(METADATA_ONLY)).await?;
         let version = answer.metadata.resource_version;
         (rollout.metadata.resource_version, *stored) = (Some(version.clone()), Some(next.clone()));
         version
     } else {
-        let answer: DynamicObject = replace(context, rollout, next, None).await?;
-        context.compare_stored(&json!(**next), &answer.data["status"]);
+        let Answer(answer) = replace(context, rollout, &sent, None).await?;
+        context.compare_stored(&sent, &answer.data["status"]);
         let version = answer.resource_version().unwrap_or_default();
         // What follows from it was decided already, or follows from the actions.
         cache.wrote_finally(answer);
@@ -112,11 +117,16 @@ pub async fn persist(
     Ok(writing.ended(version.parse().unwrap_or_default()).then_some(now))
 }
 
+/// One of so many equal parts.
+fn part(of: SignedDuration, parts: i32) -> SignedDuration {
+    of.checked_div(parts).unwrap_or_default()
+}
+
 /// Replaces the status: a merge patch cannot take fields away. The API server keeps the rest of the object as it is.
 async fn replace<T: DeserializeOwned>(
     context: &Context,
     rollout: &DynamicObject,
-    status: &CanaryRolloutStatus,
+    status: &Value,
     accept: Option<&'static str>,
 ) -> Result<T, Error> {
     let resource = context.caches.rollouts.resource();

@@ -3,7 +3,7 @@
 //! Nothing is taken from here that could differ from a new look: versions are compared first.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -34,7 +34,7 @@ pub struct Look {
 }
 
 /// Namespace and name.
-type Place = (String, String);
+pub type Place = (String, String);
 
 fn place(rollout: &DynamicObject) -> Place {
     (rollout.namespace().unwrap_or_default(), rollout.name_any())
@@ -60,6 +60,11 @@ impl Recent {
     /// Remembers a look.
     pub fn keep(&self, look: Look) {
         self.with(|looks| looks.insert(place(&look.rollout), Box::new(look)));
+    }
+
+    /// All others are gone.
+    pub fn keep_only(&self, places: &HashSet<Place>) {
+        self.with(|looks| looks.retain(|place, _| places.contains(place)));
     }
 
     /// The rollout is gone.

@@ -3,16 +3,25 @@
 //! They are kept as text and read when somebody looks: most of them are not looked at for days, and
 //! parsed they take several times the space.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet, hash_map::DefaultHasher},
-    hash::{Hash, Hasher},
-    sync::Arc,
+pub mod complete;
+mod drawer;
+mod follow;
+#[cfg(test)]
+mod tests;
+mod unreadable;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use kube::{ResourceExt, api::DynamicObject};
+
+use super::{
+    snapshot::Snapshot,
+    told::{Content, Told, Unreadable},
 };
-
-use kube::{ResourceExt, api::DynamicObject, runtime::watcher::Event};
-
-use super::snapshot::Snapshot;
 use crate::look::keys::Keys;
+pub use drawer::Filed;
+use drawer::{Drawer, Shelved, digest};
+use unreadable::Unread;
 
 /// Takes out of a copy what no decision needs.
 pub type Slim = fn(&mut DynamicObject);
@@ -34,63 +43,11 @@ fn place(object: &DynamicObject) -> Place {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
-/// An object as it is kept.
-struct Shelved {
-    version: u64,
-    /// Digest of its keys: most changes leave them as they are.
-    keys: u64,
-    /// Generation of its spec.
-    generation: Option<i64>,
-    /// resourceVersion of our last final write, 0 if there was none: the watch's echo of it begins no pass. The copy in
-    /// `text` may be older.
-    answered: u64,
-    text: Arc<[u8]>,
-}
-
-/// Objects of one namespace.
-#[derive(Default)]
-struct Drawer {
-    objects: BTreeMap<Box<str>, Shelved>,
-    /// Names by what they are about, in order.
-    by_key: HashMap<Box<str>, Vec<Box<str>>>,
-    /// Number of the last change in it, final answers aside.
-    changed: u64,
-    /// Number of the last change of what an object asks for, rather than of what is said about it.
-    respecified: u64,
-}
-
-impl Drawer {
-    fn file(&mut self, keys: &[String], name: &str) {
-        for key in keys {
-            let names = self.by_key.entry(key.as_str().into()).or_default();
-            if let Err(at) = names.binary_search_by(|known| (**known).cmp(name)) {
-                names.insert(at, name.into());
-            }
-        }
-    }
-
-    fn unfile(&mut self, keys: &[String], name: &str) {
-        for key in keys {
-            let Some(names) = self.by_key.get_mut(key.as_str()) else {
-                continue;
-            };
-            names.retain(|known| **known != *name);
-            if names.is_empty() {
-                self.by_key.remove(key.as_str());
-            }
-        }
-    }
-}
-
-fn digest(keys: &[String]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    keys.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// Objects of one kind.
 pub struct Shelf {
     keys: Keys,
+    /// Of those that are about the same the eldest come first, and not those whose names do.
+    eldest_first: bool,
     slim: Slim,
     drawers: BTreeMap<Box<str>, Drawer>,
     /// While a list is coming in: what it has named so far, and what writes of ours have returned since it was asked for.
@@ -101,6 +58,9 @@ pub struct Shelf {
     changes: u64,
     /// Objects that a write of ours is under way to; true when the watch has told of a change meanwhile.
     writing: HashMap<Place, bool>,
+    /// Objects whose newest version cannot be read. An older copy of them may be kept.
+    unreadable: BTreeMap<Place, Unread>,
+    complete: complete::Complete,
 }
 
 impl Shelf {
@@ -108,13 +68,42 @@ impl Shelf {
     pub fn new(keys: Keys, slim: Slim) -> Self {
         Self {
             keys,
+            eldest_first: false,
             slim,
             drawers: BTreeMap::new(),
             listing: None,
             newest: 0,
             changes: 0,
             writing: HashMap::new(),
+            unreadable: BTreeMap::new(),
+            complete: complete::Complete::default(),
         }
+    }
+
+    /// The same, with the eldest first.
+    #[must_use]
+    pub fn eldest_first(self) -> Self {
+        Self {
+            eldest_first: true,
+            ..self
+        }
+    }
+
+    /// Where an object stands among those that are about the same.
+    pub fn filed(&self, object: &DynamicObject) -> Filed {
+        let created = object.metadata.creation_timestamp.as_ref();
+        Filed {
+            since: created
+                .filter(|_| self.eldest_first)
+                .map_or(0, |time| time.0.as_second()),
+            name: object.name_any().into(),
+        }
+    }
+
+    /// The first ones of a namespace that are about `key`, so many at most.
+    pub fn first_about(&self, namespace: &str, key: &str, at_most: usize) -> Vec<Filed> {
+        let places = self.drawers.get(namespace).and_then(|drawer| drawer.by_key.get(key));
+        places.into_iter().flatten().take(at_most).cloned().collect()
     }
 
     fn kept(&self, namespace: &str, name: &str) -> Option<&Shelved> {
@@ -140,7 +129,11 @@ impl Shelf {
     /// Names of the objects of a namespace that are about `key`, in order.
     pub fn names_about(&self, namespace: &str, key: &str) -> Vec<String> {
         let names = self.drawers.get(namespace).and_then(|drawer| drawer.by_key.get(key));
-        names.into_iter().flatten().map(ToString::to_string).collect()
+        names
+            .into_iter()
+            .flatten()
+            .map(|place| place.name.to_string())
+            .collect()
     }
 
     /// Objects of a namespace that are about `key`, by name.
@@ -150,16 +143,35 @@ impl Shelf {
         };
         let names = drawer.by_key.get(key).into_iter().flatten();
         names
-            .filter_map(|name| drawer.objects.get(name))
+            .filter_map(|place| drawer.objects.get(&place.name))
             .map(|kept| Snapshot::of(&kept.text))
             .collect()
+    }
+
+    /// Whether an object of a namespace is about `key`.
+    pub fn has_about(&self, namespace: &str, key: &str) -> bool {
+        let drawer = self.drawers.get(namespace);
+        drawer.is_some_and(|drawer| drawer.by_key.contains_key(key))
+    }
+
+    /// Keys like this, each with its namespace.
+    pub fn keys_like(&self, like: impl Fn(&str) -> bool) -> HashSet<(String, String)> {
+        let found = self.drawers.iter().flat_map(|(namespace, drawer)| {
+            let keys = drawer.by_key.keys().filter(|key| like(key));
+            keys.map(move |key| (namespace.to_string(), key.to_string()))
+        });
+        found.collect()
     }
 
     /// Namespaces and names of the objects that have a key like this.
     pub fn everywhere(&self, like: impl Fn(&str) -> bool) -> HashSet<(String, String)> {
         let found = self.drawers.iter().flat_map(|(namespace, drawer)| {
             let keys = drawer.by_key.iter().filter(|(key, _)| like(key));
-            keys.flat_map(move |(_, names)| names.iter().map(move |name| (namespace.to_string(), name.to_string())))
+            keys.flat_map(move |(_, names)| {
+                names
+                    .iter()
+                    .map(move |place| (namespace.to_string(), place.name.to_string()))
+            })
         });
         found.collect()
     }
@@ -191,9 +203,10 @@ impl Shelf {
         }
         let keys = (self.keys)(&copy.metadata, &copy.data);
         let version = version(&copy);
+        let filed = self.filed(&copy);
         let mut kept = Shelved {
             version,
-            keys: digest(&keys),
+            keys: digest(&keys, filed.since),
             generation: copy.metadata.generation,
             answered: 0,
             text: copy.text().clone(),
@@ -214,7 +227,7 @@ impl Shelf {
             self.drawers
                 .entry(place.0.as_str().into())
                 .or_default()
-                .file(&keys, &place.1);
+                .file(&keys, &filed);
         }
         let is_news = kept.answered == 0;
         if let Some(drawer) = self.drawers.get_mut(place.0.as_str()) {
@@ -289,10 +302,16 @@ impl Shelf {
 
     /// Replaces the copy if we hold one. Never inserts: an object that we do not hold is either new (the watch will bring it)
     /// or deleted (inserting would revive it).
-    pub fn freshen(&mut self, object: DynamicObject) {
+    pub fn freshen(&mut self, told: Told) {
+        let Told { object, content } = told;
         let (namespace, name) = place(&object);
-        if self.kept(&namespace, &name).is_some() {
-            self.put(object, false);
+        let Some(known) = self.version(&namespace, &name) else {
+            return;
+        };
+        match content {
+            Content::Known => drop(self.put(object, false)),
+            Content::Unreadable(why) if known < version(&object) => drop(self.cannot_read(object, why)),
+            Content::Unreadable(_) | Content::Foreign(_) => {}
         }
     }
 
@@ -306,73 +325,4 @@ impl Shelf {
         self.count_change(&place.0, false);
         Some(old)
     }
-
-    /// Takes in what a watch tells. Returns the objects that it concerns; those that went unseen while the watch was broken, too.
-    pub fn follow(&mut self, event: Event<DynamicObject>) -> Vec<Snapshot> {
-        if let Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) = &event {
-            self.newest = self.newest.max(version(object));
-        }
-        match event {
-            Event::Init => {
-                self.listing = Some(HashSet::new());
-                Vec::new()
-            }
-            Event::InitApply(object) => {
-                self.spare(&object);
-                vec![self.put(object, false)]
-            }
-            Event::InitDone => {
-                // What was there before and is not in the list went while the watch was broken.
-                let there = self.listing.take().unwrap_or_default();
-                let gone: Vec<Place> = self
-                    .places()
-                    .into_iter()
-                    .filter(|place| !there.contains(place))
-                    .collect();
-                gone.iter().filter_map(|place| self.remove(place)).collect()
-            }
-            Event::Apply(object) => self.changed(object),
-            Event::Delete(object) => {
-                let place = place(&object);
-                let newer = self
-                    .kept(&place.0, &place.1)
-                    .is_some_and(|kept| kept.version > version(&object));
-                if !newer
-                    || self
-                        .get(&place.0, &place.1)
-                        .is_some_and(|kept| kept.uid() == object.uid())
-                {
-                    self.remove(&place);
-                }
-                vec![Snapshot::from(object)]
-            }
-        }
-    }
-
-    /// Takes in a change of one object. Returns it unless it concerns nobody.
-    fn changed(&mut self, object: DynamicObject) -> Vec<Snapshot> {
-        let place = place(&object);
-        let old = self
-            .kept(&place.0, &place.1)
-            .map(|kept| (kept.version, kept.answered, kept.keys, kept.generation));
-        let answered = old.is_some_and(|(_, answered, ..)| answered == version(&object));
-        if answered && old.is_some_and(|(known, ..)| known == version(&object)) {
-            return Vec::new();
-        }
-        let copy = self.put(object, answered);
-        let now = self.kept(&place.0, &place.1).map(|kept| (kept.keys, kept.generation));
-        // Whose change it is shows when our write has ended; others are not concerned by what is said about an object.
-        let said_only = now.is_some() && old.map(|(.., keys, generation)| (keys, generation)) == now;
-        match self.writing.get_mut(&place) {
-            Some(told) if said_only => {
-                *told = true;
-                Vec::new()
-            }
-            _ if answered && said_only => Vec::new(),
-            _ => vec![copy],
-        }
-    }
 }
-
-#[cfg(test)]
-mod tests;

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Context,
     caches::Cache,
-    calls::Calls,
+    calls::{Calls, Rules},
     kinds::Caches,
     leadership::Leadership,
     named::{RolloutRef, named},
@@ -55,23 +55,23 @@ pub fn caches(rollouts: Vec<DynamicObject>) -> Caches {
         caches.rollouts.wrote(rollout);
     }
     for cache in caches.all() {
-        cache.follow(watcher::Event::Init);
+        caches.follow(cache, watcher::Event::<DynamicObject>::Init);
         for (namespace, name) in cache.places() {
             let known = cache
                 .get(Some(&namespace), &name)
                 .map(|object| DynamicObject::clone(&object));
             cache.follow(watcher::Event::InitApply(known.unwrap()));
         }
-        cache.follow(watcher::Event::InitDone);
+        cache.follow(watcher::Event::<DynamicObject>::InitDone);
     }
     caches
 }
 
 /// Requests to an API server: what was asked, and the body.
-type Requests = Arc<Mutex<Vec<(String, Value)>>>;
+pub type Requests = Arc<Mutex<Vec<(String, Value)>>>;
 
 /// An API server that has one rollout, in version 2, and answers every write with what was sent, after so long.
-fn api_server(slow: Duration) -> (Client, Requests) {
+pub fn api_server(slow: Duration) -> (Client, Requests) {
     let requests = Arc::new(Mutex::new(Vec::new()));
     let seen = requests.clone();
     let server = tower::service_fn(move |request: http::Request<Body>| {
@@ -109,8 +109,8 @@ pub fn context(
 ) -> Context {
     // A second test of the same process finds it installed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let webhooks = webhook::shell::WebhookClient::new(webhook::address::Policy::default()).unwrap();
-    let calls = Calls::new(Arc::new(webhooks), queue);
+    let webhooks = webhook::shell::WebhookClient::default();
+    let calls = Calls::new(Arc::new(webhooks), Rules::default(), queue);
     Context::new(
         client,
         leadership,
@@ -184,7 +184,7 @@ impl Running {
 
     /// Passes that have ended.
     fn passes(&self) -> u64 {
-        let text = self.context.metrics.text(true).unwrap();
+        let text = self.context.metrics.text(true, &self.context.caches).unwrap();
         let count = text
             .lines()
             .find_map(|line| line.strip_prefix("warmfront_reconcile_duration_seconds_count "));
@@ -291,13 +291,18 @@ fn what_was_read_is_taken_over_only_where_the_watch_lags() {
 }
 
 /// A metrics store that takes every question and answers none.
-struct Silent(mpsc::UnboundedSender<()>);
+pub struct Silent(pub mpsc::UnboundedSender<()>);
 
 impl Provider for Silent {
     fn ask<'a>(&'a self, _: &'a MetricSourceSpec, _: &'a Question) -> BoxFuture<'a, Answer> {
         self.0.send(()).unwrap();
         Box::pin(std::future::pending())
     }
+}
+
+pub fn metric_source() -> Value {
+    json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "MetricSource", "metadata": {"name": "default", "resourceVersion": "1"},
+        "spec": {"prometheus": {"url": "http://prometheus"}, "scrapeInterval": "1s"}})
 }
 
 /// A rollout in the middle of a step whose next tick is due.
@@ -317,9 +322,7 @@ async fn a_store_that_never_answers_takes_no_slot_and_without_slots_no_pass_begi
     let hanging: Vec<DynamicObject> = (0..100).map(|number| judged(&format!("judged-{number}"))).collect();
     let idle = rollout("1");
     let caches = caches(hanging.iter().cloned().chain([idle.clone()]).collect());
-    let source = json!({"apiVersion": "warmfront.dev/v1alpha1", "kind": "MetricSource", "metadata": {"name": "default", "resourceVersion": "1"},
-        "spec": {"prometheus": {"url": "http://prometheus"}, "scrapeInterval": "1s"}});
-    caches.sources.wrote(serde_json::from_value(source).unwrap());
+    caches.sources.wrote(serde_json::from_value(metric_source()).unwrap());
     let (told, mut asked) = mpsc::unbounded_channel();
     let (client, requests) = api_server(Duration::ZERO);
     let context = Arc::new(context(

@@ -1,7 +1,7 @@
 //! Writes that failed: when each is tried again by itself, and what people are told of it.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     fmt,
     sync::Mutex,
     time::Duration,
@@ -147,7 +147,7 @@ impl Writes {
             conflict,
             failures: failures + 1,
             delay,
-            next: Instant::now() + delay,
+            next: Instant::now().checked_add(delay).unwrap_or_else(Instant::now),
             obstacle: told.then(|| error.obstacle(object)),
         });
     }
@@ -218,6 +218,11 @@ impl Writes {
     /// The rollout is gone.
     pub fn forget(&self, uid: &str) {
         lock(&self.0).remove(uid);
+    }
+
+    /// All others are gone.
+    pub fn keep_only(&self, uids: &HashSet<String>) {
+        lock(&self.0).retain(|uid, _| uids.contains(uid));
     }
 }
 

@@ -17,11 +17,32 @@ use crate::api::{metric_source::MetricSourceSpec, status::Cause};
 pub trait Provider: Send + Sync {
     /// Answers a tick's question. Never fails: what could not be measured says why.
     fn ask<'a>(&'a self, source: &'a MetricSourceSpec, question: &'a Question) -> BoxFuture<'a, Answer>;
+
+    /// Answers a question about the running version, and says, where it can, how its metrics are kept. Never fails either.
+    fn inspect<'a>(&'a self, source: &'a MetricSourceSpec, question: &'a Question) -> BoxFuture<'a, Inspection> {
+        Box::pin(async move {
+            Inspection {
+                answer: self.ask(source, question).await,
+                scraped_twice: None,
+            }
+        })
+    }
+}
+
+/// What the metrics of the running version say, before any release.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inspection {
+    /// One reading or `noData` per quantity asked.
+    pub answer: Answer,
+    /// A pod that several jobs scrape, and which of them counts, in a sentence for people.
+    pub scraped_twice: Option<String>,
 }
 
 /// Everything one tick wants to know, for the time from `start` to `end`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Question {
+    /// Whose series are read: how messages call the candidate of `subject`.
+    pub whose: Whose,
     /// The two sides that are compared.
     pub subject: Subject,
     /// What happened after this moment counts.
@@ -34,6 +55,18 @@ pub struct Question {
     pub run_started: Timestamp,
     /// What is asked, answered in the same order.
     pub quantities: Vec<Quantity>,
+}
+
+/// Whose series a question is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+pub enum Whose {
+    /// Those of the version that is released.
+    #[strum(serialize = "the new version")]
+    New,
+    /// Those of the version that serves when no release runs: there is no other to compare it with, and both sides of the
+    /// subject are this one.
+    #[strum(serialize = "the running version")]
+    Running,
 }
 
 /// The two versions of one workload.

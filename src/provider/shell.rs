@@ -1,35 +1,48 @@
 //! The only place where metrics stores are talked to: timeouts, limits, one retry, and errors as `noData`.
 
+mod clients;
+
 use std::{
-    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures::future::{BoxFuture, join_all};
 use jiff::{Timestamp, fmt::rfc2822};
-use reqwest::{Client, Url, header::DATE, redirect::Policy};
-use tokio::{sync::Semaphore, time::Instant};
+use reqwest::{Url, header::DATE};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Answer, NoData, Provider, Question,
-    prometheus::{self, Ask, Interpretation, Known, Value},
+    Answer, Inspection, NoData, Provider, Question,
+    prometheus::{self, Ask, Interpretation, Known, Replies, Value},
 };
+use clients::Clients;
+
 use crate::{
     api::{metric_source::MetricSourceSpec, status::Cause},
+    fair::{Budget, Exhausted, Limits, Permits, Reader},
     log::outage::Outages,
 };
 
-/// Longest wait for a connection to a store.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest wait for the whole reply to one query.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for all replies of a tick, and for permits to ask for them. What is answered then counts, the rest has no data.
+const TICK: Duration = Duration::from_secs(25);
 /// Largest reply that is read, in bytes: 4 MiB.
 const MAX_BODY: usize = 4 << 20;
 /// Asks for a whole answer or none: the first of Thanos, the second of VictoriaMetrics. Others do not read what they do not know.
 const WHOLE: [(&str, &str); 2] = [("partial_response", "false"), ("deny_partial_response", "1")];
-/// Requests under way at once, over all sources.
+/// Requests under way at once, over all sources, …
 const CONCURRENCY: usize = 32;
+/// … and of one namespace: expressions are written by tenants, and may be slow.
+const CONCURRENCY_OF_ONE: usize = 8;
+/// Bytes that replies take at once, from the first that is read to the end of their ticks: at most 80 MiB over all.
+const REPLIES: Limits = Limits {
+    pool: 32 << 20,
+    pool_of_one: 8 << 20,
+    reader: 24 << 20,
+    beyond: 2,
+};
 /// A store's clock may differ from ours by a scrape, or by this much: a second is all that its header tells.
 const CLOCKS_APART: Duration = Duration::from_secs(5);
 /// Pause before the one retry of an overloaded store.
@@ -39,12 +52,21 @@ const SETTLED_AFTER: Duration = Duration::from_secs(30);
 
 /// Asks metrics stores.
 pub struct StoreClient {
-    client: Client,
-    permits: Semaphore,
+    clients: Clients,
+    permits: Permits,
+    replies: Budget,
     /// The address that was asked last, parsed: mostly it is the only one.
     last: Mutex<Option<(String, Url)>>,
     /// Stores that fail, by address, for the log.
     failing: Mutex<Outages>,
+}
+
+/// Whose queries a tick's are, and how long it waits for them.
+#[derive(Clone, Copy)]
+struct Turn<'a> {
+    namespace: &'a str,
+    replies: &'a Reader<'a>,
+    until: Instant,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -78,81 +100,123 @@ fn same_time(spec: &MetricSourceSpec, date: Option<&str>, now: Timestamp) -> Res
     ))
 }
 
+fn too_much(ask: &Ask, _: &Exhausted) -> NoData {
+    NoData {
+        cause: Cause::BadReply,
+        message: format!(
+            "{}: the replies to one tick take more than {} MiB: have fewer series answer, or give them fewer labels",
+            ask.purpose,
+            REPLIES.reader >> 20
+        ),
+    }
+}
+
+/// Reads a reply, which from then on takes the room of what was read.
+async fn read(code: u16, body: &[u8], replies: &Reader<'_>, ask: &Ask) -> Result<Value, NoData> {
+    let room = prometheus::bytes_at_most(body);
+    replies.take(room).await.map_err(|error| too_much(ask, &error))?;
+    let value = prometheus::parse(code, body).map_err(|error| NoData {
+        message: format!("{}: {}", ask.purpose, error.message),
+        ..error
+    });
+    let left = value.as_ref().map_or(0, Value::bytes);
+    replies.give_back(room.saturating_add(body.len()).saturating_sub(left));
+    value
+}
+
 impl StoreClient {
     /// Fails only if TLS cannot be set up.
     pub fn new() -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .redirect(Policy::none())
-            .no_proxy()
-            .user_agent("warmfront")
-            .build()?;
         Ok(Self {
-            client,
-            permits: Semaphore::new(CONCURRENCY),
+            clients: Clients::new()?,
+            permits: Permits::new(CONCURRENCY, CONCURRENCY_OF_ONE),
+            replies: Budget::new(REPLIES),
             last: Mutex::default(),
             failing: Mutex::new(Outages::new(SETTLED_AFTER)),
         })
     }
 
-    async fn answer(&self, spec: &MetricSourceSpec, question: &Question) -> Answer {
+    /// The answer to a question, and what else is read in the replies that it rests on: they go with the room that they take.
+    async fn answer<T>(
+        &self,
+        spec: &MetricSourceSpec,
+        question: &Question,
+        besides: impl FnOnce(&Replies) -> T,
+    ) -> (Answer, T) {
         let asks = prometheus::queries(spec, question);
+        let now = Instant::now();
+        let namespace = &question.subject.namespace;
+        let turn = Turn {
+            namespace,
+            replies: &self.replies.reader(namespace),
+            until: now.checked_add(TICK).unwrap_or(now),
+        };
         let replies = join_all(asks.into_iter().map(|(layer, ask)| async move {
             let reply = match ask {
-                Ok(ask) => self.query(spec, &ask).await,
+                Ok(ask) => self.query(spec, turn, &ask).await,
                 Err(error) => Err(error),
             };
             (layer, reply)
         }))
         .await;
-        let replies: BTreeMap<_, _> = replies.into_iter().collect();
+        let replies: Replies = replies.into_iter().collect();
+        let more = besides(&replies);
         let unknown = match prometheus::interpret(spec, question, &replies, None) {
-            Interpretation::Done(answer) => return answer,
+            Interpretation::Done(answer) => return (answer, more),
             Interpretation::Ask(unknown) => unknown,
         };
         let mut known = Known::default();
         if !unknown.ages_of.is_empty() {
             // If they cannot be told, series that have just appeared count nothing in this tick. The rest of it stands.
             let reply = self
-                .query(spec, &prometheus::ask_targets(spec, question, &unknown.ages_of))
+                .query(spec, turn, &prometheus::ask_targets(spec, question, &unknown.ages_of))
                 .await;
             known.ages = reply.map(|value| prometheus::read_ages(&value)).unwrap_or_default();
         }
         if unknown.pods {
-            let reply = self.query(spec, &prometheus::ask_pods(spec, question)).await;
+            let reply = self.query(spec, turn, &prometheus::ask_pods(spec, question)).await;
             known.up = reply.map(|value| prometheus::read_up(spec, &value)).unwrap_or_default();
         }
-        match prometheus::interpret(spec, question, &replies, Some(&known)) {
+        if unknown.native {
+            let reply = self.query(spec, turn, &prometheus::ask_native(spec, question)).await;
+            known.native = reply.is_ok_and(|value| prometheus::read_native(&value));
+        }
+        let answer = match prometheus::interpret(spec, question, &replies, Some(&known)) {
             Interpretation::Done(answer) => answer,
             Interpretation::Ask(_) => Vec::new(),
-        }
+        };
+        (answer, more)
     }
 
-    async fn query(&self, spec: &MetricSourceSpec, ask: &Ask) -> Result<Value, NoData> {
-        let down = |what: &str| NoData {
+    /// Asks one thing, in its namespace's turn and within the tick's time.
+    async fn query(&self, spec: &MetricSourceSpec, turn: Turn<'_>, ask: &Ask) -> Result<Value, NoData> {
+        let late = |what: String| NoData {
             cause: Cause::ProviderDown,
-            message: format!("{}: Prometheus {what}", ask.purpose),
+            message: format!("{}: {what}", ask.purpose),
         };
-        // The semaphore is never closed.
-        let _permit = self
-            .permits
-            .acquire()
-            .await
-            .map_err(|_| down("is not asked: shutting down"))?;
-        let answer = match self.post(spec, ask).await {
-            Ok((429 | 503, _)) => {
+        let _permit = timeout_at(turn.until, self.permits.acquire(turn.namespace)).await.map_err(|_| {
+            late(format!(
+                "not asked within {TICK:?}: of namespace {} {CONCURRENCY_OF_ONE} queries run at once, and others are slow",
+                turn.namespace
+            ))
+        })?;
+        let asked = timeout_at(turn.until, self.permitted(spec, turn.replies, ask)).await;
+        asked.unwrap_or_else(|_| Err(late(format!("no answer within {TICK:?}"))))
+    }
+
+    async fn permitted(&self, spec: &MetricSourceSpec, replies: &Reader<'_>, ask: &Ask) -> Result<Value, NoData> {
+        let answer = match self.post(spec, replies, ask).await {
+            Ok((429 | 503, body)) => {
+                replies.give_back(body.len());
                 tokio::time::sleep(RETRY_AFTER).await;
-                self.post(spec, ask).await
+                self.post(spec, replies, ask).await
             }
             other => other,
         };
-        let value = answer.and_then(|(code, body)| {
-            prometheus::parse(code, &body).map_err(|error| NoData {
-                message: format!("{}: {}", ask.purpose, error.message),
-                ..error
-            })
-        });
+        let value = match answer {
+            Ok((code, body)) => read(code, &body, replies, ask).await,
+            Err(error) => Err(error),
+        };
         self.log(&spec.prometheus.url, &value);
         value
     }
@@ -191,7 +255,7 @@ impl StoreClient {
         Ok(url)
     }
 
-    async fn post(&self, spec: &MetricSourceSpec, ask: &Ask) -> Result<(u16, Vec<u8>), NoData> {
+    async fn post(&self, spec: &MetricSourceSpec, replies: &Reader<'_>, ask: &Ask) -> Result<(u16, Vec<u8>), NoData> {
         let down = |what: &str| NoData {
             cause: Cause::ProviderDown,
             message: format!("{}: Prometheus {what}", ask.purpose),
@@ -216,9 +280,11 @@ impl StoreClient {
             ))
         })?;
         let time = format!("{:.3}", ask.time);
-        let form = [("query", ask.promql.as_str()), ("time", &time)];
-        let mut response = self
-            .client
+        // The store works no longer for nobody.
+        let timeout = format!("{}s", TIMEOUT.as_secs());
+        let form = [("query", ask.promql.as_str()), ("time", &time), ("timeout", &timeout)];
+        let client = self.clients.of(&url).map_err(|why| down(&why))?;
+        let mut response = client
             .post(url)
             .form(&form.iter().chain(&WHOLE).collect::<Vec<_>>())
             .send()
@@ -239,6 +305,7 @@ impl StoreClient {
                     message: format!("{}: the reply is larger than {} MiB", ask.purpose, MAX_BODY >> 20),
                 });
             }
+            replies.take(chunk.len()).await.map_err(|error| too_much(ask, &error))?;
             body.extend_from_slice(&chunk);
         }
         Ok((code, body))
@@ -247,53 +314,17 @@ impl StoreClient {
 
 impl Provider for StoreClient {
     fn ask<'a>(&'a self, source: &'a MetricSourceSpec, question: &'a Question) -> BoxFuture<'a, Answer> {
-        Box::pin(self.answer(source, question))
+        Box::pin(async move { self.answer(source, question, |_| ()).await.0 })
+    }
+
+    fn inspect<'a>(&'a self, source: &'a MetricSourceSpec, question: &'a Question) -> BoxFuture<'a, Inspection> {
+        Box::pin(async move {
+            let twice = |replies: &Replies| prometheus::scraped_twice(source, question, replies);
+            let (answer, scraped_twice) = self.answer(source, question, twice).await;
+            Inspection { answer, scraped_twice }
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::log::captured::capture;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_store_that_fails_is_told_twice_however_often_it_is_asked() {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let (log, _guard) = capture("info");
-        let shell = StoreClient::new().unwrap();
-        let source = "http://prometheus:9090";
-        let answer = |cause: Cause| {
-            Err(NoData {
-                cause,
-                message: "requests by status: Prometheus answered 503".to_owned(),
-            })
-        };
-        for _ in 0..50 {
-            shell.log(source, &answer(Cause::ProviderDown));
-            tokio::time::advance(Duration::from_secs(2)).await;
-            // Another rollout's query is answered all the same, and another store knows nothing of it.
-            shell.log(source, &answer(Cause::BadQuery));
-            shell.log("http://other:9090", &Ok(Value::Scalar(1.0)));
-        }
-        for _ in 0..50 {
-            tokio::time::advance(Duration::from_secs(2)).await;
-            shell.log(source, &Ok(Value::Scalar(1.0)));
-        }
-        let told = [
-            "WARN a metrics store fails: until it works, ticks bring no data and releases wait; look at the store, or at the MetricSource that names it",
-            "INFO the metrics store works again",
-        ];
-        assert_eq!(log.messages(), told);
-        let lines = log.lines();
-        assert_eq!(
-            lines[0]["fields"]["error"],
-            "requests by status: Prometheus answered 503"
-        );
-        let fields = &lines[1]["fields"];
-        assert_eq!(
-            (&fields["source"], &fields["lasted_ms"]),
-            (&source.into(), &100_000.into())
-        );
-        assert_eq!(fields["tries"], 50);
-    }
-}
+mod tests;

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand};
 
+use crate::{api::Duration, controller::calls::LONGEST_CALL};
+
 /// Progressive delivery for cached services on Kubernetes.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -18,6 +20,9 @@ pub struct Args {
 pub enum Command {
     /// Run the controller.
     Run(Run),
+    /// Give every workload back before Warmfront is uninstalled: routes, Services, ReplicaSets and autoscalers are as found, and no
+    /// CanaryRollout keeps the finalizer. The CanaryRollouts stay. Ends when that is done.
+    ReleaseAll(ReleaseAll),
     /// Print the CustomResourceDefinitions as YAML.
     Crd,
     /// Print the rules of the controller's ClusterRole, or of the Role in its own namespace, as YAML, each with its reason.
@@ -40,9 +45,30 @@ pub struct Run {
     /// Hosts outside of a rollout's own namespace that its gates and notifications may reach, separated by commas: names, addresses, or `*.example.com`.
     #[arg(long, env = "WARMFRONT_WEBHOOK_ALLOWED_HOSTS", value_delimiter = ',')]
     pub webhook_allowed_hosts: Vec<String>,
+    /// Longest time of one call of a gate or notification, whatever its rollout says.
+    #[arg(long, env = "WARMFRONT_WEBHOOK_LONGEST_CALL", default_value_t = LONGEST_CALL)]
+    pub webhook_longest_call: Duration,
+    /// Watch ConfigMaps, so that one that changes in place during a release is told of.
+    #[arg(long, env = "WARMFRONT_CONFIG_MAPS", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub config_maps: bool,
     /// Who leads.
     #[command(flatten)]
     pub election: Election,
+}
+
+/// Options of the process that gives every workload back.
+#[derive(Debug, clap::Args)]
+pub struct ReleaseAll {
+    /// Name of the controller's Deployment, in the namespace of the lease: it is scaled to 0 first, and back if not everything could
+    /// be given back. Without it the controller must be stopped before.
+    #[arg(long)]
+    pub deployment: Option<String>,
+    /// How long it may take, such as `4m`.
+    #[arg(long, default_value = "4m")]
+    pub deadline: Duration,
+    /// As the controller.
+    #[command(flatten)]
+    pub run: Run,
 }
 
 /// Name of the lease, unless another one is given; the generated Role names it.

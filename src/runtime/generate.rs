@@ -51,7 +51,7 @@ struct Rule {
     verbs: &'static [&'static str],
 }
 
-const RULES: [Rule; 17] = [
+const RULES: [Rule; 18] = [
     Rule {
         why: "the rollouts themselves; patch puts on and takes off the finalizer",
         group: "warmfront.dev",
@@ -65,10 +65,10 @@ const RULES: [Rule; 17] = [
         verbs: &["update"],
     },
     Rule {
-        why: "a rollout's status is the only memory; it is replaced under its resourceVersion",
+        why: "a rollout's status is the only memory; it is replaced under its resourceVersion, and patched where it cannot be read",
         group: "warmfront.dev",
         resources: &["canaryrollouts/status"],
-        verbs: &["update"],
+        verbs: &["update", "patch"],
     },
     Rule {
         why: "what people ask for; answered ones are removed after a day",
@@ -119,7 +119,7 @@ const RULES: [Rule; 17] = [
         verbs: &["get", "list", "watch", "patch"],
     },
     Rule {
-        why: "a ConfigMap that the template names and that changes in place is told of; only metadata is watched",
+        why: "a ConfigMap that the template names and that changes in place is told of; metadata is watched, and what changed is read. With the chart's configMaps: false this rule is left out",
         group: "",
         resources: &["configmaps"],
         verbs: &["get", "list", "watch"],
@@ -137,10 +137,16 @@ const RULES: [Rule; 17] = [
         verbs: &["get", "list"],
     },
     Rule {
-        why: "weights in the named routes; Gateways and their classes tell who accepts them",
+        why: "weights in the named routes",
         group: "gateway.networking.k8s.io",
-        resources: &["httproutes", "grpcroutes", "gateways", "gatewayclasses"],
+        resources: &["httproutes", "grpcroutes"],
         verbs: &["get", "list", "watch", "patch"],
+    },
+    Rule {
+        why: "who accepts the routes",
+        group: "gateway.networking.k8s.io",
+        resources: &["gateways", "gatewayclasses"],
+        verbs: &["get", "list", "watch"],
     },
     Rule {
         why: "whether the API server holds changed templates: by the chart's policy and its binding",

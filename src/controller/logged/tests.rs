@@ -123,7 +123,7 @@ impl World {
     /// One pass; whether everything that it wrote was taken, as far as its metric tells.
     async fn pass(&self) -> bool {
         let ok = || {
-            let text = self.context.metrics.text(true).unwrap();
+            let text = self.context.metrics.text(true, &self.context.caches).unwrap();
             let counted = text.lines().find(|line| line.contains("outcome=\"ok\""));
             counted.map(str::to_owned)
         };
@@ -233,8 +233,8 @@ async fn a_slow_pass_is_told_with_its_duration_and_a_slow_store_is_not_its_fault
         fields["store_ms"].as_u64().unwrap(),
     );
     assert!(
-        (3_000..3_100).contains(&store) && took >= store + 1_600,
-        "{took} {store}"
+        (500..600).contains(&store) && took >= store + 1_600,
+        "what needs no answer waits half a second for one: {took} {store}"
     );
     assert_eq!(slow[0]["span"]["run"], 1);
 }

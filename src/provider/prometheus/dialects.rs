@@ -41,6 +41,7 @@ pub(super) fn question(quantity: Quantity, protocols: &[Protocol]) -> Question {
         end: at(1_796_070_226_359),
         figures_since: at(1_796_070_210_424),
         run_started: at(1_796_070_207_000),
+        whose: crate::provider::Whose::New,
         quantities: vec![quantity],
     }
 }
@@ -62,6 +63,7 @@ pub(super) fn read(spec: &MetricSourceSpec, question: &Question, body: &str) -> 
                 .map(|target| (target, scrapes.clone()))
                 .collect(),
             up: BTreeMap::from([(format!("{CANDIDATE}-aaaaa"), true)]),
+            native: false,
         },
         Interpretation::Done(_) => Known::default(),
     };

@@ -5,6 +5,7 @@
 
 mod clusters;
 mod counter;
+mod data;
 mod histogram;
 mod interpret;
 mod names;
@@ -32,8 +33,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 pub use counter::Targets;
-pub use interpret::interpret;
-pub use reply::{Series, Value, parse};
+pub use interpret::{interpret, scraped_twice};
+pub use reply::{Series, Value, bytes_at_most, parse};
 
 use super::{Answer, NoData, Quantity, Question};
 use crate::api::{metric_source::MetricSourceSpec, status::Cause};
@@ -88,6 +89,8 @@ pub struct FollowUp {
     pub ages_of: BTreeSet<(String, String)>,
     /// A side has no series at all: are its pods scraped?
     pub pods: bool,
+    /// A side has no series of requests: do its pods count them in native histograms, which have no counters beside them?
+    pub native: bool,
 }
 
 /// What is known about targets.
@@ -97,11 +100,14 @@ pub struct Known {
     pub ages: Targets,
     /// By pod, whether its last scrape succeeded.
     pub up: BTreeMap<String, bool>,
+    /// There are native histograms of requests.
+    pub native: bool,
 }
 
 fn window(spec: &MetricSourceSpec, question: &Question) -> SignedDuration {
     let tick = question.end.duration_since(question.start);
-    (tick + spec.scrape_interval.signed() * STALE_AFTER).clamp(SHORTEST_WINDOW, LONGEST_WINDOW)
+    tick.saturating_add(spec.scrape_interval.signed().saturating_mul(STALE_AFTER))
+        .clamp(SHORTEST_WINDOW, LONGEST_WINDOW)
 }
 
 /// The queries of a tick.
@@ -158,6 +164,20 @@ pub fn ask_pods(spec: &MetricSourceSpec, question: &Question) -> Ask {
         promql,
         time: question.end,
     }
+}
+
+/// The query that counts the native histograms of requests. A store that knows none refuses it, or finds nothing.
+pub fn ask_native(spec: &MetricSourceSpec, question: &Question) -> Ask {
+    Ask {
+        purpose: "native histograms",
+        promql: format!("count(histogram_count({}))", query::native(spec, &question.subject)),
+        time: question.end,
+    }
+}
+
+/// Reads the reply to [`ask_native`].
+pub fn read_native(value: &Value) -> bool {
+    matches!(value, Value::Vector(found) if found.iter().any(|count| *count > 0.0))
 }
 
 /// Reads the reply to [`ask_targets`].

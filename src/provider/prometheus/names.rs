@@ -75,6 +75,13 @@ pub(super) fn buckets(protocol: Protocol) -> &'static [&'static str] {
     }
 }
 
+/// Names of the histograms of pods for a protocol: a native one has no `_bucket` and no `_count` behind it.
+pub(super) fn native(protocol: Protocol) -> impl Iterator<Item = &'static str> {
+    let counts = counts(protocol).iter().filter_map(|name| name.strip_suffix("_count"));
+    let buckets = buckets(protocol).iter().filter_map(|name| name.strip_suffix("_bucket"));
+    counts.chain(buckets)
+}
+
 /// How many units of a histogram's edges make a second.
 pub(super) fn units_in_a_second(name: &str) -> f64 {
     let name = name.strip_suffix("_bucket").unwrap_or(name);

@@ -48,11 +48,12 @@ fn pods(side: &Version) -> String {
 
 fn both_pods(spec: &MetricSourceSpec, subject: &Subject) -> String {
     // A side without pods is left out: its empty pattern would match series without the label.
-    let sides: Vec<String> = [&subject.candidate, &subject.baseline]
+    let mut sides: Vec<String> = [&subject.candidate, &subject.baseline]
         .into_iter()
         .map(pods)
         .filter(|pods| !pods.is_empty())
         .collect();
+    sides.dedup();
     let pods = literal(&sides.join("|"));
     let namespace = literal(&subject.namespace);
     let MetricSourceSpec {
@@ -90,11 +91,11 @@ pub(super) fn port_of_cluster(name: &str, subject: &Subject, side: &Version) -> 
 }
 
 fn both_clusters(spec: &MetricSourceSpec, subject: &Subject) -> String {
-    let clusters = literal(&format!(
-        "{}|{}",
-        cluster(subject, &subject.candidate),
-        cluster(subject, &subject.baseline)
-    ));
+    let mut sides = [&subject.candidate, &subject.baseline]
+        .map(|side| cluster(subject, side))
+        .to_vec();
+    sides.dedup();
+    let clusters = literal(&sides.join("|"));
     format!("envoy_cluster_name=~{clusters}{}", and_matchers(spec))
 }
 
@@ -140,6 +141,13 @@ pub(super) fn latency(spec: &MetricSourceSpec, subject: &Subject) -> String {
         Preset::App => format!("{{{},{}}}", of_pods(subject, names::buckets), both_pods(spec, subject)),
         Preset::Envoy => format!("{}{{{}}}", names::ENVOY_BUCKETS, both_clusters(spec, subject)),
     }
+}
+
+/// Histograms of requests in pods that are one series each, both sides.
+pub(super) fn native(spec: &MetricSourceSpec, subject: &Subject) -> String {
+    let spoken = spoken(subject).into_iter();
+    let names: BTreeSet<&str> = spoken.flat_map(names::native).collect();
+    format!("{{{},{}}}", any_of(names), both_pods(spec, subject))
 }
 
 /// Cache lookups by result, both sides.

@@ -36,6 +36,7 @@ pub(super) fn question(quantities: Vec<Quantity>) -> Question {
         end,
         figures_since: start,
         run_started: "2026-11-24T06:21:59.079Z".parse().unwrap(),
+        whose: crate::provider::Whose::New,
         quantities,
     }
 }

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::NoData;
+use super::{
+    NoData,
+    data::{Matrix, Number, Said, Vector},
+};
 use crate::api::status::Cause;
-
-/// Most series that are read from one reply.
-const MAX_SERIES: usize = 20_000;
-/// 2^53: above it a float no longer tells neighbouring integers apart.
-const LARGEST_COUNT: f64 = 9_007_199_254_740_992.0;
 
 /// Raw samples of one series.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,19 +39,51 @@ pub enum Value {
     Text,
 }
 
+/// What a label takes in its map, with what an allocator adds to its two texts.
+const LABEL: usize = 112;
+
+/// What a reply takes in memory at most once it is read: each label of it has a colon, and each sample a bracket.
+pub fn bytes_at_most(body: &[u8]) -> usize {
+    let count = |of: u8| body.iter().map(|byte| usize::from(*byte == of)).sum::<usize>();
+    body.len() + count(b':') * LABEL + count(b'[') * 2 * size_of::<(f64, f64)>() + count(b'{') * size_of::<Series>()
+}
+
+impl Value {
+    /// Roughly what it takes in memory.
+    pub fn bytes(&self) -> usize {
+        let of_series = |series: &Series| {
+            let texts: usize = series.labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+            size_of::<Series>() + series.labels.len() * LABEL + texts + size_of_val(series.samples.as_slice())
+        };
+        match self {
+            Self::Matrix(series) => series.iter().map(of_series).sum(),
+            Self::Vector(values) => size_of_val(values.as_slice()),
+            Self::Scalar(_) | Self::Text => 0,
+        }
+    }
+}
+
+/// What stands around the data.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope {
     status: String,
     #[serde(default)]
-    data: Option<Data>,
+    data: Option<Type>,
     #[serde(default)]
-    warnings: Vec<String>,
+    warnings: Said,
     #[serde(default)]
-    infos: Vec<String>,
+    infos: Said,
     /// VictoriaMetrics: some of its storage nodes did not answer.
     #[serde(default)]
     is_partial: bool,
+}
+
+/// What the data are. They are read once this is known, wherever it stands.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Type {
+    result_type: String,
 }
 
 /// What stands in the reply to a query that failed.
@@ -63,38 +93,11 @@ struct Failure {
     error: String,
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
-enum Data {
-    Matrix(Vec<Ranged>),
-    Vector(Vec<Instant>),
-    Scalar((f64, String)),
-    String(serde::de::IgnoredAny),
-}
-
-#[derive(Deserialize)]
-struct Ranged {
-    metric: BTreeMap<String, String>,
-    #[serde(default)]
-    values: Vec<(f64, String)>,
-}
-
-#[derive(Deserialize)]
-struct Instant {
-    value: (f64, String),
-}
-
-fn no_data(cause: Cause, message: impl Into<String>) -> NoData {
+pub(super) fn no_data(cause: Cause, message: impl Into<String>) -> NoData {
     NoData {
         cause,
         message: message.into(),
     }
-}
-
-/// Numbers are written as texts.
-fn number(text: &str) -> Result<f64, NoData> {
-    text.parse()
-        .map_err(|_| no_data(Cause::NotANumber, "the value is not a number"))
 }
 
 /// What a status code says against a reply, if anything.
@@ -122,7 +125,7 @@ fn is_unread(body: &[u8]) -> bool {
 
 /// Whether a warning is the engine's own remark about the expression. All others are about data: Thanos names a store that it
 /// could not read, Prometheus a remote one.
-fn is_remark(warning: &str) -> bool {
+pub(super) fn is_remark(warning: &str) -> bool {
     let about_expression = ["PromQL info: ", "PromQL warning: "];
     // Long lists of remarks end so.
     let omitted = warning.split_once(" more ").is_some_and(|(count, what)| {
@@ -132,66 +135,49 @@ fn is_remark(warning: &str) -> bool {
     omitted || about_expression.iter().any(|remark| warning.starts_with(remark))
 }
 
+fn unknown() -> NoData {
+    no_data(Cause::BadReply, "the reply is not that of Prometheus' query API")
+}
+
 /// Reads a reply by its status code and body. The body never reaches a message.
 pub fn parse(code: u16, body: &[u8]) -> Result<Value, NoData> {
     if let Some(refusal) = refusal(code, body) {
         return Err(refusal);
     }
-    let envelope: Envelope = serde_json::from_slice(body)
-        .map_err(|_| no_data(Cause::BadReply, "the reply is not that of Prometheus' query API"))?;
+    let envelope: Envelope = serde_json::from_slice(body).map_err(|_| unknown())?;
     if envelope.status != "success" {
         return Err(no_data(Cause::BadQuery, "Prometheus reports an error in the query"));
     }
-    let said = envelope.warnings.iter().chain(&envelope.infos);
-    if envelope.is_partial || said.into_iter().any(|text| !is_remark(text)) {
+    if envelope.is_partial || envelope.warnings.of_data || envelope.infos.of_data {
         return Err(no_data(
             Cause::PartialReply,
             "the store warns that its reply is not complete: one of the stores behind it does not answer; ask it the same query to see which",
         ));
     }
-    match envelope
+    let data = envelope
         .data
-        .ok_or_else(|| no_data(Cause::BadReply, "the reply has no data"))?
-    {
-        Data::Matrix(series) if series.len() > MAX_SERIES => Err(no_data(
-            Cause::BadReply,
-            format!("the reply has more than {MAX_SERIES} series"),
-        )),
-        Data::Matrix(series) => series
-            .into_iter()
-            .map(ranged)
-            .collect::<Result<_, _>>()
-            .map(Value::Matrix),
-        Data::Vector(values) => values
-            .iter()
-            .map(|one| number(&one.value.1))
-            .collect::<Result<_, _>>()
-            .map(Value::Vector),
-        Data::Scalar((_, text)) => number(&text).map(Value::Scalar),
-        Data::String(_) => Ok(Value::Text),
+        .ok_or_else(|| no_data(Cause::BadReply, "the reply has no data"))?;
+    match data.result_type.as_str() {
+        "matrix" => result::<Matrix>(body)?.0.map(Value::Matrix),
+        "vector" => result::<Vector>(body)?.0.map(Value::Vector),
+        "scalar" => result::<(f64, Number)>(body)?.1.0.map(Value::Scalar),
+        "string" => Ok(Value::Text),
+        _ => Err(unknown()),
     }
 }
 
-fn ranged(series: Ranged) -> Result<Series, NoData> {
-    let mut samples = Vec::with_capacity(series.values.len());
-    for (at, text) in series.values {
-        let value = number(&text)?;
-        if value.is_nan() {
-            continue; // A staleness marker: there was no sample.
-        }
-        if value.is_infinite() || value > LARGEST_COUNT {
-            return Err(no_data(Cause::Inf, "a counter is larger than can be counted"));
-        }
-        if value < 0.0 {
-            return Err(no_data(Cause::NotANumber, "a counter is negative"));
-        }
-        samples.push((at, value));
+/// The data of a reply.
+fn result<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, NoData> {
+    #[derive(Deserialize)]
+    struct Reply<T> {
+        data: Data<T>,
     }
-    samples.sort_by(|a, b| a.0.total_cmp(&b.0));
-    Ok(Series {
-        labels: series.metric,
-        samples,
-    })
+    #[derive(Deserialize)]
+    struct Data<T> {
+        result: T,
+    }
+    let reply: Result<Reply<T>, _> = serde_json::from_slice(body);
+    reply.map(|reply| reply.data.result).map_err(|_| unknown())
 }
 
 /// Raw samples, where they were asked for.

@@ -145,6 +145,127 @@ fn a_series_without_samples_is_none() {
     assert_eq!(error.cause, Cause::Empty, "{}", error.message);
 }
 
+/// Recorded from Prometheus 2.42 with native histograms, of a pod that exposes one without classic buckets.
+#[test]
+fn native_histograms_are_named_as_what_is_there_instead() {
+    let none = include_str!("fixtures/none.json");
+    let limit = Quantity::Latency {
+        limit: 0.3,
+        quantile: 0.99,
+    };
+    for quantity in [limit, Quantity::Requests] {
+        let (spec, asked) = (source("app"), question(quantity, HTTP));
+        let (layer, _) = queries(&spec, &asked).into_iter().next().unwrap();
+        let replies = Replies::from([(layer, parse(200, none.as_bytes()))]);
+        let Interpretation::Ask(unknown) = interpret(&spec, &asked, &replies, None) else {
+            panic!("does not ask")
+        };
+        assert!(unknown.native && unknown.pods);
+        let ask = ask_native(&spec, &asked).promql;
+        assert!(
+            ask.starts_with(r#"count(histogram_count({__name__=~""#) && ask.contains("|http_request_duration_seconds|"),
+            "{ask}"
+        );
+        let reply = parse(200, include_str!("fixtures/native-count.json").as_bytes());
+        let known = Known {
+            native: read_native(&reply.unwrap()),
+            ..Known::default()
+        };
+        let Interpretation::Done(answer) = interpret(&spec, &asked, &replies, Some(&known)) else {
+            panic!("asks again")
+        };
+        let error = answer[0].clone().unwrap_err();
+        assert_eq!(error.cause, Cause::ThresholdNotMeasurable);
+        assert!(
+            error.message.starts_with("the new version has native histograms"),
+            "{}",
+            error.message
+        );
+    }
+    assert!(!read_native(&parse(200, none.as_bytes()).unwrap()));
+}
+
+/// The running version's series: its name, labels and how much it counted.
+fn of_running(quantity: Quantity, series: &[(&str, &str, f64)]) -> Result<Counts, NoData> {
+    let mut asked = question(quantity, HTTP);
+    asked.whose = crate::provider::Whose::Running;
+    asked.subject.candidate = asked.subject.baseline.clone();
+    asked.run_started = asked.end;
+    read(&source("app"), &asked, &reply(series)).map(|(counts, _)| counts)
+}
+
+#[test]
+fn the_running_version_is_asked_about_by_itself() {
+    let ok = r#"http_requests_total{code="200"}"#;
+    let bad = r#"http_requests_total{code="500"}"#;
+    let counts = of_running(
+        Quantity::Requests,
+        &[("old", ok, 90.0), ("old", bad, 10.0), ("new", bad, 7.0)],
+    );
+    assert_eq!(
+        counts,
+        Ok(Counts {
+            bad: 10.0,
+            total: 100.0
+        })
+    );
+    let mut asked = question(Quantity::Requests, HTTP);
+    asked.subject.candidate = asked.subject.baseline.clone();
+    let asks = queries(&source("app"), &asked);
+    let promql = &asks[&Layer::Requests].as_ref().unwrap().promql;
+    assert!(promql.contains(r#"pod=~"catalog-w49sn4rrpk-[a-z0-9]+""#), "{promql}");
+    let edges = |edge: &str| format!("http_request_duration_seconds_bucket{{le=\"{edge}\"}}");
+    let (lower, upper, all) = (edges("0.1"), edges("1"), edges("+Inf"));
+    let limit = Quantity::Latency {
+        limit: 0.3,
+        quantile: 0.99,
+    };
+    let error = of_running(limit, &[("old", &lower, 5.0), ("old", &upper, 9.0), ("old", &all, 9.0)]).unwrap_err();
+    assert_eq!(error.cause, Cause::ThresholdNotMeasurable);
+    let error = of_running(Quantity::Requests, &[("old", r#"http_requests_total{path="/"}"#, 9.0)]).unwrap_err();
+    assert_eq!(error.cause, Cause::NotReadable);
+    assert!(
+        error.message.contains("failed requests of the running version"),
+        "{}",
+        error.message
+    );
+    // Nothing of it is there: in `read` its pods are not known to be scraped.
+    let error = of_running(Quantity::Requests, &[("new", ok, 9.0)]).unwrap_err();
+    assert_eq!(error.cause, Cause::Empty);
+    assert!(
+        error.message.contains("no series of the running version"),
+        "{}",
+        error.message
+    );
+}
+
+#[test]
+fn a_pod_that_two_jobs_scrape_is_named_with_them() {
+    let grown: &[(f64, f64)] = &[(0.0, 0.0), (15.0, 100.0)];
+    let of = |more: &serde_json::Value| (labels(more), grown);
+    let told = |series: &[Raw<'_>]| {
+        let asked = question(Quantity::Requests, HTTP);
+        let replies = Replies::from([(Layer::Requests, parse(200, raw(series).as_bytes()))]);
+        scraped_twice(&source("app"), &asked, &replies)
+    };
+    let twice = told(&[
+        of(&serde_json::json!({"job": "annotations"})),
+        of(&serde_json::json!({"job": "monitor"})),
+        of(&serde_json::json!({"job": "monitor", "code": "404"})),
+    ]);
+    let pod = format!("{CANDIDATE}-aaaaa is scraped by jobs annotations and monitor: of them monitor counts");
+    assert!(twice.clone().unwrap_or_default().starts_with(&pod), "{twice:?}");
+    // Replicas of one Prometheus, and a job that was renamed, are one.
+    let replicas = ["a", "b"].map(|replica| of(&serde_json::json!({"prometheus_replica": replica})));
+    assert_eq!(told(&replicas), None);
+    let (before, after): (&[_], &[_]) = (&[(0.0, 0.0), (5.0, 40.0)], &[(10.0, 60.0), (15.0, 100.0)]);
+    let renamed = [
+        (labels(&serde_json::json!({"job": "old"})), before),
+        (labels(&serde_json::json!({"job": "new"})), after),
+    ];
+    assert_eq!(told(&renamed), None);
+}
+
 fn buckets(series: &[(&str, &str, f64)]) -> Result<Counts, Cause> {
     let names: Vec<(String, f64)> = series
         .iter()

@@ -52,11 +52,8 @@ impl Elector {
     pub async fn run(mut self, release: CancellationToken) -> Result<(), Loss> {
         loop {
             let now = Instant::now();
-            let limit = self
-                .candidate
-                .leads_until()
-                .unwrap_or(now + PATIENCE)
-                .min(now + PATIENCE);
+            let patient = now.checked_add(PATIENCE).unwrap_or(now);
+            let limit = self.candidate.leads_until().unwrap_or(patient).min(patient);
             match timeout_at(limit, self.attempt()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(loss)) => {
@@ -64,7 +61,7 @@ impl Elector {
                     return Err(loss);
                 }
                 // The write may have been carried out all the same. Then the next one conflicts, and the lease is read again.
-                Err(_) => self.fails(&format!("no answer within {:?}", limit - now)),
+                Err(_) => self.fails(&format!("no answer within {:?}", limit.saturating_duration_since(now))),
             }
             let now = Instant::now();
             let pause = RETRY.mul_f64(1.0 + JITTER * fastrand::f64());

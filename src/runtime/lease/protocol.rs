@@ -41,7 +41,9 @@ impl Seen {
             .spec()
             .lease_duration_seconds
             .and_then(|seconds| u64::try_from(seconds).ok());
-        self.since + seconds.map_or(DURATION, Duration::from_secs)
+        self.since
+            .checked_add(seconds.map_or(DURATION, Duration::from_secs))
+            .unwrap_or(self.since)
     }
 }
 
@@ -112,7 +114,8 @@ impl Candidate {
 
     /// Until when this process leads, if nothing else is stored.
     pub fn leads_until(&self) -> Option<Instant> {
-        self.renewed.map(|renewed| renewed + RENEW_DEADLINE)
+        self.renewed
+            .map(|renewed| renewed.checked_add(RENEW_DEADLINE).unwrap_or(renewed))
     }
 
     /// When to try again even if the pause is not over: at the end of one's own term, or of another's lease.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api::{metric_source::MetricSourceSpec, status::Cause},
-    provider::{NoData, Quantity, Question, Version},
+    provider::{NoData, Quantity, Question, Version, Whose},
 };
 
 /// Refuses series that say nothing about now: all their samples are old, or were there for the tick before.
@@ -19,16 +19,16 @@ pub(super) fn not_stale<'a>(asked: &Asked<'_>, series: impl Iterator<Item = &'a 
         .fold(f64::MIN, f64::max);
     let end = counter::seconds(asked.question.end);
     let oldest_allowed = end - asked.spec.scrape_interval.as_secs_f64() * f64::from(STALE_AFTER);
-    let age = end - newest;
+    let (age, whose) = (end - newest, asked.question.whose);
     let (cause, message) = if newest < oldest_allowed {
         let message = format!(
-            "the newest sample of the new version is {age:.0}s old: are its pods still scraped, do samples come late (the MetricSource's `lag`), and is the store's clock right?"
+            "the newest sample of {whose} is {age:.0}s old: are its pods still scraped, do samples come late (the MetricSource's `lag`), and is the store's clock right?"
         );
         (Cause::Stale, message)
     } else if newest <= counter::seconds(asked.question.start) {
         // What comes later belongs to this tick: it is asked for again, together with the next one.
         let message = format!(
-            "no sample of the new version in this interval yet, the newest is {age:.0}s old: if samples come late, say so by the MetricSource's `lag`"
+            "no sample of {whose} in this interval yet, the newest is {age:.0}s old: if samples come late, say so by the MetricSource's `lag`"
         );
         (Cause::Late, message)
     } else {
@@ -76,36 +76,53 @@ pub(super) fn got_no_request(asked: &Asked<'_>, pods: Scraped, baseline: &[Serie
     }
 }
 
-/// Why the new version has no series: nobody scrapes it, it cannot be scraped, or it counts nothing.
+/// Why a version has no series: nobody scrapes it, it cannot be scraped, or it counts nothing.
 fn no_series(asked: &Asked<'_>, pods: Scraped, baseline: &[Series]) -> NoData {
     let spoken = query::spoken(&asked.question.subject);
     let names = names::shown(asked.spec.preset, asked.quantity, &spoken);
+    let whose = asked.question.whose;
     let (cause, message) = match pods {
         Scraped::NoTarget => (
             Cause::ProviderDown,
-            "Prometheus has no target for the pods of the new version: are they scraped like those of the old one?"
-                .to_owned(),
+            format!("Prometheus has no target for the pods of {whose}: are they scraped like those of the old one?"),
         ),
         Scraped::Down => (
             Cause::ProviderDown,
-            "Prometheus cannot scrape the pods of the new version: `up` is 0".to_owned(),
+            format!("Prometheus cannot scrape the pods of {whose}: `up` is 0"),
+        ),
+        Scraped::Up if whose == Whose::Running => (
+            Cause::Empty,
+            format!(
+                "the pods of {whose} are scraped, and none has the series {names}: no request has reached them since they started, or they count under another name"
+            ),
         ),
         Scraped::Up | Scraped::Untold if baseline.is_empty() => (Cause::Empty, neither(asked, &names)),
         Scraped::Up => (
             Cause::NoTraffic,
             format!(
-                "no request has reached the new version yet: its series do not exist; or it counts under another name than {names}"
+                "no request has reached {whose} yet: its series do not exist; or it counts under another name than {names}"
             ),
         ),
         Scraped::Untold => (
             Cause::NoTraffic,
-            "no series of the new version: no request has reached it yet, or it is not scraped".to_owned(),
+            format!("no series of {whose}: no request has reached it yet, or it is not scraped"),
         ),
     };
     NoData { cause, message }
 }
 
-/// Why there is no series of either version.
+/// What a version has whose requests are counted in native histograms alone.
+pub(super) fn native(asked: &Asked<'_>) -> NoData {
+    NoData {
+        cause: Cause::ThresholdNotMeasurable,
+        message: format!(
+            "{} has native histograms and no classic ones beside them, which are what is read: let the app expose classic buckets too (client_golang: Buckets beside NativeHistogramBucketFactor), and Prometheus keep both (scrape_classic_histograms; from 3.0 on always_scrape_classic_histograms)",
+            asked.question.whose
+        ),
+    }
+}
+
+/// Why there is no series at all.
 fn neither(asked: &Asked<'_>, names: &str) -> String {
     let MetricSourceSpec {
         pod_label,
@@ -118,13 +135,17 @@ fn neither(asked: &Asked<'_>, names: &str) -> String {
     } else {
         ", and do the matchers fit"
     };
+    let of = match asked.question.whose {
+        Whose::New => "either version",
+        Whose::Running => "the running version",
+    };
     if is_by_cluster(asked) {
         format!(
-            "no series of either version: {names} needs one Envoy cluster for each Service, named namespace_service_port as Contour does{matchers}; Envoy Gateway has one for each rule, which tells no versions apart: use preset app there"
+            "no series of {of}: {names} needs one Envoy cluster for each Service, named namespace_service_port as Contour does{matchers}; Envoy Gateway has one for each rule, which tells no versions apart: use preset app there"
         )
     } else {
         format!(
-            "no series of either version: does {names} have the pod's name in label {pod_label} and its namespace in {namespace_label}{matchers}? The MetricSource says where they stand"
+            "no series of {of}: does {names} have the pod's name in label {pod_label} and its namespace in {namespace_label}{matchers}? The MetricSource says where they stand"
         )
     }
 }

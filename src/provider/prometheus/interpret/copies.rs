@@ -8,6 +8,9 @@ use crate::api::metric_source::MetricSourceSpec;
 /// Labels that tell replicas of one Prometheus apart.
 const REPLICA_LABELS: [&str; 3] = ["prometheus_replica", "replica", "prometheus"];
 
+/// Most jobs that stand in a message.
+const MOST_JOBS: usize = 4;
+
 /// Keeps one copy of each series.
 pub(super) fn drop_copies(spec: &MetricSourceSpec, subject: &Subject, series: Vec<Series>) -> Vec<Series> {
     let mut unique: BTreeMap<BTreeMap<String, String>, Series> = BTreeMap::new();
@@ -22,11 +25,11 @@ pub(super) fn drop_copies(spec: &MetricSourceSpec, subject: &Subject, series: Ve
     }
     let unique: Vec<Series> = unique.into_values().collect();
     let jobs = jobs(spec, &unique);
-    let chosen = |one: &Series| {
+    let counts = |one: &Series| {
         jobs.get(&target(spec, one))
             .is_none_or(|job| job.as_str() == one.label("job"))
     };
-    unique.into_iter().filter(chosen).collect()
+    unique.into_iter().filter(counts).collect()
 }
 
 /// Whether a label only says who scraped. One scrape may reach a pod through both Services of a release, and then names each.
@@ -51,19 +54,40 @@ fn target(spec: &MetricSourceSpec, one: &Series) -> (String, String) {
     (whose.to_owned(), one.label("__name__").to_owned())
 }
 
-/// Of each target the job that counts: the one with most series, then the first by name, so that the choice is the same every time.
-fn jobs(spec: &MetricSourceSpec, series: &[Series]) -> BTreeMap<(String, String), String> {
-    let mut found: BTreeMap<(String, String), BTreeMap<String, usize>> = BTreeMap::new();
+/// Jobs that scrape a target, and how many series each has of it.
+type Jobs = BTreeMap<String, usize>;
+
+fn jobs_of_each(spec: &MetricSourceSpec, series: &[Series]) -> BTreeMap<(String, String), Jobs> {
+    let mut found: BTreeMap<(String, String), Jobs> = BTreeMap::new();
     for one in series {
         let jobs = found.entry(target(spec, one)).or_default();
         *jobs.entry(one.label("job").to_owned()).or_default() += 1;
     }
-    let most = |jobs: BTreeMap<String, usize>| {
-        jobs.into_iter()
-            .max_by_key(|(job, count)| (*count, Reverse(job.clone())))
-    };
     found
+}
+
+/// The job that counts: the one with most series, then the first by name, so that the choice is the same every time.
+fn chosen(jobs: &Jobs) -> Option<&String> {
+    let most = jobs.iter().max_by_key(|(job, count)| (**count, Reverse(*job)));
+    most.map(|(job, _)| job)
+}
+
+/// Of each target the job that counts.
+fn jobs(spec: &MetricSourceSpec, series: &[Series]) -> BTreeMap<(String, String), String> {
+    jobs_of_each(spec, series)
         .into_iter()
-        .filter_map(|(target, jobs)| Some((target, most(jobs)?.0)))
+        .filter_map(|(target, jobs)| Some((target, chosen(&jobs)?.clone())))
         .collect()
+}
+
+/// The first target that several jobs scrape, and which of them counts, in a sentence.
+pub(super) fn scraped_twice(spec: &MetricSourceSpec, series: &[Series]) -> Option<String> {
+    let mut each = jobs_of_each(spec, series).into_iter();
+    let ((target, _), jobs) = each.find(|(_, jobs)| jobs.len() > 1)?;
+    let names: Vec<&str> = jobs.keys().map(String::as_str).take(MOST_JOBS).collect();
+    Some(format!(
+        "{target} is scraped by jobs {}: of them {} counts, or every request would count twice; leave one of them out",
+        names.join(" and "),
+        chosen(&jobs)?
+    ))
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::status::Cause,
-    provider::{Counts, NoData, Protocol, Version},
+    provider::{Counts, NoData, Protocol, Version, Whose},
 };
 
 /// A metric that takes the place of one that tells nothing must count at least this share of what that one counted:
@@ -119,9 +119,10 @@ fn of_protocol(
     }
     match (passed_over.as_slice(), stale) {
         ([], Some(stale)) => Err(stale),
-        ([], None) => Err(nothing_of(protocol)),
+        ([], None) => Err(nothing_of(asked.question.whose, protocol)),
         (passed_over, _) => Err(not_readable(format!(
-            "failed requests of the new version cannot be told from others: {}",
+            "failed requests of {} cannot be told from others: {}",
+            asked.question.whose,
             passed_over
                 .iter()
                 .map(|(name, sum)| why(protocol, name, sum))
@@ -168,18 +169,18 @@ fn why(protocol: Protocol, name: &str, sum: &Sum) -> String {
     }
 }
 
-fn nothing_of(protocol: Protocol) -> NoData {
+fn nothing_of(whose: Whose, protocol: Protocol) -> NoData {
     let names = names::counts(protocol).join(" or ");
     match protocol {
         Protocol::Http => NoData {
             cause: Cause::NoTraffic,
             message: format!(
-                "no HTTP request has reached the new version yet: it has none of the series that docs/metrics.md lists, such as {}",
+                "no HTTP request has reached {whose} yet: it has none of the series that docs/metrics.md lists, such as {}",
                 names::counts(protocol)[0]
             ),
         },
         Protocol::Grpc => not_readable(format!(
-            "a GRPCRoute needs gRPC statuses, and the new version has no series {names}: let its pods count calls by status"
+            "a GRPCRoute needs gRPC statuses, and {whose} has no series {names}: let its pods count calls by status"
         )),
     }
 }

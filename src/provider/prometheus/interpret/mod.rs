@@ -5,6 +5,7 @@ mod copies;
 mod counted;
 mod slow;
 
+use crate::api::moment::Moment as _;
 use absent::Scraped;
 
 use super::{
@@ -47,12 +48,7 @@ pub fn interpret(
     let mut unknown = FollowUp::default();
     let mut answer: Answer = Vec::with_capacity(question.quantities.len());
     for (index, quantity) in question.quantities.iter().enumerate() {
-        let layer = match quantity {
-            Quantity::Requests => Layer::Requests,
-            Quantity::Latency { .. } => Layer::Latency,
-            Quantity::Lookups => Layer::Lookups,
-            Quantity::Scalar { .. } => Layer::Scalar(index),
-        };
+        let layer = layer(index, quantity);
         let asked = Asked {
             spec,
             question,
@@ -73,6 +69,34 @@ pub fn interpret(
         Interpretation::Ask(unknown)
     } else {
         Interpretation::Done(answer)
+    }
+}
+
+/// A pod of the candidate, or what else is scraped for it, that several jobs scrape, and which of them counts.
+pub fn scraped_twice(spec: &MetricSourceSpec, question: &Question, replies: &Replies) -> Option<String> {
+    let mut quantities = question.quantities.iter().enumerate();
+    quantities.find_map(|(index, quantity)| {
+        let Some(Ok(value)) = replies.get(&layer(index, quantity)) else {
+            return None;
+        };
+        let asked = Asked {
+            spec,
+            question,
+            quantity,
+        };
+        let all = counter::joined(reply::matrix(value).ok()?, &spec.pod_label);
+        let (candidate, _) = by_side(&asked, all);
+        copies::scraped_twice(spec, &candidate)
+    })
+}
+
+/// The group of series that tells a quantity.
+fn layer(index: usize, quantity: &Quantity) -> Layer {
+    match quantity {
+        Quantity::Requests => Layer::Requests,
+        Quantity::Latency { .. } => Layer::Latency,
+        Quantity::Lookups => Layer::Lookups,
+        Quantity::Scalar { .. } => Layer::Scalar(index),
     }
 }
 
@@ -121,9 +145,11 @@ fn counts(asked: &Asked<'_>, value: &Value, known: Option<&Known>, unknown: &mut
         "instance"
     };
     clusters::refuse_several(&candidate.iter().chain(&baseline).collect::<Vec<_>>(), target)?;
-    let figures_since = question.figures_since.max(question.end - window(asked.spec, question));
+    let figures_since = question
+        .figures_since
+        .max(question.end.minus(window(asked.spec, question)));
     let tick = Window {
-        shown_from: question.end - window(asked.spec, question),
+        shown_from: question.end.minus(window(asked.spec, question)),
         start: question.start,
         end: question.end,
         run_started: question.run_started,
@@ -135,11 +161,7 @@ fn counts(asked: &Asked<'_>, value: &Value, known: Option<&Known>, unknown: &mut
         ..tick
     };
     if candidate.is_empty() {
-        unknown.pods |= by_pod;
-        let pods = known
-            .filter(|_| by_pod)
-            .map_or(Scraped::Untold, |known| absent::scraped(&known.up, question));
-        absent::got_no_request(asked, pods, &baseline)?;
+        without_series(asked, known, unknown, &baseline)?;
     }
     let mut side = |own: &[Series], other: &[Series], of_run: bool| -> Result<(Counts, Option<f64>), NoData> {
         let mut over = |window: &Window<'_>| {
@@ -162,6 +184,26 @@ fn counts(asked: &Asked<'_>, value: &Value, known: Option<&Known>, unknown: &mut
         candidate_figure,
         baseline_figure: other.and_then(|(_, figure)| figure),
     })
+}
+
+/// A version without series has got no requests; else the error says what is wrong.
+fn without_series(
+    asked: &Asked<'_>,
+    known: Option<&Known>,
+    unknown: &mut FollowUp,
+    baseline: &[Series],
+) -> Result<(), NoData> {
+    let by_pod = !is_by_cluster(asked);
+    let may_be_native = by_pod && !matches!(asked.quantity, Quantity::Lookups);
+    unknown.pods |= by_pod;
+    unknown.native |= may_be_native;
+    if may_be_native && known.is_some_and(|known| known.native) {
+        return Err(absent::native(asked));
+    }
+    let pods = known
+        .filter(|_| by_pod)
+        .map_or(Scraped::Untold, |known| absent::scraped(&known.up, asked.question));
+    absent::got_no_request(asked, pods, baseline)
 }
 
 /// Adds up the series of one version, by the metric that tells what is asked.

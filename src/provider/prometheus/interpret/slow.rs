@@ -62,7 +62,8 @@ fn first_fit(
     Err(first_error.unwrap_or_else(|| NoData {
         cause: Cause::NoTraffic,
         message: format!(
-            "the new version has no histogram that docs/metrics.md lists, such as {}",
+            "{} has no histogram that docs/metrics.md lists, such as {}",
+            asked.question.whose,
             names.first().unwrap_or(&"")
         ),
     }))
