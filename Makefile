@@ -4,9 +4,9 @@ TARGET := x86_64-unknown-linux-gnu
 # What tests/cluster/toolchain has installed is found first.
 CACHE := $(or $(WARMFRONT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmfront)
 export PATH := $(CACHE)/tools/bin:$(PATH)
-SCRIPTS := .ci/run $(shell grep -lE '^\#!.*bash' tests/cluster/* tests/bench/* tests/sim/timelines 2>/dev/null)
+SCRIPTS := .ci/run .ci/release $(shell grep -lE '^\#!.*bash' tests/cluster/* tests/bench/* tests/sim/timelines 2>/dev/null)
 
-.PHONY: help test lint unit soak scenario generate release bench cluster cluster-down demo demo-down rust
+.PHONY: help test lint advisories unit soak scenario judge generate release bench cluster cluster-down demo demo-down rust
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,15 +25,24 @@ lint: rust ## Check format, lints, dependencies and scripts
 	cargo deny --log-level warn check bans licenses sources
 	shellcheck -x -P SCRIPTDIR -S warning $(SCRIPTS)
 
+advisories: rust ## Check the crates against known advisories; needs the network (releases run it)
+	@tests/cluster/toolchain deny
+	cargo deny --log-level warn check advisories
+
 unit: rust ## Run the tests that need no cluster
 	cargo test --workspace --locked
 
-soak: rust ## Play every failure of the simulation, and thousands of random worlds (an hour)
+soak: rust ## Play every failure of the simulation, thousands of random worlds, specs and statuses (two hours)
+	WARMFRONT_FUZZ=50000 cargo test --locked -p warmfront --lib fuzz::
 	WARMFRONT_CRASH_STRIDE=1 WARMFRONT_FAULT_STRIDE=1 WARMFRONT_LEADER_SEEDS=100 WARMFRONT_WORLDS=$(or $(WORLDS),5000) \
 	  cargo test --locked -p warmfront-sim -- --nocapture
 
 scenario: rust ## Play one scenario: make scenario FILE=tests/scenarios/04-promoted.yaml
 	@cargo run --locked -q -p warmfront-sim --bin scenario -- $(FILE) $(WITH)
+
+# One row, and one run of it tick by tick: make judge FLAGS="--only R14 --trace 0". With other tools' rules: FLAGS=--others; as JSON: FLAGS="-o json".
+judge: rust ## Hold the judge to what is required, in a simulated world: make judge [SCENARIOS=FILE] [RUNS=1000] [SEED=1]
+	@cargo run --locked -q -p warmfront-judge -- $(SCENARIOS) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(FLAGS)
 
 generate: rust ## Write the generated files (CRDs, RBAC)
 	UPDATE=1 cargo test --locked --test generated

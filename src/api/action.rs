@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-/// One request to a CanaryRollout in the same namespace. It is answered once, in its status; create another one to ask again. Answered ones are removed after a day.
+/// One request to a CanaryRollout in the same namespace. It is answered once, in its status; create another one to ask again. Answered ones are removed after a day, or after a minute where a rollout has more than 100. Beyond 100 open ones the rest is rejected.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "warmfront.dev",
@@ -85,7 +85,7 @@ pub enum ActionPhase {
     Applied,
     /// It was not possible; the reason says why.
     Rejected,
-    /// It was meant for another revision or step, or no controller saw it within ten minutes. Abort never grows too old.
+    /// It was meant for another revision or step, or no controller saw it within ten minutes, or for ten minutes there was no CanaryRollout of that name. Otherwise an Abort never grows too old.
     Expired,
     /// Written by a newer version.
     #[serde(other)]

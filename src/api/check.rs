@@ -77,7 +77,8 @@ pub struct ErrorRate {
 pub struct Latency {
     /// The quantile, `p75` to `p99.99`: with `p99`, 1 of 100 requests may take longer than `max`.
     pub quantile: Quantile,
-    /// Longest time that is allowed at the quantile, such as `300ms`. Give the histogram a bucket with this upper bound: between two others the number of slow requests is an estimate, and far from any it cannot be measured.
+    /// Longest time that is allowed at the quantile, such as `300ms`, at most `1h`. Give the histogram a bucket with this upper bound: between two others the number of slow requests is an estimate, and far from any it cannot be measured.
+    #[x_kube(validation = ("duration(self) <= duration('1h')", "the limit of a latency must be at most 1h"))]
     pub max: Duration,
 }
 

@@ -25,6 +25,8 @@ pub enum ConditionType {
 pub enum Refusal {
     /// The spec is not valid; the message names the field.
     InvalidSpec,
+    /// An object that the rollout needs, or the rollout itself, is there and cannot be read; the message names the object and the field.
+    ObjectUnreadable,
     /// The Deployment does not exist.
     TargetNotFound,
     /// The Deployment cannot be released in steps: its strategy is Recreate, or its selector is more than matchLabels.
@@ -43,6 +45,8 @@ pub enum Refusal {
     AmbiguousRule,
     /// The MetricSource does not exist.
     MetricSourceNotFound,
+    /// The MetricSource is not valid; the message names the field.
+    MetricSourceInvalid,
     /// An older CanaryRollout names the same Deployment.
     TargetConflict,
     /// Another field manager sets `spec.paused: false` on the Deployment, which Warmfront must pause.
@@ -55,6 +59,10 @@ pub enum Refusal {
     RouteConflict,
     /// The route cannot express what the spec asks for, such as more rules than it may have.
     UnsupportedFeature,
+    /// The controller has a fault that this rollout brings out; its log has the details. Nothing is decided for this rollout until a pass succeeds.
+    InternalError,
+    /// The status cannot be read: a newer version, or a hand, has written it. Nothing is decided, and only an Abort or a deletion is carried out.
+    StatusUnreadable,
 }
 
 /// Adds or replaces one condition. Its transition time is `now` if its status (True or False) changes, and stays otherwise.
@@ -71,7 +79,13 @@ pub fn set(
     let status = if status { "True" } else { "False" };
     let found = conditions.iter().position(|condition| condition.type_ == type_);
     let last_transition_time = match found {
-        Some(index) if conditions[index].status == status => conditions[index].last_transition_time.clone(),
+        // A time before any that Kubernetes takes could not be stored again.
+        Some(index)
+            if conditions[index].status == status
+                && conditions[index].last_transition_time.0 >= Timestamp::UNIX_EPOCH =>
+        {
+            conditions[index].last_transition_time.clone()
+        }
         _ => Time(now),
     };
     let condition = Condition {

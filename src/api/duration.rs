@@ -15,6 +15,9 @@ pub struct Duration(u64);
 #[error("`{0}` is not a duration: write a number and a unit (ms, s, m or h), such as 300ms, 5m or 1h30m")]
 pub struct DurationError(String);
 
+/// The longest one that a spec may have: 30 days, written as `720h`. Some fields allow less.
+pub const LONGEST: Duration = Duration::from_mins(30 * 24 * 60);
+
 /// Units and their lengths in milliseconds, the longest first, as they are printed.
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
@@ -143,8 +146,8 @@ impl JsonSchema for Duration {
             "type": "string",
             "maxLength": 24,
             "x-kubernetes-validations": [{
-                "rule": "self.matches('^([0-9]{1,9}([.][0-9]{1,9})?(ms|s|m|h))+$')",
-                "message": "a duration is a number and a unit (ms, s, m or h), such as 300ms, 5m or 1h30m",
+                "rule": "self.matches('^([0-9]{1,7}([.][0-9]+)?(ms|s|m|h))+$') && duration(self) <= duration('720h')",
+                "message": "write a duration such as 1h30m, at most 720h",
             }],
         })
     }

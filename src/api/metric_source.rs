@@ -1,12 +1,13 @@
 //! The MetricSource: which metrics store the checks ask. The cluster's administrator writes it once.
 #![allow(clippy::duplicated_attributes, reason = "columns of one type repeat it")]
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::Duration;
+use super::{Duration, limits};
 
 /// A metrics store, and under which names it keeps the quantities that checks judge.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,15 +48,41 @@ pub struct MetricSourceSpec {
         validation = ("self.all(name, name.matches('^[a-zA-Z_][a-zA-Z0-9_]{0,62}$'))", "a matcher is the name of a label and the value that it must have, such as cluster: eu-1")
     )]
     pub matchers: BTreeMap<String, String>,
-    /// How often this Prometheus scrapes the pods and the gateway, at least `1s`. Default `15s`. It decides how often checks are evaluated and when a sample is too old.
+    /// How often this Prometheus scrapes the pods and the gateway, `1s` to `10m`. Default `15s`. It decides how often checks are evaluated and when a sample is too old.
     #[serde(default = "default_scrape_interval")]
-    #[x_kube(validation = ("duration(self) >= duration('1s')", "the scrape interval must be at least 1s"))]
+    #[x_kube(
+        validation = ("duration(self) >= duration('1s') && duration(self) <= duration('10m')", "the scrape interval must be 1s to 10m")
+    )]
     pub scrape_interval: Duration,
     /// How long after it was taken a sample can be asked for, at most `10m`. Default, and the least that counts wait for: `scrapeInterval`. Remote write and stores behind queues take longer; checks are evaluated that much later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = ("duration(self) <= duration('10m')", "samples that come more than 10m late are too old to judge a release by"))]
     pub lag: Option<Duration>,
 }
+
+impl MetricSourceSpec {
+    /// Reads a spec, and says what of it is out of its range: it may have been stored before the schema said so.
+    pub fn read(spec: &Value) -> Result<Self, String> {
+        static SCHEMA: LazyLock<Value> = LazyLock::new(limits::of_spec::<MetricSource>);
+        let read = Self::deserialize(spec).map_err(|error| format!("spec cannot be read: {error}"))?;
+        if let Some(why) = limits::breach(&SCHEMA, spec, "spec") {
+            return Err(why);
+        }
+        let scrape = ("scrapeInterval", read.scrape_interval, Duration::from_secs(1));
+        let lag = read.lag.map(|lag| ("lag", lag, Duration::ZERO));
+        for (field, length, least) in std::iter::once(scrape).chain(lag) {
+            if !(least..=LONGEST).contains(&length) {
+                return Err(format!(
+                    "spec.{field}: {length} is out of range: write {least} to {LONGEST}"
+                ));
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// The longest interval, and the longest delay: samples that are older say nothing about now.
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// A server with the HTTP API of Prometheus.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]

@@ -1,6 +1,6 @@
 //! The CanaryRollout: which workload is released, through which routes, in which steps, and which checks judge it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::{
     CanaryRolloutStatus, Duration, Percent,
     check::Check,
+    limits,
     traffic::Traffic,
     webhook::{Gate, Notifier},
     window::Window,
@@ -69,7 +70,7 @@ pub struct CanaryRolloutSpec {
     /// Evenly spaced steps, instead of the list in `steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp: Option<Ramp>,
-    /// How long the new version is judged at 100% while the pods of the old one are still there, so that a rollback is immediate. Default `1h`; `0s` leaves it out.
+    /// How long the new version is judged at 100% while the pods of the old one are still there, so that a rollback is immediate, at most `720h`. Default `1h`; `0s` leaves it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bake: Option<Duration>,
     /// What the new version is judged by, at most 16. Every check must pass at each step before the weight rises; one that fails rolls the release back, or pauses it (`onBreach`).
@@ -82,10 +83,10 @@ pub struct CanaryRolloutSpec {
     /// Which metrics store the checks ask, and how often.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
-    /// A check that has no data, or whose new version gets no requests, for this long pauses the release until there is data again. Default `10m`. A check that only has too few requests for a result pauses it later: after ten times the hold, at least 1h and at most 6h.
+    /// A check that has no data, or whose new version gets no requests, for this long pauses the release until there is data again, at most `720h`. Default `10m`. A check that only has too few requests for a result pauses it later: after ten times the hold, at least 1h and at most 6h.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_data_deadline: Option<Duration>,
-    /// The release is rolled back if the pods for a step are not Available, or the routes not served with the new weight, within this time. Default `10m`.
+    /// The release is rolled back if the pods for a step are not Available, or the routes not served with the new weight, within this time, at most `720h`. Default `10m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress_deadline: Option<Duration>,
     /// Times at which weights may rise, at most 8. Falling weights and rollbacks do not wait for them. Default: always.
@@ -103,10 +104,10 @@ pub struct CanaryRolloutSpec {
     #[schemars(length(max = 4))]
     #[x_kube(validation = ("self.all(n, self.exists_one(o, o.name == n.name))", "each notifier needs a name of its own"))]
     pub notify: Vec<Notifier>,
-    /// How long the new version's pods stay after a rollback, so that people can look at them, counted from when no request reaches them any more. Default `10m`. The pods of a pair are never removed.
+    /// How long the new version's pods stay after a rollback, so that people can look at them, counted from when no request reaches them any more, at most `720h`. Default `10m`. The pods of a pair are never removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_canary: Option<Duration>,
-    /// How long after a promotion an Abort can still bring the old version back. Its pods stay at full size for that time, counted from when no request reaches them any more; those of a pair are never removed. Default `10m`.
+    /// How long after a promotion an Abort can still bring the old version back. Its pods stay at full size for that time, counted from when no request reaches them any more; those of a pair are never removed. At most `720h`, default `10m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_stable: Option<Duration>,
     /// Keeps the release at its weight until this is false again. Checks go on, and one that fails still rolls it back. Default false.
@@ -117,14 +118,14 @@ pub struct CanaryRolloutSpec {
 impl CanaryRolloutSpec {
     /// Reads a spec that somebody wrote. A field that this version does not know is an error, with its path: whoever
     /// wrote it means something by it.
-    pub fn read(spec: &Value) -> Result<Self, String> {
+    pub fn read(value: &Value) -> Result<Self, String> {
         let mut unknown = Vec::new();
         let mut track = serde_path_to_error::Track::new();
-        let tracked = serde_path_to_error::Deserializer::new(spec, &mut track);
+        let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
         let read = serde_ignored::deserialize(tracked, |path| unknown.push(field(&path)));
         let spec: Self = read.map_err(|error| unreadable(&track.path(), &error))?;
         match unknown.as_slice() {
-            [] => Ok(spec),
+            [] => within_limits(value).map(|()| spec),
             fields => Err(format!(
                 "this version of Warmfront does not know {}: take it out, or upgrade the controller",
                 fields.join(", ")
@@ -142,6 +143,23 @@ impl CanaryRolloutSpec {
         });
         spec.map(Arc::new).map_err(D::Error::custom)
     }
+}
+
+/// Longest spec, in bytes of JSON. A running release keeps a copy in the status, which must stay far below what the API server stores.
+const LARGEST: usize = 32_768;
+
+/// Fails with the first size or number that is out of its range.
+fn within_limits(spec: &Value) -> Result<(), String> {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(limits::of_spec::<CanaryRollout>);
+    let size = spec.to_string().len();
+    let too_large = || {
+        (size > LARGEST).then(|| {
+            format!("spec has {size} bytes as JSON: write at most {LARGEST}, with shorter expressions or annotations")
+        })
+    };
+    limits::breach(&SCHEMA, spec, "spec")
+        .or_else(too_large)
+        .map_or(Ok(()), Err)
 }
 
 /// Which field cannot be read, and why.
@@ -241,7 +259,7 @@ pub struct DeploymentRef {
 pub struct Step {
     /// Share of requests that the new version gets: `5`, `5%` or `0.5%`; above 0, at most 100%.
     pub weight: Percent,
-    /// Shortest time at this weight, from when the routes serve it. Default `5m`; `0s` at 100%.
+    /// Shortest time at this weight, from when the routes serve it, at most `720h`. Default `5m`; `0s` at 100%.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<Duration>,
     /// Whether the release waits for a Promote action once the hold is over. Default false.
@@ -265,7 +283,7 @@ pub struct Ramp {
     pub to: Option<Percent>,
     /// How much each step adds to the weight, at least 1%.
     pub by: Percent,
-    /// Shortest time at each weight, from when the routes serve it. Default `5m`; always `0s` at 100%.
+    /// Shortest time at each weight, from when the routes serve it, at most `720h`. Default `5m`; always `0s` at 100%.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<Duration>,
 }
@@ -278,8 +296,10 @@ pub struct Metrics {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub source: Option<String>,
-    /// How often the checks are evaluated, at least `1s`, and at least the scrape interval of the MetricSource. Default: that, but at least `15s`.
+    /// How often the checks are evaluated, `1s` to `1h`, and at least the scrape interval of the MetricSource. Default: that, but at least `15s`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = ("duration(self) >= duration('1s')", "the interval must be at least 1s"))]
+    #[x_kube(
+        validation = ("duration(self) >= duration('1s') && duration(self) <= duration('1h')", "the interval must be 1s to 1h")
+    )]
     pub interval: Option<Duration>,
 }

@@ -22,7 +22,7 @@ pub struct Traffic {
     pub canary_service: Option<String>,
     /// Names of other Services that select the same pods, at most 16. During a release they select pods of the old version only. Not allowed with a pair, whose Services are never changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 63)))]
     pub also_narrow: Vec<String>,
     /// Labels and annotations of the Service that Warmfront creates for the new version, beside those that it copies from `service`: monitors find it by them. Not allowed with a pair, whose Services are never changed.
     #[serde(default, skip_serializing_if = "ServiceMetadata::is_empty")]
@@ -37,8 +37,9 @@ pub struct Traffic {
         validation = ("self.all(t, self.exists_one(o, o.header.lowerAscii() == t.header.lowerAscii()))", "each tester needs a header of its own: names of headers do not depend on case")
     )]
     pub testers: Vec<Tester>,
-    /// How long to wait, after the gateway has confirmed a weight, before requests count for checks. Proxies take the weight over a little later than the gateway says so. Where requests cannot be counted, Service and pods of a version without traffic stay five times as long, and at least a minute. Default `2s`.
+    /// How long to wait, after the gateway has confirmed a weight, before requests count for checks. Proxies take the weight over a little later than the gateway says so. Where requests cannot be counted, Service and pods of a version without traffic stay five times as long, and at least a minute. At most `1h`, default `2s`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = ("duration(self) <= duration('1h')", "settle must be at most 1h"))]
     pub settle: Option<Duration>,
 }
 
@@ -48,15 +49,14 @@ pub struct Traffic {
 pub struct ServiceMetadata {
     /// Labels, at most 32. One that is copied too gets this value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(extend("maxProperties" = 32), extend("additionalProperties" = {"type": "string", "maxLength": 63}))]
     #[x_kube(
-        validation = ("!self.exists(k, k.startsWith('warmfront.dev/'))", "labels that begin with warmfront.dev/ are Warmfront's own"),
-        validation = ("self.all(k, size(self[k]) <= 63)", "the value of a label has at most 63 characters")
+        validation = ("!self.exists(k, k.startsWith('warmfront.dev/'))", "labels that begin with warmfront.dev/ are Warmfront's own")
     )]
     pub labels: BTreeMap<String, String>,
-    /// Annotations, at most 32. One that is copied too gets this value.
+    /// Annotations, at most 32, with values of at most 4096 characters. One that is copied too gets this value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(extend("maxProperties" = 32), extend("additionalProperties" = {"type": "string", "maxLength": 4096}))]
     #[x_kube(
         validation = ("!self.exists(k, k.startsWith('warmfront.dev/'))", "annotations that begin with warmfront.dev/ are Warmfront's own")
     )]

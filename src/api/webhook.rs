@@ -19,7 +19,7 @@ pub struct Gate {
     pub before: Before,
     /// Where to send the question.
     pub webhook: Webhook,
-    /// If there is no 2xx within this time, the release is paused, a Warning Event tells people, and the gate is not asked any more until a Resume action. Default `1h`.
+    /// If there is no 2xx within this time, the release is paused, a Warning Event tells people, and the gate is not asked any more until a Resume action. At most `720h`, default `1h`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Duration>,
 }
@@ -39,14 +39,20 @@ pub enum Before {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
-    /// An `http` or `https` URL, 8 to 2048 characters. The host is a Service in this namespace, or one that the chart's `webhooks.allowedHosts` names.
+    /// An `http` or `https` URL, 8 to 2048 characters. The host is a Service in this namespace that selects pods, or one that the chart's `webhooks.allowedHosts` names.
     #[schemars(length(min = 8, max = 2048))]
     #[x_kube(validation = ("self.matches('^https?://[^/@]+(/.*)?$')", "a URL begins with http:// or https:// and a host, without user or password, such as http://hooks.shop:8080/gate"))]
     pub url: String,
-    /// How long to wait for the whole answer, `1s` to `5m`. Default `10s`.
+    /// How long to wait for the whole answer, `1s` to `5m`, at most the chart's `webhooks.longestCall`. Default `10s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = ("duration(self) >= duration('1s') && duration(self) <= duration('5m')", "the timeout must be 1s to 5m"))]
     pub timeout: Option<Duration>,
+    /// The key that signs each call (HMAC-SHA256, as Standard Webhooks says). Left out: calls are not signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing_key_from: Option<SigningKeyFrom>,
+    /// Certificates of authorities, as PEM, for `https`. Left out: those that the controller's image trusts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_from: Option<CaFrom>,
 }
 
 /// A system that is told, by a POST, what becomes of a release. It is tried again until a 2xx, for an hour at most; a release never waits for it.
@@ -70,7 +76,7 @@ pub struct Notifier {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.url) != has(self.urlFrom)", "name exactly one of url and urlFrom"))]
 pub struct NotifierWebhook {
-    /// An `http` or `https` URL, 8 to 2048 characters. The host is a Service in this namespace, or one that the chart's `webhooks.allowedHosts` names.
+    /// An `http` or `https` URL, 8 to 2048 characters. The host is a Service in this namespace that selects pods, or one that the chart's `webhooks.allowedHosts` names.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 8, max = 2048))]
     #[x_kube(validation = ("self.matches('^https?://[^/@]+(/.*)?$')", "a URL begins with http:// or https:// and a host, without user or password, such as http://hooks.shop:8080/gate"))]
@@ -78,18 +84,52 @@ pub struct NotifierWebhook {
     /// Where the URL is kept, if it contains a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url_from: Option<UrlFrom>,
-    /// How long to wait for the whole answer, `1s` to `5m`. Default `10s`.
+    /// How long to wait for the whole answer, `1s` to `5m`, at most the chart's `webhooks.longestCall`. Default `10s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = ("duration(self) >= duration('1s') && duration(self) <= duration('5m')", "the timeout must be 1s to 5m"))]
     pub timeout: Option<Duration>,
+    /// The key that signs each call (HMAC-SHA256, as Standard Webhooks says). Left out: calls are not signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing_key_from: Option<SigningKeyFrom>,
+    /// Certificates of authorities, as PEM, for `https`. Left out: those that the controller's image trusts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_from: Option<CaFrom>,
 }
 
 /// Where a URL is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UrlFrom {
-    /// An entry of a Secret in this namespace. The controller may read Secrets only if the chart's `webhooks.readSecrets` is true.
+    /// An entry of a Secret in this namespace. The controller may read it only if the chart's `webhooks.secrets` names it.
     pub secret_key_ref: SecretKey,
+}
+
+/// Where the key is kept that signs calls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SigningKeyFrom {
+    /// An entry of a Secret in this namespace: the key's bytes, or `whsec_` and their base64.
+    pub secret_key_ref: SecretKey,
+}
+
+/// Where certificates of authorities are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CaFrom {
+    /// An entry of a ConfigMap in this namespace.
+    pub config_map_key_ref: ConfigMapKey,
+}
+
+/// One entry of a ConfigMap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapKey {
+    /// Name of the ConfigMap.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key of the entry.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
 }
 
 /// One entry of a Secret.

@@ -81,7 +81,7 @@ fn minutes(time: &TimeOfDay) -> Result<i16, String> {
     let parse = || {
         let (hours, minutes) = time.0.split_once(':')?;
         let (hours, minutes): (i16, i16) = (hours.parse().ok()?, minutes.parse().ok()?);
-        let total = hours * 60 + minutes;
+        let total = hours.checked_mul(60)?.checked_add(minutes)?;
         ((0..60).contains(&minutes) && (0..=DAY).contains(&total)).then_some(total)
     };
     parse().ok_or_else(|| format!("`{}` is not a time of day: write 00:00 to 24:00", time.0))
@@ -108,7 +108,7 @@ impl TryFrom<&Window> for PlannedWindow {
             return Err("`from` must be before 24:00".to_owned());
         }
         if to <= from {
-            to += DAY;
+            to = to.saturating_add(DAY);
         }
         let name = window.time_zone.as_deref().unwrap_or("UTC");
         // The database in the binary: the machine's may be missing or old.

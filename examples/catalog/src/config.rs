@@ -21,6 +21,12 @@ pub struct Config {
     /// How long a product stays in the cache.
     #[arg(long, env = "CACHE_TTL", default_value = "10m", value_parser = lifetime)]
     pub cache_ttl: Duration,
+    /// A cache slower than this is worse than the database.
+    #[arg(long, env = "CACHE_TIMEOUT", default_value = "50ms", value_parser = patience)]
+    pub cache_timeout: Duration,
+    /// A database slower than this does not answer.
+    #[arg(long, env = "DATABASE_TIMEOUT", default_value = "2s", value_parser = patience)]
+    pub database_timeout: Duration,
     /// Prefix of keys; another one is a cold cache.
     #[arg(long, env = "CACHE_KEY_PREFIX", default_value = "catalog")]
     pub cache_key_prefix: String,
@@ -53,6 +59,15 @@ fn lifetime(text: &str) -> Result<Duration, String> {
         Err("at least one second is needed".to_owned())
     } else {
         Ok(lifetime)
+    }
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    let patience = crate::duration::parse(text)?;
+    if patience.is_zero() {
+        Err("at least one millisecond is needed".to_owned())
+    } else {
+        Ok(patience)
     }
 }
 
@@ -128,6 +143,8 @@ mod tests {
             ("--listen", "nowhere"),
             ("--cache-ttl", "0s"),
             ("--cache-ttl", "soon"),
+            ("--cache-timeout", "0ms"),
+            ("--database-timeout", "long"),
             ("--products", "0"),
             ("--shutdown-grace-ms", "-1"),
             ("--version", "v1\n"),

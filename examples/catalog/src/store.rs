@@ -17,12 +17,8 @@ use tokio_postgres::NoTls;
 
 use crate::{breaker::Breaker, config::Config, metrics::Metrics};
 
-/// A cache slower than this is worse than the database.
-const CACHE_LIMIT: Duration = Duration::from_millis(50);
 /// Connections to the database of one pod.
 const POOL: usize = 8;
-/// A database slower than this does not answer.
-const DATABASE_LIMIT: Duration = Duration::from_secs(2);
 /// How long the start waits for the connection to the cache, so that the first lookups do not fail for lack of one.
 const CACHE_START: Duration = Duration::from_secs(1);
 /// Any number, the same in all pods: only one of them fills the table.
@@ -42,6 +38,8 @@ pub struct Store {
     /// Reads under way: whoever wants the same product waits for the same answer.
     flights: Mutex<HashMap<i32, Weak<Flight>>>,
     breaker: Mutex<Breaker>,
+    cache_timeout: Duration,
+    database_timeout: Duration,
     ttl: u64,
     prefix: String,
     fill: bool,
@@ -53,9 +51,9 @@ impl Store {
         let pool = Pool::builder(Manager::new(config.database()?, NoTls)).max_size(POOL);
         let database = pool
             .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(DATABASE_LIMIT))
-            .create_timeout(Some(DATABASE_LIMIT))
-            .recycle_timeout(Some(DATABASE_LIMIT))
+            .wait_timeout(Some(config.database_timeout))
+            .create_timeout(Some(config.database_timeout))
+            .recycle_timeout(Some(config.database_timeout))
             .build()
             .context("making the pool")?;
         let mut client = None;
@@ -101,6 +99,8 @@ impl Store {
             cache,
             flights: Mutex::default(),
             breaker: Mutex::default(),
+            cache_timeout: config.cache_timeout,
+            database_timeout: config.database_timeout,
             ttl: config.cache_ttl.as_secs(),
             prefix,
             fill: !config.fault_cache_never_filled,
@@ -116,7 +116,7 @@ impl Store {
             return self.read(id, "other", metrics).await;
         }
         let started = Instant::now();
-        let found = tokio::time::timeout(CACHE_LIMIT, self.lookup(&key)).await;
+        let found = tokio::time::timeout(self.cache_timeout, self.lookup(&key)).await;
         metrics.operation(started.elapsed());
         match found {
             Ok(Ok(Some(product))) => {
@@ -138,7 +138,7 @@ impl Store {
         let product = self.read(id, "miss", metrics).await?;
         if let Some(product) = product.as_ref().filter(|_| self.fill) {
             let started = Instant::now();
-            let stored = tokio::time::timeout(CACHE_LIMIT, self.store(&key, product)).await;
+            let stored = tokio::time::timeout(self.cache_timeout, self.store(&key, product)).await;
             metrics.operation(started.elapsed());
             // A cache that cannot be filled costs only the next reader a miss, but it counts against the cache.
             if !matches!(stored, Ok(Ok(()))) {
@@ -169,11 +169,11 @@ impl Store {
         let answer = flight
             .get_or_init(|| async {
                 metrics.origin(reason);
-                match tokio::time::timeout(DATABASE_LIMIT, self.query(id)).await {
+                match tokio::time::timeout(self.database_timeout, self.query(id)).await {
                     Ok(answer) => answer.map_err(|error| format!("{error:#}")),
                     Err(_) => Err(format!(
-                        "the database did not answer within {} s",
-                        DATABASE_LIMIT.as_secs()
+                        "the database did not answer within {:?}",
+                        self.database_timeout
                     )),
                 }
             })

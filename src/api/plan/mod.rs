@@ -1,5 +1,6 @@
 //! The validated form of a CanaryRollout's spec, with every default filled in.
 
+mod bounds;
 mod checks;
 mod metadata;
 mod steps;
@@ -10,7 +11,7 @@ use super::{
     check::{OnBreach, Quantile},
     rollout::Workload,
     traffic::{RouteRef, ServiceMetadata, Tester},
-    webhook::{Before, SecretKey},
+    webhook::{Before, ConfigMapKey, SecretKey},
     window::{PlannedWindow, Window},
 };
 
@@ -78,9 +79,7 @@ pub struct PlannedGate {
     /// When it is asked.
     pub before: Before,
     /// Where to send the question.
-    pub url: String,
-    /// How long to wait for one answer.
-    pub timeout: Duration,
+    pub webhook: PlannedWebhook,
     /// How long to ask before the release is paused for a person.
     pub deadline: Duration,
 }
@@ -91,12 +90,23 @@ pub struct PlannedNotifier {
     /// Its name, unique among the notifiers.
     pub name: String,
     /// Where to send the notification.
+    pub webhook: PlannedWebhook,
+}
+
+/// Where a POST is sent, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedWebhook {
+    /// Where to.
     pub address: Address,
     /// How long to wait for one answer.
     pub timeout: Duration,
+    /// With which key it is signed, if it is.
+    pub signing_key: Option<SecretKey>,
+    /// Where the certificates of authorities are; `None`: those that everybody trusts.
+    pub authorities: Option<ConfigMapKey>,
 }
 
-/// Where a notification is sent.
+/// Where a webhook is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A URL.
@@ -118,7 +128,7 @@ pub struct PlannedStep {
 
 /// The number of a step as people see it, from its index in the plan: steps are counted from 1, and `None`, before the first step, is 0.
 pub fn step_number(index: Option<usize>) -> i32 {
-    index.map_or(0, |index| i32::try_from(index + 1).unwrap_or(i32::MAX))
+    index.map_or(0, |index| i32::try_from(index.saturating_add(1)).unwrap_or(i32::MAX))
 }
 
 /// One check.
@@ -191,6 +201,19 @@ impl TryFrom<&CanaryRolloutSpec> for Plan {
     type Error = InvalidSpec;
 
     fn try_from(spec: &CanaryRolloutSpec) -> Result<Self, Self::Error> {
+        bounds::check(spec)?;
+        Self::made(spec)
+    }
+}
+
+impl Plan {
+    /// The plan of a release that runs already. What of it is out of its range is brought into it: a release that a version with other
+    /// bounds has begun is still judged and taken back.
+    pub fn of_release(spec: &CanaryRolloutSpec) -> Result<Self, InvalidSpec> {
+        Self::made(&bounds::clamped(spec))
+    }
+
+    fn made(spec: &CanaryRolloutSpec) -> Result<Self, InvalidSpec> {
         let Named {
             deployment,
             baseline,

@@ -1,9 +1,9 @@
 //! The gates and notifiers of a plan.
 
-use super::{Address, InvalidSpec, PlannedGate, PlannedNotifier};
+use super::{Address, InvalidSpec, PlannedGate, PlannedNotifier, PlannedWebhook};
 use crate::api::{
     Duration,
-    webhook::{Gate, Notifier},
+    webhook::{CaFrom, ConfigMapKey, Gate, Notifier, SecretKey, SigningKeyFrom},
 };
 
 const DEFAULT_GATE_DEADLINE: Duration = Duration::from_mins(60);
@@ -24,8 +24,12 @@ pub(super) fn gates(gates: &[Gate]) -> Result<Vec<PlannedGate>, InvalidSpec> {
         planned.push(PlannedGate {
             name,
             before: gate.before,
-            url: gate.webhook.url.clone(),
-            timeout: gate.webhook.timeout.unwrap_or(DEFAULT_WEBHOOK_TIMEOUT),
+            webhook: PlannedWebhook {
+                address: Address::Url(gate.webhook.url.clone()),
+                timeout: gate.webhook.timeout.unwrap_or(DEFAULT_WEBHOOK_TIMEOUT),
+                signing_key: signing_key(gate.webhook.signing_key_from.as_ref()),
+                authorities: authorities(gate.webhook.ca_from.as_ref()),
+            },
             deadline: gate.deadline.unwrap_or(DEFAULT_GATE_DEADLINE),
         });
     }
@@ -46,7 +50,19 @@ pub(super) fn notifier(notifier: &Notifier) -> Result<PlannedNotifier, InvalidSp
     };
     Ok(PlannedNotifier {
         name: notifier.name.clone(),
-        address,
-        timeout: webhook.timeout.unwrap_or(DEFAULT_WEBHOOK_TIMEOUT),
+        webhook: PlannedWebhook {
+            address,
+            timeout: webhook.timeout.unwrap_or(DEFAULT_WEBHOOK_TIMEOUT),
+            signing_key: signing_key(webhook.signing_key_from.as_ref()),
+            authorities: authorities(webhook.ca_from.as_ref()),
+        },
     })
+}
+
+fn signing_key(from: Option<&SigningKeyFrom>) -> Option<SecretKey> {
+    from.map(|from| from.secret_key_ref.clone())
+}
+
+fn authorities(from: Option<&CaFrom>) -> Option<ConfigMapKey> {
+    from.map(|from| from.config_map_key_ref.clone())
 }

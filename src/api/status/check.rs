@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct CheckStatus {
     /// Name of the check.
     pub name: String,
-    /// Whether the limit is kept.
+    /// Whether the limit is kept: by the new version, or before a release by the running one.
     pub verdict: Verdict,
     /// Why there is no decision, with `wait` and `noData`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,10 +22,10 @@ pub struct CheckStatus {
     pub value: Option<String>,
     /// The limit, such as `>= 80%`.
     pub threshold: String,
-    /// The same figure of the old version.
+    /// The same figure of the old version; before a release, of the running version in the last five minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
-    /// What the verdict is based on, such as `3 of the last 5 results bad; 152 requests in this step`.
+    /// What the verdict is based on, such as `3 of the last 5 results bad; 152 requests in this step`; before a release, such as `12 of 1480 requests of the running version in 5m`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub evidence: String,
     /// When it was evaluated.
@@ -36,7 +36,7 @@ pub struct CheckStatus {
     pub message: String,
 }
 
-/// Whether the new version keeps the limit of a check.
+/// Whether a version keeps the limit of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
 #[serde(rename_all = "camelCase")]
 #[strum(serialize_all = "camelCase")]

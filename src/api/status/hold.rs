@@ -47,7 +47,7 @@ pub enum HeldBy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Unpaused {
-    /// The field manager, if the object says so.
+    /// The field manager, if the object says so. It chooses that name itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// When the controller saw it.

@@ -2,10 +2,13 @@
 
 mod check;
 mod hold;
+mod inspection;
 mod leaving;
+pub mod newer;
 mod originals;
 mod outward;
 mod run;
+pub mod size;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{Cause, CheckMemory, CheckStatus, JudgeMemory, SideTotals, Verdict, Worst};
 pub use hold::{HeldBy, Hold, Unpaused};
+pub use inspection::Inspection;
 pub use leaving::{Draining, Kept, Needed};
 pub use originals::{BackendWeight, ConfigSeen, Floor, Originals, RouteOriginal, RuleOriginal};
 pub use outward::{GateState, GateStatus, Notification};
@@ -43,7 +47,7 @@ pub struct CanaryRolloutStatus {
     /// Revisions that were rolled back. They are not released again unless a Retry action asks for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<Rejected>,
-    /// The 20 newest RolloutActions that were answered, newest last.
+    /// The 20 newest RolloutActions that were answered, newest last. An answer stays until the RolloutAction has it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<HandledAction>,
     /// Revisions without traffic whose pods stay for a while.
@@ -68,7 +72,11 @@ pub struct CanaryRolloutStatus {
     /// Notifications that no notifier has accepted yet, oldest first, at most 32.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outbox: Vec<Notification>,
-    /// The last evaluation of each check, in the order of the spec.
+    /// What the metrics told of the running version when they were looked at last: at adoption, after an edit of checks or MetricSource,
+    /// and when a release began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inspection: Option<Inspection>,
+    /// The last evaluation of each check, in the order of the spec. Before a release it is of the running version: see `inspection`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckStatus>,
     /// Accepted, Progressing, Paused, Healthy, Promoted and RolledBack, for `kubectl wait`.
@@ -261,7 +269,7 @@ pub struct Notice {
     pub reason: String,
     /// Whether it is a Warning: a person should look at it.
     pub warning: bool,
-    /// What happened, in a sentence with numbers; at most 1,024 characters.
+    /// What happened, in a sentence with numbers; at most 1,024 bytes.
     pub note: String,
     /// When it happened.
     pub at: Timestamp,
@@ -271,6 +279,9 @@ pub struct Notice {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HandledAction {
+    /// Name of the RolloutAction.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
     /// UID of the RolloutAction.
     pub uid: String,
     /// How it was answered.
@@ -306,7 +317,7 @@ pub struct DriftSeen {
     pub at: Timestamp,
     /// Generation of the object after the change.
     pub generation: i64,
-    /// The field manager that made it, if the object says so.
+    /// The field manager that made it, if the object says so. It chooses that name itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }

@@ -17,7 +17,7 @@ pub struct Originals {
     /// Whether Kubernetes was still rolling the Deployment out, usually for the first time, when Warmfront first saw it. That version counts as promoted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub first_deploy: bool,
-    /// Whether, after the deletion of this rollout, an Event has said what stays behind.
+    /// Whether, after the deletion of this rollout or before Warmfront was uninstalled, an Event has said what stays behind.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub released: bool,
     /// Minima of autoscalers that are raised during a release. The key is the name of a HorizontalPodAutoscaler, or kind and name, such as `ScaledObject/catalog`.

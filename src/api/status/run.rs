@@ -186,7 +186,7 @@ pub enum EndReason {
     Aborted,
     /// The old version was applied again, so there is nothing to release.
     Reverted,
-    /// The CanaryRollout was deleted.
+    /// The CanaryRollout was deleted, or Warmfront is being uninstalled.
     Deleted,
     /// The Deployment was deleted and not created again in time.
     TargetNotFound,
