@@ -17,10 +17,13 @@
     clippy::disallowed_types,
     reason = "only the engine is fenced"
 )]
+#![warn(clippy::arithmetic_side_effects)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may panic"))]
 
 pub mod api;
 pub mod controller;
 pub mod engine;
+pub mod fair;
 pub mod kubernetes;
 pub mod log;
 pub mod look;

@@ -19,6 +19,10 @@ fn same_or_written(path: &Path, text: &str) {
     );
 }
 
+/// Longest definition, in bytes of JSON. `kubectl apply` stores all of it once more in an annotation of the object, and all annotations
+/// of an object together have at most 262,144 bytes. The rest of these is for others.
+const LARGEST: usize = 200_000;
+
 #[test]
 fn definitions_are_fresh() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -34,7 +38,12 @@ fn definitions_are_fresh() {
             .lines()
             .find(|line| ["on", "off", "yes", "no", "y", "n"].contains(&bare(line).to_lowercase().as_str()));
         assert_eq!(boolean, None, "{name} has a field that YAML 1.1 takes for a boolean");
-        assert!(text.len() < 100_000, "{name} is too large: {} bytes", text.len());
+        let json = serde_yaml::from_str::<Value>(&text).unwrap().to_string();
+        assert!(
+            json.len() < LARGEST,
+            "{name} is too large: {} bytes as JSON",
+            json.len()
+        );
         same_or_written(&root.join("crds").join(name), &text);
         same_or_written(&root.join("charts/warmfront/files/crds").join(name), &text);
     }
@@ -82,7 +91,7 @@ fn a_value_that_is_refused_is_answered_with_a_sentence() {
     let all: String = generate::crds().unwrap().into_iter().map(|(_, text)| text).collect();
     for sentence in [
         "a quantile is p75 to p99.99, such as p99",
-        "a duration is a number and a unit",
+        "write a duration such as",
         "a percentage is",
     ] {
         assert!(all.contains(sentence), "{sentence}");

@@ -9,7 +9,7 @@ pub mod contract;
 mod draft;
 mod facts;
 mod guards;
-mod judge;
+pub mod judge;
 mod modes;
 mod phases;
 mod result;
@@ -21,7 +21,7 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use jiff::Timestamp;
 
-use crate::api::{CanaryRolloutSpec, CanaryRolloutStatus, Plan, condition::Refusal, status::Phase};
+use crate::api::{CanaryRolloutSpec, CanaryRolloutStatus, Percent, Plan, condition::Refusal, status::Phase};
 use contract::{
     Decision, Identity, Needs,
     action::{Action, Ordered, Part},
@@ -32,10 +32,13 @@ use contract::{
 use draft::Draft;
 pub use draft::events::reports_an_end;
 use facts::Facts;
-use guards::{capacity, config, drift, floor, gates, hold, holds, kept, measure, outbox, quiet, refusal, waits};
-use judge::{drains, ticks};
+pub use facts::salvage;
+use guards::{
+    capacity, config, drift, floor, gates, hold, holds, inspect, kept, measure, outbox, quiet, refusal, waits,
+};
+use judge::{drains, inspection, ticks};
 use modes::{Workflow, one_deployment::OneDeployment, pair::Pair, safe::Safe};
-use phases::{interrupts, plan_edit, preparing, promoting, requests, rest, rolling_back, shifting};
+use phases::{interrupts, plan_edit, preparing, promoting, queue, requests, rest, rolling_back, shifting};
 use result::{changes, release, report, wake};
 
 /// What must be looked at before deciding.
@@ -53,9 +56,11 @@ pub fn needs(
     Needs {
         measure: ticks::due(&facts, status),
         drained: drains::due(&facts, status),
+        inspect: inspection::due(&facts, status),
         trouble_of: waits::late_replica_set(&facts, status),
         probe: hold::wants_probe(&facts, status),
         configs: config::unread(&facts, status),
+        actions: queue::unread(&facts, status),
     }
 }
 
@@ -68,6 +73,9 @@ pub fn decide(
     now: Timestamp,
 ) -> Decision {
     let mut next = Draft::new(status, in_force.spec().cloned(), now);
+    if seen.deletion == Deletion::No {
+        next.begin_anew_if_let_go();
+    }
     let invalid = in_force.invalid();
     let Some(plan) = in_force.plan() else {
         let why = invalid.unwrap_or("the spec cannot be read");
@@ -89,6 +97,7 @@ pub fn decide(
     next.forget_routes(&facts);
     measure::ingest(&facts, &mut next);
     quiet::ingest(&facts, &mut next);
+    inspect::ingest(&facts, &mut next);
     gates::ingest(&facts, &mut next);
     outbox::ingest(&facts, &mut next);
     requests::answer(&facts, &mut next);
@@ -110,7 +119,7 @@ pub fn decide(
     let calls = calls.into_iter().chain(outbox::calls(&facts, next.status()));
     Decision {
         calls: calls.collect(),
-        status: next.finish(seen.stored_events),
+        status: next.finish(seen.stored_events, seen.told),
         actions,
         wake,
         measured: None,
@@ -141,7 +150,19 @@ pub fn judged(
         let facts = Facts::new(id, plan, seen, now, workflow(plan));
         measure::take_in(&facts, measured, &mut next);
     }
-    next.finish(seen.stored_events)
+    next.finish(seen.stored_events, seen.told)
+}
+
+/// Whether `next` gives the new version more than `status` did, be it a weight or the whole Deployment.
+pub fn gives_more(status: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
+    let aimed = |status: &CanaryRolloutStatus| {
+        let run = status.run.as_ref().filter(|run| run.ended_at.is_none());
+        run.map_or(Percent::ZERO, |run| {
+            run.intent.as_ref().map_or(run.weight, |intent| intent.weight)
+        })
+    };
+    let promotes = next.phase == Phase::Promoting && status.phase != Phase::Promoting;
+    promotes || aimed(next) > aimed(status)
 }
 
 /// What still differs from what a status asks for, as it stands: nothing is decided.
@@ -165,7 +186,7 @@ pub fn asked_for(
 /// Nothing was ever valid, so nothing was ever touched.
 fn untouched(seen: &Observed, next: Draft) -> Decision {
     Decision {
-        status: next.finish(seen.stored_events),
+        status: next.finish(seen.stored_events, seen.told),
         actions: let_go_untouched(seen),
         calls: Vec::new(),
         wake: None,
@@ -176,7 +197,7 @@ fn untouched(seen: &Observed, next: Draft) -> Decision {
 fn let_go_untouched(seen: &Observed) -> Vec<Ordered> {
     match seen.deletion {
         Deletion::No => Vec::new(),
-        Deletion::Asked | Deletion::AtOnce => drop_finalizer(seen),
+        Deletion::Asked | Deletion::Uninstall | Deletion::AtOnce => drop_finalizer(seen),
     }
 }
 
@@ -198,6 +219,7 @@ pub fn settle(
     // A tick is counted once.
     let measured = seen.measured.take();
     seen.drained = None;
+    seen.inspected = None;
     let mut says_more = decision.actions.is_empty() && durable::says_more(status, &decision.status);
     for _ in 1..MOST_AT_ONCE {
         if !says_more || !decision.actions.is_empty() {
@@ -210,6 +232,7 @@ pub fn settle(
         decision = Decision { wake, ..next };
     }
     seen.trouble = None;
+    seen.actions_read.clear();
     seen.config_digests.clear();
     Decision { measured, ..decision }
 }
@@ -221,8 +244,10 @@ fn actions(facts: &Facts<'_>, status: &CanaryRolloutStatus, wanted: &Safe) -> Ve
     let mut actions = changes::actions(facts, status, wanted);
     match seen.deletion {
         Deletion::AtOnce => drop_finalizer(seen),
-        Deletion::Asked if release::released(facts, status, wanted, &actions) => drop_finalizer(seen),
-        Deletion::Asked => actions,
+        Deletion::Asked | Deletion::Uninstall if release::released(facts, status, wanted, &actions) => {
+            drop_finalizer(seen)
+        }
+        Deletion::Asked | Deletion::Uninstall => actions,
         Deletion::No if seen.finalizer => actions,
         Deletion::No => {
             actions.retain(|one| one.part == Part::Answer);

@@ -1,6 +1,9 @@
 //! Turns the results of many tries into what a log should say: a failure begins, and a failure has ended.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -130,6 +133,12 @@ impl Outages {
         let past = self.by_key.get_mut(key)?.worked(now)?;
         self.by_key.remove(key);
         Some(past)
+    }
+
+    /// Of keys whose first word is none of these the rest is gone and never tried again.
+    pub fn keep_only(&mut self, known: &HashSet<String>) {
+        self.by_key
+            .retain(|key, _| key.split(' ').next().is_some_and(|first| known.contains(first)));
     }
 
     /// Whatever begins so is gone and never tried again.

@@ -15,11 +15,17 @@ use crate::{
 pub(super) fn of_rollout(namespace: Namespace<'_>, rollout: &str) -> Vec<ActionSeen> {
     let objects = namespace.about(Known::RolloutAction, rollout);
     let mut actions: Vec<ActionSeen> = objects.iter().filter_map(read).collect();
-    actions.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+    sort(&mut actions);
     actions
 }
 
-fn read(action: &Value) -> Option<ActionSeen> {
+/// The oldest first.
+pub fn sort(actions: &mut [ActionSeen]) {
+    actions.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+}
+
+/// One RolloutAction, if it can be read.
+pub fn read(action: &Value) -> Option<ActionSeen> {
     let spec = RolloutActionSpec::deserialize(action.get("spec")?).ok()?;
     let status = action
         .get("status")
@@ -30,6 +36,7 @@ fn read(action: &Value) -> Option<ActionSeen> {
     Some(ActionSeen {
         name: name_of(action),
         uid: text(action, "/metadata/uid").to_owned(),
+        version: text(action, "/metadata/resourceVersion").to_owned(),
         spec,
         by: first_manager(action),
         created,

@@ -1,7 +1,7 @@
 //! What objects are about: the keys by which they are found without looking at all of them.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Known;
 use crate::{
@@ -127,11 +127,9 @@ pub fn owned_by(uid: &str) -> String {
     format!("owner/{uid}")
 }
 
-/// A rollout is about everything that it names.
-fn rollout(_: &ObjectMeta, object: &Value) -> Vec<String> {
-    let narrowed = list(object, "/spec/traffic/alsoNarrow")
-        .iter()
-        .filter_map(Value::as_str);
+/// A rollout is about everything that it names, about what it holds, and about its namespace. What its release began with
+/// it needs until the end, whatever its spec says by then.
+fn rollout(metadata: &ObjectMeta, object: &Value) -> Vec<String> {
     // Something of ours may still stand in routes that it named before.
     let left = object.pointer("/status/originals/routes").and_then(Value::as_object);
     let left = left.into_iter().flatten().map(|(key, _)| route(key));
@@ -140,12 +138,32 @@ fn rollout(_: &ObjectMeta, object: &Value) -> Vec<String> {
         .iter()
         .filter_map(|condition| condition["reason"].as_str())
         .any(|reason| conflicts.contains(&reason));
+    let mut keys = named(object);
+    if let Some(plan) = object
+        .pointer("/status/run/plan")
+        .filter(|plan| object.get("spec") != Some(plan))
+    {
+        keys.extend(named(&json!({"spec": plan})));
+    }
+    keys.push(source(spec_text(object, "/metrics/source").unwrap_or(DEFAULT_SOURCE)));
+    keys.extend(left);
+    keys.extend(waits.then(|| WAITING.to_owned()));
+    keys.extend(metadata.name.as_deref().map(held_by));
+    keys.push(ANY.to_owned());
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+/// Keys of the Deployments, Services and routes that a spec names.
+fn named(object: &Value) -> Vec<String> {
+    let narrowed = list(object, "/spec/traffic/alsoNarrow")
+        .iter()
+        .filter_map(Value::as_str);
     let mut keys: Vec<String> = deployments(object).map(deployment).collect();
     keys.extend(services(object).iter().map(|name| service(name)));
-    keys.push(source(spec_text(object, "/metrics/source").unwrap_or(DEFAULT_SOURCE)));
     keys.extend(narrowed.map(service));
-    keys.extend(named_routes(object).map(|key| route(&key)).chain(left));
-    keys.extend(waits.then(|| WAITING.to_owned()));
+    keys.extend(named_routes(object).map(|key| route(&key)));
     keys
 }
 
@@ -199,8 +217,6 @@ fn endpoint_slice(metadata: &ObjectMeta, _: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -209,11 +225,10 @@ mod tests {
         let workload = json!({"pair": {"baseline": side("plain"), "candidate": side("cached")}});
         let pair =
             json!({"spec": {"workload": workload, "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}}}});
-        let mut keys = rollout(&ObjectMeta::default(), &pair);
-        keys.sort();
         assert_eq!(
-            keys,
+            rollout(&ObjectMeta::default(), &pair),
             [
+                ANY,
                 "deployment/cached",
                 "deployment/plain",
                 "route/HTTPRoute/catalog",
@@ -222,5 +237,21 @@ mod tests {
                 "source/default"
             ]
         );
+    }
+
+    #[test]
+    fn a_rollout_needs_what_its_release_began_with() {
+        let spec = |deployment: &str, route: &str| json!({"workload": {"deployment": {"name": deployment}}, "traffic": {"gatewayAPI": {"routes": [{"name": route}]}}});
+        let edited = json!({"spec": spec("new", "b"), "status": {"run": {"plan": spec("old", "a")}}});
+        let keys = rollout(&ObjectMeta::default(), &edited);
+        for key in [
+            "deployment/new",
+            "deployment/old",
+            "route/HTTPRoute/a",
+            "route/HTTPRoute/b",
+            "service/old-canary",
+        ] {
+            assert!(keys.iter().any(|known| known == key), "{key} of {keys:?}");
+        }
     }
 }

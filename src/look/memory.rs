@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Known, Objects, keys, name_of};
+use super::{Known, Objects, keys, name_of, rivals};
 
 /// Objects by kind, namespace and name.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +62,14 @@ impl Objects for Memory {
 
     fn names_about(&self, kind: Known, namespace: &str, key: &str) -> Vec<String> {
         self.found(kind, namespace, key).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn first_about(&self, kind: Known, namespace: &str, key: &str, at_most: usize) -> Vec<String> {
+        let mut found: Vec<_> = self.found(kind, namespace, key).collect();
+        if kind == Known::CanaryRollout {
+            found.sort_by_key(|(_, rollout)| rivals::age(rollout));
+        }
+        found.into_iter().take(at_most).map(|(name, _)| name.clone()).collect()
     }
 
     fn version(&self, kind: Known, namespace: &str, name: &str) -> Option<u64> {

@@ -2,19 +2,18 @@
 //!
 //! The controller looks at what its watches keep; tests and simulations at a map ([`Memory`]).
 
-mod actions;
+pub mod actions;
 pub mod hold;
 pub mod keys;
 mod known;
 mod memory;
 mod pods;
-mod rivals;
+pub mod rivals;
 mod route;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Deserialize;
 use serde_json::Value;
 
 pub use known::Known;
@@ -45,6 +44,9 @@ pub trait Objects {
 
     /// Their names.
     fn names_about(&self, kind: Known, namespace: &str, key: &str) -> Vec<String>;
+
+    /// The first of their names, so many at most. The eldest rollouts come first, of other kinds those whose names do.
+    fn first_about(&self, kind: Known, namespace: &str, key: &str, at_most: usize) -> Vec<String>;
 
     /// The version of the object of this name.
     fn version(&self, kind: Known, namespace: &str, name: &str) -> Option<u64>;
@@ -114,6 +116,7 @@ pub fn observe(objects: &dyn Objects, subject: Viewpoint<'_>) -> Observed {
     seen.forbidden_address = forbidden_address;
     seen.elder = rivals::elder(namespace, rollout, plan);
     seen.route_elder = rivals::route_elder(namespace, rollout, plan);
+    seen.crowded_route = rivals::crowded_route(namespace, rollout, plan);
     look_at_workload(&mut seen, namespace, name, plan);
     seen.policy = hold::look_at(objects);
     seen.configs = configs(&seen, namespace);
@@ -123,11 +126,15 @@ pub fn observe(objects: &dyn Objects, subject: Viewpoint<'_>) -> Observed {
         // Told when a release begins.
         seen.other_services = pods::other_services(namespace, plan, seen.deployment.as_ref());
     }
-    seen.source = source(objects, &plan.source).map(|source| Source {
+    let found = source(objects, &plan.source);
+    seen.invalid_source = found.as_ref().and_then(|found| found.as_ref().err()).cloned();
+    let found = found.and_then(Result::ok);
+    seen.source = found.as_ref().map(|source| Source {
         scrape_interval: source.scrape_interval,
         lag: source.lag,
         preset: source.preset,
     });
+    seen.source_spec = found;
     seen.versions = versions(&seen, namespace);
     seen
 }
@@ -225,10 +232,10 @@ fn versions(seen: &Observed, namespace: Namespace<'_>) -> BTreeMap<(Kind, String
         .collect()
 }
 
-/// The MetricSource of this name, if it is there and can be read.
-pub fn source(objects: &dyn Objects, name: &str) -> Option<MetricSourceSpec> {
+/// The MetricSource of this name, if it is there, or why it cannot be used.
+pub fn source(objects: &dyn Objects, name: &str) -> Option<Result<MetricSourceSpec, String>> {
     let object = objects.get(Known::MetricSource, "", name)?;
-    MetricSourceSpec::deserialize(object.get("spec")?).ok()
+    Some(MetricSourceSpec::read(object.get("spec").unwrap_or(&Value::Null)))
 }
 
 /// Name of an object.

@@ -12,6 +12,7 @@ mod imports;
 mod moves;
 mod order;
 mod sizes;
+mod times;
 mod tree;
 
 use tree::{Complaint, Tree};
@@ -31,6 +32,7 @@ fn the_code_keeps_to_its_layout() {
         arms::arms(&tree),
         sizes::flags(&tree),
         sizes::lengths(&tree),
+        times::times(&tree),
         headings,
     ]
     .concat();

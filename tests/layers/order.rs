@@ -8,31 +8,33 @@ use crate::{
 };
 
 /// Folders of `src/` from the ground up, each with all that it may use.
-const LAYERS: [(&str, &str); 12] = [
+const LAYERS: [(&str, &str); 13] = [
     // What users write and read: it knows no store, no route and no object of Kubernetes.
     ("api", ""),
     // Tells what happens; whoever is pure has nothing to log.
     ("log", ""),
+    // Permits that namespaces share.
+    ("fair", ""),
     // Plain JSON of Kubernetes: owners of fields, patches, names of pods.
     ("kubernetes", "api"),
     ("workload", "api kubernetes"),
     ("router", "api kubernetes"),
-    ("provider", "api log kubernetes"),
-    ("webhook", "api log kubernetes"),
+    ("provider", "api log fair kubernetes"),
+    ("webhook", "api log fair kubernetes"),
     // Pure: of the provider only its types; see SHELLS.
     ("engine", "api kubernetes workload router provider"),
     ("look", "api kubernetes workload router provider engine"),
     (
         "controller",
-        "api log kubernetes workload router provider webhook engine look",
+        "api log fair kubernetes workload router provider webhook engine look",
     ),
     (
         "runtime",
-        "api log kubernetes workload router provider webhook engine look controller",
+        "api log fair kubernetes workload router provider webhook engine look controller",
     ),
     (
         ROOT,
-        "api log kubernetes workload router provider webhook engine look controller runtime",
+        "api log fair kubernetes workload router provider webhook engine look controller runtime",
     ),
 ];
 const ROOT: &str = "lib.rs and main.rs";

@@ -49,6 +49,8 @@ pub enum Action {
     Answer {
         /// Its name.
         name: String,
+        /// Its resourceVersion as it was seen: another one may have its answer.
+        version: String,
         /// How it ended.
         phase: ActionPhase,
         /// One word for programs.
@@ -137,6 +139,9 @@ impl Part {
         }
     }
 }
+
+/// A request that nobody saw for so long is no longer what its author means. Abort never grows old.
+pub const EXPIRES_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
 /// A RolloutAction is removed this long after it was answered.
 pub const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(24);

@@ -3,10 +3,11 @@
 //! They run outside of passes, so none of them makes a decision wait. A call is known by its key, which stays
 //! the same however often it is sent, and by the number of the attempt: a late answer to an earlier one means nothing.
 
+use crate::api::moment::Moment as _;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::api::{Duration, plan::Address};
+use crate::api::plan::PlannedWebhook;
 
 /// One POST request.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,10 +16,8 @@ pub struct Call {
     pub key: String,
     /// Number of the attempt, from 0.
     pub attempt: i32,
-    /// Where to.
-    pub address: Address,
-    /// The whole answer must be there within this time.
-    pub timeout: Duration,
+    /// Where to, and how.
+    pub webhook: PlannedWebhook,
     /// What is sent.
     pub body: Value,
 }
@@ -71,7 +70,7 @@ const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(30);
 pub fn again_at(attempts: i32, now: Timestamp) -> Timestamp {
     let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or_default().min(10);
     let factor = 1_i32.checked_shl(doublings).unwrap_or(i32::MAX);
-    now + FIRST_DELAY.saturating_mul(factor).min(LONGEST_DELAY)
+    now.plus(FIRST_DELAY.saturating_mul(factor).min(LONGEST_DELAY))
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ fn says_the_same(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bo
 fn says_the_same_besides_checks(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
     let alike = equal!(CanaryRolloutStatus, next, stored;
         phase, observed_generation, stable_revision, rejected, actions, kept, originals, hold, configs, target_missing_since,
-        events, outbox, drift, history;
+        events, outbox, inspection, drift, history;
         besides message, figures, run, checks, conditions, draining);
     alike
         && all(&stored.draining, &next.draining, same_draining)

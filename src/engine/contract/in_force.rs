@@ -66,7 +66,7 @@ fn in_force(spec: &Arc<CanaryRolloutSpec>, status: &CanaryRolloutStatus) -> Arc<
 /// A running release's own plan. What a newer version has written into it and is not known here is left out, item by item:
 /// nothing rises without it, as the spec is refused then, and what is known goes on judging, asking and telling.
 fn frozen(plan: &CanaryRolloutSpec) -> Option<Plan> {
-    Plan::try_from(plan).ok().or_else(|| {
+    Plan::of_release(plan).ok().or_else(|| {
         let bones = CanaryRolloutSpec {
             checks: Vec::new(),
             unjudged: true,
@@ -78,7 +78,7 @@ fn frozen(plan: &CanaryRolloutSpec) -> Option<Plan> {
         let fits = |add: &dyn Fn(&mut CanaryRolloutSpec)| {
             let mut one = bones.clone();
             add(&mut one);
-            Plan::try_from(&one).is_ok()
+            Plan::of_release(&one).is_ok()
         };
         let mut known = plan.clone();
         known.checks.retain(|check| {
@@ -95,6 +95,6 @@ fn frozen(plan: &CanaryRolloutSpec) -> Option<Plan> {
         known
             .notify
             .retain(|notifier| fits(&|one| one.notify.push(notifier.clone())));
-        Plan::try_from(&known).ok()
+        Plan::of_release(&known).ok()
     })
 }

@@ -36,12 +36,16 @@ pub struct Needs {
     pub measure: Option<Question>,
     /// Requests to a version that has lost its traffic are looked for, in the same MetricSource.
     pub drained: Option<DrainQuestion>,
+    /// The metrics of the running version are looked at, in the same MetricSource.
+    pub inspect: Option<InspectionQuestion>,
     /// Pods of this ReplicaSet are late: find out why.
     pub trouble_of: Option<String>,
     /// Find out by a dry run whether the API server holds a changed template.
     pub probe: bool,
     /// ConfigMaps whose contents must be compared.
     pub configs: Vec<String>,
+    /// RolloutActions that must be read anew: no answer is in vain, and none is carried out twice because a watch lags.
+    pub actions: Vec<String>,
 }
 
 /// Whether requests still reach a version that has lost its traffic.
@@ -52,6 +56,17 @@ pub struct DrainQuestion {
     /// What its requests need.
     pub needs: Needed,
     /// What to ask: the candidate in it is that version.
+    pub question: Question,
+}
+
+/// What the metrics of the running version say, before any of its successors is judged by the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InspectionQuestion {
+    /// The version, a `pod-template-hash`.
+    pub revision: String,
+    /// Digest of the checks and the MetricSource that are in force.
+    pub basis: String,
+    /// What to ask: both sides in it are that version.
     pub question: Question,
 }
 

@@ -9,6 +9,7 @@ use crate::{
     api::{
         Duration,
         action::RolloutActionSpec,
+        metric_source::MetricSourceSpec,
         metric_source::Preset,
         status::{Cause, Needed},
     },
@@ -25,10 +26,14 @@ pub struct Observed {
     pub deletion: Deletion,
     /// Our finalizer stands on it.
     pub finalizer: bool,
+    /// An object that the rollout needs and that cannot be read, and why. Of what is seen of it an older copy may stand here.
+    pub unreadable: Option<String>,
     /// An elder rollout names this Deployment too.
     pub elder: Option<(String, String)>,
     /// An elder rollout sets weights in the same rule of this route.
     pub route_elder: Option<(String, RouteId)>,
+    /// A route that more rollouts name than are looked at, if this one came too late.
+    pub crowded_route: Option<RouteId>,
     /// The named Deployment; the candidate of a pair.
     pub deployment: Option<Deployment>,
     /// The baseline of a pair.
@@ -43,12 +48,18 @@ pub struct Observed {
     pub routes: BTreeMap<RouteId, RouteSeen>,
     /// Timing of the MetricSource; absent if it does not exist.
     pub source: Option<Source>,
+    /// The MetricSource's spec: another one is looked at anew.
+    pub source_spec: Option<MetricSourceSpec>,
+    /// Why the MetricSource, which is there, cannot be used.
+    pub invalid_source: Option<String>,
     /// Answers of the metrics store, in the pass that asked for a tick.
     pub measured: Option<Measured>,
     /// Answers of gates and notifiers, by the key of the call.
     pub replies: BTreeMap<String, Reply>,
     /// Requests that were looked for on a version that has lost its traffic, in the pass that asked for them.
     pub drained: Option<Drained>,
+    /// What the metrics say of the running version, in the pass that asked for it.
+    pub inspected: Option<Inspected>,
     /// The resourceVersion of each object that may be changed. A change is refused if the object has another one by then.
     pub versions: BTreeMap<(Kind, String), u64>,
     /// Number of the last Event of this rollout that this process has written.
@@ -57,6 +68,8 @@ pub struct Observed {
     pub forbidden_address: Option<String>,
     /// RolloutActions for this rollout, oldest first.
     pub actions: Vec<ActionSeen>,
+    /// Names of those that this pass has read anew: one that is not among `actions` is gone.
+    pub actions_read: BTreeSet<String>,
     /// Why the new version's pods are not ready, in the API's words; only in a pass that asked for it.
     pub trouble: Option<String>,
     /// Changes that the API server has refused, and that are still to be made.
@@ -137,6 +150,8 @@ pub enum Deletion {
     No,
     /// It was: everything is given back before it goes.
     Asked,
+    /// It was not, and everything is given back all the same: Warmfront is being uninstalled.
+    Uninstall,
     /// It was, with its namespace or with the annotation that forces it: it goes at once, and nothing is given back.
     AtOnce,
 }
@@ -218,6 +233,19 @@ pub struct Drained {
     pub requests: Option<f64>,
 }
 
+/// The answer to an [`InspectionQuestion`](super::InspectionQuestion).
+#[derive(Clone, Debug)]
+pub struct Inspected {
+    /// The version that was asked about.
+    pub revision: String,
+    /// Digest of the checks and the MetricSource that were in force.
+    pub basis: String,
+    /// In the order of the checks.
+    pub readings: Vec<Result<Reading, (Cause, String)>>,
+    /// A pod that several jobs scrape, and which of them counts.
+    pub scraped_twice: Option<String>,
+}
+
 /// The answers for one tick, one per check of the plan that was asked with.
 #[derive(Clone, Debug)]
 pub struct Measured {
@@ -236,6 +264,8 @@ pub struct ActionSeen {
     pub name: String,
     /// Its UID.
     pub uid: String,
+    /// Its resourceVersion: it is answered only as it was seen.
+    pub version: String,
     /// What is asked.
     pub spec: RolloutActionSpec,
     /// Who created it, as far as the object tells.

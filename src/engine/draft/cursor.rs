@@ -1,5 +1,6 @@
 //! The verbs that move a release: where it stands, what it aims at, what it waits for.
 
+use crate::api::moment::Moment as _;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -115,7 +116,7 @@ impl Draft {
         let (revision, stable) = (beginning.revision.clone(), beginning.stable_revision.clone());
         let what = beginning.what.clone();
         let status = &mut self.status;
-        let number = status.run.as_ref().map_or(0, |run| run.number) + 1;
+        let number = status.run.as_ref().map_or(0, |run| run.number).saturating_add(1);
         status.kept.retain(|kept| !kept.standby && kept.revision != revision);
         status.run = Some(beginning.run(number, facts, plan));
         status.phase = Phase::Preparing;
@@ -185,7 +186,7 @@ impl Draft {
 
     /// The router has confirmed the weight that was asked for: the step's clock and its samples count once it has settled.
     pub fn confirm(&mut self, facts: &Facts<'_>) {
-        let since = facts.now + facts.plan.settle.signed();
+        let since = facts.now.plus(facts.plan.settle.signed());
         self.change(|run| {
             let Some(intent) = run.intent.take() else { return };
             run.weight = intent.weight;
@@ -211,7 +212,7 @@ impl Draft {
             Phase::Preparing
         };
         self.change(|run| {
-            run.capacity_lost += 1;
+            run.capacity_lost = run.capacity_lost.saturating_add(1);
             run.step = step_number(step);
             run.step_started_at = None;
             run.carriers = count(available);
@@ -230,8 +231,9 @@ impl Draft {
         self.forget(Reset::Fall);
     }
 
-    /// The release stands at `live`, a weight that is not its own doing, such as one that another hand has lowered. It goes
-    /// on from there as it always does: it bakes no longer, and what a person granted was granted for another step.
+    /// The release is to stand at `live`, a weight that is not its own doing, such as one that another hand has lowered. Once the
+    /// router has confirmed it, it goes on from there as it always does: it bakes no longer, and what a person granted was granted
+    /// for another step.
     pub fn stand_at(&mut self, facts: &Facts<'_>, live: Percent) {
         self.forget(Reset::Fall);
         if live == Percent::ZERO {
@@ -242,11 +244,10 @@ impl Draft {
         let at = facts.plan.steps.iter().rposition(|step| step.weight <= live);
         self.status.phase = Phase::Shifting;
         self.change(|run| {
-            run.weight = live;
             run.step = step_number(at);
-            run.intent = None;
+            run.intent = Some(Intent::new(live, facts.generations(), facts.now));
             run.growing = None;
-            run.step_started_at = Some(facts.now);
+            run.step_started_at = None;
             run.approved = false;
             run.hold_waived = false;
             run.skip_steps = false;

@@ -1,6 +1,7 @@
 //! Versions that have lost their traffic: what requests may still reach is remembered until none does.
 
-use jiff::Timestamp;
+use crate::api::moment::Moment as _;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::{
@@ -9,6 +10,9 @@ use crate::{
     },
     engine::draft::Draft,
 };
+
+/// So exact is the time from which something drains that other hands keep open.
+const STORED_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
 impl Draft {
     /// From now on no request should need this version. Its pods stay for `keep_for` once none does.
@@ -39,10 +43,12 @@ impl Draft {
             .retain(|draining| draining.revision != revision || draining.needs == Needed::Service);
     }
 
-    /// Other hands had opened the way to all pods: whatever drains begins anew.
+    /// Other hands had opened the way to all pods: whatever drains begins anew. While it stays open that is not stored with each
+    /// look.
     pub fn drain_anew(&mut self) {
         let now = self.now;
-        for draining in self.status.draining.iter_mut().filter(|draining| draining.holds_pods()) {
+        let old = |draining: &&mut Draining| draining.holds_pods() && now >= draining.since.plus(STORED_EVERY);
+        for draining in self.status.draining.iter_mut().filter(old) {
             draining.since = now;
             draining.asked = None;
             draining.last_seen = None;
@@ -67,7 +73,7 @@ impl Draft {
             .draining
             .retain(|draining| draining.revision != done.revision || draining.needs != done.needs);
         if done.holds_pods() {
-            let until = self.now + done.keep_for.signed();
+            let until = self.now.plus(done.keep_for.signed());
             let kept = self.status.kept.iter_mut();
             kept.filter(|kept| kept.revision == done.revision)
                 .for_each(|kept| kept.until = until);

@@ -129,6 +129,10 @@ impl Draft {
         let later = served.filter(|served| *served != run.revision && *served != revision);
         let rejected = self.status.rejected.last();
         let rejected = rejected.filter(|rejected| rejected.revision == run.revision).cloned();
+        if let Some(later) = later.as_ref().filter(|_| facts.mode.keeps_pods()) {
+            self.keep(later, facts.plan.keep_canary.max(DRAIN));
+            self.drain(later, Needed::Pods, facts.plan.keep_canary);
+        }
         let both = later.zip(rejected);
         let both = both.map(|(revision, rejected)| Rejected { revision, ..rejected });
         self.status.rejected.extend(both);

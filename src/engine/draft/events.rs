@@ -1,9 +1,14 @@
 //! What people are told: one Event per transition, numbered so that none is lost or told twice.
 
+use crate::api::moment::Moment as _;
 use jiff::SignedDuration;
 
 use crate::{
-    api::{status::Notice, webhook::Occasion},
+    api::{
+        CanaryRolloutStatus,
+        status::{Notice, size},
+        webhook::Occasion,
+    },
     engine::draft::{Draft, outbox},
 };
 
@@ -34,6 +39,8 @@ pub enum Reason {
     RouteNotAccepted,
     RequestsContinue,
     NoData,
+    StableBreaksLimit,
+    ScrapedTwice,
     GateOpened,
     GateRejected,
     NotificationFailed,
@@ -74,6 +81,8 @@ impl Reason {
             | Self::RouteNotAccepted
             | Self::RequestsContinue
             | Self::NoData
+            | Self::StableBreaksLimit
+            | Self::ScrapedTwice
             | Self::GateRejected
             | Self::NotificationFailed
             | Self::ActionRejected
@@ -131,8 +140,10 @@ impl Reason {
 /// What can happen again and again without the release moving is told at most so often.
 const REPEATED_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
-/// Longest text of an Event that the API takes.
-const MAX_NOTE: usize = 1_024;
+/// Events that are kept to be written again after a crash: those of several transitions.
+const KEPT_EVENTS: usize = 10;
+/// Most Events that are kept, untold ones included.
+const MOST_EVENTS: usize = 60;
 
 /// Whether it reports how a release ended: that must reach people, however long nobody was there to tell it.
 pub fn reports_an_end(notice: &Notice) -> bool {
@@ -168,18 +179,17 @@ impl Draft {
                 .iter()
                 .rev()
                 .find(|notice| notice.reason == name);
-            if told.is_some_and(|notice| self.now < notice.at + REPEATED_AFTER) {
-                *self.status.events.suppressed.entry(name).or_default() += 1;
+            if told.is_some_and(|notice| self.now < notice.at.plus(REPEATED_AFTER)) {
+                let suppressed = self.status.events.suppressed.entry(name).or_default();
+                *suppressed = suppressed.saturating_add(1);
                 return;
             }
             if let Some(more) = self.status.events.suppressed.remove(&name) {
                 note = format!("{note} (and {more} more since the last time)");
             }
         }
-        if let Some((cut, _)) = note.char_indices().nth(MAX_NOTE) {
-            note.truncate(cut);
-        }
-        self.status.events.emitted += 1;
+        size::cut(&mut note, size::SENTENCE);
+        self.status.events.emitted = self.status.events.emitted.saturating_add(1);
         let sequence = self.status.events.emitted;
         if let Some(occasion) = reason.occasion() {
             outbox::put(self, occasion, &note);
@@ -191,5 +201,24 @@ impl Draft {
             note,
             at: self.now,
         });
+    }
+
+    /// The status to be stored. The oldest Events make room for those of this transition, but never so
+    /// many that one which a crash left untold is lost with the next transition. `stored` is the number of the newest one
+    /// that is stored: none after it was told; `told` is that of the newest one that this process has told.
+    pub fn finish(mut self, stored: i64, told: i64) -> CanaryRolloutStatus {
+        let before = self.emitted_before.min(stored).min(told);
+        let events = &mut self.status.events;
+        let new = usize::try_from(events.emitted.saturating_sub(before)).unwrap_or(MOST_EVENTS);
+        let kept = new.clamp(KEPT_EVENTS, MOST_EVENTS);
+        while events.pending.len() > kept {
+            // How a release ended is told at any age.
+            let delivered = events.delivered;
+            let may_go = |notice: &Notice| notice.sequence <= delivered || !reports_an_end(notice);
+            let oldest = events.pending.iter().position(may_go);
+            events.pending.remove(oldest.unwrap_or_default());
+        }
+        self.status.fit();
+        self.status
     }
 }

@@ -21,15 +21,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use crate::api::{
     CanaryRolloutSpec, CanaryRolloutStatus,
     status::{
-        CheckStatus, ConfigSeen, Drift, DriftSeen, Figures, Floor, GateStatus, HandledAction, Hold, JudgeMemory,
-        Notification, Run,
+        CheckStatus, ConfigSeen, Drift, DriftSeen, Figures, Floor, GateStatus, HandledAction, Hold, Inspection,
+        JudgeMemory, Notification, Run,
     },
 };
 
-/// Events that are kept to be written again after a crash: those of several transitions.
-const KEPT_EVENTS: usize = 10;
-/// RolloutActions whose answers are remembered; by then their objects carry them.
-const REMEMBERED_ACTIONS: usize = 20;
+/// RolloutActions whose answers are remembered, and so the most that are taken before their objects carry them.
+pub const REMEMBERED_ACTIONS: usize = 20;
 
 /// The status as it is being rewritten, with what is to be told about it.
 pub struct Draft {
@@ -127,6 +125,21 @@ impl Draft {
         })
     }
 
+    /// The metrics of the running version were looked at. What a release has said of the same checks stays; `checks` take the
+    /// place of those of an earlier look, or of other checks.
+    pub fn note_inspection(&mut self, inspection: Inspection, checks: Vec<CheckStatus>) {
+        let status = &mut self.status;
+        let earlier = status.inspection.as_ref().map(|earlier| earlier.at);
+        let looked = earlier.is_some() && status.checks.iter().all(|check| check.at == earlier);
+        let same =
+            |(one, other): (&CheckStatus, &CheckStatus)| one.name == other.name && one.threshold == other.threshold;
+        let of_others = status.checks.len() != checks.len() || !status.checks.iter().zip(&checks).all(same);
+        if status.phase.is_at_rest() && (looked || of_others) {
+            status.checks = checks;
+        }
+        status.inspection = Some(inspection);
+    }
+
     /// The Deployment is missing since `since`, or is there.
     pub fn note_target_missing(&mut self, since: Option<Timestamp>) {
         self.status.target_missing_since = since;
@@ -142,11 +155,15 @@ impl Draft {
         self.status.drift.last = Some(edit);
     }
 
-    /// A RolloutAction was answered.
-    pub fn answered(&mut self, answer: HandledAction) {
-        self.status.actions.push(answer);
-        let surplus = self.status.actions.len().saturating_sub(REMEMBERED_ACTIONS);
-        self.status.actions.drain(..surplus);
+    /// A RolloutAction was answered. It takes the place of the oldest one of which nothing need be known any more.
+    pub fn answered(&mut self, answer: HandledAction, is_told: impl Fn(&HandledAction) -> bool) {
+        let actions = &mut self.status.actions;
+        if actions.len() >= REMEMBERED_ACTIONS
+            && let Some(at) = actions.iter().position(is_told)
+        {
+            actions.remove(at);
+        }
+        actions.push(answer);
     }
 
     /// Takes in what people read.
@@ -158,16 +175,5 @@ impl Draft {
             self.status.figures.step = step;
             self.status.figures.weight = weight;
         }
-    }
-
-    /// The status to be stored. The oldest Events make room for those of this transition, but never so
-    /// many that one which a crash left untold is lost with the next transition. `stored` is the number of the newest one
-    /// that is stored: none after it was told.
-    pub fn finish(mut self, stored: i64) -> CanaryRolloutStatus {
-        let before = self.emitted_before.min(stored);
-        let new = usize::try_from(self.status.events.emitted.saturating_sub(before)).unwrap_or(0);
-        let surplus = self.status.events.pending.len().saturating_sub(KEPT_EVENTS.max(new));
-        self.status.events.pending.drain(..surplus);
-        self.status
     }
 }

@@ -1,12 +1,13 @@
 //! How shared objects were before Warmfront changed them, and versions that are kept for a while.
 
+use crate::api::moment::Moment as _;
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::{
-        Duration, Percent,
+        CanaryRolloutStatus, Duration, Percent,
         status::{Kept, Phase, Rejected, RouteOriginal},
     },
     engine::{
@@ -17,6 +18,9 @@ use crate::{
     router::{Acceptance, RouteId, gateway_api},
     workload::deployment::Deployment,
 };
+
+/// What has to stay longer stays by so much more: that is not stored with each look.
+const LONGER: SignedDuration = SignedDuration::from_secs(5);
 
 impl Draft {
     /// Stores the weights as found, while nothing of ours stands in the routes.
@@ -91,6 +95,33 @@ impl Draft {
         self.status.stable_revision.replace(revision.to_owned())
     }
 
+    /// What was given back while Warmfront was uninstalled is taken over as if the rollout had just been made: only what
+    /// tells of the past stays.
+    pub fn begin_anew_if_let_go(&mut self) {
+        if !self.status.originals.released {
+            return;
+        }
+        let CanaryRolloutStatus {
+            history,
+            events,
+            actions,
+            conditions,
+            outbox,
+            run,
+            ..
+        } = std::mem::take(&mut self.status);
+        self.status = CanaryRolloutStatus {
+            history,
+            events,
+            actions,
+            conditions,
+            outbox,
+            // It gives the next one its number.
+            run: run.filter(|run| run.ended_at.is_some()),
+            ..CanaryRolloutStatus::default()
+        };
+    }
+
     /// After a deletion it is told once what stays behind.
     pub fn note_released(&mut self) {
         self.status.originals.released = true;
@@ -100,7 +131,7 @@ impl Draft {
     pub fn keep(&mut self, revision: &str, length: Duration) {
         self.put_aside(Kept {
             revision: revision.to_owned(),
-            until: self.now + length.signed(),
+            until: self.now.plus(length.signed()),
             standby: false,
         });
     }
@@ -109,7 +140,7 @@ impl Draft {
     pub fn keep_standing_by(&mut self, revision: &str, length: Duration) {
         self.put_aside(Kept {
             revision: revision.to_owned(),
-            until: self.now + length.signed(),
+            until: self.now.plus(length.signed()),
             standby: true,
         });
     }
@@ -122,7 +153,8 @@ impl Draft {
     /// Whatever is kept stays at least until `drained`.
     pub fn keep_longer(&mut self, drained: Timestamp) {
         let kept = self.status.kept.iter_mut();
-        kept.for_each(|kept| kept.until = kept.until.max(drained));
+        let short = kept.filter(|kept| kept.until < drained);
+        short.for_each(|kept| kept.until = drained.plus(LONGER));
     }
 
     /// Whatever is kept goes at `latest`.

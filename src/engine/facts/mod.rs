@@ -2,8 +2,10 @@
 
 pub mod mode;
 pub mod quiet;
+pub mod salvage;
 pub mod text;
 
+use crate::api::moment::Moment as _;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -177,7 +179,7 @@ impl<'a> Facts<'a> {
     pub fn target_given_up(&self, status: &CanaryRolloutStatus) -> bool {
         status
             .target_missing_since
-            .is_some_and(|since| self.now >= since + self.plan.progress_deadline.signed())
+            .is_some_and(|since| self.now >= since.plus(self.plan.progress_deadline.signed()))
     }
 
     /// What can be taken over: the one ReplicaSet that has all the Deployment's pods, all of them Available. Of a paused
@@ -204,12 +206,27 @@ impl<'a> Facts<'a> {
         let Some(deployment) = self.seen.deployment.as_ref() else {
             return false;
         };
-        let serves_alone = self.serving(status).is_some_and(|serving| {
+        !deployment.paused && !deployment.complete() && !self.serves_alone(status, deployment)
+    }
+
+    /// The Deployment asks for the serving version, owns its ReplicaSet, and no other with pods.
+    pub fn serves_alone(&self, status: &CanaryRolloutStatus, deployment: &Deployment) -> bool {
+        self.serving(status).is_some_and(|serving| {
             let active = self.active_of(deployment);
             let alone = active.iter().all(|set| set.hash == serving.hash);
             self.wants(serving) && serving.owned_by(&deployment.uid) && alone
-        });
-        !deployment.paused && !deployment.complete() && !serves_alone
+        })
+    }
+
+    /// The version to which the user's Services are narrowed: without its ReplicaSet, or as long as that has no ready pod to be
+    /// narrowed to, they reach whatever is ready.
+    pub fn narrow_to(&self, status: &CanaryRolloutStatus) -> Option<String> {
+        let serving = self.serving(status)?;
+        let is_narrow = || {
+            self.narrowed_services()
+                .any(|service| service.hash() == Some(&serving.hash))
+        };
+        (serving.ready > 0 || is_narrow()).then(|| serving.hash.clone())
     }
 
     /// Kubernetes is rolling the Deployment out itself and we wait. After deletion we wait at most `progressDeadline`.
@@ -226,28 +243,32 @@ impl<'a> Facts<'a> {
             .as_ref()
             .and_then(|run| run.ended_at)
             .filter(|_| self.seen.deletion != Deletion::No);
-        ended.map(|ended| ended + self.plan.progress_deadline.signed())
+        ended.map(|ended| ended.plus(self.plan.progress_deadline.signed()))
     }
 
     /// Pods may be removed: the version that serves has all its pods, or it cannot get them and has at least one.
     pub fn may_scale_down(&self, status: &CanaryRolloutStatus) -> bool {
+        let wanted = self.seen.deployment.as_ref().map(|deployment| deployment.replicas);
+        let leaving = self.seen.deletion != Deletion::No;
         let Some(serving) = self.serving(status) else {
-            return true;
+            // Users have what is left.
+            let unwanted = wanted.map_or_else(|| self.target_given_up(status), |wanted| wanted == 0);
+            return unwanted || leaving || status.stable_revision.is_none();
         };
-        let wanted = self
-            .seen
-            .deployment
-            .as_ref()
-            .map_or(0, |deployment| deployment.replicas);
-        let stuck = serving.failure.is_some() || self.seen.deletion != Deletion::No;
-        serving.available >= wanted || (stuck && serving.available > 0)
+        let stuck = serving.failure.is_some() || leaving;
+        serving.available >= wanted.unwrap_or(0) || (stuck && serving.available > 0)
     }
 
     /// A Service of the user's is wide and reaches pods that are kept.
     pub fn reach_kept_pods(&self, status: &CanaryRolloutStatus) -> bool {
         let kept = status.kept.iter().filter_map(|kept| self.replica_set(&kept.revision));
         let has_pods = kept.into_iter().any(|set| set.replicas > 0 || set.total > 0);
-        !self.rolls_out(status) && has_pods && self.narrowed_services().any(|service| service.hash().is_none())
+        // Without a serving version they are what users have, and stay.
+        let serves = self.serving(status).is_some();
+        serves
+            && !self.rolls_out(status)
+            && has_pods
+            && self.narrowed_services().any(|service| service.hash().is_none())
     }
 
     /// Those of the user's Services that exist and are narrowed during a release.
@@ -339,7 +360,7 @@ impl<'a> Facts<'a> {
         route
             .written_at
             .filter(|_| unreported)
-            .map(|at| at + self.plan.settle.max(UNREPORTED_SETTLE).signed())
+            .map(|at| at.plus(self.plan.settle.max(UNREPORTED_SETTLE).signed()))
     }
 
     /// The new version has an entry in every route.

@@ -41,8 +41,10 @@ pub trait Mode {
     fn serving<'a>(&self, facts: &Facts<'a>, status: &CanaryRolloutStatus) -> Side<'a> {
         self.stable(facts, status)
     }
-    /// By which names metrics know the workloads of the new and of the old version.
-    fn measured_workloads(&self, facts: &Facts<'_>, run: &Run, stable: &Side<'_>) -> (String, String);
+    /// By which name metrics know the workload of the new version.
+    fn candidate_workload(&self, facts: &Facts<'_>, run: &Run) -> String;
+    /// By which name they know that of the old version.
+    fn stable_workload(&self, facts: &Facts<'_>, stable: &Side<'_>) -> String;
     /// Pods that the new version needs before the first request, of which it is to get `weight`.
     fn to_begin(&self, facts: &Facts<'_>, weight: Percent) -> u32;
     /// Why the new version may not begin although it has these pods.

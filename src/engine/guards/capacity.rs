@@ -1,5 +1,6 @@
 //! Pods under traffic: what is lost of the new version lowers its weight, and a broken old version holds everything.
 
+use crate::api::moment::Moment as _;
 use std::ops::ControlFlow;
 
 use jiff::{SignedDuration, Timestamp};
@@ -42,7 +43,11 @@ pub fn fall_if_pods_lost(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> Cont
         return ControlFlow::Continue(());
     }
     let loss = if carry(available) { Loss::Endpoints } else { Loss::Pods };
-    if loss == Loss::Endpoints && run.unreached_since.is_none_or(|since| facts.now < since + SLICES_LAG) {
+    if loss == Loss::Endpoints
+        && run
+            .unreached_since
+            .is_none_or(|since| facts.now < since.plus(SLICES_LAG))
+    {
         next.note_unreached();
         return ControlFlow::Continue(());
     }
@@ -70,7 +75,7 @@ enum Loss {
 /// The weight falls to what the pods that are left carry. Pods that are lost time and again are the version's own fault; if
 /// it is the Service, a person must see who changes it.
 fn fall(facts: &Facts<'_>, run: &Run, weight: Percent, (loss, left): (Loss, u32), next: &mut Draft) {
-    let lost = run.capacity_lost + 1;
+    let lost = run.capacity_lost.saturating_add(1);
     let steps = &facts.plan.steps;
     let carried = steps
         .iter()
@@ -113,7 +118,7 @@ fn fall(facts: &Facts<'_>, run: &Run, weight: Percent, (loss, left): (Loss, u32)
 
 /// When pods that are not behind their Service count as lost.
 pub fn unreached_until(run: &Run) -> Option<Timestamp> {
-    run.unreached_since.map(|since| since + SLICES_LAG)
+    run.unreached_since.map(|since| since.plus(SLICES_LAG))
 }
 
 /// Requests to the user's Service reach no ready pod of the old version while traffic is to move: the pods were lost, scaled
@@ -126,7 +131,8 @@ pub fn stable_lost(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> bool {
 /// Nothing rises onto a guess: the old version is being changed, or requests reach none of its pods although they did when the release began.
 pub fn stable_holds(facts: &Facts<'_>, next: &Draft) -> bool {
     let recovery = next.run().is_some_and(|run| run.recovery);
-    (stable_lost(facts, next.status()) && !recovery) || facts.mode.unsettled(facts, next.status()).is_some()
+    let comes_back = !recovery && !stable_is_gone(facts, next.status());
+    (stable_lost(facts, next.status()) && comes_back) || facts.mode.unsettled(facts, next.status()).is_some()
 }
 
 /// Whom requests to the user's Service do not reach, for people.
@@ -169,9 +175,11 @@ pub fn tell_of_stable(facts: &Facts<'_>, next: &mut Draft) {
         .any(|condition| condition.type_ == "Healthy" && condition.reason == "StableUnavailable");
     if stable_lost(facts, next.status()) && !recovery && !told {
         let what = unserved(facts, next.status());
-        next.tell(
-            Reason::StableUnavailable,
-            format!("{what}: the weight does not rise, and nothing is scaled down"),
-        );
+        let then = if stable_is_gone(facts, next.status()) {
+            "users get the new version's pods, and the release goes on"
+        } else {
+            "the weight does not rise, and nothing is scaled down"
+        };
+        next.tell(Reason::StableUnavailable, format!("{what}: {then}"));
     }
 }

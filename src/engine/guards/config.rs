@@ -10,6 +10,9 @@ use crate::{
     },
 };
 
+/// Most ConfigMaps of a template that are followed: the first by name.
+const MOST: usize = 16;
+
 /// ConfigMaps whose contents must be read: their resourceVersion is a new one.
 pub fn unread(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<String> {
     if !status.taken_over() {
@@ -20,6 +23,7 @@ pub fn unread(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<String> {
         .seen
         .configs
         .iter()
+        .take(MOST)
         .filter(|(name, version)| !known(name, version))
         .map(|(name, _)| name.clone())
         .collect()
@@ -32,7 +36,7 @@ pub fn note(facts: &Facts<'_>, next: &mut Draft) {
     }
     let mut changed = Vec::new();
     let mut configs = BTreeMap::new();
-    for (name, version) in &facts.seen.configs {
+    for (name, version) in facts.seen.configs.iter().take(MOST) {
         let known = next.status().configs.get(name);
         let read = facts.seen.config_digests.get(name);
         // A read error is not a change.

@@ -1,5 +1,6 @@
 //! Edits of routes and Services by other hands while a release runs.
 
+use crate::api::moment::Moment as _;
 use std::ops::ControlFlow;
 
 use jiff::SignedDuration;
@@ -53,7 +54,7 @@ pub fn answer_route_edit(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()>
                 Reason::RouteDrift,
                 format!("{id}: canary weight {live} put back to {weight}{manager}"),
             );
-            next.drift_mut().corrected += 1;
+            count_corrected(next);
             next.forget(Reset::Evidence);
             let _ = contest_if_repeated(facts, &edit, next);
         }
@@ -98,7 +99,7 @@ pub fn watch_entries(facts: &Facts<'_>, next: &mut Draft) {
                 Reason::RouteDrift,
                 format!("{id}: another hand{by} gave Service {service} {share} of the requests; {what}"),
             );
-            next.drift_mut().corrected += 1;
+            count_corrected(next);
             next.note_drift(edit);
         }
     }
@@ -126,11 +127,11 @@ pub fn tell_of_removed_entry(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow
 /// A weight that is being written and does not come to stand, because another hand undoes it each time, is given up:
 /// the pass ends with it. Every write of ours and every one of theirs is one generation.
 pub fn contest_if_undone(facts: &Facts<'_>, intent: &Intent, next: &mut Draft) -> ControlFlow<()> {
-    let writes = 2 * i64::try_from(CONTESTED).unwrap_or(i64::MAX);
+    let writes = i64::try_from(CONTESTED).unwrap_or(i64::MAX).saturating_mul(2);
     let fought = facts.found_routes().find(|(id, route)| {
         let since = intent.generations.get(&id.key()).copied().unwrap_or(route.generation);
         let stands = route.state.entry_stands() && route.state.carries(intent.weight);
-        !stands && route.generation >= since + writes
+        !stands && route.generation >= since.saturating_add(writes)
     });
     let Some((id, route)) = fought else {
         return ControlFlow::Continue(());
@@ -146,13 +147,17 @@ pub fn keep_services_narrow(facts: &Facts<'_>, next: &mut Draft) {
     if !facts.mode.narrows_services() {
         return;
     }
-    let stable = next.status().stable_revision.clone();
+    let stable = facts.narrow_to(next.status());
     let wide: Vec<_> = facts
         .narrowed_services()
         .filter(|service| service.hash() != stable.as_deref())
         .collect();
     let was_narrow = next.run().is_some_and(|run| run.narrowed);
-    next.note_narrowed(if wide.is_empty() { Narrowed::Yes } else { Narrowed::No });
+    next.note_narrowed(if wide.is_empty() && stable.is_some() {
+        Narrowed::Yes
+    } else {
+        Narrowed::No
+    });
     let held = next.run().and_then(|run| run.paused_for);
     let paused = held == Some(PauseReason::ServiceContested);
     let Some(service) = wide.first().filter(|_| was_narrow && !paused) else {
@@ -197,10 +202,16 @@ pub fn of_route(facts: &Facts<'_>, id: &RouteId, route: &Route) -> DriftSeen {
     }
 }
 
+/// One more edit was put back.
+fn count_corrected(next: &mut Draft) {
+    let drift = next.drift_mut();
+    drift.corrected = drift.corrected.saturating_add(1);
+}
+
 /// Remembers an edit. Returns how many the same hand has made of the same object.
 fn remember(facts: &Facts<'_>, next: &mut Draft, edit: DriftSeen) -> usize {
     let drift = next.drift_mut();
-    let oldest = facts.now - CONTESTED_WITHIN;
+    let oldest = facts.now.minus(CONTESTED_WITHIN);
     // A Service is fought over for as long as the run lasts, a route for some minutes.
     drift
         .recent

@@ -13,6 +13,9 @@ use crate::{
 /// A minimum that is lowered by another hand is raised again so often; then the release goes on without.
 const RESTORED: i32 = 3;
 
+/// Most minima that are raised for one Deployment.
+const MOST: usize = 8;
+
 /// Remembers minima as found when a release begins, and what other hands do to them while it runs.
 pub fn note(facts: &Facts<'_>, next: &mut Draft) {
     let active = next.status().is_active();
@@ -23,9 +26,10 @@ pub fn note(facts: &Facts<'_>, next: &mut Draft) {
         .map(|deployment| i64::from(deployment.replicas));
     for scaler in &facts.seen.autoscalers {
         let key = scaler.key();
+        let room = next.floors_mut().len() < MOST;
         let known = next.floors_mut().get_mut(&key);
         match (known, replicas) {
-            (None, Some(replicas)) if active && scaler.min < replicas.min(scaler.max) => {
+            (None, Some(replicas)) if active && room && scaler.min < replicas.min(scaler.max) => {
                 // No minimum may be above its maximum.
                 let raised = replicas.min(scaler.max);
                 let floor = Floor {
@@ -41,7 +45,7 @@ pub fn note(facts: &Facts<'_>, next: &mut Draft) {
                 let lowered = floor.stands && scaler.min < floor.raised;
                 floor.stands = scaler.min >= floor.raised;
                 if lowered {
-                    floor.restored += 1;
+                    floor.restored = floor.restored.saturating_add(1);
                     let text = lowered_text(scaler, floor);
                     next.tell(Reason::ScaleFloorDrift, text);
                 }

@@ -2,6 +2,7 @@
 //!
 //! Asking never delays a decision: a pass stores that a gate is asked, the shell asks, and the answer wakes the next pass.
 
+use crate::api::moment::Moment as _;
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use serde_json::json;
 use crate::{
     api::{
         CanaryRolloutStatus,
-        plan::{Address, PlannedGate},
+        plan::PlannedGate,
         status::{EndReason, GateState, GateStatus, PauseReason, Run},
         webhook::Before,
     },
@@ -77,7 +78,7 @@ pub fn ingest(facts: &Facts<'_>, next: &mut Draft) {
 }
 
 fn take_in(facts: &Facts<'_>, gate: &mut GateStatus, reply: &Reply) {
-    gate.asked += 1;
+    gate.asked = gate.asked.saturating_add(1);
     gate.said = reply.words();
     if reply.is_yes() {
         gate.state = GateState::Open;
@@ -131,7 +132,7 @@ pub fn ask(facts: &Facts<'_>, before: Before, step: i32, next: &mut Draft) -> Co
                 step,
                 state: GateState::Asking,
                 since: facts.now,
-                until: Some(facts.now + planned.deadline.signed()),
+                until: Some(facts.now.plus(planned.deadline.signed())),
                 asked: 0,
                 next_at: Some(facts.now),
                 said: String::new(),
@@ -246,7 +247,7 @@ pub fn begin_anew(facts: &Facts<'_>, next: &mut Draft) {
     for gate in gates.filter(|gate| gate.state == GateState::Asking) {
         if let Some(planned) = planned(facts, gate) {
             gate.since = facts.now;
-            gate.until = Some(facts.now + planned.deadline.signed());
+            gate.until = Some(facts.now.plus(planned.deadline.signed()));
             gate.next_at = Some(facts.now);
         }
     }
@@ -267,15 +268,15 @@ pub fn calls(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Call> {
     due.filter_map(|gate| {
         let planned = planned(facts, gate)?;
         let key = key(facts, run.number, gate);
-        let to = usize::try_from(gate.step - 1).ok().and_then(|index| facts.plan.steps.get(index)).map(|step| step.weight);
+        let to = usize::try_from(gate.step.saturating_sub(1)).ok().and_then(|index| facts.plan.steps.get(index)).map(|step| step.weight);
         let body = json!({
             "kind": "Gate", "gate": gate.name, "before": planned.before,
             "namespace": facts.id.namespace, "rollout": facts.id.name,
             "run": run.number, "revision": run.revision, "stableRevision": run.stable_revision,
             "step": run.step, "steps": run.steps, "weight": run.weight, "nextWeight": to.filter(|_| planned.before == Before::Step),
-            "attempt": gate.asked + 1, "idempotencyKey": key,
+            "attempt": gate.asked.saturating_add(1), "idempotencyKey": key,
         });
-        Some(Call { key, attempt: gate.asked, address: Address::Url(planned.url.clone()), timeout: planned.timeout, body })
+        Some(Call { key, attempt: gate.asked, webhook: planned.webhook.clone(), body })
     })
     .collect()
 }

@@ -1,6 +1,7 @@
 //! What keeps a changed template from being rolled out by Kubernetes itself between releases: the API server where that
 //! is certain, else a pause. And other hands that undo it.
 
+use crate::api::moment::Moment as _;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -83,13 +84,13 @@ pub fn moments(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Timestamp
         Some(Probed::Unanswered { since, .. }) => {
             // The longer it lasts, the more seldom it is asked.
             let wait = facts.now.duration_since(*since).clamp(LEAST_WAIT, LONGEST_WAIT);
-            Some(facts.now + wait)
+            Some(facts.now.plus(wait))
         }
-        None => Some(facts.now + LEAST_WAIT),
+        None => Some(facts.now.plus(LEAST_WAIT)),
         Some(Probed::Holds | Probed::DoesNotHold(_)) => None,
     };
     let asks_again = asks_again.filter(|_| wants_probe(facts, status));
-    let forgets = contested(facts, status).and_then(|_| Some(status.hold.unpaused.first()?.at + REMEMBERED_FOR));
+    let forgets = contested(facts, status).and_then(|_| Some(status.hold.unpaused.first()?.at.plus(REMEMBERED_FOR)));
     asks_again.into_iter().chain(forgets).collect()
 }
 
@@ -148,7 +149,7 @@ pub fn contested(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Stri
         ));
     }
     let recent = || {
-        let oldest = facts.now - REMEMBERED_FOR;
+        let oldest = facts.now.minus(REMEMBERED_FOR);
         status.hold.unpaused.iter().filter(move |unpaused| unpaused.at > oldest)
     };
     let by = recent().find(|one| recent().filter(|other| other.by == one.by).count() >= CONTESTED)?;
@@ -243,7 +244,7 @@ fn lose(facts: &Facts<'_>, next: &mut Draft, why: &str) {
 fn remember(facts: &Facts<'_>, deployment: &Deployment, next: &mut Draft) {
     let template = at_serving(facts, next.status()).then(|| deployment.template.revision(0));
     let labelled = is_labelled(facts, deployment);
-    let oldest = facts.now - REMEMBERED_FOR;
+    let oldest = facts.now.minus(REMEMBERED_FOR);
     let hold = next.hold_mut();
     hold.deployment.clone_from(&deployment.uid);
     hold.paused = deployment.paused;

@@ -1,5 +1,6 @@
 //! What keeps a release at its weight although it could go on: people, missing data, approvals, the hold itself.
 
+use crate::api::moment::Moment as _;
 use std::ops::ControlFlow;
 
 use jiff::{SignedDuration, Timestamp};
@@ -63,7 +64,7 @@ pub fn for_data(facts: &Facts<'_>, next: &mut Draft) {
         (Some(check), _) => {
             let since = known.unwrap_or(facts.now);
             next.note_no_data(Some(since));
-            (check, since, since + facts.plan.no_data_deadline.signed())
+            (check, since, since.plus(facts.plan.no_data_deadline.signed()))
         }
         (None, Some(check)) => {
             next.note_no_data(None);
@@ -93,7 +94,7 @@ pub fn for_data(facts: &Facts<'_>, next: &mut Draft) {
 pub fn patience_ends(facts: &Facts<'_>, run: &Run, phase: Phase) -> Option<Timestamp> {
     let hold = hold(facts, run, phase).as_millis().saturating_mul(PATIENCE_FOR_SAMPLES);
     let patience = Duration::from_millis(hold.clamp(SHORTEST_PATIENCE.as_millis(), LONGEST_PATIENCE.as_millis()));
-    run.step_started_at.map(|since| since + patience.signed())
+    run.step_started_at.map(|since| since.plus(patience.signed()))
 }
 
 /// A check that has waited for enough samples until then.
@@ -118,7 +119,11 @@ pub fn hold_outside_windows(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<
 /// When people are reminded of a pause that only they, or something else outside, can end.
 pub fn reminder_at(run: &Run) -> Option<Timestamp> {
     run.paused_for?;
-    Some(run.paused_at? + FIRST_REMINDER + NEXT_REMINDER.saturating_mul(run.reminders))
+    Some(
+        run.paused_at?
+            .plus(FIRST_REMINDER)
+            .plus(NEXT_REMINDER.saturating_mul(run.reminders.max(0))),
+    )
 }
 
 /// Reminds people that the release waits.
@@ -138,7 +143,11 @@ pub fn remind(facts: &Facts<'_>, next: &mut Draft) {
         next.status().message
     );
     // One reminder is enough for all that were missed while no controller ran.
-    let missed = facts.now.duration_since(due).as_hours() / NEXT_REMINDER.as_hours();
+    let missed = facts
+        .now
+        .duration_since(due)
+        .as_hours()
+        .div_euclid(NEXT_REMINDER.as_hours());
     next.reminded(missed);
     next.tell_as(Reason::Paused, Severity::Warning, text);
 }
@@ -160,8 +169,11 @@ fn hold(facts: &Facts<'_>, run: &Run, phase: Phase) -> Duration {
 
 /// When the hold is served; the time of a person's pause is added.
 pub fn hold_ends(facts: &Facts<'_>, run: &Run, phase: Phase) -> Option<Timestamp> {
-    run.step_started_at
-        .map(|since| since + hold(facts, run, phase).signed() + run.paused_total.signed())
+    run.step_started_at.map(|since| {
+        since
+            .plus(hold(facts, run, phase).signed())
+            .plus(run.paused_total.signed())
+    })
 }
 
 /// The hold is served, or a person has waived it.

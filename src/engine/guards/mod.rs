@@ -7,6 +7,7 @@ pub mod floor;
 pub mod gates;
 pub mod hold;
 pub mod holds;
+pub mod inspect;
 pub mod kept;
 pub mod measure;
 pub mod outbox;

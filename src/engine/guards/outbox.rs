@@ -1,5 +1,6 @@
 //! Notifications: what becomes of a release is told to other systems, at least once, and never holds anything up.
 
+use crate::api::moment::Moment as _;
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
@@ -40,9 +41,9 @@ pub fn ingest(facts: &Facts<'_>, next: &mut Draft) {
         if reply.is_yes() {
             return false;
         }
-        notification.attempts += 1;
+        notification.attempts = notification.attempts.saturating_add(1);
         notification.next_at = again_at(notification.attempts, facts.now);
-        let over = facts.now >= notification.at + GIVEN_UP_AFTER;
+        let over = facts.now >= notification.at.plus(GIVEN_UP_AFTER);
         if over {
             given_up.push(format!(
                 "notifier {} could not be told of {}, tried {}, which is given up: {}",
@@ -88,19 +89,51 @@ pub fn calls(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Call> {
         let (namespace, rollout, deployment) = (&facts.id.namespace, &facts.id.name, &facts.plan.deployment);
         let body = json!({
             // Chat systems show this field.
-            "text": format!("{event}: {namespace}/{rollout}: {note}"),
+            "text": chat(&format!("{event}: {namespace}/{rollout}: {note}")),
             "kind": "Notification", "event": event, "at": at,
             "namespace": namespace, "rollout": rollout, "deployment": deployment,
             "run": run, "revision": revision, "stableRevision": from, "step": step, "weight": weight,
-            "message": note, "attempt": notification.attempts + 1, "idempotencyKey": key,
+            "message": note, "attempt": notification.attempts.saturating_add(1), "idempotencyKey": key,
         });
         Some(Call {
             key,
             attempt: notification.attempts,
-            address: notifier.address.clone(),
-            timeout: notifier.timeout,
+            webhook: notifier.webhook.clone(),
             body,
         })
     })
     .collect()
+}
+
+/// A text as chats show it. What objects say may stand in it, so nothing in it may be a link or call people: `&`, `<` and `>` are
+/// escaped as Slack asks for, no `@` stands before a name, and it is one line.
+fn chat(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => shown.push_str("&amp;"),
+            '<' => shown.push_str("&lt;"),
+            '>' => shown.push_str("&gt;"),
+            // A space of no width: people do not see it, chats find no name behind it.
+            '@' => shown.push_str("@\u{200b}"),
+            other if other.is_control() => shown.push(' '),
+            other => shown.push(other),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_for_chats_calls_nobody_and_leads_nowhere() {
+        assert_eq!(
+            chat("<!channel> see <https://evil.example|the dashboard> & @here\nnow"),
+            "&lt;!channel&gt; see &lt;https://evil.example|the dashboard&gt; &amp; @\u{200b}here now"
+        );
+        let plain = "Promoted: shop/catalog: revision 6c9f at 100% for 1h (p99 182ms)";
+        assert_eq!(chat(plain), plain);
+    }
 }

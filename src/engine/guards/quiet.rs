@@ -1,5 +1,6 @@
 //! When no request reaches a version any more that has lost its traffic: only then does its Service go, or a pod.
 
+use crate::api::moment::Moment as _;
 use crate::{
     api::{
         Percent,
@@ -55,7 +56,7 @@ fn is_reached_again(facts: &Facts<'_>, next: &Draft) -> bool {
 
 /// A whole window of metrics has counted none, and those that were in flight have had their time.
 fn is_quiet(facts: &Facts<'_>, draining: &Draining) -> bool {
-    let drained = draining.last_seen.unwrap_or(draining.since) + DRAIN.signed();
+    let drained = draining.last_seen.unwrap_or(draining.since).plus(DRAIN.signed());
     facts.seen.drained.as_ref().is_some_and(|seen| {
         facts.now >= drained
             && seen.revision == draining.revision

@@ -14,15 +14,11 @@ use crate::{
 /// Why nothing new is begun, if anything needed is missing or unfit.
 pub fn of(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Refusal, String)> {
     let plan = facts.plan;
-    if let Some((elder, deployment)) = &facts.seen.elder {
-        let why = format!("CanaryRollout {elder} releases Deployment {deployment} already: delete one of the two");
-        return Some((Refusal::TargetConflict, why));
+    if let Some(why) = &facts.seen.unreadable {
+        return Some((Refusal::ObjectUnreadable, why.clone()));
     }
-    if let Some((elder, route)) = &facts.seen.route_elder {
-        let why = format!(
-            "CanaryRollout {elder} sets weights in the same rule of {route} already: name different rules, or delete one of the two"
-        );
-        return Some((Refusal::RouteConflict, why));
+    if let Some(claimed) = claimed(facts) {
+        return Some(claimed);
     }
     if let Some(field) = &facts.seen.not_stored {
         let why = format!(
@@ -42,18 +38,49 @@ pub fn of(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Refusal, S
     if facts.mode.is_over(status) {
         return None;
     }
-    unfit_route(facts).or_else(|| {
-        let missing = facts.seen.source.is_none() && !plan.checks.is_empty();
-        missing.then(|| {
-            (
-                Refusal::MetricSourceNotFound,
-                format!(
-                    "MetricSource {} does not exist: create it, or name another one in spec.metrics.source",
-                    plan.source
-                ),
-            )
+    let invalid = facts.seen.invalid_source.as_ref().filter(|_| !plan.checks.is_empty());
+    unfit_route(facts)
+        .or_else(|| {
+            invalid.map(|why| {
+                (
+                    Refusal::MetricSourceInvalid,
+                    format!("MetricSource {}: {why}", plan.source),
+                )
+            })
         })
-    })
+        .or_else(|| {
+            let missing = facts.seen.source.is_none() && !plan.checks.is_empty();
+            missing.then(|| {
+                (
+                    Refusal::MetricSourceNotFound,
+                    format!(
+                        "MetricSource {} does not exist: create it, or name another one in spec.metrics.source",
+                        plan.source
+                    ),
+                )
+            })
+        })
+}
+
+/// Why another rollout has what this one names.
+fn claimed(facts: &Facts<'_>) -> Option<(Refusal, String)> {
+    if let Some((elder, deployment)) = &facts.seen.elder {
+        let why = format!("CanaryRollout {elder} releases Deployment {deployment} already: delete one of the two");
+        return Some((Refusal::TargetConflict, why));
+    }
+    if let Some((elder, route)) = &facts.seen.route_elder {
+        let why = format!(
+            "CanaryRollout {elder} sets weights in the same rule of {route} already: name different rules, or delete one of the two"
+        );
+        return Some((Refusal::RouteConflict, why));
+    }
+    if let Some(route) = &facts.seen.crowded_route {
+        let why = format!(
+            "too many CanaryRollouts name {route}, and of those only the eldest can set weights in it: delete some, or name another route"
+        );
+        return Some((Refusal::RouteConflict, why));
+    }
+    None
 }
 
 /// Nothing can begin without the right to do this. An autoscaler's minimum that cannot be raised is told, and the release
@@ -169,6 +196,33 @@ pub fn unfit_ports(
 }
 
 fn unfit_route(facts: &Facts<'_>) -> Option<(Refusal, String)> {
+    too_much_to_remember(facts).or_else(|| unusable_route(facts))
+}
+
+/// What the routes' rules say is remembered in the status, which has a limit.
+fn too_much_to_remember(facts: &Facts<'_>) -> Option<(Refusal, String)> {
+    /// Most bytes of names.
+    const MOST: usize = 8_192;
+    /// What a rule, or a backend, has besides its name.
+    const ITEM: usize = 40;
+    let rules = facts
+        .readable_routes()
+        .flat_map(|(_, route)| &route.state.weights.rules);
+    let names = rules.flat_map(|rule| {
+        let backends = rule.backends.iter().map(|backend| backend.backend.len());
+        backends.chain([rule.rule.len()])
+    });
+    let size = names.fold(0_usize, |size, name| size.saturating_add(name).saturating_add(ITEM));
+    (size > MOST).then(|| {
+        let service = &facts.plan.service;
+        let why = format!(
+            "the rules with Service {service} in the routes have too many backends to be remembered ({size} bytes, at most {MOST}): name fewer rules or routes"
+        );
+        (Refusal::UnsupportedFeature, why)
+    })
+}
+
+fn unusable_route(facts: &Facts<'_>) -> Option<(Refusal, String)> {
     let smallest = facts.plan.steps[0].weight;
     facts.plan.routes.iter().map(RouteId::from).find_map(|id| match facts.seen.routes.get(&id) {
         Some(RouteSeen::Found(route)) => match &route.state.problem {

@@ -1,5 +1,6 @@
 //! Waiting for pods and for the router, and the deadlines that end it.
 
+use crate::api::moment::Moment as _;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -36,7 +37,7 @@ pub fn missing(facts: &Facts<'_>, phase: Phase, run: &Run, growing: &Growing) ->
 /// theirs: the release is held instead.
 pub fn give_up_late(facts: &Facts<'_>, next: &mut Draft, growing: &Growing) {
     let held = |run: &Run| run.paused_for.is_some() || ours_to_wait_for(facts, next.status(), run).is_some();
-    if next.run().is_some_and(held) || facts.now < growing.since + facts.plan.progress_deadline.signed() {
+    if next.run().is_some_and(held) || facts.now < growing.since.plus(facts.plan.progress_deadline.signed()) {
         return;
     }
     let needed = needed(facts, next.status().phase, growing);
@@ -114,7 +115,7 @@ pub fn late_replica_set(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Opti
         .growing
         .as_ref()
         .filter(|_| status.phase == Phase::Preparing || status.phase == Phase::Shifting)?;
-    let late = facts.now >= growing.since + LATE;
+    let late = facts.now >= growing.since.plus(LATE);
     (late && missing(facts, status.phase, run, growing)).then(|| run.replica_set.clone())
 }
 
@@ -122,7 +123,7 @@ pub fn late_replica_set(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Opti
 /// of the version: the release is held instead, without traffic, because not all routes carry the same weight.
 pub fn give_up_unaccepted(facts: &Facts<'_>, since: Timestamp, waiting: &str, next: &mut Draft) {
     let paused = next.run().is_some_and(|run| run.paused_for.is_some());
-    if paused || facts.now < since + facts.plan.progress_deadline.signed() {
+    if paused || facts.now < since.plus(facts.plan.progress_deadline.signed()) {
         return;
     }
     if let Some(unwritten) = next.run().and_then(|run| unwritten(facts, run)) {

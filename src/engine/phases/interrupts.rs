@@ -14,7 +14,9 @@ use crate::{
 
 /// Notes since when the Deployment, once taken over, is missing.
 pub fn note_target(facts: &Facts<'_>, next: &mut Draft) {
-    let missing = facts.seen.deployment.is_none() && facts.seen.deletion == Deletion::No && next.status().taken_over();
+    // What cannot be read is not gone.
+    let gone = facts.seen.deployment.is_none() && facts.seen.unreadable.is_none();
+    let missing = gone && facts.seen.deletion == Deletion::No && next.status().taken_over();
     let since = next.status().target_missing_since.unwrap_or(facts.now);
     next.note_target_missing(missing.then_some(since));
 }
@@ -47,15 +49,19 @@ pub fn tell_of_orphans(facts: &Facts<'_>, next: &mut Draft) {
 /// Ends the run if something outside asks for it.
 pub fn interrupt(facts: &Facts<'_>, workflow: &dyn Workflow, next: &mut Draft) -> ControlFlow<()> {
     let phase = next.status().phase;
-    let deleted = facts.seen.deletion != Deletion::No;
-    let called_off = deleted && next.run().is_some_and(|run| facts::can_be_called_off(facts, run));
+    let deleted = match facts.seen.deletion {
+        Deletion::No => None,
+        Deletion::Asked | Deletion::AtOnce => Some("the CanaryRollout was deleted"),
+        Deletion::Uninstall => Some("Warmfront is being uninstalled"),
+    };
+    let called_off = deleted.is_some() && next.run().is_some_and(|run| facts::can_be_called_off(facts, run));
     // Once users have the new version an exchange is finished forward, and a way back has no turning.
     let forward = phase == Phase::Promoting && facts.mode.finishes_forward() && !called_off;
     if phase == Phase::RollingBack || forward {
         return ControlFlow::Continue(());
     }
-    if deleted {
-        next.go_back(EndReason::Deleted, "the CanaryRollout was deleted");
+    if let Some(why) = deleted {
+        next.go_back(EndReason::Deleted, why);
         return ControlFlow::Break(());
     }
     if facts.target_given_up(next.status()) {

@@ -4,6 +4,7 @@ pub mod interrupts;
 pub mod plan_edit;
 pub mod preparing;
 pub mod promoting;
+pub mod queue;
 pub mod requests;
 pub mod rest;
 pub mod rolling_back;

@@ -16,7 +16,7 @@ pub fn adopt_plan(facts: &Facts<'_>, next: &mut Draft) {
     let Some(run) = next.run().filter(|run| moving && run.plan != spec) else {
         return;
     };
-    let old = Plan::try_from(&*run.plan).ok();
+    let old = Plan::of_release(&run.plan).ok();
     let (weight, steps) = (run.weight, &facts.plan.steps);
     let steps_changed = old.as_ref().is_none_or(|old| old.steps != *steps);
     let checks_changed = old.as_ref().is_none_or(|old| old.checks != facts.plan.checks);

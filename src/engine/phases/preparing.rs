@@ -1,5 +1,6 @@
 //! Before the first request: the new version's pods become ready, or their deadline ends the release.
 
+use crate::api::moment::Moment as _;
 use std::ops::ControlFlow;
 
 use crate::{
@@ -89,7 +90,7 @@ fn introduce(facts: &Facts<'_>, run: &Run, growing: &Growing, next: &mut Draft) 
     }
     match run.entered_at {
         Some(entered) if facts.entry_stands() => {
-            let settled = facts.now >= entered + facts.plan.settle.signed();
+            let settled = facts.now >= entered.plus(facts.plan.settle.signed());
             return if settled {
                 ControlFlow::Continue(())
             } else {

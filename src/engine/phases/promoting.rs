@@ -1,5 +1,6 @@
 //! Promotion: the new version takes over for good.
 
+use crate::api::moment::Moment as _;
 use std::ops::ControlFlow;
 
 use crate::{
@@ -8,6 +9,7 @@ use crate::{
         draft::{Draft, cursor::Narrowed},
         facts::Facts,
         guards::capacity,
+        judge::drains::DRAIN,
     },
 };
 
@@ -27,6 +29,10 @@ pub fn promoting(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
         return ControlFlow::Break(());
     }
     if let Some(how) = facts.mode.has_taken_over(facts, next.status(), &run) {
+        if facts.mode.keeps_pods() && facts.serving(next.status()).is_none() {
+            // Until now users had whatever was ready.
+            next.keep_longer(facts.now.plus(DRAIN.signed()));
+        }
         let old = next.succeed(facts, &run, &how);
         if let (Some(why), Some(old)) = (run.abort, old) {
             next.undo(&old, EndReason::Aborted, &format!("aborted by request: {why}"));

@@ -8,11 +8,12 @@ use crate::{
         status::{EndReason, HandledAction, PauseReason, Phase},
     },
     engine::{
-        contract::observed::ActionSeen,
+        contract::{action::EXPIRES_AFTER, observed::ActionSeen},
         draft::{Draft, events::Reason},
         facts::{self, Facts},
         guards::{gates, hold, holds},
         judge::rule::Reset,
+        phases::queue,
     },
 };
 
@@ -48,9 +49,6 @@ fn abort_path(facts: &Facts<'_>, next: &Draft) -> AbortPath {
     }
 }
 
-/// A request that nobody saw for so long is no longer what its author means. Abort never grows old.
-const EXPIRES_AFTER: SignedDuration = SignedDuration::from_mins(10);
-
 /// Equal requests that were made within this time are one.
 const AT_ONCE: SignedDuration = SignedDuration::from_secs(1);
 
@@ -84,17 +82,9 @@ fn expired(reason: &'static str, message: impl Into<String>) -> Answer {
     }
 }
 
-/// Answers every request that was not answered yet; Abort comes before all others.
+/// Answers the requests that are taken in this pass.
 pub fn answer(facts: &Facts<'_>, next: &mut Draft) {
-    let mut open: Vec<&ActionSeen> = facts
-        .seen
-        .actions
-        .iter()
-        .filter(|action| action.decided.is_none())
-        .collect();
-    open.retain(|action| !next.status().actions.iter().any(|handled| handled.uid == action.uid));
-    open.sort_by_key(|action| (action.spec.action != Verb::Abort, action.created));
-    for action in open {
+    for action in queue::taken(facts, next.status()) {
         let answer = already(facts, next, action).or_else(|| guard(facts, next, action));
         let answer = answer.unwrap_or_else(|| carry_out(facts, next, action));
         let why = action
@@ -120,18 +110,24 @@ pub fn answer(facts: &Facts<'_>, next: &mut Draft) {
                 action.spec.action, action.name, answer.message
             ),
         );
-        next.answered(HandledAction {
+        let answer = HandledAction {
+            name: action.name.clone(),
             uid: action.uid.clone(),
             phase: answer.phase,
             reason: answer.reason.to_owned(),
             message: answer.message,
-        });
+        };
+        next.answered(answer, |handled| queue::is_told(facts, handled));
     }
 }
 
 /// The same was asked at the same moment, and was the last thing done: two people, or a client that asked again, mean
 /// one move.
 fn already(facts: &Facts<'_>, next: &Draft, action: &ActionSeen) -> Option<Answer> {
+    if action.spec.action == Verb::Abort && next.status().phase.is_moving() {
+        // What was taken back was the release before this one.
+        return None;
+    }
     let mut answers = next.status().actions.iter().rev();
     let last = answers.find(|handled| handled.phase == ActionPhase::Applied)?;
     let other = facts.seen.actions.iter().find(|other| other.uid == last.uid)?;
@@ -245,7 +241,12 @@ fn resume(facts: &Facts<'_>, next: &mut Draft) -> Answer {
     let held = next.run().and_then(|run| run.paused_for);
     if user_pause {
         next.let_go_by_a_person();
-        return applied("the release goes on");
+        return match held.filter(|held| *held != PauseReason::User) {
+            Some(held) => applied(format!(
+                "no person holds the release any more; it is still paused for {held}"
+            )),
+            None => applied("the release goes on"),
+        };
     }
     if held.is_some_and(PauseReason::is_contested) {
         next.settle_contest();

@@ -1,5 +1,6 @@
 //! Between releases: kept pods go in time, and what a deletion leaves is let go.
 
+use crate::api::moment::Moment as _;
 use std::ops::ControlFlow;
 
 use crate::{
@@ -14,8 +15,12 @@ pub fn rest(facts: &Facts<'_>, workflow: &dyn Workflow, next: &mut Draft) -> Con
     drop_kept(facts, next);
     forget_outlived(facts, next);
     match facts.seen.deletion {
-        Deletion::No => workflow.rest(facts, next),
-        Deletion::Asked | Deletion::AtOnce => {
+        Deletion::No => {
+            workflow.rest(facts, next);
+            // What serves may have become another version: then this is the last look at Services that are wide.
+            keep_what_was_reached(facts, next);
+        }
+        Deletion::Asked | Deletion::Uninstall | Deletion::AtOnce => {
             workflow.follow(facts, next);
             let_go(facts, workflow, next);
         }
@@ -29,12 +34,21 @@ fn drop_kept(facts: &Facts<'_>, next: &mut Draft) {
         // Users' Services are wide and reach the kept pods too.
         return;
     }
-    if facts.mode.keeps_pods() && facts.reach_kept_pods(next.status()) {
-        // Kubernetes' rollout just ended: Services narrow now, so keep the other pods for one drain from then.
-        next.keep_longer(facts.now + DRAIN.signed());
+    keep_what_was_reached(facts, next);
+    kept::expire(facts, next);
+}
+
+/// Kubernetes' rollout just ended: Services narrow now, so the other pods stay for one drain from then.
+fn keep_what_was_reached(facts: &Facts<'_>, next: &mut Draft) {
+    let at_rest = next.status().phase.is_at_rest();
+    if at_rest
+        && facts.mode.keeps_pods()
+        && !facts.native_rollout(next.status())
+        && facts.reach_kept_pods(next.status())
+    {
+        next.keep_longer(facts.now.plus(DRAIN.signed()));
         next.drain_anew();
     }
-    kept::expire(facts, next);
 }
 
 /// Forgets rejections of revisions whose ReplicaSet is gone, once a newer revision was promoted.
@@ -54,7 +68,7 @@ fn let_go(facts: &Facts<'_>, workflow: &dyn Workflow, next: &mut Draft) {
     let released = next.status().originals.released;
     if !released {
         let ended = next.run().and_then(|run| run.ended_at).unwrap_or(facts.now);
-        let drained = ended + DRAIN.signed();
+        let drained = ended.plus(DRAIN.signed());
         next.keep_no_longer(if keeps_pods { drained } else { facts.now });
     }
     if !keeps_pods || !facts.native_rollout(next.status()) {

@@ -4,9 +4,9 @@ use crate::{
     api::{CanaryRolloutStatus, FIELD_MANAGER, Percent, action::ActionPhase, status::RouteOriginal},
     engine::{
         contract::{
-            action::{Action, FORGET_AFTER, Ordered, Part},
+            action::{Action, Ordered, Part},
             kind::Kind,
-            observed::Route,
+            observed::{ActionSeen, Route},
         },
         facts::Facts,
         guards::floor,
@@ -14,6 +14,7 @@ use crate::{
             safe::Safe,
             want::{Hands, Label, SetWant},
         },
+        phases::queue,
     },
     kubernetes::{managed_fields, patch::Patch},
     router::{RouteId, Target, Want, gateway_api},
@@ -180,8 +181,10 @@ fn give(facts: &Facts<'_>, set: &ReplicaSet, want: &SetWant) -> Option<Action> {
     if want.newest {
         let others = facts.seen.replica_sets.iter().filter(|other| other.name != set.name);
         let highest = others.filter_map(|other| other.revision).max().unwrap_or_default();
-        if set.revision.is_none_or(|revision| revision <= highest) {
-            change.extend(replica_set::number(set.revision.is_some(), highest + 1));
+        // Nothing comes after the greatest number: who has written it has to take it back.
+        let number = highest.checked_add(1);
+        if let Some(number) = number.filter(|_| set.revision.is_none_or(|revision| revision <= highest)) {
+            change.extend(replica_set::number(set.revision.is_some(), number));
         }
     }
     if let Some(replicas) = want.replicas.filter(|replicas| *replicas != set.replicas) {
@@ -291,25 +294,29 @@ fn likeness<'a>(facts: &Facts<'a>, hash: &'a str) -> Option<Likeness<'a>> {
 }
 
 fn answers(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Action> {
-    let mut actions = Vec::new();
-    for action in &facts.seen.actions {
-        let handled = status.actions.iter().find(|handled| handled.uid == action.uid);
-        match (action.decided, handled) {
-            // How it ended stands in words of a newer version, which writes them.
-            (None, Some(handled)) if handled.phase == ActionPhase::Unknown => {}
-            (None, Some(handled)) => actions.push(Action::Answer {
-                name: action.name.clone(),
-                phase: handled.phase,
-                reason: handled.reason.clone(),
-                message: handled.message.clone(),
-            }),
-            (Some(at), _) if facts.now.duration_since(at) >= FORGET_AFTER => {
-                actions.push(Action::Forget {
-                    name: action.name.clone(),
-                });
-            }
-            _ => {}
-        }
-    }
-    actions
+    let answer = |action: &ActionSeen, phase, reason: &str, message: &str| Action::Answer {
+        name: action.name.clone(),
+        version: action.version.clone(),
+        phase,
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+    };
+    let open = facts.seen.actions.iter().filter(|action| action.decided.is_none());
+    let handled = open.filter_map(|action| {
+        let handled = status.actions.iter().find(|handled| handled.uid == action.uid)?;
+        // How it ended may stand in words of a newer version, which writes them.
+        let known = handled.phase != ActionPhase::Unknown;
+        known.then(|| answer(action, handled.phase, &handled.reason, &handled.message))
+    });
+    let text = format!(
+        "{} requests to this rollout are open already; ask again when they are answered",
+        queue::MOST
+    );
+    let surplus = queue::surplus(facts, status);
+    let surplus = surplus.map(|action| answer(action, ActionPhase::Rejected, "TooMany", &text));
+    let outlived = queue::outlived(facts).into_iter();
+    let forget = outlived.map(|action| Action::Forget {
+        name: action.name.clone(),
+    });
+    surplus.chain(handled).chain(forget).collect()
 }

@@ -1,5 +1,6 @@
 //! The sentence about what happens, with numbers, or what is waited for and until when.
 
+use crate::api::moment::Moment as _;
 use jiff::Timestamp;
 
 use crate::{
@@ -82,7 +83,7 @@ fn preparing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused
         None if waits::ours_to_wait_for(facts, status, run).is_some() => String::new(),
         None => format!(
             "; rolls back at {}",
-            text::clock(since + facts.plan.progress_deadline.signed())
+            text::clock(since.plus(facts.plan.progress_deadline.signed()))
         ),
         // None runs while somebody holds the release.
         Some(_) => String::new(),
@@ -110,7 +111,7 @@ fn preparing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused
         Some(entered) => {
             return format!(
                 "{held}in the route at 0%, first weight at {}",
-                text::clock(entered + facts.plan.settle.signed())
+                text::clock(entered.plus(facts.plan.settle.signed()))
             );
         }
         None => {}
@@ -173,7 +174,7 @@ fn shifting(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused:
             run.steps,
             run.weight,
             intent.weight,
-            text::clock(intent.at + deadline)
+            text::clock(intent.at.plus(deadline))
         );
     }
     let missing = run
@@ -184,7 +185,7 @@ fn shifting(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused:
         held
     } else if let Some(growing) = missing {
         let ours = waits::ours_to_wait_for(facts, status, run);
-        let deadline = text::clock(growing.since + deadline);
+        let deadline = text::clock(growing.since.plus(deadline));
         let deadline = ours.map_or_else(|| format!("; rolls back at {deadline}"), |_| String::new());
         format!(
             "waiting for {}{deadline}",
@@ -222,7 +223,7 @@ fn after_the_hold(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) ->
         return format!(
             "no data since {}, pauses at {}",
             text::clock(since),
-            text::clock(since + facts.plan.no_data_deadline.signed())
+            text::clock(since.plus(facts.plan.no_data_deadline.signed()))
         );
     }
     if capacity::stable_lost(facts, status) && !run.recovery {

@@ -106,6 +106,10 @@ fn conditions(facts: &Facts<'_>, status: &CanaryRolloutStatus, message: &str) ->
 }
 
 fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static str, String) {
+    // By the same rule as the hold and its Event, which is told once because this condition stands: so it comes before all others.
+    if capacity::stable_lost(facts, status) {
+        return (false, "StableUnavailable", capacity::unserved(facts, status));
+    }
     if let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) {
         if run.weight > Percent::ZERO && status.phase != Phase::Promoting && facts.ready_for_traffic(run) == 0 {
             return (
@@ -131,8 +135,7 @@ fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static st
             );
         }
     }
-    // By the same rule as the hold and its Event, which is told once because this condition stands.
-    if capacity::stable_lost(facts, status) || facts.reached(&facts.mode.serving(facts, status)) == 0 {
+    if facts.reached(&facts.mode.serving(facts, status)) == 0 {
         return (false, "StableUnavailable", capacity::unserved(facts, status));
     }
     if let Some(departed) = facts.mode.departure(facts, status) {
@@ -155,9 +158,20 @@ fn health(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static st
 }
 
 fn fit(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
-    let fit = "everything that the rollout names is there and fit";
+    let mut fit = "everything that the rollout names is there and fit".to_owned();
+    // What was found of a version that no longer serves is no news of the one that does.
+    let inspected = status.inspection.as_ref();
+    let inspected = inspected.filter(|inspected| status.stable_revision.as_ref() == Some(&inspected.revision));
+    for found in inspected
+        .iter()
+        .flat_map(|inspected| [&inspected.message, &inspected.scraped_twice])
+    {
+        if !found.is_empty() {
+            fit = format!("{fit}; {found}");
+        }
+    }
     match hold::why_paused(facts, status) {
-        None => fit.to_owned(),
+        None => fit,
         Some(why) => format!(
             "{fit}; the Deployment is paused between releases, since the API server does not hold a changed template: {why}"
         ),

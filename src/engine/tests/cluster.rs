@@ -13,6 +13,7 @@ use super::{
     world::World,
 };
 use crate::{
+    api::Plan,
     look::{Known, Memory, Viewpoint, observe},
     workload::{replica_set::ReplicaSet, service::Service},
 };
@@ -181,7 +182,11 @@ impl World {
 
     /// What the engine is shown.
     pub fn look(&self) -> Observed {
-        let plan = self.plan();
+        self.look_by(Some(&self.plan()))
+    }
+
+    /// What it is shown where this plan is in force, or none.
+    pub fn look_by(&self, plan: Option<&Plan>) -> Observed {
         let rollout = ObjectMeta {
             name: Some("catalog".to_owned()),
             namespace: Some(NAMESPACE.to_owned()),
@@ -189,7 +194,7 @@ impl World {
         };
         let subject = Viewpoint {
             rollout: &rollout,
-            plan: Some(&plan),
+            plan,
             status: &self.status,
             forbidden_address: None,
         };
@@ -201,6 +206,7 @@ impl World {
             finalizer: self.finalizer,
             actions: self.actions.clone(),
             route_elder: self.route_elder.clone(),
+            crowded_route: None,
             replies: self.replies.clone(),
             told: self.events_reach,
             stored_events: self.status.events.emitted,

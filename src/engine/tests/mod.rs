@@ -1,9 +1,13 @@
 //! Short releases in an obedient world, and properties that no release may break.
 
 mod cluster;
+mod crowd;
+mod fuzz;
 mod gates;
+mod golden;
 mod hands;
 mod hold;
+mod inspection;
 mod invariants;
 mod leaving;
 mod lowered;
@@ -14,6 +18,7 @@ mod pair_world;
 mod pods;
 mod routes;
 mod scalers;
+mod scenes;
 mod store;
 mod takeover;
 mod telling;

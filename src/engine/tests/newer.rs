@@ -1,8 +1,10 @@
 //! Statuses that a newer version has written: they are read, nothing rises on what cannot be read, and all goes back.
 
+use serde::Deserialize;
+
 use super::*;
 use crate::{
-    api::{CanaryRolloutSpec, Percent, status::Verdict},
+    api::{CanaryRolloutSpec, CanaryRolloutStatus, Percent, status::Verdict},
     engine::contract::in_force::InForce,
 };
 
@@ -226,4 +228,46 @@ fn a_plan_with_unknown_parts_is_judged_by_what_is_known() {
     }
     assert_eq!((world.status.phase, world.share()), (Phase::RolledBack, 0));
     assert_eq!(world.status.history[0].reason, EndReason::ErrorRateAboveMax);
+}
+
+/// A release at 25% whose status has this where something else should be, and what the controller makes of it.
+fn unreadable(place: &str, value: &Value, ask: impl FnOnce(&mut World)) -> (World, Option<CanaryRolloutStatus>) {
+    let mut world = at_25(&spec());
+    let mut stored = json!(world.status);
+    *stored.pointer_mut(place).unwrap() = value.clone();
+    assert!(CanaryRolloutStatus::deserialize(&stored).is_err(), "{place}");
+    ask(&mut world);
+    world.status = CanaryRolloutStatus::default();
+    let plan = world.plan();
+    let seen = world.look_by(Some(&plan));
+    let status = crate::engine::salvage::on_request(&stored, &world.spec, &seen, world.now);
+    (world, status)
+}
+
+#[test]
+fn a_status_that_cannot_be_read_holds_and_goes_back_on_request_from_the_objects_alone() {
+    let whole = json!({"number": "many"});
+    for (place, value) in [
+        ("/run/plan", json!(5)),
+        ("/run", whole),
+        ("/stableRevision", json!(7)),
+        ("/originals", json!(7)),
+    ] {
+        assert_eq!(unreadable(place, &value, |_| ()).1, None, "{place}: nobody has asked");
+        let (mut world, status) = unreadable(place, &value, |world| world.ask(Verb::Abort));
+        world.status = status.unwrap();
+        world.until(&format!("the way back in spite of {place}"), |world| {
+            world.status.phase == Phase::RolledBack
+        });
+        world.until("the entry to go", |world| world.canary_share().is_none());
+        assert_eq!(world.status.history[0].reason, EndReason::Aborted, "{place}");
+        world.until("the Service to be as it was", |world| {
+            world.get(Kind::Service, "catalog")["spec"]["selector"] == json!({"app": "catalog"})
+        });
+
+        let (mut world, status) = unreadable(place, &value, |world| world.deletion = Deletion::Asked);
+        world.status = status.unwrap();
+        world.until("the end", |world| !world.finalizer);
+        assert_eq!(world.canary_share(), None, "{place}");
+    }
 }

@@ -9,12 +9,14 @@ use crate::{
 };
 
 /// Both.
+#[derive(Clone)]
 pub struct Apps {
     pub baseline: App,
     pub candidate: App,
 }
 
 /// One of them.
+#[derive(Clone)]
 pub struct App {
     name: &'static str,
     service: &'static str,

@@ -2,8 +2,8 @@
 
 use super::{
     super::contract::{
-        DrainQuestion,
-        observed::{Drained, Measured},
+        DrainQuestion, InspectionQuestion,
+        observed::{Drained, Inspected, Measured},
     },
     world::World,
 };
@@ -24,30 +24,48 @@ impl World {
         }
     }
 
+    /// What the metrics store says of the version that serves.
+    pub fn inspect(&mut self, asked: &InspectionQuestion) -> Inspected {
+        self.inspections += 1;
+        let of = |quantity: &Quantity| match self.lacks {
+            Some((cause, why)) if !matches!(quantity, Quantity::Scalar { .. }) => Err((cause, why.to_owned())),
+            _ => self.reading(quantity, &asked.question, self.stable_bad),
+        };
+        Inspected {
+            revision: asked.revision.clone(),
+            basis: asked.basis.clone(),
+            readings: asked.question.quantities.iter().map(of).collect(),
+            scraped_twice: self.scraped_twice.map(str::to_owned),
+        }
+    }
+
     /// What the metrics store answers.
     pub fn measure(&self, question: &Question) -> Measured {
-        let seconds = question.end.duration_since(question.start).as_secs_f64();
-        assert!(seconds > 0.0, "a tick has a length");
-        let reading = |quantity: &Quantity| match quantity {
-            _ if !self.answers => Err((Cause::ProviderDown, "down".to_owned())),
-            Quantity::Scalar { .. } => Ok(Reading::Scalar(self.bad)),
-            _ => {
-                let counts = Counts {
-                    bad: self.bad * 60.0 * seconds,
-                    total: 60.0 * seconds,
-                };
-                Ok(Reading::Counts {
-                    candidate: counts,
-                    baseline: None,
-                    candidate_figure: Some(self.bad),
-                    baseline_figure: None,
-                })
-            }
-        };
+        let quantities = question.quantities.iter();
         Measured {
             start: question.start,
             end: question.end,
-            readings: question.quantities.iter().map(reading).collect(),
+            readings: quantities
+                .map(|quantity| self.reading(quantity, question, self.bad))
+                .collect(),
+        }
+    }
+
+    fn reading(&self, quantity: &Quantity, question: &Question, bad: f64) -> Result<Reading, (Cause, String)> {
+        let seconds = question.end.duration_since(question.start).as_secs_f64();
+        assert!(seconds > 0.0, "a tick has a length");
+        match quantity {
+            _ if !self.answers => Err((Cause::ProviderDown, "down".to_owned())),
+            Quantity::Scalar { .. } => Ok(Reading::Scalar(bad)),
+            _ => Ok(Reading::Counts {
+                candidate: Counts {
+                    bad: bad * 60.0 * seconds,
+                    total: 60.0 * seconds,
+                },
+                baseline: None,
+                candidate_figure: Some(bad),
+                baseline_figure: None,
+            }),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     api::{
         CanaryRolloutSpec, CanaryRolloutStatus, Percent,
         action::{RolloutActionSpec, Verb},
-        status::Phase,
+        status::{Cause, Phase},
     },
     router::RouteId,
 };
@@ -26,6 +26,7 @@ use crate::{
     clippy::struct_excessive_bools,
     reason = "each is one thing that may go wrong by itself"
 )]
+#[derive(Clone)]
 pub struct World {
     pub now: Timestamp,
     pub spec: CanaryRolloutSpec,
@@ -35,6 +36,14 @@ pub struct World {
     pub deletion: Deletion,
     /// Share of bad requests of the new version, by check.
     pub bad: f64,
+    /// Share of bad requests of the version that serves when no release runs, by check.
+    pub stable_bad: f64,
+    /// What its metrics lack, if anything.
+    pub lacks: Option<(Cause, &'static str)>,
+    /// What is said of pods that are scraped twice.
+    pub scraped_twice: Option<&'static str>,
+    /// How many times its metrics were looked at.
+    pub inspections: usize,
     /// Metrics are there.
     pub answers: bool,
     /// Requests a second that still reach a version that has lost its traffic.
@@ -92,7 +101,11 @@ impl World {
             finalizer: false,
             deletion: Deletion::No,
             bad: 0.0,
+            stable_bad: 0.0,
+            lacks: None,
+            scraped_twice: None,
             answers: true,
+            inspections: 0,
             lagging: 0.0,
             accepts: true,
             reports_generations: true,
@@ -139,6 +152,7 @@ impl World {
         self.actions.push(ActionSeen {
             name: uid.clone(),
             uid,
+            version: "1".to_owned(),
             spec,
             by: Some("kubectl-create".to_owned()),
             created: self.now,
@@ -169,14 +183,19 @@ impl World {
         self.settle();
     }
 
-    pub fn pass_unchecked(&mut self) -> (bool, Decision) {
+    /// The rollout, and its plan in force.
+    pub fn subject(&self) -> (Identity, InForce) {
         let id = Identity {
             namespace: "shop".to_owned(),
             name: "catalog".to_owned(),
             uid: "u".to_owned(),
             generation: 1,
         };
-        let in_force = InForce::new(Ok(&self.spec.clone().into()), &self.status);
+        (id, InForce::new(Ok(&self.spec.clone().into()), &self.status))
+    }
+
+    pub fn pass_unchecked(&mut self) -> (bool, Decision) {
+        let (id, in_force) = self.subject();
         self.pass_of(&id, &in_force)
     }
 
@@ -191,11 +210,13 @@ impl World {
         let needs = needs(id, in_force, &self.status, &seen, self.now);
         seen.measured = needs.measure.map(|question| self.measure(&question));
         seen.drained = needs.drained.map(|asked| self.look_for_requests(&asked));
+        seen.inspected = needs.inspect.map(|asked| self.inspect(&asked));
         seen.config_digests = needs
             .configs
             .iter()
             .filter_map(|name| Some((name.clone(), self.config?.to_owned())))
             .collect();
+        seen.actions_read = needs.actions.into_iter().collect();
         let decision = decide(id, in_force, &self.status, &seen, self.now);
         let changed = self.follow(&decision);
         (changed, decision)

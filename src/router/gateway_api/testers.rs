@@ -133,7 +133,7 @@ pub(super) fn change(rules: &Rules<'_>, wanted: Vec<Value>) -> Patch {
         .collect();
     let mut free = || {
         let mut name = TESTERS.to_owned();
-        let mut number = 1;
+        let mut number = 1_usize;
         while taken.contains(&name) {
             number += 1;
             name = format!("{TESTERS}-{number}");

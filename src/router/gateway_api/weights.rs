@@ -28,7 +28,7 @@ pub(super) fn split(total: i64, share: Percent) -> Split {
     let canary = i128::from(total) * i128::from(share.hundredths()) / 10_000;
     let canary = i64::try_from(canary).unwrap_or(total);
     Split {
-        stable: total - canary,
+        stable: total.saturating_sub(canary),
         canary,
     }
 }
@@ -51,7 +51,7 @@ pub(super) fn share(stable: i64, canary: i64) -> Percent {
 /// old version's are `known` ones at our scale.
 pub(super) fn left_behind(known: &RuleOriginal, live: &RuleOriginal) -> bool {
     let weight = |weight: Option<i64>| weight.unwrap_or(1).max(0);
-    let mut unscaled = 0;
+    let mut unscaled = 0_usize;
     for backend in &live.backends {
         let Some(before) = known.backends.iter().find(|known| known.backend == backend.backend) else {
             return false;

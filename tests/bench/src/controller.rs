@@ -42,6 +42,8 @@ pub struct Usage {
     pub cpu: f64,
     /// Resident memory in MiB.
     pub resident: f64,
+    /// Its peak since the start, or since it was forgotten.
+    pub peak: f64,
 }
 
 impl Launch {
@@ -108,17 +110,23 @@ impl Controller {
                 .unwrap_or_default()
         };
         let status = fs::read_to_string(process.join("status")).context("reading the controller's memory")?;
-        let kib = status.lines().find_map(|line| {
-            line.strip_prefix("VmRSS:")?
-                .split_whitespace()
-                .next()?
-                .parse::<f64>()
-                .ok()
-        });
+        let mib = |field: &str| {
+            let kib = status
+                .lines()
+                .find_map(|line| line.strip_prefix(field)?.split_whitespace().next()?.parse::<f64>().ok());
+            kib.unwrap_or_default() / 1024.0
+        };
         Ok(Usage {
             cpu: (ticks(14) + ticks(15)) / TICKS,
-            resident: kib.unwrap_or_default() / 1024.0,
+            resident: mib("VmRSS:"),
+            peak: mib("VmHWM:"),
         })
+    }
+
+    /// Forgets the peak of its memory.
+    pub fn forget_peak(&self) -> anyhow::Result<()> {
+        let process = Path::new("/proc").join(self.child.id().to_string());
+        fs::write(process.join("clear_refs"), "5").context("forgetting the peak of the controller's memory")
     }
 
     /// Lengths of its passes so far.

@@ -37,12 +37,20 @@ impl fmt::Display for Size {
 pub struct Figures {
     /// With all rollouts at rest.
     pub idle: Option<Load>,
+    /// MiB that the peak of resident memory rose by while others made large objects.
+    pub hostile: Option<f64>,
     /// With all rollouts held at a weight and judged every 10 s.
     pub active: Option<Load>,
     /// Seconds from a flipped metric to weight 0, interval 10 s.
     pub flips: Vec<f64>,
     /// The same with the fastest settings: interval 1 s, no settling.
     pub fast_flips: Vec<f64>,
+    /// As `flips`, beside a namespace that asks slow queries over and over.
+    #[serde(default)]
+    pub hostile_flips: Vec<f64>,
+    /// What the controller takes meanwhile.
+    #[serde(default)]
+    pub hostile_load: Option<Load>,
     /// A whole release.
     pub release: Option<Release>,
     /// Lengths in seconds of 30 s steps in the middle of which the controller was killed.

@@ -62,7 +62,10 @@ pub struct Measure {
     /// Seconds for which the metrics store is down.
     #[arg(long, default_value_t = 120)]
     outage_seconds: u64,
-    /// Measure nothing but these: idle, active, flip, release, kill, outage.
+    /// Deployments that no rollout names, in namespaces of others.
+    #[arg(long, default_value_t = 0)]
+    foreign: usize,
+    /// Measure nothing but these: idle, hostile, active, flip, release, kill, outage, beside (a hostile namespace).
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }

@@ -22,6 +22,10 @@ const ROWS: &[Row] = &[
     ("at rest: metric queries/min", |figures| {
         figures.idle.as_ref().map(|load| format!("{:.0}", load.queries))
     }),
+    (
+        "at rest: peak memory while others make 50 Deployments of 1 MB and edit a ConfigMap, MiB more",
+        |figures| figures.hostile.map(|more| format!("{more:.0}")),
+    ),
     ("**all held at 5%, judged every 10 s**: CPU, s/min", |figures| {
         figures.active.as_ref().map(|load| format!("{:.2}", load.cpu))
     }),
@@ -50,6 +54,17 @@ const ROWS: &[Row] = &[
     (
         "flipped metric → weight 0, 1 s interval, `settle: 0s`: median (worst; tries)",
         |figures| spread(&figures.fast_flips),
+    ),
+    (
+        "the same beside a hostile namespace (10 rollouts, 16 slow queries each), 10 s interval: median (worst; tries)",
+        |figures| spread(&figures.hostile_flips),
+    ),
+    (
+        "beside a hostile namespace: CPU, s/min; resident memory, MiB",
+        |figures| {
+            let load = figures.hostile_load.as_ref()?;
+            Some(format!("{:.2}; {:.0}", load.cpu, load.resident))
+        },
     ),
     (
         "release 5, 10, 25, 50, 75, 100% with 5 s holds: from the first confirmation to promoted",

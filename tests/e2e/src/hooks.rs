@@ -1,4 +1,4 @@
-//! Another system that is asked and told by webhooks: this process, behind a Service of the scenario's namespace.
+//! Another system that is asked and told by webhooks: this process, at an address that the chart's `webhooks.allowedHosts` names.
 
 use std::{
     collections::BTreeSet,
@@ -7,15 +7,11 @@ use std::{
 
 use anyhow::Context as _;
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
-use kube::api::ApiResource;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
-use warmfront::controller::kinds::Kinds;
 
-use super::Shop;
-
-/// Address of this process inside the test cluster's network.
-const NODE: &str = "10.77.0.1";
+/// Address of this process inside the test cluster's network: not the one that the API server has.
+const BRIDGE: &str = "10.78.0.1";
 
 /// What it does with gates: an HTTP status, or nothing at all.
 type Mood = Option<u16>;
@@ -28,6 +24,7 @@ struct Desk {
 
 /// The other system.
 pub struct Hooks {
+    port: u16,
     mood: watch::Sender<Mood>,
     called: Arc<Mutex<Vec<Value>>>,
     server: JoinHandle<()>,
@@ -53,9 +50,9 @@ impl Desk {
 }
 
 impl Hooks {
-    /// Listens, as Service `hooks`: gates at `/ask` get a 200, and what comes to `/tell` is taken.
-    pub async fn open(shop: &Shop) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((NODE, 0))
+    /// Listens: gates at `/ask` get a 200, and what comes to `/tell` is taken.
+    pub async fn open() -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((BRIDGE, 0))
             .await
             .context("listening for webhooks in the cluster's network")?;
         let port = listener.local_addr()?.port();
@@ -74,16 +71,17 @@ impl Hooks {
                 eprintln!("the webhooks' server ended: {error}");
             }
         });
-        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "hooks"}, "spec": {"ports": [{"name": "http", "port": 80, "targetPort": port}]}});
-        shop.create(&Kinds::service(), service).await?;
-        let slice = json!({
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-            "metadata": {"name": "hooks", "labels": {"kubernetes.io/service-name": "hooks"}},
-            "ports": [{"name": "http", "port": port, "protocol": "TCP"}], "endpoints": [{"addresses": [NODE], "conditions": {"ready": true}}],
-        });
-        let slices: ApiResource = Kinds::endpoint_slice();
-        shop.create(&slices, slice).await?;
-        Ok(Self { mood, called, server })
+        Ok(Self {
+            port,
+            mood,
+            called,
+            server,
+        })
+    }
+
+    /// What a rollout names to be sent to this path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{BRIDGE}:{}{path}", self.port)
     }
 
     /// What gates get from now on; nothing at all if it is `None`.

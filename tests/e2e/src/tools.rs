@@ -54,6 +54,21 @@ async fn run(name: &str, arguments: &[&str], input: &str) -> anyhow::Result<Stri
     Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
 }
 
+/// Installs the controller with the values that `tests/cluster/releases` gives it too and `more` such as `--set`, and waits until it is ready.
+pub async fn install_controller(more: &[&str]) -> anyhow::Result<String> {
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/warmfront");
+    let values = concat!(env!("CARGO_MANIFEST_DIR"), "/../cluster/values.yaml");
+    let place = ["upgrade", "--install", "warmfront", chart, "-n", "warmfront"];
+    let how = ["--values", values, "--wait", "--timeout", "2m"];
+    run("helm", &[&place[..], &how, more].concat(), "").await
+}
+
+/// Uninstalls it, as its notes say.
+pub async fn uninstall_controller() -> anyhow::Result<String> {
+    let arguments = ["uninstall", "warmfront", "-n", "warmfront", "--wait", "--timeout", "5m"];
+    run("helm", &arguments, "").await
+}
+
 impl Shop {
     /// kubectl in this namespace.
     pub async fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {

@@ -8,7 +8,13 @@ use std::{
 
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use warmfront::controller::{self, Context, calls::Calls, discovery, leadership::Leadership, watches};
+use warmfront::controller::{
+    self, Context,
+    calls::{Calls, Rules},
+    discovery,
+    leadership::Leadership,
+    watches,
+};
 
 use crate::{
     access::{Access, Fault, Life},
@@ -47,10 +53,13 @@ fn start(cluster: &Shared, faults: Faults) -> Process {
 async fn run(cluster: Shared, client: kube::Client) {
     let installed = discovery::installed(&client).await;
     let (caches, queue, requests, absent) = watches::open(&client, &TaskTracker::new(), &installed);
-    let begin = lock(&cluster).traffic.start;
+    let (begin, uninstalls) = {
+        let cluster = lock(&cluster);
+        (cluster.traffic.start, cluster.uninstalls)
+    };
     let clock = Box::new(move || wall(begin, tokio::time::Instant::now()));
-    let calls = Calls::new(Arc::new(hooks::Hooks(cluster.clone())), requests);
-    let context = Context::new(
+    let calls = Calls::new(Arc::new(hooks::Hooks(cluster.clone())), Rules::default(), requests);
+    let mut context = Context::new(
         client.clone(),
         Leadership::without_election(),
         caches,
@@ -58,6 +67,9 @@ async fn run(cluster: Shared, client: kube::Client) {
         calls,
         clock,
     );
+    if uninstalls {
+        context = context.to_uninstall();
+    }
     // Both end with the process.
     tokio::join!(
         controller::run(Arc::new(context), queue, CancellationToken::new()),

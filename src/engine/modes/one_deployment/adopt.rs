@@ -32,10 +32,17 @@ pub fn rest(facts: &Facts<'_>, next: &mut Draft) {
     {
         return;
     }
-    let Some(serving) = facts.serving(next.status()) else {
-        return;
+    let serving = facts.serving(next.status());
+    let at_serving = match serving {
+        Some(serving) => facts.wants(serving),
+        // Kubernetes makes its ReplicaSet again.
+        None => hold::has_serving_template(next.status(), deployment),
     };
-    if let Some(old) = exchange::standby(facts, next.status()).filter(|old| facts.wants(old) && !facts.wants(serving)) {
+    if at_serving {
+        return;
+    }
+    let back = exchange::standby(facts, next.status()).filter(|old| serving.is_some() && facts.wants(old));
+    if let Some(old) = back {
         next.undo(
             &old.hash,
             EndReason::Reverted,
@@ -43,7 +50,7 @@ pub fn rest(facts: &Facts<'_>, next: &mut Draft) {
         );
         return;
     }
-    if !facts.wants(serving) && facts.mode.rejection(facts, next.status()).is_none() {
+    if facts.mode.rejection(facts, next.status()).is_none() {
         release(facts, deployment, serving, next);
     }
 }
@@ -115,13 +122,16 @@ pub fn follow_hands(facts: &Facts<'_>, next: &mut Draft) {
     }
 }
 
-/// Begins the release of the Deployment's template.
-fn release(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, next: &mut Draft) {
+/// Begins the release of the Deployment's template. Without a serving ReplicaSet it is what users get at all.
+fn release(facts: &Facts<'_>, deployment: &Deployment, serving: Option<&ReplicaSet>, next: &mut Draft) {
+    let Some(stable_revision) = next.status().stable_revision.clone() else {
+        return;
+    };
     let known = facts
         .seen
         .replica_sets
         .iter()
-        .find(|set| !set.deleting && facts.wants(set) && set.hash != serving.hash);
+        .find(|set| !set.deleting && facts.wants(set) && set.hash != stable_revision);
     let (revision, replica_set) = match known {
         Some(set) => (set.hash.clone(), set.name.clone()),
         None => free_revision(facts, deployment),
@@ -139,8 +149,8 @@ fn release(facts: &Facts<'_>, deployment: &Deployment, serving: &ReplicaSet, nex
         Beginning {
             revision,
             replica_set,
-            stable_revision: serving.hash.clone(),
-            recovery: serving.ready == 0,
+            stable_revision,
+            recovery: serving.is_none_or(|serving| serving.ready == 0),
             what,
         },
     );

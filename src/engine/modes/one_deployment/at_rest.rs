@@ -31,12 +31,7 @@ pub fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Dep
         return unfinished(facts, status, deployment, put_in_order);
     }
     let Some(serving) = facts.serving(status) else {
-        let pause = (!leaving).then(|| hold::wanted_pause(facts, status, deployment));
-        return Desired {
-            canary_service: None,
-            pause: pause.flatten(),
-            ..put_in_order
-        };
+        return unserved(facts, status, deployment, put_in_order);
     };
     let others: Vec<&ReplicaSet> = facts
         .seen
@@ -67,14 +62,31 @@ pub fn at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus, deployment: &Dep
     };
     Desired {
         pause,
-        selector: Some((!alone).then(|| serving.hash.clone())),
+        selector: Some(facts.narrow_to(status).filter(|_| !alone)),
         sets,
         ..put_in_order
     }
 }
 
-/// Kubernetes' own rollout does not come to an end, and ours is to go: only what the Deployment does not have is put in
-/// order.
+/// The serving ReplicaSet was deleted: users get whatever is ready.
+fn unserved(
+    facts: &Facts<'_>,
+    status: &CanaryRolloutStatus,
+    deployment: &Deployment,
+    put_in_order: Desired,
+) -> Desired {
+    if facts.seen.deletion != Deletion::No {
+        return unfinished(facts, status, deployment, put_in_order);
+    }
+    Desired {
+        selector: Some(None),
+        pause: hold::wanted_pause(facts, status, deployment),
+        ..put_in_order
+    }
+}
+
+/// Kubernetes' own rollout does not come to an end, or nothing serves, and ours is to go: only what the Deployment does not
+/// have is put in order.
 fn unfinished(
     facts: &Facts<'_>,
     status: &CanaryRolloutStatus,

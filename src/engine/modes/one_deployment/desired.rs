@@ -109,9 +109,10 @@ fn releasing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploym
         .max(run.weight);
     let replicas = facts.size_for(largest);
 
+    let selector = facts.narrow_to(status);
     let narrowed = facts
         .narrowed_services()
-        .all(|service| service.hash() == status.stable_revision.as_deref());
+        .all(|service| service.hash() == selector.as_deref());
     let history_taken = facts.seen.replica_sets.iter().all(|set| {
         Some(set.hash.as_str()) == status.stable_revision.as_deref() || set.hash == run.revision || set.held()
     });
@@ -136,7 +137,7 @@ fn releasing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploym
     Desired {
         pause: Some(true),
         label: Some(Label::On),
-        selector: Some(status.stable_revision.clone()),
+        selector: Some(selector),
         canary_service: may_point_at(facts, run).then(|| Some(run.revision.clone())),
         route: Some(route),
         testers,
@@ -171,7 +172,7 @@ fn kept_service(facts: &Facts<'_>, run: &Run) -> Option<String> {
 }
 
 fn going_back(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deployment: &Deployment) -> Desired {
-    if !deployment.paused {
+    if !deployment.paused && !facts.serves_alone(status, deployment) {
         // Kubernetes is rolling out by itself: the narrowed pods are about to go.
         return Desired {
             selector: Some(None),
@@ -182,7 +183,7 @@ fn going_back(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, deploy
     Desired {
         pause: Some(true),
         label: Some(Label::On),
-        selector: Some(status.stable_revision.clone()),
+        selector: Some(facts.narrow_to(status)),
         canary_service: kept_service(facts, run).map(Some),
         route: Some(Want::Drained),
         sets: others_held(facts, status, run, deployment),

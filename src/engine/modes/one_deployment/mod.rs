@@ -123,8 +123,12 @@ impl Mode for OneDeployment {
         side
     }
 
-    fn measured_workloads(&self, _: &Facts<'_>, run: &Run, stable: &Side<'_>) -> (String, String) {
-        (run.replica_set.clone(), stable.names().pop().unwrap_or_default())
+    fn candidate_workload(&self, _: &Facts<'_>, run: &Run) -> String {
+        run.replica_set.clone()
+    }
+
+    fn stable_workload(&self, _: &Facts<'_>, stable: &Side<'_>) -> String {
+        stable.names().pop().unwrap_or_default()
     }
 
     fn to_begin(&self, facts: &Facts<'_>, weight: Percent) -> u32 {

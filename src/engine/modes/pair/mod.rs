@@ -138,8 +138,12 @@ impl Mode for Pair {
         }
     }
 
-    fn measured_workloads(&self, facts: &Facts<'_>, _: &Run, _: &Side<'_>) -> (String, String) {
-        (facts.plan.deployment.clone(), baseline_name(facts).to_owned())
+    fn candidate_workload(&self, facts: &Facts<'_>, _: &Run) -> String {
+        facts.plan.deployment.clone()
+    }
+
+    fn stable_workload(&self, facts: &Facts<'_>, _: &Side<'_>) -> String {
+        baseline_name(facts).to_owned()
     }
 
     fn to_begin(&self, facts: &Facts<'_>, _: Percent) -> u32 {

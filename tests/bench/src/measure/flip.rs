@@ -11,6 +11,9 @@ use crate::world::{App, Plan, Seen};
 /// Multiples of the golden ratio fall evenly into an interval: few tries give the median that many at random would.
 const GOLDEN: f64 = 0.618_033_988_749_895;
 
+/// Rollouts of a hostile namespace.
+const HOSTILE: usize = 10;
+
 impl Bench {
     /// Flips one metric after another, each at another moment between two ticks of its own, while all other apps stay held.
     pub(super) async fn flips(&mut self, apps: &[App], number: usize, interval: Duration) -> anyhow::Result<Vec<f64>> {
@@ -57,6 +60,23 @@ impl Bench {
                 .await?;
         }
         Ok(seconds)
+    }
+
+    /// The same, beside a namespace of ten rollouts that ask 16 slow queries each, over and over.
+    pub(super) async fn flips_beside_a_hostile_namespace(
+        &mut self,
+        apps: &[App],
+        number: usize,
+        interval: Duration,
+    ) -> anyhow::Result<Vec<f64>> {
+        let hostile: Vec<App> = (0..HOSTILE).map(App::hostile).collect();
+        for app in &hostile {
+            self.adopt(app, &Plan::hostile()).await?;
+        }
+        self.release(&hostile).await?;
+        // Until their ticks are all under way.
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        self.flips(apps, number, interval).await
     }
 
     /// One app with the fastest settings there are.

@@ -31,6 +31,7 @@ impl Bench {
             interval: "10s",
             settle: Some("0s"),
             one_bad_answer: true,
+            checks: 1,
         };
         for app in &apps {
             self.adopt(app, &plan).await?;

@@ -1,6 +1,7 @@
 //! The measures, in the order in which they are taken.
 
 mod flip;
+mod hostile;
 mod kill;
 mod load;
 mod outage;
@@ -64,12 +65,18 @@ pub async fn run(measure: &Measure) -> anyhow::Result<()> {
         )
         .await?;
     bench.world.put_under_rollouts(&apps, &Plan::held()).await?;
+    bench.world.make_foreign(measure.foreign).await?;
     bench.start_controller().await?;
     bench.all("adopted", apps.len(), |seen| seen.adopted).await?;
     bench.quiet().await?;
     if wants("idle") {
         progress(&format!("at rest for {} s", measure.idle_seconds));
         figures.idle = Some(bench.load(Duration::from_secs(measure.idle_seconds)).await?);
+        write(&file, &figures)?;
+    }
+    if wants("hostile") {
+        progress("others make large objects");
+        figures.hostile = Some(bench.hostile().await?);
         write(&file, &figures)?;
     }
     if measure.size.idle_only {
@@ -125,6 +132,15 @@ pub async fn run(measure: &Measure) -> anyhow::Result<()> {
     if measure.size.rollouts == 1 && wants("outage") {
         progress(&format!("the metrics store is down for {} s", measure.outage_seconds));
         figures.outage = Some(bench.outage(Duration::from_secs(measure.outage_seconds)).await?);
+        write(&file, &figures)?;
+    }
+    // The last one: its rollouts stay.
+    if measure.size.rollouts == 1 && wants("beside") {
+        progress("flipping metrics, 10 s interval, beside a hostile namespace");
+        figures.hostile_flips = bench
+            .flips_beside_a_hostile_namespace(&apps, measure.flips.div_ceil(2), Duration::from_secs(10))
+            .await?;
+        figures.hostile_load = Some(bench.load(Duration::from_secs(measure.active_seconds)).await?);
         write(&file, &figures)?;
     }
     Ok(())

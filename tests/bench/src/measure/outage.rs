@@ -31,6 +31,7 @@ impl Bench {
                     interval: "10s",
                     settle: None,
                     one_bad_answer: false,
+                    checks: 1,
                 },
             )
             .await?;

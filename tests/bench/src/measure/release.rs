@@ -33,6 +33,7 @@ impl Bench {
                 interval: "1s",
                 settle: Some("0s"),
                 one_bad_answer: true,
+                checks: 1,
             },
         )
         .await?;

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
@@ -41,6 +41,11 @@ impl Figures {
         self.bad_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Whose queries are slow: those of rollouts in namespace `hostile`.
+const SLOW: &str = "hostile/";
+/// How slow: hardly less than what a query may take.
+const SLOWNESS: Duration = Duration::from_secs(9);
 
 /// A store that can be taken down.
 pub struct Store {
@@ -135,6 +140,9 @@ async fn answer(State(figures): State<Arc<Figures>>, body: String) -> ([(HeaderN
         .split_once("app=\"")
         .and_then(|(_, rest)| rest.split_once('"'))
         .map(|(key, _)| key);
+    if key.is_some_and(|key| key.starts_with(SLOW)) {
+        tokio::time::sleep(SLOWNESS).await;
+    }
     let bad = key.is_some_and(|key| figures.bad_since().get(key).is_some_and(|since| *since <= time));
     let sample = json!([{"metric": {}, "value": [time, if bad { BAD } else { GOOD }]}]);
     let reply = json!({"status": "success", "data": {"resultType": "vector", "result": sample}});

@@ -43,6 +43,16 @@ impl App {
         }
     }
 
+    /// One of those whose checks are many, slow, and asked for all the time.
+    pub fn hostile(n: usize) -> Self {
+        Self {
+            namespace: "hostile".to_owned(),
+            name: format!("hostile-{n}"),
+            replicas: 1,
+            node: n % NODES,
+        }
+    }
+
     /// `namespace/name`.
     pub fn key(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
@@ -76,6 +86,10 @@ impl App {
             check["breaches"] = json!(1);
             check["of"] = json!(1);
         }
+        let mut checks = vec![check; plan.checks];
+        for (number, check) in checks.iter_mut().enumerate().skip(1) {
+            check["name"] = json!(format!("queue-{number}"));
+        }
         let mut traffic = json!({"gatewayAPI": {"routes": [{"name": self.name}]}});
         if let Some(settle) = plan.settle {
             traffic["settle"] = json!(settle);
@@ -88,7 +102,7 @@ impl App {
         json!({
             "metadata": {"name": self.name},
             "spec": {
-                "workload": {"deployment": {"name": self.name}}, "traffic": traffic, "steps": steps, "checks": [check],
+                "workload": {"deployment": {"name": self.name}}, "traffic": traffic, "steps": steps, "checks": checks,
                 "metrics": {"interval": plan.interval}, "bake": "0s", "keepStable": "0s", "keepCanary": "0s",
             },
         })
@@ -106,6 +120,8 @@ pub struct Plan {
     pub settle: Option<&'static str>,
     /// One bad answer rolls back, instead of the default.
     pub one_bad_answer: bool,
+    /// How many checks ask for it.
+    pub checks: usize,
 }
 
 impl Plan {
@@ -116,6 +132,16 @@ impl Plan {
             interval: "10s",
             settle: None,
             one_bad_answer: true,
+            checks: 1,
+        }
+    }
+
+    /// As many slow queries as a rollout can ask, as often as it can.
+    pub fn hostile() -> Self {
+        Self {
+            interval: "1s",
+            checks: 16,
+            ..Self::held()
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The apps that are released: Deployments with fake pods, their Services and routes, and the rollouts over them.
 
 mod app;
+mod foreign;
 mod seen;
 
 pub use app::{App, Plan};

@@ -36,6 +36,9 @@ impl Shop {
             {"name": "DATABASE_URL", "value": "postgres://postgres@postgres.shop/postgres"},
             {"name": "REDIS_URL", "value": "redis://redis.shop/"},
             {"name": "CACHE_KEY_PREFIX", "value": self.namespace},
+            // Scenarios run beside each other on few cores: what only waits for one is no fault of the version.
+            {"name": "CACHE_TIMEOUT", "value": "500ms"},
+            {"name": "DATABASE_TIMEOUT", "value": "20s"},
         ]);
         let container = json!({
             "name": "catalog", "image": "localhost/catalog:test", "imagePullPolicy": "IfNotPresent", "env": env,

@@ -11,10 +11,10 @@ use super::{RATE, is};
 #[tokio::test]
 #[ignore = "needs the test cluster: make test"]
 async fn s48_a_gate_that_hangs_holds_no_rollback_up() -> anyhow::Result<()> {
-    let gate = json!({"name": "smoke-test", "before": "Step", "webhook": {"url": "http://hooks/ask", "timeout": "2s"}, "deadline": "12s"});
-    let notify = json!([{"name": "chat", "webhook": {"url": "http://hooks.e2e-s48/tell"}, "events": ["Started", "RolledBack", "Promoted"]}]);
+    let hooks = Hooks::open().await?;
+    let gate = json!({"name": "smoke-test", "before": "Step", "webhook": {"url": hooks.url("/ask"), "timeout": "2s"}, "deadline": "12s"});
+    let notify = json!([{"name": "chat", "webhook": {"url": hooks.url("/tell")}, "events": ["Started", "RolledBack", "Promoted"]}]);
     let shop = Shop::adopted("s48", json!({"gates": [gate], "notify": notify})).await?;
-    let hooks = Hooks::open(&shop).await?;
     let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
     shop.release(&[("VERSION", "v2")]).await?;
     shop.at(1, 25).await?;
@@ -95,5 +95,84 @@ async fn s48_an_address_of_another_namespace_is_refused_before_any_release() -> 
         "{}",
         status.message
     );
+    shop.close().await
+}
+
+/// A gate before the start that asks `host`.
+fn asks(host: &str) -> serde_json::Value {
+    json!({"gates": [{"before": "Start", "webhook": {"url": format!("http://{host}/healthz"), "timeout": "2s"}, "deadline": "10m"}]})
+}
+
+/// Begins a release whose gate asks `host`. The rollout is made with the first one, v2.
+async fn begin(shop: &Shop, host: &str, version: &str) -> anyhow::Result<()> {
+    if version == "v2" {
+        shop.rollout(asks(host)).await?;
+        shop.held().await?;
+    } else {
+        shop.merge(&Kinds::rollout(), "catalog", json!({"spec": asks(host)}))
+            .await?;
+    }
+    shop.release(&[("VERSION", version)]).await
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster: make test"]
+async fn fence_a_gate_behind_an_external_name_is_not_asked() -> anyhow::Result<()> {
+    let victim = Shop::running("fence-victim", 1).await?;
+    let shop = Shop::running("fence-external", 1).await?;
+    let leads = format!("catalog.{}.svc.cluster.local", victim.namespace);
+    let ports = json!([{"port": 80}]);
+    let service = |name: &str, spec: serde_json::Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec});
+    let external = json!({"type": "ExternalName", "externalName": leads, "ports": ports});
+    shop.create(&Kinds::service(), service("gate", external)).await?;
+    // The same by addresses that are written by hand.
+    let theirs = victim.api(&Kinds::service()).get("catalog").await?;
+    shop.create(&Kinds::service(), service("by-hand", json!({"ports": ports})))
+        .await?;
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": "by-hand", "labels": {"kubernetes.io/service-name": "by-hand"}},
+        "ports": [{"port": 80, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [theirs.data["spec"]["clusterIP"]], "conditions": {"ready": true}}],
+    });
+    shop.create(&Kinds::endpoint_slice(), slice).await?;
+    for (host, version, why) in [
+        (
+            "gate",
+            "v2",
+            "Service gate: it is of type ExternalName and may lead anywhere",
+        ),
+        ("by-hand", "v3", "Service by-hand: it has no selector"),
+    ] {
+        begin(&shop, host, version).await?;
+        let held = shop
+            .until("the gate", |status| {
+                condition(status, "Paused") == ("True", "Gate") && status.message.contains(host)
+            })
+            .await?;
+        assert!(held.message.contains(why), "{}", held.message);
+        assert_eq!(shop.act(Verb::Abort).await?.0, "Applied");
+        shop.until("the end", |status| status.phase == Phase::RolledBack)
+            .await?;
+    }
+    victim.close().await?;
+    shop.close().await
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster: make test"]
+async fn fence_a_gate_behind_services_that_select_pods_is_asked() -> anyhow::Result<()> {
+    let shop = Shop::running("fence-services", 1).await?;
+    let ports = json!([{"name": "http", "port": 80, "targetPort": "http"}]);
+    let headless = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "headless"}, "spec": {"clusterIP": "None", "selector": {"app": "catalog"}, "ports": ports}});
+    shop.create(&Kinds::service(), headless).await?;
+    // The app takes no POST, which is a no: it was asked.
+    for (number, (host, version)) in [("catalog", "v2"), ("headless", "v3")].into_iter().enumerate() {
+        let run = i64::try_from(number)? + 1;
+        begin(&shop, host, version).await?;
+        let status = shop.ended(run, Phase::RolledBack).await?;
+        is(&status, "RolledBack", "True", "GateRejected");
+        assert!(status.message.contains("HTTP 405"), "{}", status.message);
+    }
     shop.close().await
 }

@@ -5,7 +5,8 @@ use kube::{
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, PostParams},
 };
 use serde_json::json;
-use warmfront_e2e::{Births, Shop};
+use warmfront::api::status::Phase;
+use warmfront_e2e::{Births, Shop, tools::install_controller};
 
 use super::{rest::begins, stays_at};
 
@@ -57,5 +58,34 @@ async fn hold_label_that_another_hand_takes_off_is_put_back() -> anyhow::Result<
     let births = Births::start(&shop).await?;
     shop.release(&[("VERSION", "v2")]).await?;
     begins(&shop, 1, &births).await?;
+    shop.close().await
+}
+
+/// A promotion and the start of another release while pauses hold the Deployment.
+async fn released_under_a_pause() -> anyhow::Result<Shop> {
+    // Nobody asks for anything: it is about the Deployment alone.
+    let shop = Shop::adopted("hold-pause", json!({"checks": [], "unjudged": true})).await?;
+    shop.paused().await?;
+    let births = Births::start(&shop).await?;
+    shop.release(&[("VERSION", "v2")]).await?;
+    begins(&shop, 1, &births).await?;
+    shop.ended(1, Phase::Succeeded).await?;
+    shop.paused().await?;
+    let file = shop.manifest("catalog", 4, "v3");
+    shop.kubectl_with(&["apply", "-f", "-"], &file).await?;
+    begins(&shop, 2, &births).await?;
+    Ok(shop)
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster: make test"]
+async fn hold_by_a_pause_where_there_is_no_policy() -> anyhow::Result<()> {
+    install_controller(&["--set", "hold=Pause"]).await?;
+    let released = released_under_a_pause().await;
+    // The others need the policy, whatever came of this; the release that is under way goes on.
+    install_controller(&[]).await?;
+    let shop = released?;
+    shop.ended(2, Phase::Succeeded).await?;
+    shop.held().await?;
     shop.close().await
 }

@@ -17,6 +17,7 @@ mod outages;
 mod owner;
 mod pair;
 mod pods;
+mod poisoned;
 mod refused;
 mod release;
 mod replies;
@@ -29,6 +30,8 @@ mod running;
 mod services;
 mod sharing;
 mod start;
+mod status;
+mod uninstall;
 
 use serde_json::{Value, json};
 use warmfront::api::{CanaryRolloutStatus, status::Phase};

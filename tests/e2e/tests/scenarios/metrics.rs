@@ -6,7 +6,10 @@ use kube::{
 };
 use serde_json::{Value, json};
 use warmfront::{
-    api::{MetricSourceSpec, status::Phase},
+    api::{
+        CanaryRolloutStatus, MetricSourceSpec,
+        status::{Cause, Phase, Verdict},
+    },
     controller::kinds::Kinds,
 };
 use warmfront_e2e::{Load, Record, Shop, canary_percent, condition, load::Connections, shop::steps};
@@ -120,5 +123,74 @@ async fn s34_errors_above_the_limit_at_a_quarter_as_the_gateway_counts_them() ->
         failed > 0 && failures.as_object().is_some_and(|kinds| kinds.len() == 1),
         "only the version's own errors: {failures}"
     );
+    shop.close().await
+}
+
+/// What condition `Accepted` says.
+fn accepted(status: &CanaryRolloutStatus) -> &str {
+    let mut conditions = status.conditions.iter();
+    conditions
+        .find(|condition| condition.type_ == "Accepted" && condition.status == "True")
+        .map_or("", |condition| condition.message.as_str())
+}
+
+/// The errors that a rollout allows, and a limit of its latency that lies beyond all edges of the app's histogram.
+fn limits(errors: u32) -> Value {
+    json!([{"errorRate": {"max": errors}}, {"latency": {"quantile": "p95", "max": "60s"}}])
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster: make test"]
+async fn what_the_running_version_lacks_and_breaks_is_said_at_adoption() -> anyhow::Result<()> {
+    let shop = Shop::running("inspected", 4).await?;
+    shop.release(&[("FAULT_ERROR_SHARE", "0.25")]).await?;
+    shop.serving().await?;
+    let load = Load::start(&shop.host(), RATE, Connections::KeepAlive).await?;
+    shop.rollout(json!({"checks": limits(2)})).await?;
+    shop.until("the edge that is missing", |status| {
+        accepted(status)
+            .contains("check latency has no data (ThresholdNotMeasurable): no histogram edge is near the limit of 60s")
+    })
+    .await?;
+    // Prometheus has counted enough requests sooner or later; each edit of a limit asks anew.
+    let mut seen = None;
+    for errors in 3..13 {
+        shop.merge(
+            &Kinds::rollout(),
+            "catalog",
+            json!({"spec": {"checks": limits(errors)}}),
+        )
+        .await?;
+        let threshold = format!("<= {errors}%");
+        let status = shop
+            .until("another look", |status| {
+                status.checks.first().is_some_and(|check| check.threshold == threshold)
+            })
+            .await?;
+        seen = Some(status);
+        if seen
+            .as_ref()
+            .is_some_and(|status| status.checks[0].verdict == Verdict::Fail)
+        {
+            break;
+        }
+    }
+    let status = seen.unwrap_or_default();
+    let (errors, latency) = (&status.checks[0], &status.checks[1]);
+    assert_eq!((errors.verdict, errors.cause), (Verdict::Fail, None), "{errors:?}");
+    assert_eq!(
+        (latency.verdict, latency.cause),
+        (Verdict::NoData, Some(Cause::ThresholdNotMeasurable)),
+        "{latency:?}"
+    );
+    let said = accepted(&status);
+    assert!(said.contains("the running version itself breaks errors"), "{said}");
+    assert!(
+        status.run.is_none() && status.inspection.is_some_and(|found| found.broken == ["error-rate"]),
+        "it is told and refuses nothing"
+    );
+    let told = shop.told("StableBreaksLimit").await?;
+    assert!(told[0].contains("itself breaks errors"), "{told:?}");
+    load.stop().await?;
     shop.close().await
 }

@@ -20,7 +20,6 @@ async fn s22_no_weight_before_the_pods_that_carry_it() -> anyhow::Result<()> {
     object["apiVersion"] = json!("v1");
     object["kind"] = json!("ResourceQuota");
     shop.create(&quota, object).await?;
-    // Kubernetes tries a refused pod again after twice the time each time: up to as long again as the pods took to come.
     let mut plan = stays_at(25);
     plan["progressDeadline"] = json!("5m");
     shop.rollout(plan).await?;
@@ -35,6 +34,10 @@ async fn s22_no_weight_before_the_pods_that_carry_it() -> anyhow::Result<()> {
     assert_eq!(short.phase, Phase::Preparing);
     assert_eq!(weights.so_far().await?, [0], "not written for two pods");
     shop.merge(&quota, "pods", limit("30")).await?;
+    // Kubernetes tries a refused pod again after twice the time each time, and at once when the ReplicaSet changes.
+    let set = short.run.map(|run| run.replica_set).unwrap_or_default();
+    let touched = json!({"metadata": {"annotations": {"e2e/quota": "raised"}}});
+    shop.merge(&Kinds::replica_set(), &set, touched).await?;
     shop.at(1, 25).await?;
     assert_eq!(weights.so_far().await?, [0, 25]);
     shop.close().await

@@ -97,14 +97,22 @@ pub enum Deed {
     SetWeight(i64),
     /// Another hand changes the route: a JSON Patch.
     EditRoute(json_patch::Patch),
+    /// Another hand, or a newer version, writes into the rollout's status: a JSON Patch.
+    EditStatus(json_patch::Patch),
     /// Writes of the controller are refused for a while.
     Refuse(Refuse),
+    /// The controller's place is taken by one that gives every workload back.
+    Uninstall,
+    /// It is taken by an ordinary one again.
+    Install,
     /// The controller dies.
     Crash,
     /// The controller dies at its next call to the API server, after it was carried out.
     CrashAfterNextCall,
     /// All watches of the controller break off.
     BreakWatches,
+    /// Another hand writes into an object's managedFields what kube's own types cannot read.
+    Poison(What),
 }
 
 /// A RolloutAction.
@@ -119,6 +127,9 @@ pub struct Act {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// So many are created at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times: Option<usize>,
 }
 
 /// An object.
@@ -143,6 +154,8 @@ pub enum What {
     /// Its binding.
     HoldBinding,
     Namespace,
+    /// The ConfigMap that the app reads, if it reads one.
+    Config,
 }
 
 /// Whose pods.
@@ -174,6 +187,7 @@ impl What {
             Self::HoldPolicy => (Kind::HoldPolicy, "", POLICY),
             Self::HoldBinding => (Kind::HoldBinding, "", POLICY),
             Self::Namespace => (Kind::Namespace, "", NAMESPACE),
+            Self::Config => (Kind::ConfigMap, NAMESPACE, NAME),
         }
     }
 }
@@ -250,12 +264,21 @@ impl Run {
             Deed::SetMinReplicaCount(least) => self.merge(Kind::ScaledObject, NAME, &json!({"spec": {"minReplicaCount": least}}), false),
             Deed::SetWeight(percent) => self.set_weight(*percent),
             Deed::EditRoute(patch) => self.edit_route(patch),
+            Deed::EditStatus(patch) => self.edit_status(patch),
             Deed::Refuse(refuse) => {
                 let (now, mut cluster) = (Instant::now(), lock(&self.cluster));
                 let refused = refuse.begin(now)?;
                 let length = Duration::from_secs_f64(refuse.length + refuse.after.unwrap_or_default());
                 cluster.witness.past.trouble(refused.trouble(), now, length);
+                if refuse.after.is_some() {
+                    cluster.witness.past.trouble(Trouble::Slow, now, length);
+                }
                 cluster.refused.push(refused);
+                Ok(())
+            }
+            Deed::Uninstall | Deed::Install => {
+                lock(&self.cluster).uninstalls = matches!(deed, Deed::Uninstall);
+                self.controller.current().kill();
                 Ok(())
             }
             Deed::Crash => {
@@ -271,6 +294,7 @@ impl Run {
                 lock(&self.cluster).witness.past.trouble(Trouble::Blind, Instant::now(), REOPENED);
                 Ok(())
             }
+            Deed::Poison(what) => self.poison(*what),
         }
     }
 
@@ -293,22 +317,46 @@ impl Run {
         changed.map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
     }
 
+    fn poison(&self, what: What) -> anyhow::Result<()> {
+        let (kind, namespace, name) = what.key();
+        let mut nested = json!({});
+        for _ in 0..130 {
+            nested = json!({"f:a": nested});
+        }
+        let poison = json!([
+            {"manager": "poison", "operation": "Update", "time": "9999-12-31T23:59:59Z", "fieldsV1": {}},
+            {"manager": "poison", "operation": "Apply", "time": "2020-01-01T00:00:00Z", "fieldsV1": nested},
+        ]);
+        let poisoned = lock(&self.cluster)
+            .store
+            .update(kind, namespace, name, by("poison"), |object| {
+                object["metadata"]["managedFields"] = poison;
+                Ok(())
+            });
+        poisoned.map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
+    }
+
     fn deployment(&mut self, change: &Value) -> anyhow::Result<()> {
         json_patch::merge(&mut self.manifests.deployment, change);
         self.merge(Kind::Deployment, self.given.released(), change, false)
     }
 
     fn act(&mut self, act: &Act) -> anyhow::Result<()> {
-        self.acts += 1;
-        let mut spec = serde_json::to_value(act)?;
+        let mut spec = serde_json::to_value(Act {
+            times: None,
+            ..act.clone()
+        })?;
         spec["rollout"] = json!(NAME);
-        let action =
-            json!({"metadata": {"name": format!("{}-{}", act.action.to_lowercase(), self.acts)}, "spec": spec});
-        lock(&self.cluster)
-            .store
-            .create(Kind::RolloutAction, NAMESPACE, action, by("kubectl"))
-            .map(|_| ())
-            .map_err(|refusal| anyhow::anyhow!(refusal.message))
+        for _ in 0..act.times.unwrap_or(1) {
+            self.acts += 1;
+            let name = format!("{}-{}", act.action.to_lowercase(), self.acts);
+            let action = json!({"metadata": {"name": name}, "spec": spec});
+            let created = lock(&self.cluster)
+                .store
+                .create(Kind::RolloutAction, NAMESPACE, action, by("kubectl"));
+            created.map_err(|refusal| anyhow::anyhow!(refusal.message))?;
+        }
+        Ok(())
     }
 
     fn create(&mut self, what: What) -> anyhow::Result<()> {
@@ -320,6 +368,7 @@ impl Run {
             What::Deployment | What::Candidate => self.manifests.deployment.clone(),
             What::Service => self.manifests.service.clone(),
             What::CanaryService => anyhow::bail!("Warmfront makes it"),
+            What::Config => anyhow::bail!("`given.config` makes it"),
             What::Route => self.manifests.route.clone(),
             What::Source => self.given.source(),
             What::ScaledObject => self.given.scaled_object(),

@@ -48,6 +48,12 @@ pub struct Facts {
     /// Conditions by type, such as `Promoted: True/Adopted`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub conditions: BTreeMap<String, String>,
+    /// The message of condition `Accepted` has this in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<String>,
+    /// What checks say, by name: the verdict, and its cause if it has one, such as `noData/Empty`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<String, String>,
     /// The message has this in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -103,6 +109,9 @@ pub struct Facts {
     /// Answer to the last RolloutAction, such as `Rejected/NothingToAbort`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
+    /// Answers to all RolloutActions, with how many have it; `/` is none yet.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub answers: BTreeMap<String, usize>,
     /// What was made or changed is as found: route, Service, no canary Service, no held ReplicaSet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_found: Option<bool>,
@@ -112,6 +121,9 @@ pub struct Facts {
     /// The canary's Service and its entries in the route have the ports of the app's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alike: Option<bool>,
+    /// The CanaryRollout has our finalizer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finalizer: Option<bool>,
     /// The CanaryRollout is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gone: Option<bool>,
@@ -160,6 +172,11 @@ impl Differences {
     }
 }
 
+/// How a RolloutAction was answered.
+fn answer_of(action: &Object) -> String {
+    format!("{}/{}", text(action, "/status/phase"), text(action, "/status/reason"))
+}
+
 impl Run {
     /// What of `facts` is not true now.
     pub fn differences(&self, facts: &Facts) -> Vec<String> {
@@ -182,6 +199,22 @@ impl Run {
                 .find(|condition| condition.type_ == *kind)
                 .map(|condition| format!("{}/{}", condition.status, condition.reason));
             found.same(kind, Some(wanted), &is.unwrap_or_default());
+        }
+        for (name, wanted) in &facts.checks {
+            let check = status.checks.iter().find(|check| check.name == *name);
+            let is = check.map_or_else(String::new, |check| match check.cause {
+                Some(cause) => format!("{}/{cause}", check.verdict),
+                None => check.verdict.to_string(),
+            });
+            found.same(&format!("check {name}"), Some(wanted), &is);
+        }
+        if let Some(part) = &facts.accepted {
+            let mut conditions = status.conditions.iter();
+            let said = conditions.find(|condition| condition.type_ == "Accepted");
+            let said = said.map(|condition| condition.message.as_str()).unwrap_or_default();
+            if !said.contains(part.as_str()) {
+                found.0.push(format!("Accepted says {said:?}, without {part:?}"));
+            }
         }
         if let Some(part) = facts
             .message
@@ -228,12 +261,13 @@ impl Run {
         let serving = serving
             .map(|set| set["spec"]["template"].clone())
             .find(|template| text(template, "/metadata/labels/pod-template-hash") == stable);
-        let waits = serving.is_some_and(|mut template| {
-            if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
-                labels.remove("pod-template-hash");
-            }
-            template != app["spec"]["template"]
-        });
+        let waits = !stable.is_empty()
+            && serving.is_none_or(|mut template| {
+                if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
+                    labels.remove("pod-template-hash");
+                }
+                template != app["spec"]["template"]
+            });
         let rests = (app["spec"]["paused"] == true) == (waits || !self.given.holds());
         found.same("rests", facts.rests.as_ref(), &rests);
         let labelled = app["metadata"]["labels"]["warmfront.dev/rollout"] == NAME;
@@ -243,6 +277,10 @@ impl Run {
             .iter()
             .all(|field| app["status"][*field] == wanted);
         found.same("complete", facts.complete.as_ref(), &complete);
+        let rollout = store.get(Kind::CanaryRollout, NAMESPACE, NAME).unwrap_or_default();
+        let finalizers = rollout.pointer("/metadata/finalizers").and_then(Value::as_array);
+        let finalizer = finalizers.is_some_and(|all| !all.is_empty());
+        found.same("finalizer", facts.finalizer.as_ref(), &finalizer);
         found.same(
             "gone",
             facts.gone.as_ref(),
@@ -332,6 +370,13 @@ impl Run {
                 .collect();
             found.same("backendWeights", Some(wanted), &is);
         }
+        if !facts.answers.is_empty() {
+            let mut is = BTreeMap::new();
+            for action in store.list(Kind::RolloutAction, Some(NAMESPACE)) {
+                *is.entry(answer_of(&action)).or_default() += 1;
+            }
+            found.same("answers", Some(&facts.answers), &is);
+        }
         if let Some(wanted) = &facts.answer {
             let mut actions = store.list(Kind::RolloutAction, Some(NAMESPACE));
             actions.sort_by_key(|action| {
@@ -342,10 +387,7 @@ impl Run {
                         .unwrap_or_default(),
                 )
             });
-            let last = actions
-                .last()
-                .map(|action| format!("{}/{}", text(action, "/status/phase"), text(action, "/status/reason")))
-                .unwrap_or_default();
+            let last = actions.last().map(answer_of).unwrap_or_default();
             found.same("answer", Some(wanted), &last);
         }
     }

@@ -13,7 +13,7 @@ use crate::{
         lock,
         store::{Store, by},
     },
-    world::{Object, Settings, gateway},
+    world::{Object, Settings, gateway, hooks},
 };
 
 /// Namespace of everything.
@@ -62,6 +62,8 @@ pub struct Given {
     pub scaled_object: Option<Value>,
     /// The app reads a ConfigMap, which says this at the beginning.
     pub config: Option<String>,
+    /// Laid over the Services of other systems, by their hosts.
+    pub webhook_services: BTreeMap<String, Value>,
     /// The API server holds changed templates, by the chart's policy and its binding. What is left out is played both ways.
     pub hold: Option<bool>,
     /// Objects that are missing at the beginning: `route`, `service`, `source`, `keda`.
@@ -98,6 +100,7 @@ impl Default for Given {
             autoscaler: None,
             scaled_object: None,
             config: None,
+            webhook_services: BTreeMap::new(),
             hold: None,
             missing: Vec::new(),
             world: Settings::default(),
@@ -195,6 +198,17 @@ impl Given {
         service
     }
 
+    /// The Services of other systems, as their owner has them.
+    fn of_webhooks(&self) -> impl Iterator<Item = Value> {
+        self.world.hooks.keys().map(|host| {
+            let mut service = hooks::service(host);
+            if let Some(more) = self.webhook_services.get(host) {
+                json_patch::merge(&mut service, more);
+            }
+            service
+        })
+    }
+
     /// The ScaledObject, as its owner has it; the annotation tells KEDA to go on.
     pub fn scaled_object(&self) -> Value {
         let mut spec = json!({"scaleTargetRef": {"name": NAME}, "triggers": [{"type": "cpu", "metricType": "Utilization", "metadata": {"value": "60"}}]});
@@ -265,6 +279,9 @@ impl Given {
         }
         if self.pair {
             create(store, Kind::Service, NAMESPACE, service_of(CANDIDATE));
+        }
+        for service in self.of_webhooks() {
+            create(store, Kind::Service, NAMESPACE, service);
         }
         if self.has("route") {
             create(store, Kind::HttpRoute, NAMESPACE, self.route());

@@ -86,6 +86,7 @@ impl Run {
             | What::ScaledObject
             | What::HoldPolicy
             | What::HoldBinding
+            | What::Config
             | What::Namespace => {
                 anyhow::bail!("only Deployment, Service, route and rollout are applied again")
             }

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{
     Deed, Facts, Given, Scenario, Step,
-    deed::{Act, Side, What},
-    given::Bounds,
+    deed::{Act, CANARY_SERVICE, Side, What},
+    given::{Bounds, NAME},
 };
 use crate::apiserver::refused::Refuse;
 
@@ -17,6 +17,25 @@ struct World {
     pair: bool,
     /// The app has an autoscaler.
     scaled: bool,
+    store: Store,
+}
+
+/// The metrics store of a world.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Store {
+    Steady,
+    BreaksNowAndThen,
+}
+
+impl Store {
+    /// Longest that a proxy is late, in seconds: less than `progressDeadline`, after which nothing is waited for, and where
+    /// metrics break less than the minute that is given where nothing can be measured.
+    fn latest_proxy(self) -> f64 {
+        match self {
+            Self::Steady => 100.0,
+            Self::BreaksNowAndThen => 45.0,
+        }
+    }
 }
 
 fn act(action: &str) -> Deed {
@@ -24,6 +43,7 @@ fn act(action: &str) -> Deed {
         action: action.to_owned(),
         step: None,
         reason: None,
+        times: None,
     })
 }
 
@@ -31,8 +51,12 @@ fn world(change: Value) -> Deed {
     Deed::World(change)
 }
 
+fn patch(patch: Value) -> json_patch::Patch {
+    serde_json::from_value(patch).unwrap_or_default()
+}
+
 /// Kinds whose writes are refused for a while.
-const REFUSED: [&str; 8] = [
+const REFUSED: [&str; 10] = [
     "HTTPRoute",
     "HTTPRoute",
     "Service",
@@ -40,6 +64,8 @@ const REFUSED: [&str; 8] = [
     "Deployment",
     "CanaryRollout",
     "CanaryRollout/status",
+    "Event",
+    "RolloutAction",
     "HorizontalPodAutoscaler",
 ];
 
@@ -122,18 +148,26 @@ impl World {
 
     /// Parts of the cluster and of Warmfront break; users notice nothing.
     fn breaks(&mut self) -> Deed {
-        match self.random.u8(0..13) {
+        match self.random.u8(0..16) {
             0 => Deed::Crash,
             1 => Deed::CrashAfterNextCall,
             2 => Deed::BreakWatches,
-            3..=4 => {
-                let metrics = self.one(&["down", "late", "partial", "down", "silent"]);
+            3..=4 if self.store == Store::BreaksNowAndThen => {
+                let metrics = self.one(&["down", "late", "partial", "hangs", "silent"]);
                 world(json!({"metrics": metrics}))
             }
-            5..=6 => world(json!({"metrics": "up"})),
+            3..=6 => world(json!({"metrics": "up"})),
             7 => world(json!({"gateway": {"acceptsAfter": self.seconds(2.0)}})),
-            8 if !self.harm => Deed::BreakWatches,
-            8 => {
+            8..=9 => {
+                let late = [
+                    self.seconds(self.store.latest_proxy()),
+                    self.seconds(self.store.latest_proxy()),
+                ];
+                world(json!({"gateway": {"proxiesLate": late}}))
+            }
+            10 => world(json!({"gateway": {"proxiesLate": [0.0, self.seconds(5.0)]}})),
+            11 if !self.harm => Deed::BreakWatches,
+            11 => {
                 let mood = self.one(&["silent", "accepts", "refuses"]);
                 world(json!({"gateway": {"mood": mood}}))
             }
@@ -149,18 +183,32 @@ impl World {
             name: None,
             length: self.seconds(longest) + 0.5,
             code: self.one(&[403, 422, 500]),
-            after: None,
+            after: self.one(&[None, None, None, Some(4.0)]),
         })
     }
 
     /// Hands take away or change what users' requests need.
     fn hands_do(&mut self) -> Deed {
         let side = self.one(&[Side::Canary, Side::Stable]);
-        match self.random.u8(0..if self.pair { 5 } else { 6 }) {
+        match self.random.u8(0..if self.pair { 5 } else { 12 }) {
             0..=1 => Deed::LosePods(side),
             2..=3 => Deed::SetWeight(self.random.i64(0..100)),
             4 => Deed::Reapply(What::Route),
-            _ => Deed::Reapply(What::Service),
+            5 => Deed::Reapply(What::Service),
+            6 => Deed::DeleteReplicaSet(side),
+            7 => Deed::Delete(What::CanaryService),
+            8 => Deed::EditCanaryService(patch(
+                json!([{"op": "add", "path": "/spec/selector/app", "value": "another"}]),
+            )),
+            9 => Deed::EditCanaryService(patch(
+                json!([{"op": "replace", "path": "/spec/selector", "value": {"app": NAME}}]),
+            )),
+            10 => Deed::EditRoute(patch(json!([
+                {"op": "add", "path": "/spec/rules/0/backendRefs/-", "value": {"name": CANARY_SERVICE, "port": 80, "weight": 50}}
+            ]))),
+            _ => Deed::EditRoute(patch(json!([
+                {"op": "replace", "path": "/spec/rules/0/backendRefs", "value": [{"name": NAME, "port": 80}]}
+            ]))),
         }
     }
 
@@ -219,6 +267,9 @@ impl World {
         given.world.pods_ready_after = self.random.f64() * 4.0 + 0.2;
         given.world.gateway.accepts_after = self.random.f64();
         given.world.gateway.programmed_after = 0.1 + self.random.f64() * 0.6;
+        if !self.pair && self.random.u8(0..6) == 0 {
+            given.world.quota = usize::try_from(replicas * 2).ok();
+        }
         if self.scaled {
             given.autoscaler = Some(Bounds { min: 2, max: 8 });
         }
@@ -235,7 +286,9 @@ impl World {
                 0..=1 if !self.pair => script.extend(self.deletion()),
                 2 if !self.pair => script.extend(self.folder()),
                 _ => {
-                    let after = self.seconds(12.0);
+                    // Now and then at any moment of what is just under way.
+                    let longest = self.one(&[12.0, 12.0, 12.0, 0.6]);
+                    let after = self.seconds(longest);
                     // Troubles come together.
                     let together = if self.random.u8(0..4) == 0 { 2 } else { 1 };
                     script.push(Step {
@@ -254,7 +307,13 @@ impl World {
 pub fn scenario(seed: u64) -> Scenario {
     let mut random = fastrand::Rng::with_seed(seed);
     let pair = seed % 5 == 4;
+    let store = if random.bool() {
+        Store::BreaksNowAndThen
+    } else {
+        Store::Steady
+    };
     let mut world = World {
+        store,
         // In every other world nothing happens that excuses a failed request.
         harm: seed % 2 == 1,
         pair,
@@ -266,7 +325,7 @@ pub fn scenario(seed: u64) -> Scenario {
     let mut script = world.script();
     let calm = json!({
         "metrics": "up", "requests": 1000.0,
-        "gateway": {"mood": "accepts", "acceptsAfter": 0.2},
+        "gateway": {"mood": "accepts", "acceptsAfter": 0.2, "proxiesLate": [0.0, 0.0]},
         "versions": {"v2": {"errors": 0.0}, "v3": {"errors": 0.0}, "v4": {"neverReady": null}},
     });
     script.push(Step {
@@ -274,12 +333,23 @@ pub fn scenario(seed: u64) -> Scenario {
         deeds: vec![Deed::World(calm)],
         ..Step::default()
     });
-    // Whoever paused lets it go on.
-    script.push(Step {
-        after: Some(5.0),
-        deeds: vec![act("Resume")],
-        ..Step::default()
-    });
+    // Where nothing serves any more its owner mends that.
+    let is_of_stable = |deed: &Deed| matches!(deed, Deed::DeleteReplicaSet(Side::Stable));
+    if script.iter().flat_map(|step| &step.deeds).any(is_of_stable) {
+        script.push(Step {
+            after: Some(2.0),
+            deeds: vec![Deed::Apply("v5".to_owned())],
+            ..Step::default()
+        });
+    }
+    // Whoever paused lets it go on, and then what was contested.
+    for after in [5.0, 3.0] {
+        script.push(Step {
+            after: Some(after),
+            deeds: vec![act("Resume")],
+            ..Step::default()
+        });
+    }
     Scenario {
         title: format!("random world {seed}"),
         covers: Vec::new(),

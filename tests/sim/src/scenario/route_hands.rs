@@ -6,7 +6,12 @@ use super::{
     Run,
     given::{CANDIDATE, NAME, NAMESPACE},
 };
-use crate::apiserver::{kinds::Kind, lock, refusal::Refusal, store::by};
+use crate::apiserver::{
+    kinds::Kind,
+    lock,
+    refusal::Refusal,
+    store::{by, status_by},
+};
 
 /// The field manager of whoever edits the route by hand.
 const HAND: &str = "kubectl-edit";
@@ -48,6 +53,17 @@ impl Run {
             .store
             .update(Kind::HttpRoute, NAMESPACE, NAME, by(HAND), |route| {
                 json_patch::patch(route, patch).map_err(|error| Refusal::patch(&error.to_string()))
+            });
+        changed.map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
+    }
+
+    /// Another hand changes the rollout's status.
+    pub(super) fn edit_status(&self, patch: &json_patch::Patch) -> anyhow::Result<()> {
+        let mut cluster = lock(&self.cluster);
+        let changed = cluster
+            .store
+            .update(Kind::CanaryRollout, NAMESPACE, NAME, status_by(HAND), |rollout| {
+                json_patch::patch(&mut rollout["status"], patch).map_err(|error| Refusal::patch(&error.to_string()))
             });
         changed.map(|_| ()).map_err(|refusal| anyhow::anyhow!(refusal.message))
     }

@@ -3,15 +3,20 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use warmfront::api::status::Phase;
 
 use super::{
     Witness,
+    hands::DRAINED,
     past::{Part, Stretch, Trouble, after, covered},
 };
 use crate::{
     apiserver::{kinds::Kind, store::Change},
     scenario::given::NAME,
-    world::{Object, deployment, keda, replica_set, text, traffic::Failure},
+    world::{
+        Object, deployment, keda, replica_set, text,
+        traffic::{Failure, Traffic},
+    },
 };
 
 /// What Warmfront can put right it has put right within this time.
@@ -20,6 +25,12 @@ const PUT_RIGHT: Duration = Duration::from_secs(2);
 const PODS_FOLLOW: Duration = Duration::from_secs(3);
 /// Proxies follow their own pace: no failed request is judged to less than this.
 const SLACK: Duration = Duration::from_millis(150);
+
+/// Pods that are not behind their Service count as lost after this time.
+const LOST: Duration = Duration::from_secs(3);
+
+/// What is waited for at least where nothing can be measured.
+const UNMEASURED: Duration = Duration::from_mins(1);
 
 /// Warmfront, whose deletions name no manager.
 const OURS: [&str; 2] = ["warmfront", "unknown"];
@@ -54,6 +65,9 @@ pub(super) struct Hands {
     gone: Vec<(Kind, String, Instant, Option<Instant>)>,
     /// Selectors of Services from a moment on.
     selectors: Vec<(Instant, String, serde_json::Value)>,
+    /// When Warmfront took away what led to the new version, or its pods, while nobody could see that requests come, and whether
+    /// that was after a promotion.
+    removed: Vec<(Instant, bool)>,
     /// When no pod of any version was ready.
     without_pods: Vec<(Instant, Option<Instant>)>,
 }
@@ -69,7 +83,7 @@ fn hash(object: &Object) -> String {
 
 impl Witness {
     /// Remembers what hands do to what users' requests need.
-    pub(super) fn see_blame(&mut self, change: &Change) {
+    pub(super) fn see_blame(&mut self, change: &Change, traffic: &Traffic) {
         let (at, hand) = (change.at, is_hand(&change.by));
         let touched = match (change.key.0, &change.old, &change.new) {
             (Kind::Pod, Some(old), new) if hand => {
@@ -111,6 +125,7 @@ impl Witness {
                 self.hands.gone.push((kind, name, at, None));
             }
         }
+        self.see_removed(change, traffic);
         if change.key.0 == Kind::Pod {
             let none = !self
                 .objects
@@ -124,6 +139,37 @@ impl Witness {
         }
     }
 
+    /// Remembers what Warmfront takes from under proxies that lag.
+    fn see_removed(&mut self, change: &Change, traffic: &Traffic) {
+        if !OURS.contains(&change.by.as_str()) {
+            return;
+        }
+        let size = |object: &Option<Object>| object.as_ref().map_or(0, |object| deployment::replicas(object));
+        let gone = match change.key.0 {
+            Kind::Service => change.new.is_none(),
+            Kind::ReplicaSet => size(&change.old) > 0 && size(&change.new) == 0,
+            _ => false,
+        };
+        let promoted = self
+            .statuses
+            .get(NAME)
+            .is_some_and(|status| status.phase == Phase::Succeeded);
+        if gone && (promoted || !traffic.is_seen_at(&change.key.2, change.at)) {
+            self.hands.removed.push((change.at, promoted));
+        }
+    }
+
+    /// Requests of proxies that nobody could see when the new version's Service or pods went: either they sent none at that time,
+    /// or, after a promotion, nothing tells those that come through its Service from the others, and a minute is waited for.
+    fn unseen(&self, until: Instant) -> impl Iterator<Item = Stretch> {
+        let late = self.past.routed_within(until);
+        let by_rule = move |(at, promoted): &(Instant, bool)| {
+            let given = if *promoted { UNMEASURED } else { DRAINED };
+            (late >= given).then_some((*at, *at + late))
+        };
+        self.hands.removed.iter().filter_map(by_rule)
+    }
+
     /// Whether another hand made these requests fail, and Warmfront was not late with what it owes.
     pub fn excuses(&self, failure: &Failure) -> bool {
         let service = failure.service.as_str();
@@ -135,6 +181,9 @@ impl Witness {
             .iter()
             .map(|(from, until)| (*from, end(*until) + PODS_FOLLOW))
             .collect();
+        if service != NAME {
+            excused.extend(self.unseen(failure.to));
+        }
         for (at, touched) in self.hands.touched.iter().filter(|(at, _)| *at <= failure.to) {
             let from = *at;
             match touched {
@@ -146,6 +195,11 @@ impl Witness {
                 }
                 Touched::Service(name) if name == service => {
                     excused.push((from, self.service_right(from, service, failure.to)));
+                    // It is made as the user's own: without that its share falls instead, once its pods count as lost.
+                    let own = self.away(Kind::Service, failure.to).into_iter();
+                    if service != NAME && own.into_iter().any(|(away, back)| away <= from && from < back) {
+                        excused.push((from, self.fallen(from + LOST, failure.to)));
+                    }
                 }
                 Touched::Route => excused.push((from, self.fallen(from, failure.to))),
                 Touched::Pods(_) | Touched::Set(_) | Touched::Service(_) => {}
@@ -176,7 +230,7 @@ impl Witness {
     /// What delays every answer.
     fn delays(&self, kinds: &[Kind]) -> Vec<Stretch> {
         self.past.of(|trouble| match trouble {
-            Trouble::Dead | Trouble::Blind => true,
+            Trouble::Dead | Trouble::Blind | Trouble::Slow => true,
             Trouble::Refused(kind, Part::Whole) => kinds.contains(&kind),
             Trouble::Refused(_, Part::Status) => false,
         })

@@ -3,11 +3,24 @@
 use super::Witness;
 use crate::{apiserver::store::Change, world::text};
 
+/// Name of the RolloutAction whose answer an Event tells.
+fn answered(message: &str) -> Option<&str> {
+    let (_, name) = message.split_once(" by RolloutAction ")?;
+    name.split([' ', ':']).next()
+}
+
 impl Witness {
     pub(super) fn see_event(&mut self, change: &Change) {
         let Some(event) = &change.new else { return };
         let (reason, message) = (text(event, "/reason").to_owned(), text(event, "/message").to_owned());
         self.note(change.at, format!("event {reason}: {message}"));
+        // Each RolloutAction is carried out once.
+        if let Some(action) = answered(&message).filter(|action| !self.answered.insert((*action).to_owned())) {
+            self.violation(
+                change.at,
+                format!("RolloutAction {action} was carried out twice: {message}"),
+            );
+        }
         if let Some((before, _)) = self.told.insert(change.key.2.clone(), (reason.clone(), message)) {
             self.violation(
                 change.at,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     Witness,
     blame::is_hand,
-    past::{Trouble, after},
+    past::{Stretch, Trouble, after},
 };
 use crate::{
     apiserver::{kinds::Kind, store::Change},
@@ -20,7 +20,10 @@ const ANSWERED: Duration = Duration::from_secs(2);
 
 /// So long after the last request pods of a version that never served go at the earliest: 30 s from the confirmation,
 /// which the last proxy follows.
-const DRAINED: Duration = Duration::from_secs(25);
+pub(super) const DRAINED: Duration = Duration::from_secs(25);
+
+/// A window of metrics without a request.
+const COUNTED: Duration = Duration::from_secs(1);
 
 impl Witness {
     fn sets(&self) -> impl Iterator<Item = &Object> {
@@ -106,7 +109,10 @@ impl Witness {
         });
         let rate = traffic.rate(&name);
         let native = change.by == deployment::NAME && !(serving && self.paused());
-        if new == 0 && old > 0 && rate > 0.0 && !native && self.calm(at) {
+        // Of proxies that are late by more than the drain metrics tell a moment later.
+        let unseen = self.past.routed_within(at) >= DRAINED && !traffic.is_seen_at(&name, at);
+        let in_vain = !self.stable_stands() || unseen;
+        if new == 0 && old > 0 && rate > 0.0 && !native && !in_vain && self.calm(at) {
             self.violation(
                 at,
                 format!("ReplicaSet {name} goes to 0 pods under {rate:.0} requests a second"),
@@ -114,18 +120,20 @@ impl Witness {
         }
         // How long one that served stands by is its owner's choice.
         let served = self.stable.iter().any(|hash| name.ends_with(hash.as_str()));
+        // Proxies that are late send their last requests later, and a window of metrics in which none comes ends the drain.
+        let drained = DRAINED.saturating_sub(self.past.routed_within(at)).max(COUNTED);
         // Direct callers met its pods for a moment when another hand widened the Service.
         let by_others = |last: &Instant| {
             self.widened
                 .iter()
-                .any(|widened| *last >= *widened && last.duration_since(*widened) < ANSWERED)
+                .any(|widened| *last >= *widened && *last <= after(*widened, ANSWERED, self.troubles()))
         };
         let last = traffic.last(&name).filter(|last| !by_others(last));
         let since = last
             .map(|last| at.duration_since(last))
-            .filter(|since| *since < DRAINED);
+            .filter(|since| *since < drained);
         if let (true, Some(since)) = (
-            new == 0 && old > 0 && change.by == "warmfront" && !served && self.calm(at),
+            new == 0 && old > 0 && change.by == "warmfront" && !served && !in_vain && self.calm(at),
             since,
         ) {
             self.violation(
@@ -229,6 +237,36 @@ impl Witness {
             .any(|(key, object)| key.0 == Kind::Deployment && object["spec"].get("paused") == Some(&json!(true)))
     }
 
+    /// The ReplicaSet of what serves is there: without it users have whatever is ready.
+    fn stable_stands(&self) -> bool {
+        let stable = self
+            .statuses
+            .values()
+            .filter_map(|status| status.stable_revision.as_deref());
+        let mut gone = stable.filter(|hash| !self.sets().any(|set| text(set, "/metadata/name").ends_with(hash)));
+        gone.next().is_none()
+    }
+
+    /// Looks at what was true until now.
+    pub(super) fn see_unready(&mut self, now: Instant) {
+        if !self.stable_is_ready() {
+            self.stable_unready = Some(now);
+        }
+    }
+
+    /// Pods of what serves are ready: Services are not narrowed to others.
+    fn stable_is_ready(&self) -> bool {
+        let ready = |hash: &str| {
+            let mut pods = self.objects.iter().filter(|(key, _)| key.0 == Kind::Pod);
+            pods.any(|(_, pod)| replica_set::serves(pod) && text(pod, "/metadata/labels/pod-template-hash") == hash)
+        };
+        let mut stable = self
+            .statuses
+            .values()
+            .filter_map(|status| status.stable_revision.as_deref());
+        stable.all(ready)
+    }
+
     /// Kubernetes rolls a Deployment out by itself, or it is not known to rest.
     fn rolls_out(&self) -> bool {
         let deployments = self.objects.iter().filter(|(key, _)| key.0 == Kind::Deployment);
@@ -239,15 +277,19 @@ impl Witness {
     /// No other hand changed anything just now; what stood in Warmfront's way since then is not counted.
     fn calm(&self, at: Instant) -> bool {
         let Some(meddled) = self.meddled else { return true };
-        let troubles = self.past.of(|trouble| match trouble {
-            Trouble::Dead | Trouble::Blind => true,
+        at > after(meddled, ANSWERED, self.troubles())
+    }
+
+    /// What delays the answer to another hand.
+    fn troubles(&self) -> Vec<Stretch> {
+        self.past.of(|trouble| match trouble {
+            Trouble::Dead | Trouble::Blind | Trouble::Slow => true,
             // Nothing is written before the status remembers why.
             Trouble::Refused(kind, _) => matches!(
                 kind,
                 Kind::Service | Kind::ReplicaSet | Kind::Deployment | Kind::CanaryRollout
             ),
-        });
-        at > after(meddled, ANSWERED, troubles)
+        })
     }
 
     /// No native rollout has ended just now.
@@ -258,7 +300,12 @@ impl Witness {
     /// Who calls a user's Service directly meets one version only.
     pub(super) fn mixed(&mut self, traffic: &Traffic) {
         let now = Instant::now();
+        self.see_unready(now);
+        let unready = self
+            .stable_unready
+            .is_some_and(|at| now <= after(at, ANSWERED, self.troubles()));
         if self.rolls_out()
+            || unready
             || !self.calm(now)
             || !self.narrowed(now)
             || !self.statuses.values().any(|status| status.originals.paused.is_some())

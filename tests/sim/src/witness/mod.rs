@@ -9,6 +9,7 @@ pub mod past;
 mod rejected;
 mod route;
 mod run;
+mod served;
 
 pub use route::{percent, share};
 
@@ -67,6 +68,8 @@ pub struct Witness {
     pub promised: BTreeMap<(String, i64), (String, String)>,
     /// Events that were told, by name.
     pub told: BTreeMap<String, (String, String)>,
+    /// RolloutActions that were carried out, as Events tell.
+    answered: BTreeSet<String>,
     route: route::Seen,
     /// Times at which another hand changed something that only we should change.
     pub meddled: Option<Instant>,
@@ -74,6 +77,8 @@ pub struct Witness {
     widened: Vec<Instant>,
     /// When the last native rollout ended: the Deployment was paused again.
     rolled_out: Option<Instant>,
+    /// When last no pod of what serves was ready.
+    stable_unready: Option<Instant>,
     /// Revisions that ever were the stable one.
     stable: BTreeSet<String>,
     /// Users changed the plan or asked for something that shortens a step.
@@ -85,6 +90,7 @@ pub struct Witness {
     hands: blame::Hands,
     /// Tags of the images of revisions.
     tags: BTreeMap<String, String>,
+    unserved: served::Unserved,
 }
 
 impl Witness {
@@ -103,21 +109,26 @@ impl Witness {
             phases: Vec::new(),
             promised: BTreeMap::new(),
             told: BTreeMap::new(),
+            answered: BTreeSet::new(),
             route: route::Seen::default(),
             meddled: None,
             widened: Vec::new(),
             rolled_out: None,
+            stable_unready: None,
             stable: BTreeSet::new(),
             plan_changes: 0,
             pods_made: 0,
             past: past::Past::default(),
             hands: blame::Hands::default(),
             tags: BTreeMap::new(),
+            unserved: served::Unserved::default(),
         }
     }
 
     /// Looks at all changes since the last time.
     pub fn catch_up(&mut self, store: &Store, traffic: &Traffic) {
+        self.see_served(Instant::now());
+        self.see_unready(Instant::now());
         for change in store.since(self.seen) {
             self.see(change, traffic);
             self.seen = change.version;
@@ -146,7 +157,7 @@ impl Witness {
             Some(new) => drop(self.objects.insert(change.key.clone(), new.clone())),
             None => drop(self.objects.remove(&change.key)),
         }
-        self.see_blame(change);
+        self.see_blame(change, traffic);
         let its_own = matches!(
             change.key.0,
             Kind::CanaryRollout | Kind::RolloutAction | Kind::Event | Kind::HttpRoute | Kind::GrpcRoute

@@ -27,6 +27,8 @@ pub enum Trouble {
     Dead,
     /// Its watches had broken off.
     Blind,
+    /// Writes were answered only after seconds, and others wait for that.
+    Slow,
     /// Writes of this kind were refused, be it all of them or those of the status.
     Refused(Kind, Part),
 }

@@ -24,7 +24,7 @@ impl Part for EndpointSliceController {
         seconds(settings.endpoints_after)
     }
     fn act(&mut self, cluster: &mut Cluster, _: Instant) -> Option<Instant> {
-        let store = &mut cluster.store;
+        let (store, hooks) = (&mut cluster.store, &cluster.settings.hooks);
         for service in store.list(Kind::Service, None) {
             let (namespace, name) = (text(&service, "/metadata/namespace"), text(&service, "/metadata/name"));
             let pods = store.list(Kind::Pod, Some(namespace));
@@ -36,6 +36,11 @@ impl Part for EndpointSliceController {
                 let ports = ports_of(&service, pod);
                 let slice = slices.entry(ports.to_string()).or_insert((ports, Vec::new()));
                 slice.1.push(endpoint(namespace, pod));
+            }
+            if hooks.contains_key(name) && service.pointer("/spec/selector").is_some() {
+                // Of other systems no pods are simulated.
+                let ready = json!({"addresses": ["10.0.0.2"], "conditions": {"ready": true}});
+                slices.insert(String::new(), (ports_of(&service, &Value::Null), vec![ready]));
             }
             // One stands in any case.
             let mut slices: Vec<(Value, Vec<Value>)> = slices.into_values().collect();
@@ -108,7 +113,7 @@ fn write(store: &mut Store, service: &Value, slice_name: &str, (ports, endpoints
         });
     } else {
         let slice = json!({
-            "metadata": {"name": slice_name, "labels": {"kubernetes.io/service-name": name}, "ownerReferences": [owner]},
+            "metadata": {"name": slice_name, "labels": {"kubernetes.io/service-name": name, "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}, "ownerReferences": [owner]},
             "addressType": "IPv4",
             "endpoints": endpoints,
             "ports": ports,

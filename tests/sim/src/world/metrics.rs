@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use warmfront::{
     api::{metric_source::MetricSourceSpec, status::Cause},
-    provider::{Answer, Counts, NoData, Provider, Quantity, Question, Reading},
+    provider::{Answer, Counts, Inspection, NoData, Provider, Quantity, Question, Reading},
 };
 
 use super::{
     Cluster, replica_set,
-    settings::{Metrics, seconds},
+    settings::{Lack, Metrics, Version, seconds},
     text,
     traffic::Tally,
 };
@@ -24,11 +24,11 @@ pub struct Store(pub Shared);
 impl Provider for Store {
     fn ask<'a>(&'a self, source: &'a MetricSourceSpec, question: &'a Question) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
-            let hangs = lock(&self.0).settings.metrics == Metrics::Hangs;
-            tokio::time::sleep(if hangs {
-                Duration::from_secs(10)
-            } else {
-                Duration::from_millis(2)
+            let does = lock(&self.0).settings.metrics;
+            tokio::time::sleep(match does {
+                Metrics::Hangs => Duration::from_secs(10),
+                Metrics::Never => Duration::MAX,
+                _ => Duration::from_millis(2),
             })
             .await;
             let mut cluster = lock(&self.0);
@@ -37,6 +37,18 @@ impl Provider for Store {
                 .iter()
                 .map(|quantity| answer(&mut cluster, source, quantity, question))
                 .collect()
+        })
+    }
+
+    fn inspect<'a>(&'a self, source: &'a MetricSourceSpec, question: &'a Question) -> BoxFuture<'a, Inspection> {
+        Box::pin(async move {
+            let answer = self.ask(source, question).await;
+            let has_two = lock(&self.0).settings.metrics == Metrics::TwoJobs;
+            let pods = question.subject.candidate.workload.as_str();
+            Inspection {
+                answer,
+                scraped_twice: has_two.then(|| format!("{pods} is scraped by jobs a and b: of them a counts")),
+            }
         })
     }
 }
@@ -49,12 +61,12 @@ fn moment(start: Instant, at: Timestamp) -> Instant {
 fn silence(does: Metrics, source: &MetricSourceSpec) -> Option<(Cause, &'static str)> {
     let is_told_apart = source.matchers.get("cluster").is_some_and(|cluster| cluster == "eu");
     match does {
-        Metrics::Down | Metrics::Hangs => Some((Cause::ProviderDown, "the metrics store is down")),
+        Metrics::Down | Metrics::Hangs | Metrics::Never => Some((Cause::ProviderDown, "the metrics store is down")),
         Metrics::Silent => Some((Cause::Empty, "no series")),
         Metrics::Late => Some((Cause::Stale, "the newest samples are too old")),
         Metrics::Partial => Some((Cause::PartialReply, "the reply is not complete")),
         Metrics::TwoClusters if !is_told_apart => Some((Cause::AmbiguousSeries, "series of several clusters")),
-        Metrics::Up | Metrics::TwoClusters => None,
+        Metrics::Up | Metrics::TwoClusters | Metrics::TwoJobs => None,
     }
 }
 
@@ -70,6 +82,27 @@ fn probed(cluster: &Cluster, question: &Question) -> f64 {
     of_sets.map(|_| cluster.settings.probes * seconds).sum()
 }
 
+/// How the version behaves that a question calls the candidate.
+fn candidate(cluster: &Cluster, question: &Question) -> Version {
+    let set = question.subject.candidate.replica_sets.first();
+    let set = set.and_then(|set| cluster.store.get(Kind::ReplicaSet, &question.subject.namespace, set));
+    let tag = set.map(|set| replica_set::tag(&set["spec"]["template"]["spec"]).to_owned());
+    cluster.settings.version(&tag.unwrap_or_default())
+}
+
+/// What the metrics of that version cannot tell.
+fn lack(version: &Version, quantity: &Quantity) -> Option<(Cause, &'static str)> {
+    match (version.lacks?, quantity) {
+        (_, Quantity::Scalar { .. }) => None,
+        (Lack::Series, _) => Some((Cause::Empty, "no series")),
+        (Lack::Status, Quantity::Requests) => Some((Cause::NotReadable, "no label with a status")),
+        (Lack::Edge, Quantity::Latency { .. }) => {
+            Some((Cause::ThresholdNotMeasurable, "no histogram edge is near the limit"))
+        }
+        (Lack::Status | Lack::Edge, _) => None,
+    }
+}
+
 fn answer(
     cluster: &mut Cluster,
     source: &MetricSourceSpec,
@@ -83,6 +116,10 @@ fn answer(
         })
     };
     if let Some((cause, message)) = silence(cluster.settings.metrics, source) {
+        return none(cause, message);
+    }
+    let version = candidate(cluster, question);
+    if let Some((cause, message)) = lack(&version, quantity) {
         return none(cause, message);
     }
     let visible = Instant::now() - seconds(cluster.settings.samples_late);
@@ -118,12 +155,7 @@ fn answer(
         Quantity::Scalar { .. } => Counts::default(),
     };
     if matches!(quantity, Quantity::Scalar { .. }) {
-        let set = question.subject.candidate.replica_sets.first();
-        let set = set.and_then(|set| cluster.store.get(Kind::ReplicaSet, &question.subject.namespace, set));
-        let tag = set
-            .map(|set| replica_set::tag(&set["spec"]["template"]["spec"]).to_owned())
-            .unwrap_or_default();
-        return Ok(Reading::Scalar(cluster.settings.version(&tag).value));
+        return Ok(Reading::Scalar(version.value));
     }
     let figure = |counts: Counts| (counts.total > 0.0).then(|| counts.bad / counts.total);
     let (candidate, baseline) = (counts(candidate), counts(baseline));

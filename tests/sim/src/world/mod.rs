@@ -45,6 +45,8 @@ pub struct Cluster {
     pub poked: bool,
     /// Writes of the controller that are refused for a while.
     pub refused: Vec<Refused>,
+    /// The controller that starts next gives every workload back.
+    pub uninstalls: bool,
     /// How long requests take, if that is random.
     pub ways: Option<fastrand::Rng>,
 }
@@ -63,6 +65,7 @@ impl Cluster {
             complaints: Vec::new(),
             poked: false,
             refused: Vec::new(),
+            uninstalls: false,
             ways: None,
         }
     }

@@ -94,6 +94,8 @@ pub enum Metrics {
     Down,
     /// It takes questions and does not answer them in time.
     Hangs,
+    /// It takes questions and never answers, nor does whoever asks it give up.
+    Never,
     /// It answers without any series of the new version.
     Silent,
     /// Its newest samples are older than what it is asked for.
@@ -102,6 +104,20 @@ pub enum Metrics {
     Partial,
     /// It keeps another cluster's series beside ours, which have the label `cluster: eu`.
     TwoClusters,
+    /// Two of its jobs scrape each pod.
+    TwoJobs,
+}
+
+/// What the metrics of a version lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Lack {
+    /// They are not there at all.
+    Series,
+    /// The label that tells failed requests from others.
+    Status,
+    /// The histogram's edge at the limit, and two near it.
+    Edge,
 }
 
 /// How a version behaves.
@@ -116,6 +132,8 @@ pub struct Version {
     pub misses: f64,
     /// Value of expressions.
     pub value: f64,
+    /// What its metrics lack.
+    pub lacks: Option<Lack>,
     /// Its pods never become ready, for this reason, such as `ImagePullBackOff`.
     pub never_ready: Option<String>,
 }

@@ -16,6 +16,9 @@ use crate::{
 /// Requests a second that go to the users' Services past the gateway.
 const DIRECT: f64 = 10.0;
 
+/// Requests that have come for so long are in metrics: a scrape, a window, and the delay of its samples.
+const SEEN: Duration = Duration::from_secs(5);
+
 /// What is counted of one ReplicaSet's requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tally {
@@ -92,6 +95,8 @@ pub struct Traffic {
     endpoints: BTreeMap<String, Vec<String>>,
     rates: Counts,
     last: BTreeMap<String, Instant>,
+    /// Since when each ReplicaSet, and each Service, gets requests without a pause.
+    busy: BTreeMap<String, Instant>,
     /// Requests a second that fail, by Service and reason.
     failing: BTreeMap<(String, String), f64>,
     counted: Counts,
@@ -114,6 +119,7 @@ impl Traffic {
             endpoints: BTreeMap::new(),
             rates: Counts::new(),
             last: BTreeMap::new(),
+            busy: BTreeMap::new(),
             failing: BTreeMap::new(),
             counted: Counts::new(),
             history: vec![(start, Counts::new())],
@@ -153,6 +159,13 @@ impl Traffic {
     /// When a ReplicaSet got its last request, if it ever got one.
     pub fn last(&self, replica_set: &str) -> Option<Instant> {
         self.last.get(replica_set).copied()
+    }
+
+    /// Whether a ReplicaSet, or a Service, has got requests for so long that metrics must tell.
+    pub fn is_seen_at(&self, name: &str, now: Instant) -> bool {
+        self.busy
+            .get(name)
+            .is_some_and(|since| now.duration_since(*since) > SEEN)
     }
 
     /// Percent of the gateway's requests that each ReplicaSet gets.
@@ -230,6 +243,7 @@ impl Traffic {
 
     /// Sends `requests` a second to a Service.
     fn send(&mut self, store: &Store, settings: &Settings, service: &str, requests: f64) {
+        self.busy.entry(service.to_owned()).or_insert(self.at);
         let pods: Vec<_> = store.list(Kind::Pod, None);
         let named = self.endpoints.get(service).cloned().unwrap_or_default();
         if named.is_empty() {
@@ -260,11 +274,17 @@ impl Traffic {
     fn recompute(&mut self, store: &Store, settings: &Settings) {
         self.rates.clear();
         self.failing.clear();
+        let before = std::mem::take(&mut self.busy);
         let routes: BTreeSet<String> = store
             .list(Kind::HttpRoute, None)
             .iter()
             .map(|route| text(route, "/metadata/name").to_owned())
             .collect();
+        for proxy in &mut self.proxies {
+            // One that is applied again is another one.
+            proxy.weights.retain(|route, _| routes.contains(route));
+            proxy.clusters.retain(|route, _| routes.contains(route));
+        }
         for proxy in 0..self.proxies.len() {
             for (route, backends) in self.proxies[proxy].weights.clone() {
                 let all: i64 = backends.iter().map(|(_, weight)| weight).sum();
@@ -287,6 +307,9 @@ impl Traffic {
         let pods = store.list(Kind::Pod, None);
         for service in store.list(Kind::Service, None) {
             let name = text(&service, "/metadata/name").to_owned();
+            if settings.hooks.contains_key(&name) {
+                continue;
+            }
             let behind = self.endpoints.get(&name).cloned().unwrap_or_default();
             let versions = behind
                 .iter()
@@ -298,6 +321,12 @@ impl Traffic {
             if !made && name != CANDIDATE && !self.proxies[1].weights.is_empty() {
                 self.send(store, settings, &name, DIRECT);
             }
+        }
+        for set in self.rates.keys() {
+            self.busy.insert(set.clone(), self.at);
+        }
+        for (name, since) in &mut self.busy {
+            *since = before.get(name).copied().unwrap_or(*since);
         }
     }
 }

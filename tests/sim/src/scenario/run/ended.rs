@@ -33,11 +33,8 @@ impl Run {
                 wrong.push(format!("{} is not as found: {}", kind.traits().kind, object["spec"]));
             }
         }
-        for (kind, _, name) in store
-            .all()
-            .keys()
-            .filter(|key| key.0 == Kind::Service && key.2 != NAME && key.2 != CANDIDATE)
-        {
+        let own = |name: &str| name == NAME || name == CANDIDATE || self.given.world.hooks.contains_key(name);
+        for (kind, _, name) in store.all().keys().filter(|key| key.0 == Kind::Service && !own(&key.2)) {
             wrong.push(format!("{} {name} is left", kind.traits().kind));
         }
         for set in store.list(Kind::ReplicaSet, Some(NAMESPACE)) {

@@ -198,9 +198,13 @@ impl Run {
         self.end(wrong, idle_calls)
     }
 
-    /// Status of the rollout, if there is one.
+    /// Status of the rollout, if there is one; of one that cannot be read the conditions.
     pub fn status(&self) -> Option<CanaryRolloutStatus> {
         let rollout = lock(&self.cluster).store.get(Kind::CanaryRollout, NAMESPACE, NAME)?;
-        serde_json::from_value(rollout.get("status")?.clone()).ok()
+        let status = rollout.get("status")?;
+        let conditions = || serde_json::json!({"conditions": status.get("conditions")});
+        serde_json::from_value(status.clone())
+            .or_else(|_| serde_json::from_value(conditions()))
+            .ok()
     }
 }
