@@ -83,10 +83,14 @@ pub async fn probe(context: &Context, id: &Identity, seen: &mut Observed) {
     let Ok(_turn) = context.holds.turns.acquire().await else {
         return;
     };
+    let before = context.holds.of(&id.uid, &seen.policy);
     let probed = match ask(context, id, &target.name).await {
         Ok(answer) if deployment::is_held(&answer) => Probed::Holds,
-        Ok(_) => Probed::DoesNotHold("a dry run of a changed template came back without spec.paused".to_owned()),
-        Err(failure) => failed(failure, context.now(), context.holds.of(&id.uid, &seen.policy)),
+        Ok(_) => {
+            let why = "a dry run of a changed template came back without spec.paused";
+            does_not_hold(why.to_owned(), context.now(), before.as_ref())
+        }
+        Err(failure) => failed(failure, context.now(), before),
     };
     tracing::debug!(
         namespace = id.namespace,
@@ -135,9 +139,16 @@ fn is_final(code: u16) -> bool {
     (400..500).contains(&code) && !NOT_NOW.contains(&code)
 }
 
+fn does_not_hold(why: String, now: Timestamp, before: Option<&Probed>) -> Probed {
+    match before {
+        Some(Probed::DoesNotHold { since, .. }) => Probed::DoesNotHold { since: *since, why },
+        _ => Probed::DoesNotHold { since: now, why },
+    }
+}
+
 fn failed(failure: Failure, now: Timestamp, before: Option<Probed>) -> Probed {
     match (failure, before) {
-        (Failure::Refused(why), _) => Probed::DoesNotHold(why),
+        (Failure::Refused(why), before) => does_not_hold(why, now, before.as_ref()),
         (Failure::Unanswered(why), Some(Probed::Unanswered { since, .. })) => Probed::Unanswered { since, why },
         (Failure::Unanswered(why), _) => Probed::Unanswered { since: now, why },
     }

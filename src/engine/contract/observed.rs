@@ -112,8 +112,13 @@ impl Default for Policy {
 pub enum Probed {
     /// The API server would have paused the Deployment.
     Holds,
-    /// It would not; why.
-    DoesNotHold(String),
+    /// It would not.
+    DoesNotHold {
+        /// Since when that is known.
+        since: Timestamp,
+        /// Why.
+        why: String,
+    },
     /// It did not answer; what it said, and since when that lasts.
     Unanswered {
         /// Since when.

@@ -28,6 +28,8 @@ const REMEMBERED_FOR: SignedDuration = SignedDuration::from_hours(24);
 const REMEMBERED: usize = 12;
 /// So long an API server that does not answer a dry run changes nothing; after that it counts as one that does not hold.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
+/// So long an API server may take to follow a policy that was just made: meanwhile it is asked again.
+const SETTLES: SignedDuration = SignedDuration::from_secs(60);
 /// Least time between two dry runs that are not answered.
 const LEAST_WAIT: SignedDuration = SignedDuration::from_secs(5);
 /// Longest.
@@ -54,7 +56,7 @@ pub fn verdict(facts: &Facts<'_>, deployment: &Deployment) -> Verdict {
     }
     match &facts.seen.probed {
         Some(Probed::Holds) => Verdict::Holds,
-        Some(Probed::DoesNotHold(why)) => Verdict::DoesNot(why.clone()),
+        Some(Probed::DoesNotHold { why, .. }) => Verdict::DoesNot(why.clone()),
         Some(Probed::Unanswered { since, why }) if facts.now.duration_since(*since) >= PATIENCE => {
             Verdict::DoesNot(format!("no answer since {}: {why}", text::clock(*since)))
         }
@@ -62,8 +64,8 @@ pub fn verdict(facts: &Facts<'_>, deployment: &Deployment) -> Verdict {
     }
 }
 
-/// Whether a dry run is to be made: at rest, once for each policy, again while it is not answered, and when a changed
-/// template was not held.
+/// Whether a dry run is to be made: at rest, once for each policy, again while it is not answered or the API server may not follow
+/// the policy yet, and when a changed template was not held.
 pub fn wants_probe(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> bool {
     let Some(deployment) = &facts.seen.deployment else {
         return false;
@@ -74,20 +76,24 @@ pub fn wants_probe(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> bool {
         && status.phase.is_at_rest()
         && matches!(facts.seen.policy, Policy::Standing(_))
         && (status.taken_over() || facts.adoptable(deployment).is_some());
-    let unanswered = matches!(facts.seen.probed, None | Some(Probed::Unanswered { .. }));
-    asked && (unanswered || slipped(facts, status, deployment))
+    let open = match &facts.seen.probed {
+        None | Some(Probed::Unanswered { .. }) => true,
+        Some(Probed::DoesNotHold { since, .. }) => facts.now.duration_since(*since) < SETTLES,
+        Some(Probed::Holds) => false,
+    };
+    asked && (open || slipped(facts, status, deployment))
 }
 
 /// When to look again although nothing has changed.
 pub fn moments(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Timestamp> {
     let asks_again = match &facts.seen.probed {
-        Some(Probed::Unanswered { since, .. }) => {
+        Some(Probed::Unanswered { since, .. } | Probed::DoesNotHold { since, .. }) => {
             // The longer it lasts, the more seldom it is asked.
             let wait = facts.now.duration_since(*since).clamp(LEAST_WAIT, LONGEST_WAIT);
             Some(facts.now.plus(wait))
         }
         None => Some(facts.now.plus(LEAST_WAIT)),
-        Some(Probed::Holds | Probed::DoesNotHold(_)) => None,
+        Some(Probed::Holds) => None,
     };
     let asks_again = asks_again.filter(|_| wants_probe(facts, status));
     let forgets = contested(facts, status).and_then(|_| Some(status.hold.unpaused.first()?.at.plus(REMEMBERED_FOR)));

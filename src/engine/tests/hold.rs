@@ -10,6 +10,13 @@ fn unanswered(world: &World) -> Probed {
     }
 }
 
+fn not_held(world: &World, why: &str) -> Probed {
+    Probed::DoesNotHold {
+        since: world.now,
+        why: why.to_owned(),
+    }
+}
+
 fn paused(world: &World) -> bool {
     world.get(Kind::Deployment, "catalog")["spec"]["paused"] == true
 }
@@ -35,7 +42,8 @@ fn a_policy_that_was_not_asked_yet_leaves_everything_as_it_is() {
 
 #[test]
 fn a_policy_that_does_not_hold_is_as_none_and_says_why() {
-    let mut world = held(Some(Probed::DoesNotHold("came back without".to_owned())));
+    let mut world = held(None);
+    world.hold.1 = Some(not_held(&world, "came back without"));
     world.settle();
     assert!(paused(&world));
     let accepted = world.status.conditions.iter().find(|one| one.type_ == "Accepted");
@@ -85,13 +93,40 @@ fn it_is_asked_at_rest_only_and_once() {
     world.settle();
     world.hold.1 = None;
     assert!(asks(&world), "after a start");
-    world.hold.1 = Some(Probed::DoesNotHold(String::new()));
+    world.hold.1 = Some(not_held(&world, ""));
+    world.now += SignedDuration::from_secs(60);
     assert!(!asks(&world), "an answer is an answer");
     world.settle();
     world.apply_version("v2");
     world.until("5%", |world| at(world, 500));
     world.hold.1 = None;
     assert!(!asks(&world), "during a release the Deployment is paused");
+}
+
+#[test]
+fn an_api_server_that_does_not_follow_a_new_policy_yet_is_asked_again() {
+    let mut world = held(None);
+    world.hold.1 = Some(not_held(&world, "came back without"));
+    let mut wake = world.settle().wake.unwrap();
+    assert!(paused(&world), "until it is known to hold");
+    world.now = wake;
+    assert!(world.needs(&world.look()).probe);
+    world.hold.1 = Some(Probed::Holds);
+    world.settle();
+    assert!(!paused(&world) && world.told.iter().any(|reason| reason == "HoldGained"));
+    // What it says for a minute is what it says.
+    world.hold = (
+        Policy::Standing("2".to_owned()),
+        Some(not_held(&world, "came back without")),
+    );
+    let since = world.now;
+    while world.needs(&world.look()).probe {
+        wake = world.settle().wake.unwrap();
+        assert!(wake > world.now, "time goes on");
+        world.now = wake;
+    }
+    assert!(paused(&world));
+    assert_eq!(world.now.duration_since(since).as_secs() / 60, 1, "{}", world.now);
 }
 
 #[test]
