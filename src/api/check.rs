@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Duration, Percent};
 
-/// A measured quantity and its limit: exactly one of `errorRate`, `latency`, `hitRatio` and `query`. The first three count requests or lookups of the new version: every 50 of them make one result, 3 bad ones among the last 5 fail the check, and 3 good ones in a row pass it.
+/// A measured quantity and its limit: exactly one of `errorRate`, `latency`, `hitRatio` and `query`. The first three count requests or lookups of the new version; a limit that is broken is blamed on it only if the old version did better in the same time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -63,12 +63,17 @@ impl OnBreach {
     }
 }
 
-/// Limit on the share of failing requests.
+/// Limits on the share of failing requests: `max`, `maxIncrease` or both.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("has(self.max) || has(self.maxIncrease)", "an errorRate needs max, maxIncrease or both"))]
 pub struct ErrorRate {
-    /// Greatest share of failing requests that is allowed, such as `1%`.
-    pub max: Percent,
+    /// Greatest share of failing requests that is allowed, above 0%, such as `1%`. That not a single request fails could only be shown by endless traffic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<Percent>,
+    /// How much greater the share may be than that of the old version before the release, such as `0.5%`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_increase: Option<Percent>,
 }
 
 /// Limit on the time to answer, at a quantile.
@@ -82,12 +87,16 @@ pub struct Latency {
     pub max: Duration,
 }
 
-/// Limit on the share of lookups that the cache answers.
+/// Limits on the share of lookups that the cache answers: `min`, `maxDrop`, both or none. A cold cache is not below them as long as it warms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HitRatio {
-    /// Smallest share of hits that is allowed, such as `80%`.
-    pub min: Percent,
+    /// Smallest share of hits that is allowed once the cache is warm, such as `80%`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<Percent>,
+    /// How much smaller the share may be than that of the old version before the release, such as `5%`. Default, where `min` is not set either: 10%.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_drop: Option<Percent>,
 }
 
 /// A PromQL expression, and the range that its value must stay in: `max`, `min` or both.

@@ -3,6 +3,7 @@
 //! Here are only types and their validation; [`crate::engine`] decides what follows from a field.
 
 pub mod action;
+pub mod cache;
 pub mod check;
 pub mod condition;
 pub mod duration;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{
     CanaryRolloutStatus, Duration, Percent,
+    cache::Cache,
     check::Check,
     limits,
     traffic::Traffic,
@@ -70,9 +71,12 @@ pub struct CanaryRolloutSpec {
     /// Evenly spaced steps, instead of the list in `steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp: Option<Ramp>,
-    /// How long the new version is judged at 100% while the pods of the old one are still there, so that a rollback is immediate, at most `720h`. Default `1h`; `0s` leaves it out.
+    /// How long the new version is judged at 100% while the pods of the old one are still there, so that a rollback is immediate, at most `720h`. Default: a quarter more than `cache.ttl`, at most `4h`; without one `1h`. `0s` leaves it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bake: Option<Duration>,
+    /// The cache behind both versions. It tells a cold cache from a broken one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
     /// What the new version is judged by, at most 16. Every check must pass at each step before the weight rises; one that fails rolls the release back, or pauses it (`onBreach`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -83,7 +87,7 @@ pub struct CanaryRolloutSpec {
     /// Which metrics store the checks ask, and how often.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
-    /// A check that has no data, or whose new version gets no requests, for this long pauses the release until there is data again, at most `720h`. Default `10m`. A check that only has too few requests for a result pauses it later: after ten times the hold, at least 1h and at most 6h.
+    /// A check that has no data, or whose new version gets no requests, for this long pauses the release until there is data again, at most `720h`. Default `10m`. A check that only has too few requests for a result pauses it later: after ten times the hold or twice the time that the step was expected to take, at least 1h and at most 6h.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_data_deadline: Option<Duration>,
     /// The release is rolled back if the pods for a step are not Available, or the routes not served with the new weight, within this time, at most `720h`. Default `10m`.

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Folders of `src/` from the ground up, each with all that it may use.
-const LAYERS: [(&str, &str); 13] = [
+const LAYERS: [(&str, &str); 14] = [
     // What users write and read: it knows no store, no route and no object of Kubernetes.
     ("api", ""),
     // Tells what happens; whoever is pure has nothing to log.
@@ -24,17 +24,19 @@ const LAYERS: [(&str, &str); 13] = [
     // Pure: of the provider only its types; see SHELLS.
     ("engine", "api kubernetes workload router provider"),
     ("look", "api kubernetes workload router provider engine"),
+    // The engine without a cluster.
+    ("simulate", "api kubernetes workload router provider engine look"),
     (
         "controller",
         "api log fair kubernetes workload router provider webhook engine look",
     ),
     (
         "runtime",
-        "api log fair kubernetes workload router provider webhook engine look controller",
+        "api log fair kubernetes workload router provider webhook engine look controller simulate",
     ),
     (
         ROOT,
-        "api log fair kubernetes workload router provider webhook engine look controller runtime",
+        "api log fair kubernetes workload router provider webhook engine look controller simulate runtime",
     ),
 ];
 const ROOT: &str = "lib.rs and main.rs";

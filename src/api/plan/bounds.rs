@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::InvalidSpec;
-use crate::api::{CanaryRolloutSpec, Duration, duration::LONGEST};
+use crate::api::{CanaryRolloutSpec, Duration, Percent, check::Check, duration::LONGEST};
 
 type Range = RangeInclusive<Duration>;
 
@@ -22,6 +22,9 @@ fn lengths(spec: &mut CanaryRolloutSpec, see: &mut dyn FnMut(String, &mut Durati
     };
     of("traffic.settle", &mut spec.traffic.settle, SETTLE);
     of("bake", &mut spec.bake, ANY);
+    if let Some(cache) = &mut spec.cache {
+        of("cache.ttl", &mut cache.ttl, ANY);
+    }
     of("noDataDeadline", &mut spec.no_data_deadline, ANY);
     of("progressDeadline", &mut spec.progress_deadline, ANY);
     of("keepCanary", &mut spec.keep_canary, ANY);
@@ -69,15 +72,37 @@ pub(super) fn check(spec: &CanaryRolloutSpec) -> Result<(), InvalidSpec> {
             )));
         }
     });
+    let without_errors = spec.checks.iter().position(allows_no_error);
+    wrong = wrong.or_else(|| {
+        let index = without_errors?;
+        Some(InvalidSpec(format!(
+            "spec.checks[{index}].errorRate.max: that 0% of the requests fail could only be shown by endless traffic: allow a few, such as 0.1%"
+        )))
+    });
     wrong.map_or(Ok(()), Err)
 }
 
-/// The same spec with every length of time in its range.
+fn allows_no_error(check: &Check) -> bool {
+    let errors = check.error_rate.as_ref();
+    errors.is_some_and(|errors| errors.max == Some(Percent::ZERO))
+}
+
+/// The smallest share that can be written.
+fn least_share() -> Option<Percent> {
+    Percent::from_hundredths(1).ok()
+}
+
+/// The same spec with every length of time and every limit in its range.
 pub(super) fn clamped(spec: &CanaryRolloutSpec) -> CanaryRolloutSpec {
     let mut spec = spec.clone();
     lengths(&mut spec, &mut |_, length, range| {
         *length = (*length).clamp(*range.start(), *range.end());
     });
+    for check in spec.checks.iter_mut().filter(|check| allows_no_error(check)) {
+        if let Some(errors) = &mut check.error_rate {
+            errors.max = least_share();
+        }
+    }
     spec
 }
 
@@ -95,11 +120,15 @@ mod tests {
             "steps": [{"weight": 5, "hold": "1m"}, {"weight": 100}],
             "checks": [{"latency": {"quantile": "p99", "max": "1s"}}],
             "metrics": {"interval": "5s"},
+            "cache": {"ttl": "1h"},
             "gates": [{"before": "Start", "webhook": {"url": "http://gate"}}],
             "notify": [{"name": "chat", "webhook": {"url": "http://chat"}}],
         });
         let (parent, key) = field.rsplit_once('/').unwrap();
-        spec.pointer_mut(parent).unwrap()[key] = value.clone();
+        match spec.pointer_mut(parent).unwrap() {
+            serde_json::Value::Array(items) => items[key.parse::<usize>().unwrap()] = value.clone(),
+            object => object[key] = value.clone(),
+        }
         serde_json::from_value(spec).unwrap()
     }
 
@@ -114,6 +143,7 @@ mod tests {
             ),
             ("/noDataDeadline", "721h", "spec.noDataDeadline: 721h", "0s to 720h"),
             ("/bake", "9999999h", "spec.bake: 9999999h", "0s to 720h"),
+            ("/cache/ttl", "721h", "spec.cache.ttl: 721h", "0s to 720h"),
             ("/keepCanary", "721h", "spec.keepCanary: 721h", "0s to 720h"),
             ("/keepStable", "721h", "spec.keepStable: 721h", "0s to 720h"),
             ("/steps/0/hold", "721h", "spec.steps[0].hold: 721h", "0s to 720h"),
@@ -150,6 +180,13 @@ mod tests {
             assert!(why.contains(named) && why.contains(range), "{why}");
             assert!(Plan::of_release(&spec).is_ok(), "{field}");
         }
+        let strict = spec("/checks/0", &json!({"errorRate": {"max": "0%"}}));
+        let why = Plan::try_from(&strict).unwrap_err().to_string();
+        assert!(
+            why.contains("spec.checks[0].errorRate.max") && why.contains("endless"),
+            "{why}"
+        );
+        assert!(Plan::of_release(&strict).is_ok());
         assert!(Plan::try_from(&spec("/bake", &json!("720h"))).is_ok());
         let plan = Plan::of_release(&spec("/progressDeadline", &json!("999999999h"))).unwrap();
         assert_eq!(plan.progress_deadline, LONGEST);

@@ -29,7 +29,16 @@ pub(super) fn checks(spec: &CanaryRolloutSpec) -> Result<Vec<PlannedCheck>, Inva
 
 fn kind(check: &Check) -> Result<(CheckKind, &'static str), String> {
     match (&check.error_rate, &check.latency, &check.hit_ratio, &check.query) {
-        (Some(errors), None, None, None) => Ok((CheckKind::ErrorRate { max: errors.max }, "error-rate")),
+        (Some(errors), None, None, None) => {
+            if errors.max.is_none() && errors.max_increase.is_none() {
+                return Err("an errorRate needs max, maxIncrease or both".to_owned());
+            }
+            let kind = CheckKind::ErrorRate {
+                max: errors.max,
+                max_increase: errors.max_increase,
+            };
+            Ok((kind, "error-rate"))
+        }
         (None, Some(latency), None, None) => Ok((
             CheckKind::Latency {
                 quantile: latency.quantile,
@@ -37,7 +46,13 @@ fn kind(check: &Check) -> Result<(CheckKind, &'static str), String> {
             },
             "latency",
         )),
-        (None, None, Some(hits), None) => Ok((CheckKind::HitRatio { min: hits.min }, "hit-ratio")),
+        (None, None, Some(hits), None) => {
+            let kind = CheckKind::HitRatio {
+                min: hits.min,
+                max_drop: hits.max_drop,
+            };
+            Ok((kind, "hit-ratio"))
+        }
         (None, None, None, Some(query)) => {
             crate::api::check::parts(&query.promql)?;
             let of = usize::try_from(check.of.unwrap_or(5)).unwrap_or(5).max(1);

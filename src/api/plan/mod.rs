@@ -8,6 +8,7 @@ mod webhooks;
 
 use super::{
     CanaryRolloutSpec, Duration, Percent,
+    cache::Placement,
     check::{OnBreach, Quantile},
     rollout::Workload,
     traffic::{RouteRef, ServiceMetadata, Tester},
@@ -42,6 +43,10 @@ pub struct Plan {
     pub bake: Duration,
     /// The checks, each with a name of its own; none only if the spec says `unjudged`.
     pub checks: Vec<PlannedCheck>,
+    /// Who shares a cache with whom; nothing where the spec does not say.
+    pub placement: Option<Placement>,
+    /// How long an entry of the cache lives, if the spec says so.
+    pub ttl: Option<Duration>,
     /// Name of the MetricSource.
     pub source: String,
     /// How often the checks are evaluated; `None` if the MetricSource decides.
@@ -148,7 +153,9 @@ pub enum CheckKind {
     /// The share of requests that fail.
     ErrorRate {
         /// Greatest share allowed.
-        max: Percent,
+        max: Option<Percent>,
+        /// Greatest difference allowed to the old version's before the release.
+        max_increase: Option<Percent>,
     },
     /// The time to answer.
     Latency {
@@ -160,7 +167,9 @@ pub enum CheckKind {
     /// The share of cache lookups that are hits.
     HitRatio {
         /// Smallest share allowed.
-        min: Percent,
+        min: Option<Percent>,
+        /// Greatest difference allowed to the old version's before the release.
+        max_drop: Option<Percent>,
     },
     /// The value of a user's expression.
     Query {
@@ -190,6 +199,10 @@ const DEFAULT_KEEP: Duration = Duration::from_mins(10);
 const DEFAULT_SETTLE: Duration = Duration::from_secs(2);
 /// A cache shows its real hit ratio once its entries have expired; in most caches that takes less than an hour.
 const DEFAULT_BAKE: Duration = Duration::from_mins(60);
+/// Where it is known how long entries live, so many quarters of that time.
+const BAKE_QUARTERS: u64 = 5;
+/// But not longer than this.
+const LONGEST_DEFAULT_BAKE: Duration = Duration::from_mins(240);
 /// The MetricSource that is asked where none is named.
 pub const DEFAULT_SOURCE: &str = "default";
 /// In a list of rules: all that have the Service as a backend.
@@ -221,6 +234,8 @@ impl Plan {
             canary_service,
         } = named(spec)?;
         let metrics = spec.metrics.as_ref();
+        let cache = spec.cache.as_ref();
+        let ttl = cache.and_then(|cache| cache.ttl);
         Ok(Self {
             deployment,
             baseline,
@@ -232,8 +247,10 @@ impl Plan {
             testers: testers(&spec.traffic.testers)?,
             settle: spec.traffic.settle.unwrap_or(DEFAULT_SETTLE),
             steps: steps::steps(spec)?,
-            bake: spec.bake.unwrap_or(DEFAULT_BAKE),
+            bake: spec.bake.unwrap_or_else(|| ttl.map_or(DEFAULT_BAKE, default_bake)),
             checks: checks::checks(spec)?,
+            placement: cache.and_then(|cache| cache.placement),
+            ttl,
             source: metrics
                 .and_then(|metrics| metrics.source.clone())
                 .unwrap_or_else(|| DEFAULT_SOURCE.to_owned()),
@@ -248,6 +265,11 @@ impl Plan {
             notifiers: spec.notify.iter().map(webhooks::notifier).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// Long enough to see the entries expire that the last step has written.
+fn default_bake(ttl: Duration) -> Duration {
+    Duration::from_millis(ttl.as_millis().saturating_mul(BAKE_QUARTERS) / 4).min(LONGEST_DEFAULT_BAKE)
 }
 
 /// The Service of a Deployment where none is named.

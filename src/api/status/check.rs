@@ -1,10 +1,9 @@
-//! What the checks say, and what was counted for them.
-
-use std::collections::BTreeMap;
+//! What the checks say, and of what.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 /// The last evaluation of one check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,15 +24,66 @@ pub struct CheckStatus {
     /// The same figure of the old version; before a release, of the running version in the last five minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
-    /// What the verdict is based on, such as `3 of the last 5 results bad; 152 requests in this step`; before a release, such as `12 of 1480 requests of the running version in 5m`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub evidence: String,
+    /// What the verdict is based on, where something was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "read_evidence")]
+    pub evidence: Option<Evidence>,
     /// When it was evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// Why there is no data, in a sentence for people.
+    /// What the check says, or why there is no data, in a sentence for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+}
+
+/// What was counted, of both versions in the same time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Evidence {
+    /// Failed or slow requests of the new version, or misses.
+    #[serde(serialize_with = "short")]
+    pub bad: f64,
+    /// All its requests or lookups.
+    #[serde(serialize_with = "short")]
+    pub total: f64,
+    /// Greatest share of bad ones that is allowed, 0 to 1.
+    #[serde(serialize_with = "short")]
+    pub limit: f64,
+    /// Bad ones of the old version.
+    #[serde(serialize_with = "short")]
+    pub baseline_bad: f64,
+    /// All of the old version.
+    #[serde(serialize_with = "short")]
+    pub baseline_total: f64,
+    /// Since when they are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// How much speaks against the limit, 0 to 1: at 1 it is broken.
+    #[serde(serialize_with = "short")]
+    pub strength: f64,
+    /// Requests of this release that the next weight asks for.
+    #[serde(serialize_with = "short")]
+    pub needed: f64,
+}
+
+/// Writes a number with at most four decimals, and without any where it is whole.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn short<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    let rounded = if value.is_finite() {
+        (value.clamp(-1e12, 1e12) * 1e4).round() / 1e4
+    } else {
+        0.0
+    };
+    #[allow(clippy::cast_possible_truncation, reason = "whole and below 1e12")]
+    if rounded.fract().abs() < f64::EPSILON {
+        serializer.serialize_i64(rounded as i64)
+    } else {
+        serializer.serialize_f64(rounded)
+    }
+}
+
+/// What another version has written in another form is read as nothing: the next evaluation says it anew.
+fn read_evidence<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Evidence>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
 
 /// Whether a version keeps the limit of a check.
@@ -45,7 +95,7 @@ pub enum Verdict {
     Pass,
     /// It breaks the limit.
     Fail,
-    /// There are too few results yet.
+    /// There is too little to tell yet, or nobody to blame.
     Wait,
     /// Nothing could be measured.
     NoData,
@@ -59,6 +109,14 @@ pub enum Verdict {
 pub enum Cause {
     /// There were fewer requests, lookups or values than a verdict needs.
     FewSamples,
+    /// The limit is broken, and whether the old version breaks it too is not clear yet.
+    Comparing,
+    /// The old version breaks the limit too, so neither is blamed.
+    SharedIncident,
+    /// The old version has not been seen for long enough to know what is normal.
+    NoBaseline,
+    /// The database behind the cache cannot carry more yet.
+    OriginLimit,
     /// The new version got no requests.
     NoTraffic,
     /// The new version got far fewer requests than its weight says: they hang, or the route does not act.
@@ -96,59 +154,4 @@ pub enum Cause {
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
-}
-
-/// What was counted for the checks in the current step.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct JudgeMemory {
-    /// End of the newest interval that the metrics store was asked about.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_asked: Option<Timestamp>,
-    /// End of the newest interval that was counted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_tick: Option<Timestamp>,
-    /// What was counted, by check in the order of the spec.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub checks: Vec<CheckMemory>,
-    /// Requests of the newest intervals of this step, oldest first, at most 8: whether they are shared as the weight says.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub share: Vec<SideTotals>,
-    /// The worst figures of the new version in the whole release, by name of the check.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub worst: BTreeMap<String, Worst>,
-}
-
-/// Requests of one interval, by version.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct SideTotals {
-    /// Those that reached the new version.
-    pub candidate: f64,
-    /// Those that reached the old one.
-    pub baseline: f64,
-}
-
-/// The worst figure of a check in a release.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Worst {
-    /// How bad it is, for comparison with others of the same check: the greater, the worse.
-    pub badness: f64,
-    /// The figure as text, such as `83.1%`.
-    pub value: String,
-}
-
-/// What was counted for one check in the current step.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct CheckMemory {
-    /// Failed or slow requests, or misses, since the last result. Fractions occur where a histogram is interpolated.
-    pub bad: f64,
-    /// All requests or lookups since the last result; 50 make the next one.
-    pub total: f64,
-    /// The newest results of this step, oldest first, as many as are looked back on; `true` is good.
-    pub results: Vec<bool>,
-    /// All requests, lookups or values in this step.
-    pub seen: f64,
 }

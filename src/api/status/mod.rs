@@ -3,10 +3,12 @@
 mod check;
 mod hold;
 mod inspection;
+mod judge;
 mod leaving;
 pub mod newer;
 mod originals;
 mod outward;
+mod pause;
 mod run;
 pub mod size;
 
@@ -17,13 +19,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use check::{Cause, CheckMemory, CheckStatus, JudgeMemory, SideTotals, Verdict, Worst};
+pub use check::{Cause, CheckStatus, Evidence, Verdict};
 pub use hold::{HeldBy, Hold, Unpaused};
 pub use inspection::Inspection;
+pub use judge::{About, Advice, JudgeMemory, Left, Said, Warning, Worst};
 pub use leaving::{Draining, Kept, Needed};
 pub use originals::{BackendWeight, ConfigSeen, Floor, Originals, RouteOriginal, RuleOriginal};
 pub use outward::{GateState, GateStatus, Notification};
-pub use run::{EndReason, Ending, Growing, HistoryEntry, Intent, Outcome, PauseReason, Run};
+pub use pause::PauseReason;
+pub use run::{EndReason, Ending, Growing, HistoryEntry, Intent, Outcome, Run};
 
 /// What Warmfront knows of this rollout. It is also the controller's only memory, so do not edit it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,5 +1,7 @@
 //! What of a status this version cannot read: it is kept where the rest can be read, and left out on request where it cannot.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -10,9 +12,24 @@ use super::{super::CanaryRolloutSpec, CanaryRolloutStatus, Ending, Phase, Run};
 pub fn keeping(stored: &Value, next: &CanaryRolloutStatus) -> Value {
     let next = json!(next);
     match CanaryRolloutStatus::deserialize(stored) {
-        Ok(read) => merged(stored, &json!(read), next),
+        Ok(read) => merged(&without_outdated(stored), &json!(read), next),
         Err(_) => next,
     }
+}
+
+/// Without what an older version wrote under a name that has another form now: the definition refuses the old one.
+fn without_outdated(stored: &Value) -> Cow<'_, Value> {
+    let is_outdated = |check: &Value| check.get("evidence").is_some_and(Value::is_string);
+    let checks = stored.get("checks").and_then(Value::as_array);
+    if !checks.is_some_and(|checks| checks.iter().any(is_outdated)) {
+        return Cow::Borrowed(stored);
+    }
+    let mut stored = stored.clone();
+    let checks = stored.get_mut("checks").and_then(Value::as_array_mut);
+    for check in checks.into_iter().flatten().filter(|check| is_outdated(check)) {
+        check.as_object_mut().and_then(|check| check.remove("evidence"));
+    }
+    Cow::Owned(stored)
 }
 
 /// `known` is what this version has read of `stored`.
@@ -130,7 +147,7 @@ mod tests {
 
     fn stored() -> Value {
         let plan = json!({"workload": {"deployment": {"name": "catalog"}}, "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}},
-            "unjudged": true, "cache": {"placement": "Shared"}});
+            "unjudged": true, "later": {"placement": "Shared"}});
         json!({
             "phase": "Shifting", "stableRevision": "s", "later": {"unheard": "of"},
             "run": {"number": 3, "revision": "w", "replicaSet": "catalog-w", "stableRevision": "s", "startedAt": "2026-01-01T00:00:00Z",
@@ -138,6 +155,20 @@ mod tests {
             "checks": [{"name": "a", "verdict": "perhaps", "threshold": "", "mood": 1}, {"name": "b", "verdict": "pass", "threshold": "", "mood": 2}],
             "history": [{"run": 2, "revision": "v", "outcome": "Evaporated", "reason": "Heat", "from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z", "heat": 9}],
         })
+    }
+
+    #[test]
+    fn evidence_of_the_first_form_goes() {
+        let mut stored = stored();
+        stored["checks"][0]["evidence"] = json!("0 of the last 2 results bad");
+        stored["checks"][1]["evidence"] = json!("0 of the last 2 results bad");
+        let mut next = CanaryRolloutStatus::deserialize(&stored).unwrap();
+        next.message = "goes on".to_owned();
+        let kept = keeping(&stored, &next);
+        for (index, name) in ["a", "b"].into_iter().enumerate() {
+            let check = &kept["checks"][index];
+            assert_eq!((&check["name"], &check["evidence"]), (&json!(name), &Value::Null));
+        }
     }
 
     #[test]
@@ -152,7 +183,7 @@ mod tests {
         next.message = "goes on".to_owned();
         next.run.as_mut().unwrap().step = 2;
         next.checks.remove(0);
-        next.checks[0].evidence = "more".to_owned();
+        next.checks[0].message = "more".to_owned();
         let mut newest = next.history[0].clone();
         newest.run = 3;
         next.history.insert(0, newest);
@@ -166,7 +197,7 @@ mod tests {
             (&json!(2), &stored["run"]["plan"])
         );
         assert_eq!(
-            (&kept["checks"][0]["mood"], &kept["checks"][0]["evidence"]),
+            (&kept["checks"][0]["mood"], &kept["checks"][0]["message"]),
             (&json!(2), &json!("more"))
         );
         assert_eq!(

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{CanaryRolloutSpec, Duration, Percent},
-    GateStatus, JudgeMemory, is_zero,
+    GateStatus, JudgeMemory, PauseReason, is_zero,
 };
 
 /// The release in progress, or the last one.
@@ -71,6 +71,9 @@ pub struct Run {
     /// Whether a Promote action has ended the hold of this step early.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hold_waived: bool,
+    /// Whether a Promote action has accepted what is too close to call at this step.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accepted: bool,
     /// Whether a PromoteFully action has dropped the remaining steps: 100% comes next.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip_steps: bool,
@@ -117,12 +120,13 @@ pub struct Run {
     #[serde(deserialize_with = "CanaryRolloutSpec::read_leniently")]
     #[schemars(schema_with = "any_object")]
     pub plan: Arc<CanaryRolloutSpec>,
-    /// What was counted for the checks in this step.
+    /// What the judge remembers of the release.
     #[serde(default)]
+    #[schemars(schema_with = "any_object")]
     pub judge: JudgeMemory,
 }
 
-/// Without the fields of the spec: with them a second time the definition would be twice as large.
+/// Without the fields: with those of the spec a second time the definition would be twice as large, and those of the judge are its own.
 fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
@@ -204,10 +208,18 @@ pub enum EndReason {
     GateRejected,
     /// An errorRate check failed: too many requests failed.
     ErrorRateAboveMax,
+    /// An errorRate check failed: more requests failed than of the old version.
+    ErrorRateAboveStable,
     /// A latency check failed: too many requests were slow.
     LatencyAboveMax,
     /// A hitRatio check failed: too many lookups were misses.
     HitRatioBelowMin,
+    /// A hitRatio check failed: more lookups were misses than of the old version.
+    HitRatioBelowStable,
+    /// The old version fails since the new one has traffic, and they share a cache.
+    StableRegressed,
+    /// What both versions share was overloaded again after a step back.
+    OriginOverloaded,
     /// A query check failed: too many values were outside its limits.
     CheckFailed,
     /// Written by a newer version.
@@ -228,8 +240,12 @@ impl EndReason {
             | Self::CapacityLost
             | Self::GateRejected
             | Self::ErrorRateAboveMax
+            | Self::ErrorRateAboveStable
             | Self::LatencyAboveMax
             | Self::HitRatioBelowMin
+            | Self::HitRatioBelowStable
+            | Self::StableRegressed
+            | Self::OriginOverloaded
             | Self::CheckFailed
             // What cannot be read is never good.
             | Self::Unknown => Outcome::RolledBack,
@@ -249,97 +265,6 @@ pub enum Outcome {
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
-}
-
-/// Why a release is paused.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display, strum::IntoStaticStr,
-)]
-pub enum PauseReason {
-    /// A person paused it, by a Pause action or `spec.paused`.
-    User,
-    /// The step needs an approval: a Promote action.
-    Approval,
-    /// Weights may not rise now; it goes on when a window opens.
-    Window,
-    /// A gate has not said yes yet; it is asked again.
-    Gate,
-    /// A gate has not said yes within its deadline; a Resume action asks it again.
-    GateDeadline,
-    /// A check has had no data, or too few requests, for too long; it goes on when there is data.
-    NoData,
-    /// Somebody else keeps undoing the weights of a route; a Resume action tries again.
-    RouteContested,
-    /// Somebody else keeps undoing the selector of a Service; a Resume action tries again.
-    ServiceContested,
-    /// A check with `onBreach: Pause` failed; a Resume action lets it begin anew.
-    CheckFailed,
-    /// A write of the controller's that the release needs was refused until its deadline; it goes on when the write is accepted.
-    WriteRefused,
-    /// Written by a newer version.
-    #[serde(other)]
-    Unknown,
-}
-
-impl PauseReason {
-    /// Whether it is for a gate.
-    pub fn is_of_gates(self) -> bool {
-        match self {
-            Self::Gate | Self::GateDeadline => true,
-            Self::User
-            | Self::Approval
-            | Self::Window
-            | Self::NoData
-            | Self::RouteContested
-            | Self::ServiceContested
-            | Self::CheckFailed
-            | Self::WriteRefused
-            | Self::Unknown => false,
-        }
-    }
-
-    /// Whether it is because somebody else keeps undoing changes of ours.
-    pub fn is_contested(self) -> bool {
-        match self {
-            Self::RouteContested | Self::ServiceContested => true,
-            Self::User
-            | Self::Approval
-            | Self::Window
-            | Self::Gate
-            | Self::GateDeadline
-            | Self::NoData
-            | Self::CheckFailed
-            | Self::WriteRefused
-            | Self::Unknown => false,
-        }
-    }
-
-    /// Whether its cause is looked at anew in every pass, so that the release goes on as soon as the cause is gone.
-    pub fn is_looked_at_anew(self) -> bool {
-        match self {
-            Self::Window | Self::Gate | Self::GateDeadline | Self::WriteRefused => true,
-            Self::User
-            | Self::Approval
-            | Self::NoData
-            | Self::RouteContested
-            | Self::ServiceContested
-            | Self::CheckFailed
-            | Self::Unknown => false,
-        }
-    }
-
-    /// Whether a pause by a person replaces it. The others stay visible, because a person has to settle them as well.
-    pub fn gives_way_to_a_person(self) -> bool {
-        match self {
-            Self::Approval | Self::Window | Self::Gate | Self::GateDeadline | Self::NoData => true,
-            Self::User
-            | Self::RouteContested
-            | Self::ServiceContested
-            | Self::CheckFailed
-            | Self::WriteRefused
-            | Self::Unknown => false,
-        }
-    }
 }
 
 /// A release that has ended.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CanaryRolloutStatus, CheckStatus, Drift, DriftSeen, EventLog, Figures, HistoryEntry, Hold, Inspection, Notice,
-    Notification, Originals, Run,
+    CanaryRolloutStatus, CheckStatus, Drift, DriftSeen, EventLog, Figures, HistoryEntry, Hold, Inspection, JudgeMemory,
+    Notice, Notification, Originals, Run,
 };
 
 /// No status is stored with more bytes of JSON than this, whatever users, routes and metrics stores do. The plan of a release, of which
@@ -19,6 +19,10 @@ const LABEL: usize = 63;
 pub const SENTENCE: usize = 1_024;
 /// Longest text beside others of its kind, and longest figure.
 const REMARK: usize = 300;
+/// The judge's memory of 16 checks has four fifths of it.
+const LARGEST_MEMORY: usize = 10_240;
+/// It is one object with fewer fields.
+const PARTS_OF_MEMORY: usize = 32;
 const FIGURE: usize = 100;
 
 /// What a status has at most beside the lists that are shortened when it is too large: measured by the test below.
@@ -121,7 +125,7 @@ impl CanaryRolloutStatus {
 
     /// Of what only tells of the past the oldest goes, until the rest is small enough.
     fn shed(&mut self) {
-        for (told, ended) in [(10, 3), (4, 1), (1, 1)] {
+        for (told, ended, text) in [(10, 3, FIGURE), (4, 1, FIGURE), (1, 1, LABEL)] {
             if !self.may_be_too_large() || serde_json::to_vec(self).is_ok_and(|json| json.len() <= LARGEST) {
                 return;
             }
@@ -133,7 +137,7 @@ impl CanaryRolloutStatus {
             let actions = self.actions.iter_mut().map(|action| &mut action.message);
             let checks = self.checks.iter_mut().map(|check| &mut check.message);
             let conditions = self.conditions.iter_mut().map(|condition| &mut condition.message);
-            cut_all(rejected.chain(actions).chain(checks).chain(conditions), FIGURE);
+            cut_all(rejected.chain(actions).chain(checks).chain(conditions), text);
         }
     }
 
@@ -141,11 +145,12 @@ impl CanaryRolloutStatus {
     fn may_be_too_large(&self) -> bool {
         /// What an item has besides its text.
         const ITEM: usize = 300;
-        let told = self.events.pending.iter().map(|notice| notice.note.len());
-        let outbox = self.outbox.iter().map(|notification| notification.note.len());
+        let as_json = |text: &String| text.len().saturating_add(text.matches(['"', '\\']).count());
+        let told = self.events.pending.iter().map(|notice| as_json(&notice.note));
+        let outbox = self.outbox.iter().map(|notification| as_json(&notification.note));
         let ended = self.history.iter().map(|ended| {
             let figures = ended.worst.len().saturating_mul(FIGURE.saturating_mul(2));
-            ended.message.len().saturating_add(figures)
+            as_json(&ended.message).saturating_add(figures)
         });
         let texts = told.chain(outbox).chain(ended);
         let size = texts.fold(REST, |size, text| size.saturating_add(text).saturating_add(ITEM));
@@ -189,14 +194,27 @@ impl Run {
             first(generations, 16);
         }
         let judge = &mut self.judge;
-        judge.checks.truncate(16);
-        for check in &mut judge.checks {
-            newest(&mut check.results, 32);
+        judge.fit_memory();
+        if let Some(said) = &mut judge.said {
+            cut(&mut said.message, REMARK);
+            cut_all(&mut said.check, LABEL);
+            cut_all(said.warning.iter_mut().map(|warning| &mut warning.message), REMARK);
         }
-        newest(&mut judge.share, 8);
+        newest(&mut judge.warned, 8);
         judge.worst.retain(|check, _| check.len() <= LABEL);
         first(&mut judge.worst, 16);
         cut_all(judge.worst.values_mut().map(|worst| &mut worst.value), FIGURE);
+    }
+}
+
+impl JudgeMemory {
+    /// What the judge writes is small; anything else is not its own.
+    fn fit_memory(&mut self) {
+        let parts = self.memory.as_object().map_or(0, serde_json::Map::len);
+        let large = || serde_json::to_vec(&self.memory).is_ok_and(|json| json.len() > LARGEST_MEMORY);
+        if parts > PARTS_OF_MEMORY || !(self.memory.is_object() || self.memory.is_null()) || large() {
+            self.memory = serde_json::Value::Null;
+        }
     }
 }
 
@@ -268,7 +286,7 @@ impl CheckStatus {
             figures.into_iter().chain(&mut self.value).chain(&mut self.baseline),
             FIGURE,
         );
-        cut_all([&mut self.evidence, &mut self.message], REMARK);
+        cut(&mut self.message, REMARK);
     }
 }
 

@@ -101,7 +101,7 @@ fn same_run(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
         // `narrowed` is seen again at the next look.
         (Some(stored), Some(next)) => equal!(Run, next, stored;
             number, revision, replica_set, stable_revision, started_at, step, steps, weight, entered_at, weight_confirmed_at, step_started_at, intent,
-            growing, paused_for, paused_at, reminders, paused_total, user_pause, approved, hold_waived, skip_steps, gates, no_data_since,
+            growing, paused_for, paused_at, reminders, paused_total, user_pause, approved, hold_waived, skip_steps, gates, no_data_since, accepted,
             capacity_lost, carriers, unreached_since, recovery, undoing, abort, ending, outcome, reason, ended_at, plan;
             besides narrowed, judge),
         (stored, next) => stored.is_none() && next.is_none(),
@@ -111,7 +111,7 @@ fn same_run(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::status::{Cause, Phase};
+    use crate::api::status::{Cause, Evidence, Phase};
 
     fn judged(check: CheckStatus) -> CanaryRolloutStatus {
         CanaryRolloutStatus {
@@ -137,7 +137,10 @@ mod tests {
             value: value.map(str::to_owned),
             threshold: "<= 1%".to_owned(),
             baseline: None,
-            evidence: value.map(|value| format!("rests on {value}")).unwrap_or_default(),
+            evidence: value.map(|_| Evidence {
+                total: 9.0,
+                ..Evidence::default()
+            }),
             at: None,
             message: String::new(),
         }

@@ -24,13 +24,12 @@ pub fn may_be_kept(known: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> b
     }
 }
 
-/// The release asks for more than it did: another weight, or pods for one.
+/// The release asks for more than it did: a greater weight, or pods for one.
 fn rises(before: &Run, run: &Run) -> bool {
     let weight = |run: &Run| run.intent.as_ref().map(|intent| intent.weight);
     let pods = |run: &Run| run.growing.as_ref().map(|growing| growing.weight);
     let most = before.weight.max(weight(before).unwrap_or(Percent::ZERO));
-    let asked = weight(run).is_some() && weight(run) != weight(before);
-    asked || run.weight > most || pods(run) > pods(before).max(Some(most))
+    weight(run) > Some(most) || run.weight > most || pods(run) > pods(before).max(Some(most))
 }
 
 #[cfg(test)]
@@ -89,7 +88,7 @@ mod tests {
             ("another weight", false, |_, run| {
                 (run.weight, run.intent) = (percent(50), Some(intent(100)));
             }),
-            ("a lower weight besides 0", false, |_, run| {
+            ("a lower weight besides 0", true, |_, run| {
                 run.intent = Some(intent(10));
             }),
             ("a weight that nobody asked for", false, |_, run| {

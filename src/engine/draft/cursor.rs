@@ -14,7 +14,7 @@ use crate::{
     engine::{
         draft::{Draft, events::Reason},
         facts::Facts,
-        judge::rule::{self, Reset},
+        judge::memory::{self, Reset},
     },
 };
 
@@ -59,6 +59,7 @@ impl Beginning {
             user_pause: false,
             approved: false,
             hold_waived: false,
+            accepted: false,
             skip_steps: false,
             gates: Vec::new(),
             no_data_since: None,
@@ -77,6 +78,13 @@ impl Beginning {
             judge: JudgeMemory::default(),
         }
     }
+}
+
+/// The run stands at this step, counted from 0, or before the first. An approval is of one step, at all weights of it.
+pub(super) fn enter(run: &mut Run, step: Option<usize>) {
+    let number = step_number(step);
+    run.approved &= run.step == number;
+    run.step = number;
 }
 
 /// The status counts in `i32`, as the schema says.
@@ -170,14 +178,14 @@ impl Draft {
         });
     }
 
-    /// Asks for the weight of a step, counted from 0. Its pods are there. Only while Shifting is there a weight to aim at.
-    pub fn aim(&mut self, facts: &Facts<'_>, step: usize, weight: Percent) {
+    /// Asks for a weight: of a step, counted from 0, or a greater one before the next step. Its pods are there. Only while Shifting is there a weight to aim at.
+    pub fn aim(&mut self, facts: &Facts<'_>, step: Option<usize>, weight: Percent) {
         self.status.phase = Phase::Shifting;
         if let Some(revision) = self.run().map(|run| run.revision.clone()) {
             self.drain_no_longer(&revision);
         }
         self.change(|run| {
-            run.step = step_number(Some(step));
+            enter(run, step);
             run.intent = Some(Intent::new(weight, facts.generations(), facts.now));
             run.carriers = count(facts.size_for(weight));
             run.growing = None;
@@ -192,7 +200,6 @@ impl Draft {
             run.weight = intent.weight;
             run.weight_confirmed_at = Some(facts.now);
             run.step_started_at = Some(since);
-            run.approved = false;
             run.hold_waived = false;
             run.paused_total = Duration::ZERO;
         });
@@ -213,7 +220,7 @@ impl Draft {
         };
         self.change(|run| {
             run.capacity_lost = run.capacity_lost.saturating_add(1);
-            run.step = step_number(step);
+            enter(run, step);
             run.step_started_at = None;
             run.carriers = count(available);
             run.unreached_since = None;
@@ -228,39 +235,44 @@ impl Draft {
                 run.entered_at = None;
             }
         });
-        self.forget(Reset::Fall);
+        self.forget(Reset::Fall(carried.unwrap_or(Percent::ZERO)));
     }
 
     /// The release is to stand at `live`, a weight that is not its own doing, such as one that another hand has lowered. Once the
     /// router has confirmed it, it goes on from there as it always does: it bakes no longer, and what a person granted was granted
     /// for another step.
     pub fn stand_at(&mut self, facts: &Facts<'_>, live: Percent) {
-        self.forget(Reset::Fall);
         if live == Percent::ZERO {
             // Nothing can pass without traffic: the release begins again at its first weight.
             self.start_over(facts);
             return;
         }
+        self.forget(Reset::Fall(live));
         let at = facts.plan.steps.iter().rposition(|step| step.weight <= live);
         self.status.phase = Phase::Shifting;
         self.change(|run| {
-            run.step = step_number(at);
+            enter(run, at);
             run.intent = Some(Intent::new(live, facts.generations(), facts.now));
             run.growing = None;
             run.step_started_at = None;
-            run.approved = false;
             run.hold_waived = false;
             run.skip_steps = false;
             run.paused_total = Duration::ZERO;
         });
     }
 
+    /// No traffic is given before `until`.
+    pub fn rest(&mut self, until: Option<Timestamp>) {
+        self.change(|run| run.judge.rests_until = until);
+    }
+
     /// Back to before the first weight.
     pub fn start_over(&mut self, facts: &Facts<'_>) {
+        self.forget(Reset::Fall(Percent::ZERO));
         self.status.phase = Phase::Preparing;
         self.change(|run| {
             run.weight = Percent::ZERO;
-            run.step = 0;
+            enter(run, None);
             run.intent = None;
             run.entered_at = None;
             run.step_started_at = None;
@@ -271,13 +283,20 @@ impl Draft {
         });
     }
 
-    /// Everything goes to the new version, which is judged for a while with the old one still up.
-    pub fn bake(&mut self) {
+    /// Everything goes to the new version, which is judged for a while with the old one still up. To the judge that is the last
+    /// step going on, of which no tick is lost.
+    pub fn bake(&mut self, facts: &Facts<'_>) {
         let now = self.now;
+        let judged = !facts.plan.checks.is_empty();
         self.status.phase = Phase::Baking;
         self.change(|run| {
-            run.step_started_at = Some(now);
+            if judged {
+                memory::begin_bake(&mut run.judge);
+            } else {
+                run.step_started_at = Some(now);
+            }
             run.hold_waived = false;
+            run.accepted = false;
             run.skip_steps = false;
             run.paused_total = Duration::ZERO;
         });
@@ -301,11 +320,18 @@ impl Draft {
         }
     }
 
-    /// Forgets what the judge has counted so far in this step.
-    pub fn forget(&mut self, what: Reset) {
+    /// The old version is another one: that is also so where no step is judged.
+    pub fn know_baseline_anew(&mut self) {
+        self.begin_step_anew();
+        self.forget(Reset::Baseline);
+    }
+
+    /// Forgets what the judge has counted so far in this step, and that a person has accepted it.
+    pub fn forget(&mut self, what: Reset<'_>) {
         let now = self.now;
-        if let Some(judged) = self.judge_mut() {
-            rule::start_afresh(judged.memory, judged.checks, what, now);
+        if let Some(run) = &mut self.status.run {
+            run.accepted = false;
+            memory::start_afresh(run, &mut self.status.checks, what, now);
         }
     }
 
@@ -317,34 +343,6 @@ impl Draft {
     /// Checks have no data since `since`, or have some.
     pub fn note_no_data(&mut self, since: Option<Timestamp>) {
         self.change(|run| run.no_data_since = since);
-    }
-
-    /// A person holds the release, until Resume or Promote.
-    pub fn hold_for_a_person(&mut self) {
-        self.change(|run| run.user_pause = true);
-    }
-
-    /// No person holds the release any more.
-    pub fn let_go_by_a_person(&mut self) {
-        self.change(|run| run.user_pause = false);
-    }
-
-    /// The rest of this step's hold is waived.
-    pub fn waive_hold(&mut self) {
-        self.change(|run| run.hold_waived = true);
-    }
-
-    /// The approval of this step was given.
-    pub fn approve(&mut self) {
-        self.change(|run| run.approved = true);
-    }
-
-    /// The steps that are left are dropped.
-    pub fn skip_steps(&mut self) {
-        self.change(|run| {
-            run.skip_steps = true;
-            run.user_pause = false;
-        });
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use crate::{
     api::{
         CanaryRolloutStatus,
-        status::{Notice, size},
+        status::{Notice, Warning, size},
         webhook::Occasion,
     },
     engine::draft::{Draft, outbox},
@@ -26,6 +26,7 @@ pub enum Reason {
     BakeStarted,
     Promoted,
     CheckFailed,
+    SteppedBack,
     CapacityLost,
     RollbackStarted,
     RolledBack,
@@ -40,6 +41,7 @@ pub enum Reason {
     RequestsContinue,
     NoData,
     StableBreaksLimit,
+    JudgeWarning,
     ScrapedTwice,
     GateOpened,
     GateRejected,
@@ -68,6 +70,7 @@ impl Reason {
     fn severity(self) -> Severity {
         match self {
             Self::CheckFailed
+            | Self::SteppedBack
             | Self::CapacityLost
             | Self::RollbackStarted
             | Self::RolledBack
@@ -82,6 +85,7 @@ impl Reason {
             | Self::RequestsContinue
             | Self::NoData
             | Self::StableBreaksLimit
+            | Self::JudgeWarning
             | Self::ScrapedTwice
             | Self::GateRejected
             | Self::NotificationFailed
@@ -201,6 +205,19 @@ impl Draft {
             note,
             at: self.now,
         });
+    }
+
+    /// Tells what somebody should look at, each thing once in a release.
+    pub fn warn(&mut self, warning: &Warning) {
+        let run = self.status.run.as_mut();
+        let Some(judge) = run
+            .map(|run| &mut run.judge)
+            .filter(|judge| !judge.warned.contains(&warning.about))
+        else {
+            return;
+        };
+        judge.warned.push(warning.about);
+        self.tell(Reason::JudgeWarning, warning.message.clone());
     }
 
     /// The status to be stored. The oldest Events make room for those of this transition, but never so

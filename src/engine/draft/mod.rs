@@ -8,6 +8,7 @@ pub mod cursor;
 mod drains;
 pub mod ending;
 pub mod events;
+mod grants;
 pub mod originals;
 pub mod outbox;
 pub mod pause;

@@ -35,6 +35,10 @@ impl Draft {
             | PauseReason::Gate
             | PauseReason::GateDeadline
             | PauseReason::NoData
+            | PauseReason::SharedIncident
+            | PauseReason::OriginLimit
+            | PauseReason::Inconclusive
+            | PauseReason::WarmingSlow
             | PauseReason::RouteContested
             | PauseReason::ServiceContested
             | PauseReason::CheckFailed
@@ -70,7 +74,9 @@ impl Draft {
         let now = self.now;
         self.change(|run| {
             let began = run.paused_at.filter(|_| run.paused_for == Some(PauseReason::User));
+            // What was paused before the step began is no part of it.
             if let Some(lasted) = began
+                .map(|at| run.step_started_at.map_or(at, |step| at.max(step)))
                 .map(|at| now.duration_since(at))
                 .filter(SignedDuration::is_positive)
             {

@@ -14,7 +14,7 @@ use crate::{
         contract::observed::{Deletion, Route},
         draft::{Draft, cursor::Narrowed, events::Reason},
         facts::{Facts, text},
-        judge::rule::Reset,
+        judge::memory::Reset,
     },
     router::RouteId,
 };
@@ -246,5 +246,4 @@ fn contest_route(facts: &Facts<'_>, edit: &DriftSeen, next: &mut Draft) {
     next.tell(Reason::RouteContested, text.clone());
     next.start_over(facts);
     next.hold(PauseReason::RouteContested, &text);
-    next.forget(Reset::Fall);
 }

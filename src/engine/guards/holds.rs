@@ -9,7 +9,7 @@ use crate::{
     api::{
         Duration,
         plan::PlannedStep,
-        status::{Cause, CheckStatus, PauseReason, Phase, Run, Verdict},
+        status::{Advice, Cause, CheckStatus, Left, PauseReason, Phase, Run, Verdict},
         window::opens_at,
     },
     engine::{
@@ -19,15 +19,10 @@ use crate::{
         },
         facts::Facts,
         guards::gates,
+        judge::{memory, ticks},
     },
 };
 
-/// When samples are too few for a verdict, a person is called after this many times the hold,
-const PATIENCE_FOR_SAMPLES: u64 = 10;
-/// but not before this time,
-const SHORTEST_PATIENCE: Duration = Duration::from_mins(60);
-/// and not after this one.
-const LONGEST_PATIENCE: Duration = Duration::from_mins(360);
 /// People are reminded of a pause after this time,
 const FIRST_REMINDER: SignedDuration = SignedDuration::from_hours(1);
 /// and then each time that this has passed.
@@ -49,60 +44,62 @@ pub fn for_people(facts: &Facts<'_>, next: &mut Draft) {
     }
 }
 
-/// Holds the release when checks have had no data, or too few samples, for too long. Goes on when fresh data is back.
-pub fn for_data(facts: &Facts<'_>, next: &mut Draft) {
-    let Some(run) = next.run() else { return };
-    let (held, known) = (run.paused_for, run.no_data_since);
-    let status = next.status();
-    let is_missing = |check: &&CheckStatus| {
-        check.verdict == Verdict::NoData || matches!(check.cause, Some(Cause::NoTraffic | Cause::ShareMismatch))
-    };
-    let missing = status.checks.iter().find(is_missing).cloned();
-    let few = starved(facts, run, status.phase, &status.checks).cloned();
-    let began = run.step_started_at.unwrap_or(facts.now);
-    let (check, since, due) = match (missing, few) {
-        (Some(check), _) => {
-            let since = known.unwrap_or(facts.now);
-            next.note_no_data(Some(since));
-            (check, since, since.plus(facts.plan.no_data_deadline.signed()))
-        }
-        (None, Some(check)) => {
-            next.note_no_data(None);
-            (check, began, facts.now)
-        }
-        (None, None) => {
-            next.note_no_data(None);
-            if held == Some(PauseReason::NoData) {
-                next.resume();
-            }
-            return;
-        }
-    };
-    if held.is_none() && facts.now >= due {
-        let cause = check.cause.map(|cause| cause.to_string()).unwrap_or_default();
-        let said = [cause.as_str(), &check.message, &check.evidence];
-        let said: Vec<&str> = said.into_iter().filter(|part| !part.is_empty()).collect();
-        next.tell(
-            Reason::NoData,
-            format!("no data for check {} since {since:.0}: {}", check.name, said.join("; ")),
-        );
-        next.hold(PauseReason::NoData, &format!("{cause} of check {}", check.name));
+/// At 0% nothing is judged and no step waits for an approval: what held a greater weight has ended with it.
+pub fn for_nothing_judged(next: &mut Draft) {
+    let held = next.run().and_then(|run| run.paused_for);
+    if held.is_some_and(|held| held.is_of_the_judge() || held == PauseReason::Approval) {
+        next.resume();
     }
 }
 
-/// When waiting for enough samples of this step ends.
-pub fn patience_ends(facts: &Facts<'_>, run: &Run, phase: Phase) -> Option<Timestamp> {
-    let hold = hold(facts, run, phase).as_millis().saturating_mul(PATIENCE_FOR_SAMPLES);
-    let patience = Duration::from_millis(hold.clamp(SHORTEST_PATIENCE.as_millis(), LONGEST_PATIENCE.as_millis()));
-    run.step_started_at.map(|since| since.plus(patience.signed()))
+/// Holds the release when checks have had no data for too long, or while the judge says so. Goes on when that is over.
+pub fn for_data(facts: &Facts<'_>, next: &mut Draft) {
+    let Some(run) = next.run() else { return };
+    let (held, known) = (run.paused_for, run.no_data_since);
+    let said = run.judge.said.as_ref();
+    let by_judge = said.and_then(|said| Some((said.pause?, said.message.clone())));
+    // A check that only pauses has a pause of its own, which a person ends.
+    let by_judge = by_judge.filter(|(pause, _)| pause.is_of_the_judge());
+    let accepted = run.accepted;
+    let is_missing = |check: &&CheckStatus| match check.cause {
+        Some(Cause::NoTraffic | Cause::ShareMismatch) => !accepted,
+        _ => check.verdict == Verdict::NoData,
+    };
+    let missing = next.status().checks.iter().find(is_missing).cloned();
+    let since = missing.as_ref().map(|_| known.unwrap_or(facts.now));
+    next.note_no_data(since);
+    let overdue = since.is_some_and(|since| facts.now >= since.plus(facts.plan.no_data_deadline.signed()));
+    match (missing.filter(|_| overdue), by_judge) {
+        (Some(check), _) if held.is_none() => {
+            next.accept_no_longer();
+            hold_without_data(&check, since.unwrap_or(facts.now), next);
+        }
+        (None, Some((pause, _))) if held == Some(pause) => {}
+        (None, Some((pause, why))) if held.is_none_or(PauseReason::is_of_the_judge) => {
+            if pause == PauseReason::NoData {
+                let checks = &next.status().checks;
+                let waiting = checks.iter().filter(|check| check.verdict == Verdict::Wait);
+                if let Some(check) = waiting.min_by_key(|check| check.cause.is_none()).cloned() {
+                    let began = next.run().and_then(|run| run.step_started_at).unwrap_or(facts.now);
+                    return hold_without_data(&check, began, next);
+                }
+            }
+            next.hold(pause, &why);
+        }
+        (None, None) if held.is_some_and(PauseReason::is_of_the_judge) && since.is_none() => next.resume(),
+        _ => {}
+    }
 }
 
-/// A check that has waited for enough samples until then.
-fn starved<'a>(facts: &Facts<'_>, run: &Run, phase: Phase, checks: &'a [CheckStatus]) -> Option<&'a CheckStatus> {
-    let over = patience_ends(facts, run, phase).is_some_and(|end| facts.now >= end);
-    checks
-        .iter()
-        .find(|check| over && check.verdict == Verdict::Wait && check.cause == Some(Cause::FewSamples))
+fn hold_without_data(check: &CheckStatus, since: Timestamp, next: &mut Draft) {
+    let cause = check.cause.map(|cause| cause.to_string()).unwrap_or_default();
+    let said = [cause.as_str(), &check.message];
+    let said: Vec<&str> = said.into_iter().filter(|part| !part.is_empty()).collect();
+    next.tell(
+        Reason::NoData,
+        format!("no data for check {} since {since:.0}: {}", check.name, said.join("; ")),
+    );
+    next.hold(PauseReason::NoData, &format!("{cause} of check {}", check.name));
 }
 
 /// The next weight has to wait for a window: the release is held until then.
@@ -158,7 +155,7 @@ pub fn step(facts: &Facts<'_>, run: &Run) -> PlannedStep {
     facts.plan.steps[index]
 }
 
-/// Least time at the present weight.
+/// Least time at the present weight, of a release without checks.
 fn hold(facts: &Facts<'_>, run: &Run, phase: Phase) -> Duration {
     if phase == Phase::Baking {
         facts.plan.bake
@@ -167,8 +164,21 @@ fn hold(facts: &Facts<'_>, run: &Run, phase: Phase) -> Duration {
     }
 }
 
-/// When the hold is served; the time of a person's pause is added.
+/// The last weight has passed everything and waits for the end of its bake alone: neither the judge nor a broken check holds it.
+pub fn only_time_is_left(facts: &Facts<'_>, run: &Run, checks: &[CheckStatus]) -> bool {
+    let said = run.judge.said.as_ref();
+    // When the bake begins all has just passed, and nothing is said of it yet.
+    let passes = said.is_none_or(|said| said.advice == Advice::Promote || said.left == Some(Left::Time));
+    let held = run.paused_for;
+    let held = held.is_some_and(|held| held.is_of_the_judge() || held == PauseReason::CheckFailed);
+    passes && !held && memory::all_pass(facts.plan, checks)
+}
+
+/// When the hold is served; the time of a person's pause is added. Of a judged release only time with data counts.
 pub fn hold_ends(facts: &Facts<'_>, run: &Run, phase: Phase) -> Option<Timestamp> {
+    if !facts.plan.checks.is_empty() {
+        return ticks::hold_end(facts, run, phase);
+    }
     run.step_started_at.map(|since| {
         since
             .plus(hold(facts, run, phase).signed())
@@ -178,7 +188,19 @@ pub fn hold_ends(facts: &Facts<'_>, run: &Run, phase: Phase) -> Option<Timestamp
 
 /// The hold is served, or a person has waived it.
 pub fn hold_over(facts: &Facts<'_>, run: &Run, phase: Phase) -> bool {
-    run.hold_waived || run.skip_steps || hold_ends(facts, run, phase).is_some_and(|end| facts.now >= end)
+    let over = || {
+        if facts.plan.checks.is_empty() {
+            hold_ends(facts, run, phase).is_some_and(|end| facts.now >= end)
+        } else {
+            ticks::hold_served(facts, run)
+        }
+    };
+    run.hold_waived || run.skip_steps || over()
+}
+
+/// The weight has fallen to 0%, and stays there for a while.
+pub fn rests(facts: &Facts<'_>, run: &Run) -> bool {
+    run.judge.rests_until.is_some_and(|until| facts.now < until)
 }
 
 /// The step waits for a person after its hold.

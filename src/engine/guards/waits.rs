@@ -11,7 +11,6 @@ use crate::{
     engine::{
         draft::{Draft, events::Reason},
         facts::{Facts, quiet},
-        judge::rule::Reset,
     },
 };
 
@@ -129,7 +128,6 @@ pub fn give_up_unaccepted(facts: &Facts<'_>, since: Timestamp, waiting: &str, ne
     if let Some(unwritten) = next.run().and_then(|run| unwritten(facts, run)) {
         if next.status().phase != Phase::Preparing {
             next.start_over(facts);
-            next.forget(Reset::Fall);
         }
         hold_for_write(facts, &unwritten, next);
         return;

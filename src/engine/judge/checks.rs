@@ -75,10 +75,22 @@ impl Counted {
         self.recent.add(count, tick, LOOK_BACK);
     }
 
-    /// Whether the old version kept the limit lately.
-    pub fn keeps(&self, limit: f64) -> bool {
+    /// Whether the old version kept the limit lately; where it was not seen since, whether it did before the raise before.
+    pub fn has_kept(&self, limit: f64) -> bool {
         let recent = self.recent.sum();
-        recent.total > 0.0 && recent.share() <= limit
+        if self.recent.is_empty() {
+            self.kept
+        } else {
+            recent.total > 0.0 && recent.share() <= limit
+        }
+    }
+
+    /// The old version is another one.
+    pub fn forget_baseline(&mut self) {
+        self.kept = false;
+        self.recent.clear();
+        self.before = Count::default();
+        self.baseline = Count::default();
     }
 
     /// Adds a tick of the new version to the counts of the step and the run.
@@ -133,6 +145,10 @@ const MOST_SLOW: f64 = 0.5;
 
 /// So many requests may be slow while a cache is cold: as many more than at the old version as there are more misses.
 pub fn limit_while_cold(limit: f64, baseline_slow: Count, times_as_many_misses: f64) -> f64 {
+    if baseline_slow.is_nothing() && times_as_many_misses <= 1.0 {
+        // Nothing is known of the old version, and nothing is cold.
+        return limit;
+    }
     let slow = smoothed(baseline_slow) * times_as_many_misses.max(1.0);
     round6(limit.max(slow).min(MOST_SLOW.max(limit)))
 }
@@ -255,6 +271,8 @@ mod tests {
             assert!((limit - expected).abs() < 1e-6, "{limit} {expected}");
         }
         assert!((limit_while_cold(0.01, slow, 1e6) - 0.5).abs() < 1e-9);
+        // Without an old version a cache that is not cold makes nothing slow.
+        assert!((limit_while_cold(0.01, Count::default(), 0.4) - 0.01).abs() < 1e-9);
     }
 
     #[test]

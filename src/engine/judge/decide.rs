@@ -25,7 +25,7 @@ pub fn judge(memory: &mut Memory, plan: &Plan, tick: &Tick) -> Judgement {
     memory.fit(plan);
     if tick.step == 0 {
         if memory.current.id == 0 {
-            memory.go_on(tick.length(plan));
+            memory.go_on(tick.length(plan), 0.0);
             evaluate::observe(memory, plan, tick, Stage::PreRun);
         }
         return report::before_the_first_weight(memory, plan);
@@ -35,7 +35,7 @@ pub fn judge(memory: &mut Memory, plan: &Plan, tick: &Tick) -> Judgement {
     if memory.current.id != known {
         memory.current.told = told::step(memory, plan);
     }
-    memory.go_on(tick.length(plan));
+    memory.go_on(tick.length(plan), tick.paused);
     evaluate::observe(memory, plan, tick, Stage::Release);
     let hold = plan.hold(memory.current.weight) * memory.steps_back.hold_factor();
     memory.incidents.end_after(memory.clock.0, hold.max(plan.tick));
@@ -123,13 +123,22 @@ impl Case<'_> {
         if let Some((index, _)) = fails.iter().find(is(Breach::Pause)) {
             return self.report(memory, Outcome::Pause { check: *index });
         }
+        // An incident makes forget what it was seen by.
+        let harm = report::harm(self, memory);
+        let is_shared = self.findings.checks.iter().any(Finding::is_shared);
+        let seen = is_shared.then(|| report::Before::of(self, memory));
         let incident = self.incident(memory);
         let next = self.next(memory);
         let mut obstacles = gate::obstacles(memory, self, next);
         if incident {
             obstacles.push((Obstacle::Incident, None));
         }
-        self.rise_or_wait(memory, next, &obstacles)
+        let mut judgement = self.rise_or_wait(memory, next, &obstacles);
+        judgement.warnings.extend(harm);
+        if let Some(seen) = seen {
+            report::tell_as_seen(self, &mut judgement, seen);
+        }
+        judgement
     }
 
     /// Checks whose limits are broken by the new version alone, in the order of the plan.

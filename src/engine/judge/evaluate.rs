@@ -32,6 +32,13 @@ pub enum Finding {
     Value(scalar::Finding),
 }
 
+impl Finding {
+    /// Both versions break the limit.
+    pub fn is_shared(&self) -> bool {
+        *self == Self::Broken(Blame::Shared)
+    }
+}
+
 /// One data tick with what it said.
 #[derive(Clone, Debug)]
 pub struct Case<'a> {
@@ -111,7 +118,7 @@ pub fn evaluate(memory: &mut Memory, plan: &Plan, tick: &Tick) -> Findings {
     if let Some(lookups) = tick.lookups {
         memory
             .warmth
-            .add(lookups.candidate.cleaned(), &tick.pods, plan.cache.placement, now.tick);
+            .add(lookups.candidate.cleaned(), &tick.pods, tick.placement(plan), now.tick);
     }
     let state = warmth(memory, plan, tick);
     harm(memory, plan, tick, now);

@@ -41,7 +41,13 @@ pub fn evidence(case: &Case<'_>, memory: &Memory, index: usize, next: Option<f64
         (known.current.count, known.recent.sum(), step_began)
     } else {
         let window = known.sequence.window;
-        (window.candidate, window.baseline, window.since)
+        // What was counted in this step alone was counted since it began: before the first one there was nothing to count.
+        let since = if window.first_tick >= memory.current.first_tick {
+            window.since.max(step_began)
+        } else {
+            window.since
+        };
+        (window.candidate, window.baseline, since)
     };
     Evidence {
         bad: own.bad,

@@ -3,7 +3,7 @@
 use crate::{
     api::{
         plan::CheckKind,
-        status::{EndReason, Figures, NO_FIGURE},
+        status::{Figures, NO_FIGURE},
     },
     provider::Reading,
 };
@@ -29,9 +29,21 @@ fn time(seconds: f64) -> String {
 /// A check's limit, such as `>= 80%`.
 pub fn threshold(kind: &CheckKind) -> String {
     match kind {
-        CheckKind::ErrorRate { max } => format!("<= {max}"),
+        CheckKind::ErrorRate { max, max_increase } => {
+            let increase = max_increase.map(|by| format!("old version's + {by}"));
+            let limits: Vec<String> = max.map(|max| max.to_string()).into_iter().chain(increase).collect();
+            format!("<= {}", limits.join(" and "))
+        }
         CheckKind::Latency { quantile, max } => format!("{quantile} <= {max}"),
-        CheckKind::HitRatio { min } => format!(">= {min}"),
+        CheckKind::HitRatio { min, max_drop } => {
+            let drop = max_drop.map(|by| format!("old version's - {by}"));
+            let limits: Vec<String> = min.map(|min| min.to_string()).into_iter().chain(drop).collect();
+            if limits.is_empty() {
+                ">= old version's - 10%".to_owned()
+            } else {
+                format!(">= {}", limits.join(" and "))
+            }
+        }
         CheckKind::Query {
             max: Some(max),
             min: Some(min),
@@ -89,16 +101,6 @@ pub fn show(figures: &mut Figures, kind: &CheckKind, value: Option<&str>, baseli
     };
     value.unwrap_or(NO_FIGURE).clone_into(own);
     baseline.unwrap_or(NO_FIGURE).clone_into(other);
-}
-
-/// How a release ends whose check broke its limit.
-pub fn breach(kind: &CheckKind) -> EndReason {
-    match kind {
-        CheckKind::ErrorRate { .. } => EndReason::ErrorRateAboveMax,
-        CheckKind::Latency { .. } => EndReason::LatencyAboveMax,
-        CheckKind::HitRatio { .. } => EndReason::HitRatioBelowMin,
-        CheckKind::Query { .. } => EndReason::CheckFailed,
-    }
 }
 
 /// What a check measures, in words.

@@ -4,7 +4,7 @@ use super::{
     blame::Blame,
     checks::StepCount,
     evaluate::{Case, Finding},
-    judgement::{Cause, Pause},
+    judgement::{Cause, Left, Pause},
     origin, scalar,
     state::{Memory, Remembered},
     tick::{CheckKind, Plan, Promote},
@@ -175,6 +175,18 @@ pub fn is_accepted(obstacle: Obstacle, promote: Promote) -> bool {
         )
 }
 
+/// What stands in the way, where all of it is of one kind.
+pub fn left(obstacles: &[(Obstacle, Option<usize>)]) -> Option<Left> {
+    let all = |is: fn(Obstacle) -> bool| obstacles.iter().all(|(obstacle, _)| is(*obstacle));
+    if obstacles.is_empty() {
+        None
+    } else if all(|obstacle| obstacle == Obstacle::Hold) {
+        Some(Left::Time)
+    } else {
+        all(|obstacle| is_accepted(obstacle, Promote::Accepted)).then_some(Left::Doubt)
+    }
+}
+
 /// What the weight waits for, where it is not just the time.
 pub fn cause(obstacles: &[(Obstacle, Option<usize>)]) -> Option<Cause> {
     let first = obstacles.iter().map(|(obstacle, _)| *obstacle).min()?;
@@ -204,10 +216,15 @@ pub fn pause(memory: &Memory, plan: &Plan, obstacles: &[(Obstacle, Option<usize>
         Some(Pause::OriginLimit)
     } else if memory.mismatched >= plan.no_data_deadline && stands(Obstacle::Mismatch) {
         Some(Pause::ShareMismatch)
-    } else if memory.current.seconds <= patience(memory.current.told, hold) {
+    } else if memory.current.waited() <= patience(memory.current.told, hold) {
         None
+    } else if memory.incidents.goes_on() {
+        // What counts anew after each of them is short of requests and too close to call by turns.
+        Some(Pause::SharedIncident)
     } else if stands(Obstacle::TooFew) {
         Some(Pause::FewSamples)
+    } else if stands(Obstacle::NoBaseline) {
+        Some(Pause::NoBaseline)
     } else if stands(Obstacle::AboveLimit) || stands(Obstacle::Doubtful) || stands(Obstacle::Comparing) {
         Some(Pause::Inconclusive)
     } else {
@@ -241,6 +258,78 @@ mod tests {
         assert!(!keeps(&step(0.0, 9.0), 0.09));
         assert!(!keeps(&step(2.0, 150.0), 1.5));
         assert!(keeps(&step(2.0, 200.0), 2.0));
+    }
+
+    #[test]
+    fn a_person_may_accept_doubts_and_nothing_besides() {
+        for (obstacles, kind) in [
+            (vec![], None),
+            (vec![Obstacle::Hold], Some(Left::Time)),
+            (vec![Obstacle::AboveLimit, Obstacle::TooFew], Some(Left::Doubt)),
+            (vec![Obstacle::Hold, Obstacle::TooFew], None),
+            (vec![Obstacle::Doubtful, Obstacle::Incident], None),
+            (vec![Obstacle::NoData], None),
+            (vec![Obstacle::Origin], None),
+            (vec![Obstacle::Comparing], None),
+        ] {
+            let found: Obstacles = obstacles.iter().map(|obstacle| (*obstacle, None)).collect();
+            assert_eq!(left(&found), kind, "{obstacles:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_loses_patience_while_a_person_holds_the_weight() {
+        let plan = Plan {
+            tick: 15.0,
+            steps: vec![super::super::tick::Step { weight: 1.0, hold: 0.0 }],
+            bake: 0.0,
+            checks: Vec::new(),
+            cache: super::super::tick::Cache::default(),
+            split: super::super::tick::Split::ByRequest,
+            probes: super::super::tick::Probes::NotCounted,
+            no_data_deadline: 600.0,
+        };
+        for (paused, pauses) in [(0.0, true), (7_000.0, false)] {
+            let mut memory = Memory::default();
+            for tick in 1..=500 {
+                memory.go_on(15.0, f64::min(f64::from(tick) * 15.0, paused));
+            }
+            let found = pause(&memory, &plan, &[(Obstacle::TooFew, None)]);
+            assert_eq!(found.is_some(), pauses, "{paused}");
+            assert!((memory.current.held - (7_500.0 - paused)).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_pause_in_the_middle_of_incidents_has_one_reason() {
+        let plan = crate::engine::judge::properties::plan(None, None);
+        let mut memory = Memory::default();
+        memory.current.seconds = 1e5;
+        memory.incidents.add(1e5, 300.0);
+        for obstacle in [Obstacle::TooFew, Obstacle::AboveLimit] {
+            assert_eq!(
+                pause(&memory, &plan, &[(obstacle, Some(0))]),
+                Some(Pause::SharedIncident)
+            );
+        }
+        memory.incidents.end_after(2e5, 300.0);
+        assert_eq!(
+            pause(&memory, &plan, &[(Obstacle::AboveLimit, Some(0))]),
+            Some(Pause::Inconclusive)
+        );
+    }
+
+    #[test]
+    fn an_old_version_that_is_never_seen_is_not_waited_for_without_a_pause() {
+        for weight in [0.05, 1.0] {
+            let mut memory = Memory::default();
+            memory.current.weight = weight;
+            let obstacles = [(Obstacle::NoBaseline, Some(0))];
+            let plan = crate::engine::judge::properties::plan(None, None);
+            assert_eq!(pause(&memory, &plan, &obstacles), None);
+            memory.current.seconds = 3_601.0;
+            assert_eq!(pause(&memory, &plan, &obstacles), Some(Pause::NoBaseline));
+        }
     }
 
     #[test]

@@ -5,14 +5,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::{
-        CanaryRolloutStatus,
+        CanaryRolloutStatus, Percent,
         plan::{CheckKind, PlannedCheck},
-        status::{Cause, CheckStatus, NO_FIGURE, Phase, Verdict},
+        status::{Cause, CheckStatus, Evidence, NO_FIGURE, Phase, Verdict},
     },
     engine::{
         contract::{InspectionQuestion, observed::Deletion},
         facts::{Facts, text},
-        judge::{figures, rule, ticks},
+        judge::{figures, ticks},
     },
     provider::{Question, Reading, Subject, Version, Whose},
     workload::template::revision_of,
@@ -128,15 +128,16 @@ pub fn evaluate(check: &PlannedCheck, reading: &Result<Reading, (Cause, String)>
     let mut entry = super::unread(check, now);
     match reading {
         Ok(reading) => {
-            (entry.verdict, entry.cause) = rule::at_once(&check.kind, reading);
+            (entry.verdict, entry.cause) = at_once(&check.kind, reading);
             // There is no new version: the figure is that of the one which will be the old one.
             entry.baseline = figures::values(&check.kind, reading).0;
             entry.evidence = evidence(&check.kind, reading);
+            let counted = words(&check.kind, entry.evidence.as_ref());
             if entry.verdict == Verdict::Wait {
                 let minutes = WINDOW.as_mins();
                 entry.message = match entry.cause {
                     Some(Cause::NoTraffic) => format!("the running version had none in {minutes}m"),
-                    _ => format!("{}: too few to say whether the limit is kept", entry.evidence),
+                    _ => format!("{counted}: too few to say whether the limit is kept"),
                 };
             }
         }
@@ -148,9 +149,60 @@ pub fn evaluate(check: &PlannedCheck, reading: &Result<Reading, (Cause, String)>
     entry
 }
 
+/// This many requests or lookups say something.
+const ENOUGH: f64 = 50.0;
+
+/// What one reading says by itself: it is of a version that nobody judges, so nothing follows from it.
+fn at_once(kind: &CheckKind, reading: &Reading) -> (Verdict, Option<Cause>) {
+    match reading {
+        Reading::Counts { candidate, .. } if candidate.total <= 0.0 => (Verdict::Wait, Some(Cause::NoTraffic)),
+        Reading::Counts { candidate, .. } if candidate.total < ENOUGH => (Verdict::Wait, Some(Cause::FewSamples)),
+        reading if is_good(kind, reading) => (Verdict::Pass, None),
+        _ => (Verdict::Fail, None),
+    }
+}
+
+/// Whether a reading, taken by itself, keeps the limit.
+fn is_good(kind: &CheckKind, reading: &Reading) -> bool {
+    match (reading, kind) {
+        // Shares such as 1% are not exact in binary; a millionth of a request is nobody's error.
+        (Reading::Counts { candidate, .. }, kind) => {
+            allowed(kind).is_none_or(|share| candidate.bad <= share * candidate.total + 1e-6)
+        }
+        (Reading::Scalar(value), CheckKind::Query { max, min, .. }) => {
+            max.is_none_or(|max| *value <= max) && min.is_none_or(|min| *value >= min)
+        }
+        (Reading::Scalar(_), _) => true,
+    }
+}
+
+/// Greatest share of bad ones, unless the limit is the running version's own share.
+fn allowed(kind: &CheckKind) -> Option<f64> {
+    match kind {
+        CheckKind::ErrorRate { max, .. } => max.map(Percent::fraction),
+        CheckKind::Latency { quantile, .. } => Some(quantile.slow_share()),
+        CheckKind::HitRatio { min, .. } => min.map(|min| min.complement().fraction()),
+        CheckKind::Query { .. } => None,
+    }
+}
+
 /// What the verdict rests on.
-fn evidence(kind: &CheckKind, reading: &Reading) -> String {
+fn evidence(kind: &CheckKind, reading: &Reading) -> Option<Evidence> {
     let Reading::Counts { candidate, .. } = reading else {
+        return None;
+    };
+    // There is no new version: all is of the one which will be the old one.
+    Some(Evidence {
+        baseline_bad: candidate.bad,
+        baseline_total: candidate.total,
+        limit: allowed(kind).unwrap_or_default(),
+        ..Evidence::default()
+    })
+}
+
+/// The same in words.
+fn words(kind: &CheckKind, evidence: Option<&Evidence>) -> String {
+    let Some(counted) = evidence else {
         return "one value of the running version".to_owned();
     };
     let (what, bad) = match kind {
@@ -161,7 +213,7 @@ fn evidence(kind: &CheckKind, reading: &Reading) -> String {
     let minutes = WINDOW.as_mins();
     format!(
         "{:.0} of {:.0} {what} of the running version {bad} in {minutes}m",
-        candidate.bad, candidate.total
+        counted.baseline_bad, counted.baseline_total
     )
 }
 
@@ -186,7 +238,11 @@ fn those<'a>(
 /// The limits that the running version breaks, with figures, if it breaks any of these checks.
 pub fn broken(checks: &[PlannedCheck], said: &[CheckStatus]) -> Option<String> {
     let broken = those(checks, said, Verdict::Fail, |check, said| {
-        format!("{}, {}", figure(check, said), said.evidence)
+        format!(
+            "{}, {}",
+            figure(check, said),
+            words(&check.kind, said.evidence.as_ref())
+        )
     })?;
     Some(format!(
         "the running version itself breaks {broken}: a release that is no better will be rolled back"

@@ -11,8 +11,39 @@ pub struct Judgement {
     pub checks: Vec<CheckJudgement>,
     /// What the message says.
     pub says: String,
+    /// What the weight waits for, where all of it is of one kind.
+    pub left: Option<Left>,
     /// What somebody should look at, although the release goes on.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
+}
+
+/// What a weight waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// The hold.
+    Time,
+    /// Nothing that a person's Promote does not accept.
+    Doubt,
+}
+
+/// What somebody should look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// What it is about.
+    pub about: About,
+    /// In words, with numbers.
+    pub says: String,
+}
+
+/// What a warning is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The release takes much longer than its holds.
+    Long,
+    /// The old version fails since the new one has traffic.
+    Harm,
+    /// The cache was not warm when the new version was promoted.
+    Cold,
 }
 
 /// What is to be done. After a `StepBack` the memory is that of the lower weight already.
@@ -94,6 +125,8 @@ pub enum Pause {
     WarmingSlow,
     /// There are too few requests, for long.
     FewSamples,
+    /// There is no old version to compare with, for long.
+    NoBaseline,
     /// The new version's requests are not there, for long.
     ShareMismatch,
     /// A check that only pauses is broken.
@@ -111,8 +144,6 @@ pub enum Cause {
     SharedIncident,
     /// Far fewer requests reach the new version than its weight says.
     ShareMismatch,
-    /// No request reaches the new version.
-    NoTraffic,
     /// The old version has not been seen for long enough.
     NoBaseline,
     /// The database cannot carry more.

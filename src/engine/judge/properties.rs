@@ -21,7 +21,7 @@ fn check(name: &str, kind: CheckKind) -> Check {
     }
 }
 
-fn plan(placement: Option<Placement>, capacity: Option<f64>) -> Plan {
+pub fn plan(placement: Option<Placement>, capacity: Option<f64>) -> Plan {
     let query = CheckKind::Query {
         max: Some(100.0),
         min: None,

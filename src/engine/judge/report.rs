@@ -5,11 +5,11 @@ use super::{
     evaluate::{Case, Finding},
     evidence::evidence,
     gate::{self, Obstacle},
-    judgement::{Cause, CheckJudgement, Evidence, Judgement, Outcome, Overload, Pause, Verdict},
+    judgement::{About, Cause, CheckJudgement, Evidence, Judgement, Outcome, Overload, Pause, Verdict, Warning},
     says::{self, Again, What},
     scalar,
     state::{Memory, Remembered},
-    tick::{CheckKind, Plan},
+    tick::{Check, CheckKind, Plan},
     told,
     warmth::State,
 };
@@ -21,6 +21,7 @@ pub fn without_data(memory: &Memory, plan: &Plan) -> Judgement {
         pause: memory.incidents.is_paused().then_some(Pause::SharedIncident),
         checks: plan.checks.iter().map(|_| silent(Verdict::NoData)).collect(),
         says: String::new(),
+        left: None,
         warnings: Vec::new(),
     }
 }
@@ -33,11 +34,16 @@ pub fn before_the_first_weight(memory: &Memory, plan: &Plan) -> Judgement {
     } else {
         String::new()
     };
+    let long = told.is_long().then(|| Warning {
+        about: About::Long,
+        says: format!("the release takes much longer than its holds: {says}"),
+    });
     Judgement {
         outcome: Outcome::Hold { cause: None },
         pause: None,
         checks: plan.checks.iter().map(|_| silent(Verdict::Wait)).collect(),
-        warnings: if told.is_long() { vec![says.clone()] } else { Vec::new() },
+        left: None,
+        warnings: long.filter(|_| !says.is_empty()).into_iter().collect(),
         says,
     }
 }
@@ -66,6 +72,18 @@ impl Before {
             weight: memory.current.weight,
             checks: checks(case, memory, None, &[]),
         }
+    }
+}
+
+/// What both versions broke is told by what it was seen by, which an incident makes forget.
+pub fn tell_as_seen(case: &Case<'_>, judgement: &mut Judgement, seen: Before) {
+    let broken = case.findings.checks.iter().zip(&mut judgement.checks).zip(seen.checks);
+    let mut broken = broken.filter(|((finding, _), _)| finding.is_shared()).peekable();
+    if let Some((_, seen)) = broken.peek() {
+        judgement.says.clone_from(&seen.says);
+    }
+    for ((_, check), seen) in broken {
+        (check.says, check.evidence) = (seen.says, seen.evidence);
     }
 }
 
@@ -126,8 +144,11 @@ fn with(
         Outcome::Rise { to } => format!("every check passes at {at}: {} is next", says::percent(*to)),
         Outcome::Promote => "every check passes: promoted".to_owned(),
     };
+    let waits = matches!(outcome, Outcome::Hold { .. });
     Judgement {
-        warnings: warnings(case, memory, &outcome),
+        warnings: cold(case, memory, &outcome).into_iter().collect(),
+        // In the middle of an incident a limit is broken and doubtful by turns.
+        left: gate::left(obstacles).filter(|_| waits && !memory.incidents.goes_on()),
         outcome,
         pause,
         checks,
@@ -222,20 +243,22 @@ fn no_room(case: &Case<'_>, memory: &Memory) -> String {
     }
 }
 
-fn warnings(case: &Case<'_>, memory: &Memory, outcome: &Outcome) -> Vec<String> {
-    let mut found = Vec::new();
-    let judged = case
-        .plan
-        .checks
-        .iter()
-        .any(|check| matches!(check.kind, CheckKind::HitRatio { .. }));
-    if *outcome == Outcome::Promote && judged && !case.plan.shares_cache() && !memory.warmth.is_warm {
-        found.push(format!("promoted before the cache was warm: {}", warming(case, memory)));
-    }
-    if !case.plan.shares_cache() && memory.harm.is_done(case.tick.baseline) {
-        found.push(format!("{}: whose fault it is is not known", harmed(memory)));
-    }
-    found
+/// The cache is not warm, and the new version is promoted all the same.
+fn cold(case: &Case<'_>, memory: &Memory, outcome: &Outcome) -> Option<Warning> {
+    let is_ratio = |check: &Check| matches!(check.kind, CheckKind::HitRatio { .. });
+    let judged = case.plan.checks.iter().any(is_ratio) && !case.plan.shares_cache();
+    (*outcome == Outcome::Promote && judged && !memory.warmth.is_warm).then(|| Warning {
+        about: About::Cold,
+        says: format!("promoted before the cache was warm: {}", warming(case, memory)),
+    })
+}
+
+/// The old version fails since the new one has traffic, with which it shares no cache.
+pub fn harm(case: &Case<'_>, memory: &Memory) -> Option<Warning> {
+    (!case.plan.shares_cache() && memory.harm.is_done(case.tick.baseline)).then(|| Warning {
+        about: About::Harm,
+        says: format!("{}: whose fault it is is not known", harmed(memory)),
+    })
 }
 
 fn checks(
@@ -311,6 +334,7 @@ fn sentence(
             format!("hit ratio {}", says::percent(1.0 - evidence.bad / evidence.total))
         }
         (Some(Finding::Value(_)), _) => values(memory, index),
+        (Some(Finding::NoBaseline), _) => "too little is known of the old version to compare with".to_owned(),
         (Some(Finding::Broken(_)), _) => says::counted(&what, evidence, case.tick.at - evidence.since),
         (_, Some(Obstacle::TooFew)) => {
             let run = memory

@@ -79,6 +79,19 @@ pub struct StepMemory {
     /// So many seconds it was expected to take when it began.
     #[serde(serialize_with = "number")]
     pub told: f64,
+    /// Of `Tick::paused` so much has been left out of its hold.
+    #[serde(serialize_with = "number", skip_serializing_if = "is_default")]
+    pub paused: f64,
+    /// Of `seconds` those in which a person had paused it.
+    #[serde(serialize_with = "number", skip_serializing_if = "is_default")]
+    pub idle: f64,
+}
+
+impl StepMemory {
+    /// Seconds with data in which nobody but the judge held it.
+    pub fn waited(&self) -> f64 {
+        self.seconds - self.idle
+    }
 }
 
 /// What was seen before the first weight.
@@ -131,8 +144,8 @@ pub enum Remembered {
 pub enum Forget {
     /// The weight fell, or what was compared is no longer the same: points, steps, hold.
     Evidence,
-    /// The limit of this check is another one.
-    Limit(usize),
+    /// The same, and all that is known of the old version: it is another one.
+    Baseline,
 }
 
 impl Remembered {
@@ -162,6 +175,12 @@ impl Remembered {
         }
     }
 
+    fn forget_baseline(&mut self) {
+        if let Self::Counted(counted) = self {
+            counted.forget_baseline();
+        }
+    }
+
     fn begin_step(&mut self) {
         match self {
             Self::Counted(counted) => counted.begin_step(),
@@ -186,21 +205,31 @@ impl Memory {
     /// Forgets what is no longer worth anything.
     pub fn forget(&mut self, what: Forget, at: f64) {
         let now = Moment { at, tick: self.ticks };
-        match what {
-            Forget::Limit(index) => {
-                if let Some(known) = self.checks.get_mut(index) {
-                    known.forget(now);
-                }
-            }
-            Forget::Evidence => {
-                self.checks.iter_mut().for_each(|known| known.forget(now));
-                self.harm.sequence.forget(now);
-                self.warmth.begin_step();
-                self.shares.begin_step();
-                self.mismatched = 0.0;
-                self.current.ticks = 0;
-                self.current.seconds = 0.0;
-                self.current.held = 0.0;
+        self.checks.iter_mut().for_each(|known| known.forget(now));
+        self.harm.sequence.forget(now);
+        self.warmth.begin_step();
+        self.shares.begin_step();
+        self.mismatched = 0.0;
+        self.current.ticks = 0;
+        self.current.seconds = 0.0;
+        self.current.idle = 0.0;
+        self.current.held = 0.0;
+        if what == Forget::Baseline {
+            self.checks.iter_mut().for_each(Remembered::forget_baseline);
+            self.lookups_before = Count::default();
+            self.lookups = Count::default();
+            // What is normal without the new version can no longer be seen.
+            self.harm.limit = None;
+        }
+    }
+
+    /// All traffic is the old version's again. Its last ticks are those in which the weight fell: how it does from now on says
+    /// whether it keeps the limits without the new version.
+    pub fn fall_to_nothing(&mut self) {
+        self.current.weight = 0.0;
+        for known in &mut self.checks {
+            if let Remembered::Counted(counted) = known {
+                counted.recent.clear();
             }
         }
     }
@@ -233,11 +262,15 @@ impl Memory {
         for index in 0..self.checks.len() {
             let limit = self.limit(plan, index);
             if let (Some(Remembered::Counted(known)), Some(limit)) = (self.checks.get_mut(index), limit) {
-                known.kept = raised && known.keeps(limit);
+                known.kept = raised && known.has_kept(limit);
             }
         }
         self.checks.iter_mut().for_each(Remembered::begin_step);
         self.warmth.begin_step();
+        if raised && tick.pods_are_one(plan) {
+            // Caches of the pods that came with the raise are empty, and lower what all of them find together.
+            self.warmth.begin_growth();
+        }
         self.shares.begin_step();
         self.mismatched = 0.0;
         self.current = StepMemory {
@@ -249,13 +282,17 @@ impl Memory {
         };
     }
 
-    /// Goes on by a data tick.
-    pub fn go_on(&mut self, seconds: f64) {
+    /// Goes on by a data tick. A person had paused the step for `paused` seconds so far: what a tick is too short to leave out of
+    /// the hold the next one leaves out.
+    pub fn go_on(&mut self, seconds: f64, paused: f64) {
+        let idle = (paused - self.current.paused).min(seconds).max(0.0);
+        self.current.paused = round3(self.current.paused + idle);
+        self.current.idle = round3(self.current.idle + idle);
         self.clock.add(seconds);
         self.ticks = self.ticks.saturating_add(1);
         self.current.ticks = self.current.ticks.saturating_add(1);
         self.current.seconds = round3(self.current.seconds + seconds);
-        self.current.held = round3(self.current.held + seconds);
+        self.current.held = round3(self.current.held + seconds - idle);
     }
 
     /// Adds a tick of the pre-run.

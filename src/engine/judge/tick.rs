@@ -202,6 +202,8 @@ pub struct Tick {
     pub baseline: Baseline,
     /// Whether a person has accepted what is too close to call in this step.
     pub promote: Promote,
+    /// Seconds of this step in which a person had paused it so far: they count towards no hold, and nobody loses patience in them.
+    pub paused: f64,
 }
 
 /// A figure of the new version and, where it has one, of the old version.
@@ -364,6 +366,20 @@ impl Plan {
 }
 
 impl Tick {
+    /// Each pod has a cache, and they were not counted one by one.
+    pub fn pods_are_one(&self, plan: &Plan) -> bool {
+        plan.cache.placement == Some(Placement::PerPod) && self.pods.is_empty()
+    }
+
+    /// Who shares a cache with whom, as far as it was counted: pods that were not counted one by one are taken for one.
+    pub fn placement(&self, plan: &Plan) -> Option<Placement> {
+        if self.pods_are_one(plan) {
+            Some(Placement::PerVersion)
+        } else {
+            plan.cache.placement
+        }
+    }
+
     /// Its length.
     pub fn length(&self, plan: &Plan) -> f64 {
         if self.seconds > 0.0 {

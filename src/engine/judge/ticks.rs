@@ -9,10 +9,10 @@ use crate::{
     api::{
         CanaryRolloutStatus, Duration,
         plan::{CheckKind, Plan, PlannedCheck},
-        status::Run,
+        status::{PauseReason, Phase, Run},
         traffic::RouteKind,
     },
-    engine::facts::Facts,
+    engine::{contract::observed::Source, facts::Facts},
     provider::{Protocol, Quantity, Question, Subject, Version, Whose},
     router::RouteState,
 };
@@ -58,8 +58,13 @@ pub(super) fn grid_end(uid: &str, interval: Duration, latest: Timestamp) -> Time
 /// the newest sample before that moment, which is up to one scrape older: it has to be of this weight, too.
 fn judged_step<'s>(facts: &Facts<'_>, status: &'s CanaryRolloutStatus) -> Option<(&'s Run, Timestamp)> {
     let run = status.run.as_ref().filter(|run| run.intent.is_none())?;
-    let judged = status.phase.is_judged();
-    let since = run.step_started_at.filter(|_| judged)?;
+    let since = step_since(facts, run).filter(|_| status.phase.is_judged())?;
+    Some((run, since))
+}
+
+/// The moment from which the run's step is counted.
+fn step_since(facts: &Facts<'_>, run: &Run) -> Option<Timestamp> {
+    let since = run.step_started_at?;
     let scrape = facts
         .seen
         .source
@@ -67,10 +72,7 @@ fn judged_step<'s>(facts: &Facts<'_>, status: &'s CanaryRolloutStatus) -> Option
     let sampled = run
         .weight_confirmed_at
         .filter(|_| !facts.plan.checks.iter().all(is_query));
-    Some((
-        run,
-        sampled.map_or(since, |confirmed| since.max(confirmed.plus(scrape))),
-    ))
+    Some(sampled.map_or(since, |confirmed| since.max(confirmed.plus(scrape))))
 }
 
 fn is_query(check: &PlannedCheck) -> bool {
@@ -85,11 +87,20 @@ fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timesta
     let start = run.judge.last_tick.map_or(since, |last| last.max(since));
     let asked = run.judge.last_asked.map_or(start, |last| last.max(start));
     let first_end = grid_end(&facts.id.uid, interval, asked).plus(interval.signed());
-    let earliest = if first_end.duration_since(start) < interval.signed() {
+    let half = interval.signed().checked_div(2).unwrap_or_default();
+    // The first tick begins with the step, and is joined to the next one where it would be short.
+    let earliest = if first_end.duration_since(start) < half {
         first_end.plus(interval.signed())
     } else {
         first_end
     };
+    // So that a hold costs no more than its time, the tick in which it ends is cut, or made longer, to end with it.
+    let goes_on = run.paused_for != Some(PauseReason::User);
+    let with_the_hold = hold_end(facts, run, status.phase).filter(|end| {
+        let length = end.duration_since(start);
+        goes_on && *end > asked && length >= half && length <= interval.signed().saturating_add(half)
+    });
+    let earliest = with_the_hold.unwrap_or(earliest);
     let scrape = source.scrape_interval.signed();
     let checks = &facts.plan.checks;
     // A query returns the newest sample, which is up to one scrape old: it must be of this step.
@@ -110,13 +121,119 @@ fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timesta
     Some((start, earliest, lag))
 }
 
+/// When the hold of a judged weight is served, if no interval is without data until then.
+pub fn hold_end(facts: &Facts<'_>, run: &Run, phase: Phase) -> Option<Timestamp> {
+    if let Some(said) = &run.judge.said {
+        return said.hold_until;
+    }
+    let since = step_since(facts, run)?;
+    let present = usize::try_from(run.step).unwrap_or(0).clamp(1, facts.plan.steps.len());
+    let hold = if phase == Phase::Baking {
+        facts.plan.bake
+    } else {
+        facts.plan.steps.get(present.saturating_sub(1))?.hold
+    };
+    let since = run.judge.last_tick.map_or(since, |last| last.max(since));
+    Some(since.plus(hold.signed()))
+}
+
+/// The hold of a judged weight is served: the judge has counted all of it, or there is none.
+pub fn hold_served(facts: &Facts<'_>, run: &Run) -> bool {
+    let since = step_since(facts, run).filter(|since| facts.now >= *since);
+    match &run.judge.said {
+        Some(said) => said.hold_until <= run.judge.last_tick,
+        None => since.is_some() && hold_end(facts, run, Phase::Shifting).is_some_and(|end| Some(end) <= since),
+    }
+}
+
+/// Before the first weight the old version is looked back on with so many questions, …
+const QUESTIONS_BEFORE: i32 = 8;
+/// … each about so many intervals, …
+const INTERVALS_OF_ONE: i32 = 5;
+/// … for which the first weight waits no longer than this.
+const LONGEST_LOOK_BACK: SignedDuration = SignedDuration::from_secs(60);
+
+/// The next stretch of time before the release of which the old version's numbers are asked for.
+fn next_before(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timestamp, Timestamp)> {
+    let run = status.run.as_ref().filter(|_| status.phase == Phase::Preparing)?;
+    let begun = run.weight_confirmed_at.is_some() || run.recovery;
+    let counts = !facts.plan.checks.iter().all(is_query);
+    let source = facts.seen.source.filter(|_| counts && !begun)?;
+    if facts.now >= before_ends(run) {
+        return None;
+    }
+    let interval = interval(facts.plan, source.scrape_interval).signed();
+    let part = interval.saturating_mul(INTERVALS_OF_ONE).min(LONGEST_TICK);
+    let last = run.started_at.minus(lag_of_counts(source));
+    let first = last.minus(part.saturating_mul(QUESTIONS_BEFORE));
+    let start = run.judge.last_asked.map_or(first, |asked| asked.max(first));
+    let end = start.plus(part);
+    (end <= last).then_some((start, end))
+}
+
+/// A weight that was taken back to 0 is given again by what the old version did in so many intervals before.
+const INTERVALS_AT_REST: i32 = 8;
+
+/// The next interval of a rest at 0 of which the old version's numbers are asked for, and how long after its end they can be.
+fn next_at_rest(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timestamp, Timestamp, SignedDuration)> {
+    let run = status.run.as_ref().filter(|_| status.phase == Phase::Preparing)?;
+    let until = run.judge.rests_until?;
+    let counts = !facts.plan.checks.iter().all(is_query);
+    let source = facts.seen.source.filter(|_| counts)?;
+    let interval = interval(facts.plan, source.scrape_interval).signed();
+    let lag = lag_of_counts(source);
+    let first = until.minus(lag).minus(interval.saturating_mul(INTERVALS_AT_REST));
+    // Before the last tick the new version still had traffic.
+    let known = run.judge.last_tick.max(run.judge.last_asked);
+    let start = known.map_or(first, |known| known.max(first));
+    let end = start.plus(interval);
+    (end.plus(lag) <= until).then_some((start, end, lag))
+}
+
+/// How long after a moment all samples of counters are there.
+fn lag_of_counts(source: Source) -> SignedDuration {
+    let stated = source.lag.map_or(SignedDuration::ZERO, Duration::signed);
+    stated.max(source.scrape_interval.signed())
+}
+
+/// The first weight waits for the old version's numbers.
+pub fn looks_back(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> bool {
+    next_before(facts, status).is_some()
+}
+
+/// Until when it waits for them.
+pub fn before_ends(run: &Run) -> Timestamp {
+    run.started_at.plus(LONGEST_LOOK_BACK)
+}
+
 /// When the next tick can be asked for.
 pub fn due_at(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Timestamp> {
-    next_tick(facts, status).map(|(_, end, lag)| end.plus(lag))
+    if let (Some(_), Some(run)) = (next_before(facts, status), &status.run) {
+        // At once, but not in the pass that has begun the release.
+        return Some(run.started_at.plus(SignedDuration::from_millis(1)));
+    }
+    let next = next_at_rest(facts, status).or_else(|| next_tick(facts, status));
+    next.map(|(_, end, lag)| end.plus(lag))
 }
 
 /// The tick that is due, if one is.
 pub fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Question> {
+    let at_rest = next_at_rest(facts, status).filter(|(_, end, lag)| facts.now >= end.plus(*lag));
+    let of_the_old = next_before(facts, status).or(at_rest.map(|(start, end, _)| (start, end)));
+    if let (Some((start, end)), Some(run)) = (of_the_old, &status.run) {
+        let mut subject = subject(facts, status, run);
+        // The new version counts nothing without traffic: the old one is asked for in its place.
+        subject.candidate = subject.baseline.clone();
+        return Some(Question {
+            whose: Whose::Running,
+            subject,
+            start,
+            end,
+            figures_since: start,
+            run_started: run.started_at,
+            quantities: quantities(facts),
+        });
+    }
     let (start, earliest, lag) = next_tick(facts, status)?;
     let (run, since) = judged_step(facts, status)?;
     if facts.now < earliest.plus(lag) {
@@ -127,34 +244,44 @@ pub fn due(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<Question> 
     // One by one, so that a restart changes no result.
     let missed = newest.duration_since(earliest).as_millis() / i128::from(interval.as_millis().max(1));
     let end = if missed > MADE_UP_FOR { newest } else { earliest };
-    let stable = facts.stable(status);
-    let (canary_ports, ports) = ports_of_both(facts);
     Some(Question {
         whose: Whose::New,
-        subject: Subject {
-            namespace: facts.id.namespace.clone(),
-            protocols: protocols(facts),
-            candidate: Version {
-                workload: facts.mode.candidate_workload(facts, run),
-                replica_sets: vec![run.replica_set.clone()],
-                service: facts.plan.canary_service.clone(),
-                ports: canary_ports,
-                hash: run.revision.clone(),
-            },
-            baseline: Version {
-                workload: facts.mode.stable_workload(facts, &stable),
-                replica_sets: stable.names(),
-                service: facts.plan.service.clone(),
-                ports,
-                hash: status.stable_revision.clone().unwrap_or_default(),
-            },
-        },
+        subject: subject(facts, status, run),
         start: start.max(end.minus(LONGEST_TICK)),
         end,
         figures_since: since.max(end.minus(FIGURES_WINDOW)),
         run_started: run.started_at,
-        quantities: facts.plan.checks.iter().map(|check| quantity(&check.kind)).collect(),
+        quantities: quantities(facts),
     })
+}
+
+/// The two versions, by the names under which they are measured.
+fn subject(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) -> Subject {
+    let stable = facts.stable(status);
+    let (canary_ports, ports) = ports_of_both(facts);
+    Subject {
+        namespace: facts.id.namespace.clone(),
+        protocols: protocols(facts),
+        candidate: Version {
+            workload: facts.mode.candidate_workload(facts, run),
+            replica_sets: vec![run.replica_set.clone()],
+            service: facts.plan.canary_service.clone(),
+            ports: canary_ports,
+            hash: run.revision.clone(),
+        },
+        baseline: Version {
+            workload: facts.mode.stable_workload(facts, &stable),
+            replica_sets: stable.names(),
+            service: facts.plan.service.clone(),
+            ports,
+            hash: status.stable_revision.clone().unwrap_or_default(),
+        },
+    }
+}
+
+/// One for each check.
+fn quantities(facts: &Facts<'_>) -> Vec<Quantity> {
+    facts.plan.checks.iter().map(|check| quantity(&check.kind)).collect()
 }
 
 fn protocol(kind: RouteKind) -> Protocol {

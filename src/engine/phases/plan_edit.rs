@@ -5,7 +5,7 @@ use crate::{
     engine::{
         draft::{Draft, events::Reason},
         facts::Facts,
-        judge::rule::Reset,
+        judge::memory::Reset,
     },
 };
 
@@ -20,20 +20,23 @@ pub fn adopt_plan(facts: &Facts<'_>, next: &mut Draft) {
     let (weight, steps) = (run.weight, &facts.plan.steps);
     let steps_changed = old.as_ref().is_none_or(|old| old.steps != *steps);
     let checks_changed = old.as_ref().is_none_or(|old| old.checks != facts.plan.checks);
-    let routes_changed = old.is_none_or(|old| old.routes != facts.plan.routes);
+    let routes_changed = old.as_ref().is_none_or(|old| old.routes != facts.plan.routes);
     let introduced = run.entered_at.is_some() || run.weight > Percent::ZERO;
-    next.replan(facts, spec);
+    next.replan(facts, spec, old.as_ref());
+    if steps_changed {
+        // It was accepted for another next weight.
+        next.accept_no_longer();
+    }
     if routes_changed && introduced && !facts.entry_stands() {
         // A proxy must learn of the backend before it learns of a share, in the new rule or route as in the others.
         next.start_over(facts);
-        next.forget(Reset::Fall);
         next.tell(
             Reason::PlanChanged,
             format!("the plan names other routes or rules at {weight}: the release begins again at its first weight"),
         );
     }
     if checks_changed {
-        next.forget(Reset::Limits);
+        next.forget(Reset::Limits(old.as_ref(), facts.plan));
     }
     if steps_changed || checks_changed {
         let listed: Vec<String> = steps.iter().map(|step| step.weight.to_string()).collect();

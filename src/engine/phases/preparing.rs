@@ -13,6 +13,7 @@ use crate::{
         draft::{Draft, events::Reason},
         facts::Facts,
         guards::{capacity, drift, gates, holds, waits},
+        judge::ticks,
     },
 };
 
@@ -21,6 +22,7 @@ pub fn preparing(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
     drift::keep_services_narrow(facts, next);
     waits::go_on_when_written(facts, next);
     holds::for_people(facts, next);
+    holds::for_nothing_judged(next);
     let Some(run) = next.run().cloned() else {
         return ControlFlow::Break(());
     };
@@ -54,6 +56,9 @@ pub fn preparing(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
     if held || run.paused_for == Some(PauseReason::WriteRefused) {
         return ControlFlow::Break(());
     }
+    if holds::rests(facts, &run) || ticks::looks_back(facts, next.status()) {
+        return ControlFlow::Break(());
+    }
     holds::hold_outside_windows(facts, next)?;
     gates::ask(facts, Before::Step, 1, next)?;
     let seconds = facts.now.duration_since(growing.since).as_secs();
@@ -61,12 +66,22 @@ pub fn preparing(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
     next.tell(
         Reason::CanaryReady,
         format!(
-            "{needed} of {needed} pods of revision {} ready after {seconds}s",
-            run.revision
+            "{needed} of {needed} pods of revision {} ready after {seconds}s{}",
+            run.revision,
+            expected(&run)
         ),
     );
-    next.aim(facts, 0, growing.weight);
+    if let Some(warning) = run.judge.said.as_ref().and_then(|said| said.warning.as_ref()) {
+        next.warn(warning);
+    }
+    next.aim(facts, Some(0), growing.weight);
     ControlFlow::Continue(())
+}
+
+/// How long the release will take, by the requests that the old version gets.
+fn expected(run: &Run) -> String {
+    let said = run.judge.said.as_ref().filter(|said| !said.message.is_empty());
+    said.map_or_else(String::new, |said| format!("; {}", said.message))
 }
 
 /// Goes on once the new version stands in the route at weight 0, and the data plane has had time to learn of it:

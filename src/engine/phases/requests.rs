@@ -4,15 +4,16 @@ use jiff::SignedDuration;
 
 use crate::{
     api::{
+        CanaryRolloutStatus,
         action::{ActionPhase, Verb},
-        status::{EndReason, HandledAction, PauseReason, Phase},
+        status::{Advice, Cause, EndReason, HandledAction, Left, PauseReason, Phase, Run},
     },
     engine::{
         contract::{action::EXPIRES_AFTER, observed::ActionSeen},
         draft::{Draft, events::Reason},
         facts::{self, Facts},
         guards::{gates, hold, holds},
-        judge::rule::Reset,
+        judge::memory::{self, Reset},
         phases::queue,
     },
 };
@@ -177,7 +178,7 @@ fn carry_out(facts: &Facts<'_>, next: &mut Draft, action: &ActionSeen) -> Answer
         Verb::Retry => retry(facts, next),
         Verb::Pause => pause(next),
         Verb::Resume => resume(facts, next),
-        Verb::Promote => promote(facts, next),
+        Verb::Promote => promote(facts, next, Guarded::new(action)),
         Verb::PromoteFully => promote_fully(next),
     }
 }
@@ -272,8 +273,26 @@ fn resume(facts: &Facts<'_>, next: &mut Draft) -> Answer {
     )
 }
 
-/// Ends the first that holds at this step: a person's pause, the hold, the approval.
-fn promote(facts: &Facts<'_>, next: &mut Draft) -> Answer {
+/// Whether a request names the step that it is meant for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guarded {
+    Yes,
+    No,
+}
+
+impl Guarded {
+    fn new(action: &ActionSeen) -> Self {
+        if action.spec.step.is_some() {
+            Self::Yes
+        } else {
+            Self::No
+        }
+    }
+}
+
+/// Ends the first that holds at this step: a person's pause, the hold, the approval, a doubt of the judge's. To accept what is too
+/// close to call a person must say at which step.
+fn promote(facts: &Facts<'_>, next: &mut Draft, guarded: Guarded) -> Answer {
     let phase = next.status().phase;
     let Some(run) = next.run().filter(|_| phase.is_moving()) else {
         return rejected("NothingToPromote", "no release is moving");
@@ -284,6 +303,16 @@ fn promote(facts: &Facts<'_>, next: &mut Draft) -> Answer {
         return applied("the pause is lifted");
     }
     let ready = phase != Phase::Preparing && run.intent.is_none();
+    if ready && waits_for_a_doubt(facts, run, next.status()) && !holds::needs_approval(facts, run, phase) {
+        if guarded == Guarded::No {
+            return rejected(
+                "NotGuarded",
+                format!("step {step} waits for evidence: to accept it as it is name the step"),
+            );
+        }
+        next.accept();
+        return applied(format!("what is too close to call at step {step} is accepted"));
+    }
     if ready && run.hold_waived && run.paused_for != Some(PauseReason::Approval) {
         // In a hold every Promote means the hold: an approval is asked for once it is over.
         return applied(format!("the rest of the hold at step {step} is waived already"));
@@ -298,7 +327,29 @@ fn promote(facts: &Facts<'_>, next: &mut Draft) -> Answer {
         next.approve();
         return applied(format!("step {step} is approved"));
     }
-    rejected("NothingToPromote", format!("step {step} waits for no person"))
+    let said = run
+        .judge
+        .said
+        .as_ref()
+        .filter(|said| ready && said.advice == Advice::Hold);
+    let why = match said {
+        Some(_) if !memory::all_read(facts.plan, &next.status().checks) => {
+            format!("step {step} waits for data, and that there is none nobody can accept")
+        }
+        Some(said) => format!("step {step} waits for what nobody can accept: {}", said.message),
+        None => format!("step {step} waits for no person"),
+    };
+    rejected("NothingToPromote", why)
+}
+
+/// Nothing holds the weight but doubts of the judge's that a person may accept. Who has waived the hold has not said that nothing need
+/// be seen of this step at all.
+fn waits_for_a_doubt(facts: &Facts<'_>, run: &Run, status: &CanaryRolloutStatus) -> bool {
+    let Some(said) = run.judge.said.as_ref().filter(|said| said.left == Some(Left::Doubt)) else {
+        return false;
+    };
+    let too_early = run.hold_waived && said.pause.is_none() && said.cause == Some(Cause::FewSamples);
+    !too_early && memory::all_read(facts.plan, &status.checks)
 }
 
 /// Drops the remaining steps. It never replaces evidence: the next weight needs its pods and a pass.

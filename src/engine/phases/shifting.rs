@@ -5,16 +5,15 @@ use std::ops::ControlFlow;
 use crate::{
     api::{
         Duration, Percent,
-        check::OnBreach,
         plan::step_number,
-        status::{Growing, Intent, PauseReason, Phase, Run, Verdict},
+        status::{Advice, EndReason, Growing, Intent, PauseReason, Phase, Run},
         webhook::Before,
     },
     engine::{
         draft::{Draft, events::Reason},
         facts::Facts,
         guards::{capacity, drift, gates, holds, waits},
-        judge::{figures, rule},
+        judge::{figures, memory},
     },
 };
 
@@ -23,7 +22,7 @@ pub fn shifting(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
     let Some(run) = next.run().cloned() else {
         return ControlFlow::Break(());
     };
-    roll_back_if_breached(facts, next)?;
+    follow_the_judge(facts, next)?;
     capacity::fall_if_pods_lost(facts, &run, next)?;
     gates::roll_back_if_one_said_no(facts, next)?;
     drift::keep_services_narrow(facts, next);
@@ -44,44 +43,66 @@ pub fn shifting(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
     }
     hold_for_approval(facts, &run, next)?;
     let held = next.run().and_then(|run| run.paused_for);
-    let passed = rule::all_pass(facts.plan, &next.status().checks);
-    if !held.is_none_or(PauseReason::is_looked_at_anew) || !passed {
+    if !held.is_none_or(PauseReason::is_looked_at_anew) {
         return ControlFlow::Break(());
     }
     advance(facts, &run, next)
 }
 
-/// A broken limit takes all traffic back, whatever else is going on, or holds the release if the check says so.
-fn roll_back_if_breached(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
-    let checks = facts.plan.checks.iter().zip(&next.status().checks);
-    let failed = checks.filter(|(_, check)| check.verdict == Verdict::Fail);
-    // One that asks for a rollback comes before one that asks for a pause.
-    let first = failed.min_by_key(|(planned, _)| planned.on_breach == OnBreach::Pause);
-    let Some((planned, check)) = first else {
+/// What the judge has said last, until it says otherwise: a broken limit takes all traffic back, whatever else is going on, or
+/// holds the release if the check says so; what was overloaded by a weight takes that back.
+fn follow_the_judge(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
+    let Some(run) = next.run() else {
+        return ControlFlow::Break(());
+    };
+    let Some(said) = run.judge.said.clone() else {
         return ControlFlow::Continue(());
     };
-    let message = format!(
-        "check {}: {} {}, limit {}; {}",
-        check.name,
-        figures::noun(&planned.kind),
-        check.value.as_deref().unwrap_or("no figure"),
-        check.threshold,
-        check.evidence
-    );
-    match planned.on_breach {
-        OnBreach::Rollback => {
-            next.tell(Reason::CheckFailed, message.clone());
-            next.go_back(figures::breach(&planned.kind), &message);
+    match said.advice {
+        Advice::Fail => {
+            next.tell(Reason::CheckFailed, said.message.clone());
+            next.go_back(said.reason.unwrap_or(EndReason::CheckFailed), &said.message);
             ControlFlow::Break(())
         }
-        OnBreach::Pause => {
-            let held = next.run().and_then(|run| run.paused_for);
+        Advice::StepBack => {
+            let (from, to) = (run.weight, said.to.unwrap_or(Percent::ZERO));
+            next.tell(Reason::SteppedBack, format!("weight {from} → {to}: {}", said.message));
+            next.stand_at(facts, to);
+            if to == Percent::ZERO {
+                next.rest(said.hold_until);
+            }
+            ControlFlow::Break(())
+        }
+        Advice::Pause => {
+            let held = run.paused_for;
             if held != Some(PauseReason::CheckFailed) && held != Some(PauseReason::User) {
-                next.tell(Reason::CheckFailed, message.clone());
-                next.hold(PauseReason::CheckFailed, &message);
+                next.tell(Reason::CheckFailed, said.message.clone());
+                next.hold(PauseReason::CheckFailed, &said.message);
             }
             ControlFlow::Continue(())
         }
+        Advice::Hold | Advice::Rise | Advice::Promote | Advice::Unknown => ControlFlow::Continue(()),
+    }
+}
+
+/// The greatest weight that may come now by what was measured; none while the judge waits or has no data. A release without checks may
+/// rise as far as it likes.
+fn risen_to(facts: &Facts<'_>, run: &Run, next: &Draft) -> Option<Percent> {
+    if facts.plan.checks.is_empty() {
+        return Some(Percent::FULL);
+    }
+    let said = run.judge.said.as_ref()?;
+    let read = memory::all_read(facts.plan, &next.status().checks);
+    match said.advice {
+        Advice::Rise if read => said.to,
+        Advice::Promote if read => Some(Percent::FULL),
+        Advice::Rise
+        | Advice::Promote
+        | Advice::Hold
+        | Advice::StepBack
+        | Advice::Pause
+        | Advice::Fail
+        | Advice::Unknown => None,
     }
 }
 
@@ -142,31 +163,47 @@ fn advance(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> ControlFlow<()> {
     let last = facts.plan.steps.len() - 1;
     let index = if run.skip_steps { done.max(last) } else { done };
     let Some(following) = facts.plan.steps.get(index) else {
-        return after_the_last_step(facts, next);
+        return after_the_last_step(facts, run, next);
+    };
+    let Some(most) = risen_to(facts, run, next) else {
+        return ControlFlow::Break(());
+    };
+    // What the cache or the database does not bear yet comes in between, and the step stays the same.
+    let weight = following.weight.min(most.max(run.weight));
+    let step = if weight == following.weight {
+        Some(index)
+    } else {
+        done.checked_sub(1)
     };
     holds::hold_outside_windows(facts, next)?;
     gates::ask(facts, Before::Step, step_number(Some(index)), next)?;
-    if facts.ready_for_traffic(run) < facts.size_for(following.weight) {
-        let growing = run.growing.clone().unwrap_or(Growing {
-            weight: following.weight,
-            since: facts.now,
-        });
+    if facts.ready_for_traffic(run) < facts.size_for(weight) {
+        // What the judge permits moves with every tick, and pods are waited for since the first of these weights.
+        let same_rise = |growing: &&Growing| growing.weight > run.weight && growing.weight <= following.weight;
+        let since = run.growing.as_ref().filter(same_rise).map(|growing| growing.since);
+        let growing = Growing {
+            weight,
+            since: since.unwrap_or(facts.now),
+        };
         next.grow(growing.clone());
         waits::give_up_late(facts, next, &growing);
         return ControlFlow::Break(());
     }
-    next.aim(facts, index, following.weight);
+    next.aim(facts, step, weight);
     ControlFlow::Continue(())
 }
 
-fn after_the_last_step(facts: &Facts<'_>, next: &mut Draft) -> ControlFlow<()> {
+fn after_the_last_step(facts: &Facts<'_>, run: &Run, next: &mut Draft) -> ControlFlow<()> {
     if next.status().phase == Phase::Shifting && facts.plan.bake > Duration::ZERO {
-        next.bake();
+        next.bake(facts);
         next.tell(
             Reason::BakeStarted,
             format!("100% for {}, with the old version still up", facts.plan.bake),
         );
         return ControlFlow::Continue(());
+    }
+    if risen_to(facts, run, next).is_none() {
+        return ControlFlow::Break(());
     }
     gates::ask(facts, Before::Promote, step_number(Some(facts.plan.steps.len())), next)?;
     next.promote();

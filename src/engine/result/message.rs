@@ -12,7 +12,7 @@ use crate::{
     engine::{
         facts::{Facts, text},
         guards::{capacity, gates, holds, waits},
-        judge::figures,
+        judge::{figures, ticks},
         result::leaving,
     },
 };
@@ -45,7 +45,7 @@ fn of_phase(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> String {
         ""
     };
     match status.phase {
-        Phase::Preparing => preparing(facts, status, run, refused) + recovery,
+        Phase::Preparing => preparing(facts, status, run, refused) + &told(run) + recovery,
         Phase::Shifting | Phase::Baking => shifting(facts, status, run, refused) + recovery,
         Phase::Promoting => facts.mode.promoting_message(facts, status, run),
         Phase::RollingBack => rolling_back(facts, status, run),
@@ -106,6 +106,9 @@ fn preparing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused
     if let Some(what) = unsettled {
         return format!("{held}waiting for {what}");
     }
+    if let Some(waiting) = at_nothing(facts, status, run).filter(|_| ready) {
+        return format!("{held}in the route at 0%, {waiting}");
+    }
     match run.entered_at.filter(|_| ready) {
         Some(_) if run.paused_for.is_some() => return format!("{held}in the route at 0%"),
         Some(entered) => {
@@ -125,6 +128,27 @@ fn preparing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run, refused
         waits::waiting_for_pods(facts, status, growing),
         deadline(growing.since)
     )
+}
+
+/// How long the release will take, until it has begun to.
+fn told(run: &Run) -> String {
+    let before = run.weight_confirmed_at.is_none() && run.paused_for.is_none();
+    let said = run
+        .judge
+        .said
+        .as_ref()
+        .filter(|said| before && !said.message.is_empty());
+    said.map_or_else(String::new, |said| format!("; {}", said.message))
+}
+
+/// What the first weight waits for though its pods are ready.
+fn at_nothing(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) -> Option<String> {
+    run.entered_at?;
+    if holds::rests(facts, run) {
+        let until = run.judge.rests_until.map(text::clock).unwrap_or_default();
+        return Some(format!("where it stays until {until} after a step back"));
+    }
+    ticks::looks_back(facts, status).then(|| "looking at what the old version does".to_owned())
 }
 
 /// What holds the run, and who can end that.
@@ -156,6 +180,10 @@ fn held(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) -> Option<St
         PauseReason::Window => "goes on by itself",
         PauseReason::GateDeadline => "a Resume action asks again, an Abort action takes it back",
         PauseReason::NoData => "goes on when the checks have data",
+        PauseReason::SharedIncident => "goes on when the old version keeps the limit again",
+        PauseReason::OriginLimit => "goes on when the database can carry more",
+        PauseReason::Inconclusive => "goes on when it is clear; a Promote action for this step accepts it",
+        PauseReason::WarmingSlow => "goes on when the cache is warm; a Promote action for this step accepts it",
         PauseReason::RouteContested | PauseReason::ServiceContested => "a Resume action tries again",
         PauseReason::Unknown => "a newer version of Warmfront has held it: a Resume action lets it go on",
         PauseReason::WriteRefused => "goes on when the write is accepted",
@@ -238,9 +266,11 @@ fn after_the_hold(facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) ->
     if let Some(gates) = gates::waited_for(facts, run) {
         return gates;
     }
-    match facts.mode.unsettled(facts, status) {
-        Some(what) => format!("waiting for {what}"),
-        None => "waiting for the checks to pass".to_owned(),
+    let said = run.judge.said.as_ref().filter(|said| !said.message.is_empty());
+    match (facts.mode.unsettled(facts, status), said) {
+        (Some(what), _) => format!("waiting for {what}"),
+        (None, Some(said)) => said.message.clone(),
+        (None, None) => "waiting for the checks to pass".to_owned(),
     }
 }
 

@@ -80,7 +80,8 @@ fn of_run(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Vec<Timestamp> {
         opens,
         holds::reminder_at(run),
         holds::hold_ends(facts, run, status.phase),
-        holds::patience_ends(facts, run, status.phase),
+        run.judge.rests_until,
+        ticks::looks_back(facts, status).then(|| ticks::before_ends(run)),
     ];
     moments.into_iter().flatten().chain(gates::moments(run)).collect()
 }

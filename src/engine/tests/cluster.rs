@@ -101,6 +101,9 @@ impl World {
         if (!self.ready && set.revision.is_none()) || (!self.stable_ready && stable) {
             ready = 0;
         }
+        if stable {
+            ready = ready.saturating_sub(self.stable_lost);
+        }
         if of(self.status.run.as_ref().map(|run| &run.revision)) {
             ready = ready.saturating_sub(self.lost);
         }

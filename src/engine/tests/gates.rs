@@ -209,7 +209,7 @@ fn a_newer_version_during_bake_does_not_promote_past_a_gate() {
         let mut world = world(gates);
         world.until("a pass at 100%", |world| {
             world.status.phase == Phase::Baking
-                && crate::engine::judge::rule::all_pass(&world.plan(), &world.status.checks)
+                && crate::engine::judge::memory::all_pass(&world.plan(), &world.status.checks)
         });
         world.apply_version("v3");
         world.until("the end of v2", |world| !world.status.history.is_empty());

@@ -2,6 +2,29 @@
 
 use super::*;
 
+impl World {
+    /// Lets things happen one after the other, each for so many seconds: what metrics, gateway and people do, or
+    /// from number 7 on, counted from 0, what the world's `own` apps do.
+    pub fn live_through(&mut self, events: Vec<(u8, i64)>, own: impl Fn(&mut Self, u8)) {
+        for (event, seconds) in events {
+            match event {
+                0 => self.bad = 0.3,
+                1 => self.bad = 0.0,
+                2 => self.answers = !self.answers,
+                3 => self.accepts = !self.accepts,
+                4 => self.ask(Verb::Promote),
+                5 => self.ask(Verb::Pause),
+                6 => self.ask(Verb::Resume),
+                more => own(self, more - 7),
+            }
+            for _ in 0..seconds {
+                self.settle();
+                self.now += SignedDuration::from_secs(1);
+            }
+        }
+    }
+}
+
 #[test]
 fn promote_fully_drops_the_steps_but_not_the_evidence() {
     let mut world = world();

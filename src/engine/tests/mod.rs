@@ -1,6 +1,8 @@
 //! Short releases in an obedient world, and properties that no release may break.
 
+mod accepted;
 mod cluster;
+mod compared;
 mod crowd;
 mod fuzz;
 mod gates;
@@ -9,6 +11,7 @@ mod hands;
 mod hold;
 mod inspection;
 mod invariants;
+mod judged;
 mod leaving;
 mod lowered;
 mod newer;
@@ -128,7 +131,7 @@ fn a_version_with_errors_comes_back_with_its_numbers() {
     let (status, reason) = condition(&world, "RolledBack");
     assert_eq!((status, reason), ("True", "ErrorRateAboveMax"));
     assert!(
-        world.status.rejected[0].message.contains("20.00%, limit <= 1%"),
+        world.status.rejected[0].message.contains("(20%, limit 1%)"),
         "{}",
         world.status.rejected[0].message
     );

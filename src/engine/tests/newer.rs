@@ -144,15 +144,15 @@ fn a_spec_with_unknown_fields_is_refused_with_their_paths() {
         CanaryRolloutSpec::read(&newer).unwrap_err()
     };
     let why = read(|spec| {
-        spec["cache"] = json!({"placement": "Shared"});
+        spec["later"] = json!({"placement": "Shared"});
         spec["traffic"]["gatewayAPI"]["mirror"] = json!(true);
     });
     assert!(
-        why.contains("spec.traffic.gatewayAPI.mirror") && why.contains("spec.cache"),
+        why.contains("spec.traffic.gatewayAPI.mirror") && why.contains("spec.later"),
         "{why}"
     );
-    let why = read(|spec| spec["checks"][0]["errorRate"]["maxIncrease"] = json!("1%"));
-    assert!(why.contains("spec.checks[0].errorRate.maxIncrease:"), "{why}");
+    let why = read(|spec| spec["checks"][0]["errorRate"]["maxDecrease"] = json!("1%"));
+    assert!(why.contains("spec.checks[0].errorRate.maxDecrease:"), "{why}");
     let why = read(|spec| spec["bake"] = json!("soon"));
     assert!(
         why.starts_with("spec.bake cannot be read: `soon` is not a duration"),
@@ -170,7 +170,7 @@ fn with_a_newer_plan() -> World {
     let mut world = at_25(&spec());
     left(&mut world, |stored| {
         let plan = &mut stored["run"]["plan"];
-        plan["cache"] = json!({"placement": "Shared"});
+        plan["later"] = json!({"placement": "Shared"});
         let known = plan["checks"][0].clone();
         let odd = json!({"name": "odd", "query": {"promql": "1", "max": 1}, "onBreach": "StepBack"});
         plan["checks"] = json!([{"name": "stale", "ratio": {"bad": "a", "total": "b"}}, known, odd]);

@@ -58,6 +58,27 @@ fn a_weight_that_the_plan_no_longer_has_is_taken_back_and_not_told_as_drift() {
 }
 
 #[test]
+fn an_edit_of_anything_else_leaves_a_weight_between_two_steps() {
+    let mut world = super::judged::cold(|_| {});
+    world.until("a weight in between", |world| world.weights.len() > 1);
+    let between = world.weights[1];
+    assert!(between < 2_500);
+    // While it is asked for, and once it is confirmed.
+    world.spec.keep_canary = Some(crate::api::Duration::from_secs(50));
+    world.settle();
+    assert_eq!(world.share(), between);
+    world.until("its confirmation", |world| at(world, between));
+    world.spec.paused = true;
+    world.settle();
+    assert_eq!((world.share(), at(&world, between)), (between, true));
+    world.spec.paused = false;
+    // The step from which it came is gone.
+    world.spec.steps.as_mut().unwrap()[0].weight = "4%".parse().unwrap();
+    world.settle();
+    assert_eq!(world.share(), 400);
+}
+
+#[test]
 fn a_route_that_the_plan_names_since_is_no_drift() {
     let mut world = world();
     let mut second = world.get(Kind::HttpRoute, "catalog").clone();

@@ -6,14 +6,15 @@ use super::{pair_world::Apps, *};
 pub fn rich() -> Value {
     let mut spec = spec();
     spec["checks"] = json!([
-        {"errorRate": {"max": "1%"}},
+        {"errorRate": {"max": "1%", "maxIncrease": "0.5%"}},
         {"latency": {"quantile": "p99", "max": "300ms"}, "onBreach": "Pause"},
-        {"hitRatio": {"min": "80%"}},
+        {"hitRatio": {"min": "80%", "maxDrop": "5%"}},
         {"name": "queue", "query": {"promql": "sum(depth{namespace=\"{{namespace}}\"})", "max": 5.0, "min": 0.0}, "breaches": 2, "of": 4},
     ]);
     spec["traffic"]["testers"] = json!([{"header": "X-Canary", "equals": "1"}]);
     spec["traffic"]["settle"] = json!("2s");
     spec["traffic"]["canaryServiceMetadata"] = json!({"labels": {"team": "shop"}, "annotations": {"note": "canary"}});
+    spec["cache"] = json!({"placement": "PerVersion", "ttl": "1h"});
     spec["windows"] = json!([{"days": ["Mon-Sun"], "from": "00:00", "to": "24:00", "timeZone": "Europe/Berlin"}]);
     spec["gates"] = json!([
         {"before": "Start", "webhook": {"url": "http://gate/start", "timeout": "5s"}, "deadline": "1m"},

@@ -41,30 +41,36 @@ impl World {
 
     /// What the metrics store answers.
     pub fn measure(&self, question: &Question) -> Measured {
-        let quantities = question.quantities.iter();
+        let before = question.subject.candidate == question.subject.baseline;
+        // Before the first weight the old version is asked for in the new one's place.
+        let bad = if before { self.baseline_bad } else { self.bad };
+        let of = |quantity: &Quantity| match quantity {
+            Quantity::Lookups if !before => self.reading(quantity, question, self.missed.unwrap_or(bad)),
+            _ => self.reading(quantity, question, bad),
+        };
         Measured {
             start: question.start,
             end: question.end,
-            readings: quantities
-                .map(|quantity| self.reading(quantity, question, self.bad))
-                .collect(),
+            readings: question.quantities.iter().map(of).collect(),
         }
     }
 
     fn reading(&self, quantity: &Quantity, question: &Question, bad: f64) -> Result<Reading, (Cause, String)> {
         let seconds = question.end.duration_since(question.start).as_secs_f64();
         assert!(seconds > 0.0, "a tick has a length");
+        let counts = |bad: f64| Counts {
+            bad: bad * 60.0 * seconds,
+            total: 60.0 * seconds,
+        };
         match quantity {
             _ if !self.answers => Err((Cause::ProviderDown, "down".to_owned())),
+            Quantity::Requests if self.lacks_requests => Err((Cause::ProviderDown, "down".to_owned())),
             Quantity::Scalar { .. } => Ok(Reading::Scalar(bad)),
             _ => Ok(Reading::Counts {
-                candidate: Counts {
-                    bad: bad * 60.0 * seconds,
-                    total: 60.0 * seconds,
-                },
-                baseline: None,
+                candidate: counts(bad),
+                baseline: Some(counts(self.baseline_bad)),
                 candidate_figure: Some(bad),
-                baseline_figure: None,
+                baseline_figure: Some(self.baseline_bad),
             }),
         }
     }

@@ -19,7 +19,7 @@ fn at_first_tick(checks: &Value, scrape: u64, lag: Option<u64>) -> (World, Times
             .status
             .run
             .as_ref()
-            .is_some_and(|run| run.judge.last_asked.is_some())
+            .is_some_and(|run| run.judge.last_asked > Some(run.started_at))
     });
     let end = world.status.run.as_ref().unwrap().judge.last_asked.unwrap();
     (world, end)
@@ -42,7 +42,7 @@ fn query() -> Value {
 fn a_query_is_asked_as_soon_as_its_tick_ends() {
     let (since, end, asked) = first_tick(&json!([query()]), 1);
     assert_eq!(asked, end);
-    assert!(end >= since + INTERVAL && end < since + INTERVAL * 2);
+    assert!(end >= since + INTERVAL / 2 && end < since + INTERVAL * 3 / 2);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn counts_wait_for_the_scrape_that_follows() {
     ] {
         let (since, end, asked) = first_tick(&checks, 1);
         assert_eq!(asked, end + SignedDuration::from_secs(1), "{checks}");
-        assert!(end >= since + INTERVAL, "{checks}");
+        assert!(end >= since + INTERVAL / 2, "{checks}");
     }
 }
 
@@ -71,7 +71,7 @@ fn counters_are_subtracted_from_a_sample_of_this_step() {
     let scrape = SignedDuration::from_secs(15);
     let (world, end) = at_first_tick(&json!([{"errorRate": {"max": "1%"}}]), 15, None);
     let confirmed = world.status.run.as_ref().unwrap().weight_confirmed_at.unwrap();
-    assert!(end - scrape >= confirmed + scrape, "{confirmed} {end}");
+    assert!(end - scrape / 2 >= confirmed + scrape, "{confirmed} {end}");
     assert_eq!(world.now, end + scrape);
 }
 

@@ -44,8 +44,14 @@ pub struct World {
     pub scraped_twice: Option<&'static str>,
     /// How many times its metrics were looked at.
     pub inspections: usize,
+    /// Share of failing requests of the old version.
+    pub baseline_bad: f64,
+    /// Share of lookups of the new version that miss; without it they fail as requests do.
+    pub missed: Option<f64>,
     /// Metrics are there.
     pub answers: bool,
+    /// All but those of requests.
+    pub lacks_requests: bool,
     /// Requests a second that still reach a version that has lost its traffic.
     pub lagging: f64,
     /// The gateway accepts what it is given.
@@ -58,6 +64,8 @@ pub struct World {
     pub ready: bool,
     /// Pods of the version that serves are ready.
     pub stable_ready: bool,
+    /// So many of them are not.
+    pub stable_lost: u32,
     /// So many pods of the newest version are lost.
     pub lost: u32,
     /// Contents of the ConfigMap that the template names.
@@ -104,7 +112,10 @@ impl World {
             stable_bad: 0.0,
             lacks: None,
             scraped_twice: None,
+            baseline_bad: 0.0,
+            missed: None,
             answers: true,
+            lacks_requests: false,
             inspections: 0,
             lagging: 0.0,
             accepts: true,
@@ -112,6 +123,7 @@ impl World {
             kinds_missing: false,
             ready: true,
             stable_ready: true,
+            stable_lost: 0,
             lost: 0,
             config: None,
             fighter: None,
@@ -362,27 +374,6 @@ impl World {
                 self.status.phase,
                 self.status.message
             );
-        }
-    }
-
-    /// Lets things happen one after the other, each for so many seconds: what metrics, gateway and people do, or
-    /// from number 7 on, counted from 0, what the world's `own` apps do.
-    pub fn live_through(&mut self, events: Vec<(u8, i64)>, own: impl Fn(&mut Self, u8)) {
-        for (event, seconds) in events {
-            match event {
-                0 => self.bad = 0.3,
-                1 => self.bad = 0.0,
-                2 => self.answers = !self.answers,
-                3 => self.accepts = !self.accepts,
-                4 => self.ask(Verb::Promote),
-                5 => self.ask(Verb::Pause),
-                6 => self.ask(Verb::Resume),
-                more => own(self, more - 7),
-            }
-            for _ in 0..seconds {
-                self.settle();
-                self.now += SignedDuration::from_secs(1);
-            }
         }
     }
 

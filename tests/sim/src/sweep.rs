@@ -82,6 +82,11 @@ pub fn in_parallel<T: Sync, R: Send>(jobs: &[T], run: impl Fn(&T) -> R + Sync) -
         .collect()
 }
 
+/// Who waits long for a gate is told so: its address is looked up as a part of the question.
+fn is_told(call: &str, fault: Fault) -> bool {
+    fault == Fault::Hangs && call == "Get services/gate"
+}
+
 /// Plays each scenario undisturbed, then once for every call and every fault. `every` leaves out all
 /// but each so-manieth run.
 pub fn sweep(scenarios: &[(String, Scenario)], faults: &[Fault], every: usize) -> Report {
@@ -99,8 +104,10 @@ pub fn sweep(scenarios: &[(String, Scenario)], faults: &[Fault], every: usize) -
             continue;
         }
         for call in 0..ended.calls.len() {
+            let what = ended.calls.get(call).map_or("", String::as_str);
             let call = u64::try_from(call).unwrap_or(u64::MAX);
-            cases.extend(faults.iter().map(|fault| Case {
+            let faults = faults.iter().filter(|fault| !is_told(what, **fault));
+            cases.extend(faults.map(|fault| Case {
                 name,
                 scenario,
                 undisturbed: ended,

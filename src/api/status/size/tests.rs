@@ -18,7 +18,8 @@ fn full() -> Value {
     let run = json!({"number": 1, "revision": "w", "replicaSet": "catalog-w", "stableRevision": "s", "startedAt": at, "step": 2, "steps": 3,
         "weight": "25%", "intent": {"weight": "50%", "generations": {"HTTPRoute/catalog": 1}, "at": at}, "undoing": "s", "abort": "why",
         "ending": {"outcome": "RolledBack", "reason": "Aborted", "message": "why", "at": at}, "gates": [gate], "plan": plan,
-        "judge": {"lastTick": at, "checks": [{"bad": 1.0, "total": 2.0, "results": [true], "seen": 3.0}], "share": [{"candidate": 1.0, "baseline": 2.0}],
+        "judge": {"lastTick": at, "memory": {"clock": 15, "checks": [{"values": [1.0]}], "note": "why"},
+            "said": {"advice": "Rise", "check": "c", "message": "why"},
             "worst": {"errors": {"badness": 1.0, "value": "1%"}}}});
     let notice = json!({"sequence": 1, "reason": "Paused", "warning": true, "note": "why", "at": at});
     let notification = json!({"sequence": 1, "to": "chat", "event": "Paused", "note": "why", "at": at, "run": 1, "revision": "w", "from": "s",
@@ -33,18 +34,17 @@ fn full() -> Value {
         "configs": {"settings": {"version": "1", "digest": "d"}},
         "events": {"emitted": 9, "pending": [notice], "suppressed": {"NoData": 3}}, "outbox": [notification],
         "inspection": {"at": at, "revision": "s", "basis": "w", "run": 1, "unread": 2, "againAt": at, "broken": ["c"], "scrapedTwice": "two jobs", "message": "why"},
-        "checks": [{"name": "c", "verdict": "wait", "value": "1%", "threshold": "<= 1%", "baseline": "1%", "evidence": "2 bad", "at": at, "message": "why"}],
+        "checks": [{"name": "c", "verdict": "wait", "value": "1%", "threshold": "<= 1%", "baseline": "1%", "evidence": {"bad": 2, "total": 100, "limit": 0.01, "baselineBad": 1, "baselineTotal": 900, "since": at, "strength": 0.123, "needed": 27}, "at": at, "message": "why"}],
         "conditions": [{"type": "Accepted", "status": "True", "reason": "Accepted", "message": "why", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
         "drift": {"corrected": 1, "last": seen, "recent": [seen]},
         "history": [{"run": 1, "revision": "x", "outcome": "RolledBack", "reason": "NotReady", "message": "why", "from": at, "to": at, "worst": {"errors": "1%"}}]})
 }
 
 /// Texts that anybody may make long.
-const TEXTS: [&str; 19] = [
+const TEXTS: [&str; 18] = [
     "message",
     "note",
     "said",
-    "evidence",
     "value",
     "threshold",
     "baseline",

@@ -317,15 +317,5 @@ impl Origin {
     }
 }
 
-/// The old version's hit ratio after so many seconds without requests: its entries age.
-pub fn aged(ratio: f64, seconds: f64, ttl: f64) -> f64 {
-    ratio * (1.0 - seconds / ttl.max(1.0)).max(0.0)
-}
-
-/// Part of the capacity that a rollback would take after so many seconds: the old version's cache has gone cold.
-pub fn rollback_load(carried: Carried, ratio: f64) -> f64 {
-    carried.per_miss * carried.lookups * MARGIN * (1.0 - ratio) / carried.capacity.max(1e-9)
-}
-
 #[cfg(test)]
 mod tests;

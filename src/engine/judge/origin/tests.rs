@@ -175,11 +175,3 @@ fn what_a_miss_causes_is_measured_before_the_release() {
     idle.begin();
     assert!((idle.per_miss(&plan(Placement::Shared)) - 1.0).abs() < 1e-9);
 }
-
-#[test]
-fn the_old_cache_ages_while_everything_is_on_the_new_version() {
-    assert!((aged(0.9, 900.0, 3_600.0) - 0.675).abs() < 1e-9);
-    assert!(aged(0.9, 7_200.0, 3_600.0) < 1e-9);
-    let load = rollback_load(carried(300.0, 50.0, 1.0), aged(0.9, 900.0, 3_600.0));
-    assert!((load - 1.191_667).abs() < 1e-6);
-}

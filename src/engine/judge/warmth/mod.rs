@@ -272,8 +272,7 @@ impl Warmth {
         if self.is_warm && enough && hits(misses) < expected.target - LOST {
             // A cache that fell is judged from here: what it holds is no longer what it had.
             self.is_warm = false;
-            self.table.clear();
-            self.ticks = 0;
+            self.begin_growth();
             if placement != Some(Placement::PerPod) {
                 self.lookups = 0.0;
             }
@@ -314,6 +313,12 @@ impl Warmth {
         let lookups = self.lookups * (doublings.clamp(0.0, 64.0).exp2() - 1.0);
         let seconds = lookups / lookups_per_second;
         (seconds.is_finite() && seconds <= 86_400.0).then_some(seconds)
+    }
+
+    /// How it grows is measured anew from here on.
+    pub fn begin_growth(&mut self) {
+        self.table.clear();
+        self.ticks = 0;
     }
 
     /// Another weight: the ratio is measured anew; how it grows is not.

@@ -23,10 +23,9 @@ use crate::{
             text,
         },
         guards::{
-            gates, hold,
+            gates, hold, holds,
             refusal::{self, name_too_long},
         },
-        judge::rule,
         modes::{Workflow, texts, want::Desired},
     },
     workload::deployment::Deployment,
@@ -277,10 +276,8 @@ impl Workflow for OneDeployment {
         if !newer {
             return ControlFlow::Continue(());
         }
-        if next.status().phase == Phase::Baking
-            && rule::all_pass(facts.plan, &next.status().checks)
-            && !gates::left_to_ask(facts, run)
-        {
+        let baked = next.status().phase == Phase::Baking && holds::only_time_is_left(facts, run, &next.status().checks);
+        if baked && !gates::left_to_ask(facts, run) {
             // It has passed everything: promote it now, or whoever releases daily never gets through a long bake.
             next.promote();
             return ControlFlow::Break(());

@@ -87,8 +87,7 @@ fn follow_baseline(facts: &Facts<'_>, next: &mut Draft) {
 
 /// A baseline that was changed while a release runs, and is whole again: the release goes on.
 ///
-/// Void is only what was compared with the old baseline. Every check so far has a limit of its own, so its evidence
-/// would stand; that the whole step begins anew costs one hold and stays right when checks compare the two.
+/// Void is what was compared with the old baseline, and what was normal for it.
 pub fn follow_changed_baseline(facts: &Facts<'_>, next: &mut Draft) {
     let Some(baseline) = facts.seen.baseline.as_ref().filter(|baseline| baseline.complete()) else {
         return;
@@ -102,7 +101,7 @@ pub fn follow_changed_baseline(facts: &Facts<'_>, next: &mut Draft) {
         Reason::BaselineChanged,
         format!("Deployment {} was changed: {old} → {}; it is whole again, and the hold and the evidence of this step begin anew", baseline.name, set.hash),
     );
-    next.begin_step_anew();
+    next.know_baseline_anew();
 }
 
 /// After a promotion all traffic is the candidate's: what changes now is told, and no more.

@@ -83,3 +83,22 @@ fn a_broken_baseline_holds_and_is_no_reason_to_go_back() {
     apps(&mut world).baseline.ready = 4;
     world.until_phase(Phase::Succeeded);
 }
+
+#[test]
+fn what_was_normal_for_the_baseline_is_not_for_the_one_that_comes_after_it() {
+    let mut spec = pair_spec();
+    spec["cache"] = json!({"placement": "Shared"});
+    spec["steps"][1]["hold"] = json!("1m");
+    let mut world = pair();
+    world.spec = serde_json::from_value(spec).unwrap();
+    world.until("25%", |world| at(world, 2_500));
+    apps(&mut world).baseline.change("v2");
+    apps(&mut world).baseline.roll(4);
+    world.baseline_bad = 0.3;
+    world.until_phase(Phase::Succeeded);
+    assert!(
+        world.told.iter().any(|reason| reason == "BaselineChanged"),
+        "{:?}",
+        world.told
+    );
+}

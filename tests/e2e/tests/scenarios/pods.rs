@@ -54,9 +54,7 @@ async fn s23_a_crash_loop_never_gets_traffic() -> anyhow::Result<()> {
     shop.release(&[("VERSION", "v2"), ("FAULT_CRASH_AT_START", "true")])
         .await?;
     let named = shop
-        .until("pod, reason and exit code", |status| {
-            status.message.contains("CrashLoopBackOff") && status.message.contains("exit code 3")
-        })
+        .until("pod and exit code", |status| status.message.contains("exit code 3"))
         .await?;
     let revision = named.run.map(|run| run.revision).unwrap_or_default();
     let pods = shop.pods(Some(&revision)).await?;

@@ -135,7 +135,7 @@ async fn s46_deletion_at_half_of_the_traffic() -> anyhow::Result<()> {
         shop.api(&Kinds::service()).get_opt("catalog-canary").await?.is_none(),
         "our Service is gone"
     );
-    assert_eq!(shop.events("LeftPaused").await?.len(), 1);
+    assert_eq!(shop.told("LeftPaused").await?.len(), 1);
     let stable = shop.pods(half.stable_revision.as_deref()).await?;
     assert_eq!(stable.len(), 4, "stable serves");
     let (failed, failures) = load.stop().await?;

@@ -42,7 +42,7 @@ async fn s38_a_weight_raised_by_hand_is_put_back() -> anyhow::Result<()> {
         Some((1, 1)),
         "no step is counted"
     );
-    let told = shop.events("RouteDrift").await?;
+    let told = shop.told("RouteDrift").await?;
     assert!(
         told.len() == 1 && told[0].contains("60%") && told[0].contains("25%") && told[0].contains("e2e"),
         "names values and manager: {told:?}"

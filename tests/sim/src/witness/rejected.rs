@@ -47,9 +47,9 @@ impl Witness {
         let own = match rejected.reason {
             // Persons and gates may refuse whatever they like.
             EndReason::Aborted | EndReason::GateRejected | EndReason::Reverted => true,
-            EndReason::ErrorRateAboveMax => was(&|version| version.errors > BAD),
+            EndReason::ErrorRateAboveMax | EndReason::ErrorRateAboveStable => was(&|version| version.errors > BAD),
             EndReason::LatencyAboveMax => was(&|version| version.slow > BAD),
-            EndReason::HitRatioBelowMin => was(&|version| version.misses > BAD),
+            EndReason::HitRatioBelowMin | EndReason::HitRatioBelowStable => was(&|version| version.misses > BAD),
             EndReason::CheckFailed => was(&|version| version.value != 0.0),
             EndReason::NotReady => was(&|version| version.never_ready.is_some()) || self.no_room_for_two(from, at),
             EndReason::RouteNotAccepted => {
@@ -61,6 +61,9 @@ impl Witness {
             | EndReason::TargetNotFound
             | EndReason::Unpaused
             | EndReason::NewerRevision
+            // Nothing in these worlds is shared that a version could overload.
+            | EndReason::StableRegressed
+            | EndReason::OriginOverloaded
             | EndReason::Unknown => false,
         };
         (!own).then(|| {

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use warmfront::api::{
     CanaryRolloutStatus, Plan,
-    status::{Phase, Run, Verdict},
+    status::{CheckStatus, Phase, Run, Verdict},
 };
 
 use super::{Confirmed, Witness};
@@ -132,18 +132,18 @@ impl Witness {
         if run.plan != old.plan {
             return;
         }
+        let Ok(plan) = Plan::try_from(&*run.plan) else { return };
+        let planned = |step: i32| usize::try_from(step - 1).ok().and_then(|index| plan.steps.get(index));
+        // What a cold cache does not bear yet comes in between, and the step stays the same.
+        let in_between = run.step == old.step && planned(run.step + 1).is_some_and(|next| wanted < next.weight);
         // PromoteFully drops steps on purpose, and what is left of the hold with them.
-        if run.step != old.step + 1 && !run.skip_steps {
+        if run.step != old.step + 1 && !run.skip_steps && !in_between {
             self.violation(at, format!("step {} follows step {}", run.step, old.step));
         }
-        let Ok(plan) = Plan::try_from(&*run.plan) else { return };
-        let Some(step) = usize::try_from(run.step - 1)
-            .ok()
-            .and_then(|index| plan.steps.get(index))
-        else {
+        let Some(step) = planned(run.step) else {
             return self.violation(at, format!("there is no step {}", run.step));
         };
-        if wanted != step.weight {
+        if wanted != step.weight && !in_between {
             self.violation(
                 at,
                 format!("step {} has weight {}, not {wanted}", run.step, step.weight),
@@ -152,7 +152,8 @@ impl Witness {
         if before.phase == Phase::Preparing {
             return;
         }
-        if let Some(check) = after.checks.iter().find(|check| check.verdict != Verdict::Pass) {
+        let waits = |check: &&CheckStatus| check.verdict != Verdict::Pass;
+        if let Some(check) = after.checks.iter().find(|check| waits(check) && !old.accepted) {
             self.violation(
                 at,
                 format!(
@@ -171,10 +172,7 @@ impl Witness {
                 ),
             );
         }
-        let held = usize::try_from(old.step - 1)
-            .ok()
-            .and_then(|index| plan.steps.get(index))
-            .map_or(std::time::Duration::ZERO, |step| step.hold.into());
+        let held = planned(old.step).map_or(std::time::Duration::ZERO, |step| step.hold.into());
         match self.route.accepted {
             Some((share, since)) if share == run.weight.hundredths() => {
                 let before = self.route.before.iter().filter(|(before, _)| *before == share);
