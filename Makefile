@@ -61,7 +61,7 @@ cluster: ## Bring a local cluster up
 cluster-down: ## Remove it
 	tests/cluster/down
 
-demo: release ## Show three releases of a cached app on a real local cluster
+demo: release ## Show four releases of a cached app on a real local cluster
 	tests/cluster/up demo
 	tests/cluster/images demo
 	tests/cluster/releases demo

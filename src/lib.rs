@@ -11,7 +11,8 @@
 //! 7. Events are told.
 //!
 //! [`api`] is what users write and read, [`workload`] and [`router`] turn wishes into patches of
-//! Deployments, ReplicaSets, Services and routes, [`runtime`] starts and stops the process.
+//! Deployments, ReplicaSets, Services and routes, [`runtime`] starts and stops the process, [`simulate`] shows a release in a
+//! world without a cluster.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -30,5 +31,6 @@ pub mod look;
 pub mod provider;
 pub mod router;
 pub mod runtime;
+pub mod simulate;
 pub mod webhook;
 pub mod workload;

@@ -9,6 +9,7 @@ use warmfront::runtime::{
     args::{Args, Command},
     generate,
 };
+use warmfront::simulate::command::simulate;
 
 /// The C library's allocator keeps what was freed, and spends a third of a pass on putting it in order.
 #[global_allocator]
@@ -18,6 +19,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Args::parse().command {
         Command::Run(args) => block_on(runtime::run(args)),
         Command::ReleaseAll(args) => block_on(runtime::release_all::release_all(args)),
+        Command::Simulate(args) => Ok(simulate(&args)),
         Command::Crd => {
             for (_, text) in generate::crds().context("writing the CustomResourceDefinitions")? {
                 print!("---\n{text}");

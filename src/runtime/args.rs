@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand};
 
-use crate::{api::Duration, controller::calls::LONGEST_CALL};
+use crate::{api::Duration, controller::calls::LONGEST_CALL, simulate::command::Simulate};
 
 /// Progressive delivery for cached services on Kubernetes.
 #[derive(Debug, Parser)]
@@ -23,6 +23,9 @@ pub enum Command {
     /// Give every workload back before Warmfront is uninstalled: routes, Services, ReplicaSets and autoscalers are as found, and no
     /// CanaryRollout keeps the finalizer. The CanaryRollouts stay. Ends when that is done.
     ReleaseAll(ReleaseAll),
+    /// Show what Warmfront does with a CanaryRollout in a simulated world: its traffic, its caches, its database and what goes wrong
+    /// there are made up, the engine and its judge are the real ones. Needs no cluster.
+    Simulate(Simulate),
     /// Print the CustomResourceDefinitions as YAML.
     Crd,
     /// Print the rules of the controller's ClusterRole, or of the Role in its own namespace, as YAML, each with its reason.

@@ -36,6 +36,9 @@ pub struct Config {
     /// Products in the table.
     #[arg(long, env = "PRODUCTS", default_value_t = 10_000, value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
     pub products: i32,
+    /// Other products that are shown with one: a request looks up one more than this in the cache.
+    #[arg(long, env = "RELATED", default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..=100))]
+    pub related: i32,
     /// Milliseconds for which requests are still answered after SIGTERM.
     #[arg(long, env = "SHUTDOWN_GRACE_MS", default_value_t = 5_000)]
     pub shutdown_grace_ms: u64,
@@ -86,6 +89,12 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 impl Config {
+    /// The products shown with one, the same ones each time: the next ones, and the first again after the last.
+    pub fn related_to(&self, id: i32) -> impl Iterator<Item = i32> {
+        let products = self.products;
+        (0..self.related).map(move |nth| id.saturating_add(nth).rem_euclid(products).saturating_add(1))
+    }
+
     /// Where the database is. Read here and not by the command line, which would repeat a URL with its password in the error.
     pub fn database(&self) -> anyhow::Result<tokio_postgres::Config> {
         self.database_url
@@ -132,6 +141,14 @@ mod tests {
     }
 
     #[test]
+    fn related_products_are_among_those_there_are() {
+        let config = config(&["--products=10", "--related=3"]).unwrap();
+        assert_eq!(config.related_to(1).collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(config.related_to(9).collect::<Vec<_>>(), [10, 1, 2]);
+        assert_eq!(config.related_to(i32::MAX).count(), 3);
+    }
+
+    #[test]
     fn bad_values_are_refused() {
         for (flag, value) in [
             ("--fault-error-share", "1.5"),
@@ -146,6 +163,7 @@ mod tests {
             ("--cache-timeout", "0ms"),
             ("--database-timeout", "long"),
             ("--products", "0"),
+            ("--related", "-1"),
             ("--shutdown-grace-ms", "-1"),
             ("--version", "v1\n"),
         ] {

@@ -109,8 +109,8 @@ async fn product(State(app): State<Arc<App>>, Path(id): Path<i32>) -> Response<B
     let (status, body) = if app.config.fails(number) {
         (StatusCode::INTERNAL_SERVER_ERROR, "injected fault".to_owned())
     } else {
-        match app.store.product(id, &app.metrics).await {
-            Ok(Some(product)) => (StatusCode::OK, product),
+        match page(&app, id).await {
+            Ok(Some(page)) => (StatusCode::OK, page),
             Ok(None) => (StatusCode::NOT_FOUND, "{}".to_owned()),
             Err(error) => {
                 eprintln!("product {id}: {error:#}");
@@ -123,6 +123,24 @@ async fn product(State(app): State<Arc<App>>, Path(id): Path<i32>) -> Response<B
     };
     app.metrics.request(status.as_u16(), started.elapsed());
     answer(&app, status, "application/json", body)
+}
+
+/// A product, and others beside it: each is looked up in the cache.
+async fn page(app: &App, id: i32) -> anyhow::Result<Option<String>> {
+    let Some(product) = app.store.product(id, &app.metrics).await? else {
+        return Ok(None);
+    };
+    if app.config.related == 0 {
+        return Ok(Some(product));
+    }
+    let mut related = Vec::new();
+    for other in app.config.related_to(id) {
+        related.extend(app.store.product(other, &app.metrics).await?);
+    }
+    Ok(Some(format!(
+        r#"{{"product":{product},"related":[{}]}}"#,
+        related.join(",")
+    )))
 }
 
 /// Ready from the first request on, because the table is there; a cache or database in trouble must not take all pods away at once.

@@ -1,7 +1,7 @@
 //! The engine's judge in a simulated world: traffic, caches, a database and faults, thousands of releases in seconds.
 //!
-//! [`params`] says what happens, [`world`] makes the counts of a tick of it ([`cache`] and [`curve`] what a cache
-//! hits, [`sample`] chance), [`drive`] lets a [`rule::Rule`] release a version in it: the engine's own judge
+//! [`params`] says what happens, [`world`] tells the counts of a tick of the world that `warmfront simulate` has too
+//! ([`cache`] and [`curve`] what a cache hits, [`chance`] what is drawn), [`drive`] lets a [`rule::Rule`] release a version in it: the engine's own judge
 //! ([`engine`]) or what others do ([`others`]). [`measure`] adds up many runs, [`table`] holds them to what is required,
 //! [`services`] draws services at random, [`trace`] shows one release.
 #![allow(
@@ -16,16 +16,15 @@
     reason = "the fence is the engine's"
 )]
 
-pub mod cache;
-pub mod curve;
 pub mod drive;
 pub mod engine;
 pub mod measure;
 pub mod others;
 pub mod params;
 pub mod rule;
-pub mod sample;
 pub mod services;
 pub mod table;
 pub mod trace;
 pub mod world;
+
+pub use warmfront::simulate::world::{cache, chance, curve};

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use crate::{
+    chance::Chance,
     measure::{Measured, quantile},
     params::{Params, Placement},
-    sample::Chance,
     table,
 };
 

@@ -19,7 +19,7 @@ pub fn of(scenario: &Scenario, seed: u64, run: u32) -> String {
         "{}, run {run}\n{:>5} {:>6} {:>14} {:>13} {:>13} {:>13} {:>7}\n",
         scenario.name, "tick", "weight", "requests", "errors", "slow", "misses", "load"
     );
-    let mut t = -PRE_RUN;
+    let mut t = -i64::from(PRE_RUN);
     let seed = table::seed_of(scenario.seed.unwrap_or(seed), run);
     let params = &scenario.params;
     let mut watch = |seen: &Seen, said: &Said| {

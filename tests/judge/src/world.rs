@@ -1,69 +1,30 @@
-//! One release's world: what is counted in each tick at the weight that was set.
+//! One release's world as the judge is told it: readings of what was counted in each tick.
 
 use std::sync::Arc;
 
-use warmfront::engine::judge::tick::{Count, PodCache, Reading, Sides, Tick};
-
-use crate::{
-    cache::{self, Cache, Pods},
-    curve::Curve,
-    params::{Params, Placement, Start},
-    sample::Chance,
+use warmfront::{
+    engine::judge::tick::{Count, Reading, Sides, Tick},
+    simulate::world::{self, Counted, Side, curve::Curve},
 };
 
+use crate::params::Params;
+
 /// Ticks of the old version alone, before the first weight.
-pub const PRE_RUN: i64 = 40;
-
-/// Share of the requests whose answers are sampled for being stale.
-const SAMPLED: f64 = 0.005;
-
-/// How long a request takes, in seconds, as far as it is in flight.
-const TAKES: f64 = 0.05;
-
-/// How long one that hangs is in flight, in seconds.
-const HANGS: f64 = 30.0;
+pub const PRE_RUN: u32 = 40;
 
 /// The world of one release.
 pub struct World<'a> {
     params: &'a Params,
-    seed: u64,
-    t: i64,
-    weight: f64,
-    step: u64,
-    step_since: i64,
-    cache: Cache,
-    incident: (i64, i64),
-    outage: (i64, i64),
+    world: world::World<'a>,
 }
 
 /// What a tick was.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// What is told of it. Its readings are [`Readings`].
+    /// What is told of it.
     pub tick: Tick,
     /// Whether the database was asked for more than it can carry.
     pub overloaded: bool,
-}
-
-/// Counts of one side.
-#[derive(Clone, Copy, Debug, Default)]
-struct Side {
-    requests: u64,
-    misses: u64,
-    errors: u64,
-    slow: u64,
-}
-
-/// Noise and faults of a tick, before anything of it is counted.
-struct Weather {
-    base: f64,
-    baseline_base: f64,
-    burst: f64,
-    own_burst: f64,
-    incident: bool,
-    share: f64,
-    lost: bool,
-    reset: bool,
 }
 
 /// The places of the checks in a tick's readings.
@@ -81,219 +42,44 @@ pub mod checks {
 impl<'a> World<'a> {
     /// A world before its first tick. `curve` is that of the same parameters.
     pub fn new(params: &'a Params, curve: Option<Arc<Curve>>, seed: u64) -> Self {
-        let mut chance = Chance::new(seed, 0);
-        let incident = params.incident.map_or((0, 0), |incident| {
-            let start = match incident.start {
-                Start::At(tick) => tick,
-                Start::Between(from, to) => chance.between(from, to),
-            };
-            span(start, incident.ticks)
-        });
-        let outage = params
-            .outage
-            .map_or((0, 0), |ticks| span(chance.between(20, 99), ticks));
         Self {
             params,
-            seed,
-            t: -PRE_RUN,
-            weight: 0.0,
-            step: 0,
-            step_since: -PRE_RUN,
-            cache: Cache::new(params, curve),
-            incident,
-            outage,
+            world: world::World::new(params, curve, seed, PRE_RUN),
         }
     }
 
     /// The tick that comes next; the first with a weight is 0.
     pub fn t(&self) -> i64 {
-        self.t
+        self.world.t()
     }
 
     /// From the next tick on the new version gets this share.
     pub fn set_weight(&mut self, weight: f64) {
-        self.cache.weigh(self.weight, weight);
-        self.weight = weight;
-        self.step += 1;
-        self.step_since = self.t;
+        self.world.set_weight(weight);
     }
 
     /// One tick later.
     pub fn tick(&mut self) -> Seen {
-        let params = self.params;
-        let seconds = params.tick;
-        let mut chance = Chance::new(self.seed, (self.t + PRE_RUN) as u64 + 1);
-        let weather = self.weather(&mut chance);
-        let rate = self.rate();
-
-        let mut candidate = Side {
-            requests: chance.poisson(rate * weather.share * seconds),
-            ..Side::default()
-        };
-        let mut baseline = Side {
-            requests: chance.poisson(rate * (1.0 - weather.share) * seconds),
-            ..Side::default()
-        };
-        let faulty = self.t >= i64::from(params.onset);
-        let hang = if faulty { params.hang } else { 0.0 };
-        if hang > 0.0 {
-            candidate.requests -= chance.binomial(candidate.requests, hang);
-        }
-        let pods = self.look_up(&mut candidate, rate, &mut chance);
-        let baseline_hit = cache::evicted(params, self.t, 1.0 - params.mb);
-        baseline.misses = chance.binomial(baseline.requests, 1.0 - baseline_hit);
-
-        let load = self.load(candidate.misses, baseline.misses);
-        let rho = if params.rate < 1.0 { 0.0 } else { load / params.capacity };
-        self.fail(&mut candidate, &mut baseline, &weather, rho, &mut chance);
-        self.slow_down(&mut candidate, &mut baseline, &weather, rho, &mut chance);
-        let sampled = chance.binomial(candidate.requests, SAMPLED);
-        let stale = chance.binomial(sampled, params.stale);
-
-        let told = Told {
-            candidate,
-            baseline,
-            pods,
-            stale: (stale, sampled),
-            load,
-            in_flight: (
-                rate * weather.share * (TAKES + hang * HANGS),
-                rate * (1.0 - weather.share) * TAKES,
-            ),
-            factor: if weather.reset { 0.75 } else { 1.0 },
-        };
-        let tick = self.tell((!weather.lost).then_some(&told));
-        self.cache.pass(candidate.requests as f64, seconds);
-        self.t += 1;
+        let t = self.world.t();
+        let counted = self.world.tick();
         Seen {
-            tick,
-            overloaded: rho > 1.0,
+            tick: self.tell(t, &counted),
+            overloaded: counted.overloaded,
         }
     }
 
-    fn weather(&self, chance: &mut Chance) -> Weather {
-        let params = self.params;
-        let drawn = |mean, chance: &mut Chance| params.conc.map_or(mean, |conc| chance.beta(mean, conc));
-        let base = drawn(params.be, chance);
-        let baseline_base = params.baseline_errors.map_or(base, |mean| drawn(mean, chance));
-        let burst = if chance.happens(params.bp) { params.bx } else { 1.0 };
-        let own_burst = if chance.happens(params.cbp) { params.cbx } else { 0.0 };
-        let lost = chance.happens(params.lost) || within(self.t, self.outage);
-        let reset = chance.happens(0.03) && params.resets;
-        let share = match params.split {
-            Some(c) if self.weight > 0.0 && self.weight < 1.0 => chance.beta(self.weight, c),
-            _ => self.weight,
-        };
-        Weather {
-            base,
-            baseline_base,
-            burst,
-            own_burst,
-            incident: within(self.t, self.incident),
-            share,
-            lost,
-            reset,
-        }
-    }
-
-    /// Requests per second of both sides.
-    fn rate(&self) -> f64 {
-        let day = self.params.diurnal.map_or(0.0, |factor| factor - 1.0);
-        self.params.rate * (1.0 + day * (self.t as f64 / 720.0).clamp(0.0, 1.0))
-    }
-
-    /// Misses of the new version, and its pods' caches one by one.
-    fn look_up(&self, candidate: &mut Side, rate: f64, chance: &mut Chance) -> Vec<PodCache> {
-        let params = self.params;
-        let (Placement::PerPod, Some(rps)) = (params.placement, params.pod_rps) else {
-            let hit = self.cache.hit(params, self.t, self.weight, rate, None);
-            candidate.misses = chance.binomial(candidate.requests, 1.0 - hit);
-            return Vec::new();
-        };
-        let mut pods = Vec::new();
-        let mut left = candidate.requests;
-        let mut share_left: f64 = self.cache.pods().iter().map(|group| group.share).sum();
-        for group in self.cache.pods() {
-            let lookups = chance.binomial(left, group.share / share_left);
-            left -= lookups;
-            share_left -= group.share;
-            let hit = self.cache.hit(params, self.t, self.weight, rate, Some(group.age));
-            let misses = chance.binomial(lookups, 1.0 - hit);
-            candidate.misses += misses;
-            pods.extend(one_by_one(*group, rate, rps, lookups, misses));
-        }
-        pods
-    }
-
-    /// Queries per second of the database.
-    fn load(&self, candidate_misses: u64, baseline_misses: u64) -> f64 {
-        let params = self.params;
-        let each = params
-            .amp
-            .filter(|(from, _)| self.weight >= from - 1e-9)
-            .map_or(1.0, |(_, each)| each);
-        let background = params
-            .background
-            .filter(|(from, to, _)| within(self.t, (i64::from(*from), i64::from(*to) + 1)))
-            .map_or(0.0, |(.., load)| load);
-        (candidate_misses as f64 * each + baseline_misses as f64) / params.tick + background
-    }
-
-    fn fail(&self, candidate: &mut Side, baseline: &mut Side, weather: &Weather, rho: f64, chance: &mut Chance) {
-        let params = self.params;
-        let faulty = self.t >= i64::from(params.onset);
-        let both = params
-            .incident
-            .filter(|_| weather.incident)
-            .map_or(0.0, |incident| incident.errors);
-        let at_weight = params
-            .err_at
-            .filter(|(from, _)| self.weight >= from - 1e-9)
-            .map_or(0.0, |(_, errors)| errors);
-        let own = if faulty { params.err } else { 0.0 } + at_weight + weather.own_burst;
-        let poison = if faulty { params.poison } else { 0.0 };
-        let shed = (1.0 - 1.0 / rho.max(1.0)).max(0.0);
-        for (side, base, more) in [
-            (candidate, weather.base, own),
-            (baseline, weather.baseline_base, poison),
-        ] {
-            let shed = chance.binomial(side.misses, shed);
-            let rest = side.requests - shed;
-            side.errors = shed + chance.binomial(rest, base * weather.burst + both + more);
-        }
-    }
-
-    fn slow_down(&self, candidate: &mut Side, baseline: &mut Side, weather: &Weather, rho: f64, chance: &mut Chance) {
-        let params = self.params;
-        let faulty = self.t >= i64::from(params.onset);
-        let both = params
-            .incident
-            .filter(|_| weather.incident)
-            .map_or(0.0, |incident| incident.slow);
-        let minutes = self.t.max(0) as f64 * params.tick / 60.0;
-        let starting = self.step > 0 && self.t - self.step_since < 2;
-        let own = if faulty { params.slow } else { 0.0 }
-            + params.leak * minutes
-            + if starting { params.startup } else { 0.0 };
-        let miss = (params.slow_miss + 0.9 * ((rho - 0.8) / 0.4).max(0.0)).min(0.95);
-        for (side, more) in [(candidate, own + both), (baseline, both)] {
-            let hits = side.requests - side.misses;
-            side.slow = chance.binomial(side.misses, miss + more) + chance.binomial(hits, 0.002 + more);
-        }
-    }
-
-    fn tell(&self, told: Option<&Told>) -> Tick {
+    fn tell(&self, t: i64, told: &Counted) -> Tick {
         let mut tick = Tick {
-            at: (self.t + PRE_RUN + 1) as f64 * self.params.tick,
+            at: (t + i64::from(PRE_RUN) + 1) as f64 * self.params.tick,
             seconds: self.params.tick,
-            step: self.step,
-            weight: self.weight,
+            step: self.world.step(),
+            weight: self.world.weight(),
             readings: vec![Reading::Missing, Reading::Missing, Reading::Missing, Reading::NotAsked],
             ..Tick::default()
         };
-        let Some(told) = told else {
+        if told.lost {
             return tick;
-        };
+        }
         let sides = |bad: fn(&Side) -> u64| Sides {
             candidate: Count {
                 bad: bad(&told.candidate) as f64 * told.factor,
@@ -318,7 +104,9 @@ impl<'a> World<'a> {
             },
             baseline: None,
         });
-        tick.pods.clone_from(&told.pods);
+        if !self.params.pods_together {
+            tick.pods.clone_from(&told.pods);
+        }
         for pod in &mut tick.pods {
             pod.lookups *= told.factor;
             pod.hits *= told.factor;
@@ -334,36 +122,6 @@ impl<'a> World<'a> {
         }
         tick
     }
-}
-
-/// What was counted, before what is lost of it.
-struct Told {
-    candidate: Side,
-    baseline: Side,
-    pods: Vec<PodCache>,
-    stale: (u64, u64),
-    load: f64,
-    in_flight: (f64, f64),
-    factor: f64,
-}
-
-/// The pods of a group, each with its part of the group's lookups.
-fn one_by_one(group: Pods, rate: f64, rps: f64, lookups: u64, misses: u64) -> impl Iterator<Item = PodCache> {
-    let pods = (group.share * rate / rps).round().max(1.0);
-    let each = PodCache {
-        before: group.age * rps,
-        lookups: lookups as f64 / pods,
-        hits: (lookups - misses) as f64 / pods,
-    };
-    std::iter::repeat_n(each, pods as usize)
-}
-
-fn span(start: u32, ticks: u32) -> (i64, i64) {
-    (i64::from(start), i64::from(start) + i64::from(ticks))
-}
-
-fn within(t: i64, (from, to): (i64, i64)) -> bool {
-    t >= from && t < to
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! What is counted has the rates, shares and faults that the parameters say, and nothing appears or goes on the way.
 
 use super::*;
+use crate::{
+    cache,
+    params::{Placement, Start},
+};
 
 /// Ticks with data of a world at this weight, sums over `ticks` of them from tick `from` on.
 #[derive(Default)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{
+use super::{
     curve::Curve,
     params::{Params, Placement},
 };
@@ -100,7 +100,7 @@ impl Cache {
         if let Some((from, depth, fades)) = params.echo
             && t >= i64::from(from)
         {
-            hit -= depth * (-((t - i64::from(from)) as f64) * params.tick / fades).exp();
+            hit -= depth * (-(t.saturating_sub(i64::from(from)) as f64) * params.tick / fades).exp();
         }
         evicted(params, t, hit)
     }

@@ -1,0 +1,169 @@
+//! The metrics store of a simulated world.
+
+use super::series::{Series, Totals, Whose};
+use crate::{
+    api::{
+        Duration,
+        plan::{CheckKind, PlannedCheck},
+        status::Cause,
+    },
+    engine::contract::{
+        DrainQuestion, InspectionQuestion,
+        observed::{Drained, Inspected, Measured},
+    },
+    provider::{Counts, Quantity, Question, Reading, Version},
+};
+
+use jiff::Timestamp;
+
+/// Figures never say that a request took longer than this, in seconds.
+const LONGEST: f64 = 30.0;
+/// Nor that a quantile is a smaller part of its limit.
+const LEAST: f64 = 0.05;
+
+/// Answers from what was counted.
+pub struct Store<'a> {
+    /// What was counted.
+    pub series: &'a Series,
+    /// The moment 0 of the series.
+    pub start: Timestamp,
+    /// The revision that is released, once it is known.
+    pub revision: Option<&'a str>,
+    /// What is called slow.
+    pub slow: Duration,
+    /// Those of the plan.
+    pub checks: &'a [PlannedCheck],
+}
+
+/// How many of these requests take longer than a limit, where `slow` is what they are called slow by: twice as long take a quarter.
+pub fn slower(counted: Totals, slow: Duration, limit: f64) -> f64 {
+    let ratio = slow.as_secs_f64() / limit.max(0.001);
+    (counted.slow * ratio * ratio).min(counted.requests)
+}
+
+/// The time in seconds that a share of `1 - quantile` of the requests exceeds; nothing of none.
+pub fn latency(counted: Totals, slow: Duration, quantile: f64) -> Option<f64> {
+    let least = 0.5 / counted.requests.max(1.0);
+    let share = counted.share(counted.slow)?.max(least);
+    let seconds = slow.as_secs_f64() * (share / (1.0 - quantile).max(1e-6)).sqrt();
+    Some(seconds.clamp(slow.as_secs_f64() * LEAST, LONGEST))
+}
+
+impl Store<'_> {
+    /// A tick of both versions.
+    pub fn measure(&self, question: &Question) -> Measured {
+        Measured {
+            start: question.start,
+            end: question.end,
+            readings: self.readings(question),
+        }
+    }
+
+    /// A look at the version that serves.
+    pub fn inspect(&self, asked: &InspectionQuestion) -> Inspected {
+        Inspected {
+            revision: asked.revision.clone(),
+            basis: asked.basis.clone(),
+            readings: self.readings(&asked.question),
+            scraped_twice: None,
+        }
+    }
+
+    /// Whether requests still reach a version that has lost its traffic.
+    pub fn look_for_requests(&self, asked: &DrainQuestion) -> Drained {
+        let version = &asked.question.subject.candidate;
+        let counted = self.counted(version, asked.question.start, asked.question.end);
+        Drained {
+            revision: asked.revision.clone(),
+            needs: asked.needs,
+            end: asked.question.end,
+            requests: Some(counted.requests),
+        }
+    }
+
+    fn readings(&self, question: &Question) -> Vec<Result<Reading, (Cause, String)>> {
+        let of = |quantity: &Quantity| Ok(self.reading(quantity, question));
+        question.quantities.iter().map(of).collect()
+    }
+
+    fn reading(&self, quantity: &Quantity, question: &Question) -> Reading {
+        let bad = |counted: Totals| match quantity {
+            Quantity::Requests => counted.errors,
+            Quantity::Latency { limit, .. } => slower(counted, self.slow, *limit),
+            Quantity::Lookups | Quantity::Scalar { .. } => counted.misses,
+        };
+        let figure = |counted: Totals| match quantity {
+            Quantity::Latency { quantile, .. } => latency(counted, self.slow, *quantile),
+            Quantity::Requests | Quantity::Lookups | Quantity::Scalar { .. } => counted.share(bad(counted)),
+        };
+        if let Quantity::Scalar { promql } = quantity {
+            return Reading::Scalar(self.good(promql));
+        }
+        let subject = &question.subject;
+        let counts = |version| {
+            let counted = self.counted(version, question.start, question.end);
+            Counts {
+                bad: bad(counted),
+                total: counted.requests,
+            }
+        };
+        let shown = |version| figure(self.counted(version, question.figures_since, question.end));
+        Reading::Counts {
+            candidate: counts(&subject.candidate),
+            baseline: Some(counts(&subject.baseline)),
+            candidate_figure: shown(&subject.candidate),
+            baseline_figure: shown(&subject.baseline),
+        }
+    }
+
+    fn counted(&self, version: &Version, from: Timestamp, to: Timestamp) -> Totals {
+        let whose = if self.revision == Some(version.hash.as_str()) {
+            Whose::New
+        } else {
+            Whose::Old
+        };
+        let seconds = |moment: Timestamp| moment.duration_since(self.start).as_secs_f64();
+        self.series.between(whose, seconds(from), seconds(to))
+    }
+
+    /// An expression is not simulated: its value is a good one.
+    fn good(&self, asked: &str) -> f64 {
+        let limits = self.checks.iter().find_map(|check| match &check.kind {
+            CheckKind::Query { promql, max, min, .. } if promql == asked => max.or(*min),
+            CheckKind::Query { .. }
+            | CheckKind::ErrorRate { .. }
+            | CheckKind::Latency { .. }
+            | CheckKind::HitRatio { .. } => None,
+        });
+        limits.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_breaks_a_limit_when_what_is_counted_does() {
+        let slow = Duration::from_millis(300);
+        for (share, limit, quantile) in [
+            (0.02, 0.3, 0.99),
+            (0.009, 0.3, 0.99),
+            (0.04, 0.5, 0.95),
+            (0.02, 1.0, 0.99),
+        ] {
+            let counted = Totals {
+                requests: 10_000.0,
+                slow: 10_000.0 * share,
+                ..Totals::default()
+            };
+            let breaks = slower(counted, slow, limit) > (1.0 - quantile) * 10_000.0;
+            assert_eq!(
+                latency(counted, slow, quantile) > Some(limit),
+                breaks,
+                "{share} {limit}"
+            );
+        }
+        assert_eq!(latency(Totals::default(), slow, 0.99), None);
+    }
+}
