@@ -73,13 +73,7 @@ fn where_nothing_is_left_to_judge_data_are_waited_for_all_the_same() {
     let mut world = World::new(&spec).adopted();
     (world.stable_ready, world.answers) = (false, false);
     world.apply_version("v2");
-    world.until("the pause", |world| {
-        world
-            .status
-            .run
-            .as_ref()
-            .is_some_and(|run| run.paused_for == Some(PauseReason::NoData))
-    });
+    world.until("the pause", |world| world.is_paused_for(PauseReason::NoData));
     world.answers = true;
     world.until_phase(Phase::Succeeded);
 }

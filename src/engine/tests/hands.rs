@@ -102,11 +102,7 @@ fn who_undoes_every_write_at_once_keeps_the_route_too() {
     world.fighter = Some("argocd".to_owned());
     world.apply_version("v2");
     world.until("the end of the fight", |world| {
-        world
-            .status
-            .run
-            .as_ref()
-            .is_some_and(|run| run.paused_for == Some(PauseReason::RouteContested))
+        world.is_paused_for(PauseReason::RouteContested)
     });
     assert_eq!(world.share(), 0);
     world.fighter = None;
@@ -142,13 +138,7 @@ fn a_check_that_asks_for_a_pause_waits_for_a_person() {
     let mut world = World::new(&spec).adopted();
     world.bad = 0.2;
     world.apply_version("v2");
-    world.until("the pause", |world| {
-        world
-            .status
-            .run
-            .as_ref()
-            .is_some_and(|run| run.paused_for == Some(PauseReason::CheckFailed))
-    });
+    world.until("the pause", |world| world.is_paused_for(PauseReason::CheckFailed));
     assert_eq!(world.weights, vec![500]);
     world.bad = 0.0;
     world.ask(Verb::Resume);

@@ -244,13 +244,7 @@ fn an_approval_waits_for_a_person() {
     spec["steps"][0]["approval"] = json!(true);
     let mut world = World::new(&spec).adopted();
     world.apply_version("v2");
-    world.until("the approval", |world| {
-        world
-            .status
-            .run
-            .as_ref()
-            .is_some_and(|run| run.paused_for == Some(PauseReason::Approval))
-    });
+    world.until("the approval", |world| world.is_paused_for(PauseReason::Approval));
     assert_eq!(world.weights, vec![500]);
     world.ask(Verb::Promote);
     world.until_phase(Phase::Succeeded);
@@ -268,13 +262,7 @@ fn no_data_holds_and_pauses_and_goes_on() {
             .is_some_and(|run| run.weight.hundredths() == 500)
     });
     world.answers = false;
-    world.until("the pause", |world| {
-        world
-            .status
-            .run
-            .as_ref()
-            .is_some_and(|run| run.paused_for == Some(PauseReason::NoData))
-    });
+    world.until("the pause", |world| world.is_paused_for(PauseReason::NoData));
     assert_eq!(world.weights, vec![500]);
     world.answers = true;
     world.until_phase(Phase::Succeeded);

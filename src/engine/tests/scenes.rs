@@ -60,13 +60,7 @@ fn changed(mut world: World, change: impl FnOnce(&mut World)) -> World {
 }
 
 fn paused(reason: PauseReason, mut world: World) -> World {
-    world.until("the pause", |world| {
-        world
-            .status
-            .run
-            .as_ref()
-            .is_some_and(|run| run.paused_for == Some(reason))
-    });
+    world.until("the pause", |world| world.is_paused_for(reason));
     world
 }
 

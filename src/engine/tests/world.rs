@@ -17,7 +17,7 @@ use crate::{
     api::{
         CanaryRolloutSpec, CanaryRolloutStatus, Percent,
         action::{RolloutActionSpec, Verb},
-        status::{Cause, Phase},
+        status::{Cause, PauseReason, Phase},
     },
     router::RouteId,
 };
@@ -375,6 +375,11 @@ impl World {
                 self.status.message
             );
         }
+    }
+
+    pub fn is_paused_for(&self, reason: PauseReason) -> bool {
+        let run = self.status.run.as_ref();
+        run.is_some_and(|run| run.paused_for == Some(reason))
     }
 
     pub fn until_phase(&mut self, phase: Phase) {
