@@ -63,6 +63,11 @@ pub fn who(window: &Window, limit: f64, weight: f64, standing: Standing) -> Blam
     }
 }
 
+/// The old version breaks the limit too, and the new one is not much worse.
+pub fn is_as_bad(candidate: Count, baseline: Count, limit: f64) -> bool {
+    baseline.share() > limit && !is_worse(candidate, baseline)
+}
+
 /// More than twice as bad as the other, as far as the counts can tell.
 fn is_worse(one: Count, other: Count) -> bool {
     wilson::lower(one) > TIMES_AS_BAD * wilson::upper(other)

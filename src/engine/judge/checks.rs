@@ -25,6 +25,9 @@ pub struct Counted {
     /// The old version kept this limit before the last raise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub kept: bool,
+    /// Both versions broke this limit in the last tick.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
     /// The old version's last ticks.
     #[serde(skip_serializing_if = "Recent::is_empty")]
     pub recent: Recent,
@@ -109,6 +112,14 @@ impl Counted {
     pub fn forget(&mut self, now: Moment) {
         self.begin_step();
         self.run = 0.0;
+        self.shared = false;
+        self.sequence.forget(now);
+    }
+
+    /// Both versions broke the limit: what speaks against it is nobody's, and no raise's.
+    pub fn share(&mut self, now: Moment) {
+        self.shared = true;
+        self.kept = false;
         self.sequence.forget(now);
     }
 }

@@ -233,7 +233,7 @@ impl Case<'_> {
         for (index, finding) in self.findings.checks.iter().enumerate() {
             match (finding, memory.checks.get_mut(index)) {
                 (Finding::Broken(Blame::Shared), Some(Remembered::Counted(known))) => {
-                    known.sequence.forget(now);
+                    known.share(now);
                     found = true;
                 }
                 (Finding::Value(scalar::Finding::BothBroken), Some(Remembered::Values(values))) => {

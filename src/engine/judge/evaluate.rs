@@ -238,7 +238,16 @@ fn points(memory: &mut Memory, plan: &Plan, tick: &Tick, index: usize, now: Mome
         Some(baseline) => Some((sides.candidate, baseline)),
         None => series.is_none().then_some((sides.candidate, Count::default())),
     };
+    // What an incident still leaves after it was seen would count against this step until it is a small share of it.
+    let goes_on = known.shared
+        && compared.is_some_and(|(candidate, baseline)| {
+            candidate.share() > limit_now && blame::is_as_bad(candidate, baseline, limit)
+        });
+    known.shared = goes_on;
     known.sequence.add(sides.candidate, limit_now, compared, now);
+    if goes_on {
+        return Finding::Broken(Blame::Shared);
+    }
     if !left_out {
         known.add_step(sides.candidate, limit_now);
     }

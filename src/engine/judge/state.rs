@@ -252,6 +252,12 @@ impl Memory {
         }
         if self.current.id == 0 {
             self.origin.begin();
+            // What begins in the first tick begins with the raise to the first weight.
+            let before = Moment {
+                at: tick.at - tick.length(plan),
+                tick: self.ticks,
+            };
+            self.checks.iter_mut().for_each(|known| known.forget(before));
             let own = self.errors(plan).map(|(known, limit)| (known.before, limit));
             self.harm.limit = own.and_then(|(before, limit)| Harm::limit(before, limit));
         }

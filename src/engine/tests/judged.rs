@@ -67,7 +67,7 @@ fn an_incident_of_both_versions_blames_neither() {
     let_pass(&mut world, 60);
     both_fail(&mut world, 0.3);
     let mut causes = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..22 {
         let_pass(&mut world, 1);
         let check = &world.status.checks[0];
         causes.extend(check.cause.map(|cause| cause.to_string()));
@@ -82,7 +82,22 @@ fn an_incident_of_both_versions_blames_neither() {
         world.now.duration_since(since) >= SignedDuration::from_secs(110),
         "the hold begins anew"
     );
+    assert!(
+        world.now.duration_since(since) <= SignedDuration::from_secs(125),
+        "what failed in the incident's last ticks counts against nobody"
+    );
     world.until_phase(Phase::Succeeded);
+}
+
+#[test]
+fn a_version_that_fails_more_than_the_incident_is_blamed() {
+    let mut world = begun(|spec| spec["steps"][0]["hold"] = json!("2m"));
+    let_pass(&mut world, 60);
+    both_fail(&mut world, 0.3);
+    let_pass(&mut world, 20);
+    world.baseline_bad = 0.05;
+    world.until_phase(Phase::RolledBack);
+    assert_eq!(world.weights, vec![500, 0]);
 }
 
 #[test]
