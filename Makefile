@@ -11,8 +11,9 @@ SCRIPTS := .ci/run .ci/release $(shell grep -lE '^\#!.*bash' tests/cluster/* tes
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-test: lint unit ## Run all tests, those on a real cluster included
-	$(MAKE) release
+# The linker of the release works on one core: the tests have the other one meanwhile.
+test: lint ## Run all tests, those on a real cluster included
+	$(MAKE) --jobs 2 unit release
 	tests/cluster/run-tests
 
 rust:

@@ -40,6 +40,24 @@ impl Frozen {
         Ok(frozen)
     }
 
+    /// Stops all processes of a pod on this machine.
+    pub fn pod(uid: &str) -> anyhow::Result<Self> {
+        let of_pod = |process: &u32| {
+            fs::read_to_string(format!("/proc/{process}/cgroup")).is_ok_and(|groups| groups.contains(uid))
+        };
+        let frozen = Self {
+            part: format!("pod {uid}"),
+            processes: processes()?.into_iter().filter(of_pod).collect(),
+        };
+        anyhow::ensure!(
+            !uid.is_empty() && !frozen.processes.is_empty(),
+            "no process belongs to {}",
+            frozen.part
+        );
+        frozen.signal("STOP")?;
+        Ok(frozen)
+    }
+
     fn signal(&self, name: &str) -> anyhow::Result<()> {
         let sent = Command::new("kill")
             .args(["-s", name])
@@ -64,19 +82,21 @@ impl Drop for Frozen {
     }
 }
 
+/// All processes of this machine.
+fn processes() -> anyhow::Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").context("listing processes")? {
+        found.extend(entry?.file_name().to_string_lossy().parse::<u32>().ok());
+    }
+    Ok(found)
+}
+
 /// A process and all that come from it.
 fn with_descendants(first: u32) -> anyhow::Result<BTreeSet<u32>> {
     let mut parents = Vec::new();
-    for entry in fs::read_dir("/proc").context("listing processes")? {
-        let path = entry?.path();
-        let Some(process) = path
-            .file_name()
-            .and_then(|name| name.to_string_lossy().parse::<u32>().ok())
-        else {
-            continue;
-        };
+    for process in processes()? {
         // One that has just ended has no parent any more.
-        let status = fs::read_to_string(path.join("status")).unwrap_or_default();
+        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
         let parent = status
             .lines()
             .find_map(|line| line.strip_prefix("PPid:"))

@@ -10,6 +10,7 @@ mod conformance;
 mod gates;
 mod hold;
 mod idle;
+mod judged;
 mod keda;
 mod leaving;
 mod metrics;

@@ -4,7 +4,7 @@
 
 use anyhow::Context as _;
 use kube::api::PostParams;
-use serde_json::json;
+use serde_json::{Value, json};
 use warmfront::api::status::Phase;
 use warmfront_e2e::{Controllers, Shop};
 
@@ -25,14 +25,15 @@ fn poisons(version: &str) -> [(&'static str, String); 2] {
 
 /// The API server keeps what an update says of fields that it does not change, and of nothing else.
 async fn poison(shop: &Shop, path: &str, name: &str, managed: &str, rest: &str) -> anyhow::Result<()> {
-    let body = |managed: &str| {
-        format!(r#"{{"metadata":{{"name":"{name}","labels":{{"p":"p"}},"managedFields":[{managed}]}}{rest}}}"#)
+    let body = |version: &str, managed: &str| {
+        format!(r#"{{"metadata":{{"name":"{name}","labels":{{"p":"p"}}{version},"managedFields":[{managed}]}}{rest}}}"#)
             .into_bytes()
     };
     let request = kube::core::Request::new(path);
-    let create = request.create(&PostParams::default(), body(""))?;
-    shop.client.request_text(create).await.context(name.to_owned())?;
-    let replace = request.replace(name, &PostParams::default(), body(managed))?;
+    let create = request.create(&PostParams::default(), body("", ""))?;
+    let created: Value = shop.client.request(create).await.context(name.to_owned())?;
+    let version = format!(r#","resourceVersion":{}"#, created["metadata"]["resourceVersion"]);
+    let replace = request.replace(name, &PostParams::default(), body(&version, managed))?;
     let replaced = shop.client.request_text(replace).await.context(name.to_owned())?;
     let read: Result<kube::api::DynamicObject, _> = serde_json::from_str(&replaced);
     anyhow::ensure!(
@@ -53,6 +54,7 @@ async fn objects_that_cannot_be_read_stop_nobody() -> anyhow::Result<()> {
     let other = Shop::open("poisoned").await?;
     let namespace = &other.namespace;
     let deployment = r#","spec":{"replicas":0,"selector":{"matchLabels":{"app":"p"}},"template":{"metadata":{"labels":{"app":"p"}},"spec":{"containers":[{"name":"p","image":"p"}]}}}"#;
+    let rollout = r#","apiVersion":"warmfront.dev/v1alpha1","kind":"CanaryRollout","spec":{"workload":{"deployment":{"name":"p"}},"traffic":{"gatewayAPI":{"routes":[{"name":"p"}]}},"checks":[],"unjudged":true}"#;
     for (version, path, rest) in [
         (
             "v1",
@@ -63,6 +65,11 @@ async fn objects_that_cannot_be_read_stop_nobody() -> anyhow::Result<()> {
             "apps/v1",
             format!("/apis/apps/v1/namespaces/{namespace}/deployments"),
             deployment,
+        ),
+        (
+            "warmfront.dev/v1alpha1",
+            format!("/apis/warmfront.dev/v1alpha1/namespaces/{namespace}/canaryrollouts"),
+            rollout,
         ),
     ] {
         for (name, managed) in poisons(version) {

@@ -1,5 +1,9 @@
-//! What the metrics store says when it says nothing useful, and a release without requests.
+//! What the metrics store says when it says nothing useful, and a release without requests, or with few.
 
+use std::time::Duration;
+
+use anyhow::Context as _;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use warmfront::{
     api::{
@@ -195,6 +199,43 @@ async fn s31_s33_without_requests_in_a_step_nothing_passes_and_nothing_fails() -
     let status = shop.ended(1, Phase::Succeeded).await?;
     is(&status, "Promoted", "True", "Promoted");
     assert_eq!(weights.so_far().await?, [0, 25, 50, 100, 0], "it goes on by itself");
+    let (failed, failures) = load.stop().await?;
+    assert_eq!(failed, 0, "{failures}");
+    shop.close().await
+}
+
+/// `promoted after 1m23s`.
+fn told(message: &str) -> Option<SignedDuration> {
+    let text = message.split("promoted after ").nth(1)?;
+    let end = text
+        .find(|letter: char| !letter.is_ascii_alphanumeric())
+        .unwrap_or(text.len());
+    text[..end].parse().ok()
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster: make test"]
+async fn two_requests_a_second_go_through_in_the_time_told() -> anyhow::Result<()> {
+    // A fifth may fail, so that minutes of this traffic are enough evidence.
+    let shop = Shop::adopted("few-requests", json!({"checks": [{"errorRate": {"max": "20%"}}]})).await?;
+    let load = Load::start(&shop.host(), 2, Connections::KeepAlive).await?;
+    let weights = Record::start(shop.api(&Kinds::http_route()), "catalog", canary_percent).await?;
+    // What was asked in the minute before says how long it will take.
+    assert_eq!(weights.after(Duration::from_secs(40)).await?, [0]);
+    shop.release(&[("VERSION", "v2")]).await?;
+    shop.at(1, 25).await?;
+    let began = Timestamp::now();
+    let said = shop.events("CanaryReady").await?.pop().unwrap_or_default();
+    let told = told(&said)
+        .with_context(|| format!("no time is told in `{said}`"))?
+        .as_secs_f64();
+    let status = shop.ended(1, Phase::Succeeded).await?;
+    is(&status, "Promoted", "True", "Promoted");
+    let took = Timestamp::now().duration_since(began).as_secs_f64();
+    println!("told {told} s, took {took:.0} s: {said}");
+    assert!(told > 20.0, "the traffic asks for more than the holds: {said}");
+    assert!(took < 1.5 * told + 15.0, "it took {took:.0} s: {said}");
+    assert_eq!(weights.so_far().await?, [0, 25, 50, 100, 0]);
     let (failed, failures) = load.stop().await?;
     assert_eq!(failed, 0, "{failures}");
     shop.close().await
