@@ -22,6 +22,7 @@ mod pods;
 mod routes;
 mod scalers;
 mod scenes;
+mod spoken_of;
 mod store;
 mod takeover;
 mod telling;
