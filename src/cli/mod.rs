@@ -15,6 +15,7 @@ mod screen;
 mod table;
 pub mod trouble;
 mod version;
+pub mod wait;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -44,6 +45,8 @@ enum Command {
     /// List CanaryRollouts, with how far their releases have come.
     #[command(visible_alias = "ls")]
     List(list::Args),
+    /// Wait until a release has ended, or stands still, with an exit code that says how.
+    Wait(wait::Args),
     /// Print the version of kubectl-canary.
     Version(version::Args),
 }
@@ -116,6 +119,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
 async fn dispatch(frame: &Frame, command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::List(args) => list::run(frame, &args).await,
+        Command::Wait(args) => wait::run(frame, &args).await,
         Command::Version(args) => version::run(frame, &args),
     }
 }

@@ -27,6 +27,7 @@ mod store;
 mod takeover;
 mod telling;
 mod ticks;
+mod waited;
 mod world;
 
 use jiff::SignedDuration;
