@@ -182,7 +182,7 @@ kinds! {
         watched: Watched::Whole,
         read: WHOLE,
         reach: Reach::Specs,
-        slim: slim::own,
+        slim: slim::rollout,
         sought: Sought::All(of_rollout),
     };
     /// RolloutActions.

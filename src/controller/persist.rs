@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use kube::{
     Resource, ResourceExt,
-    api::{DynamicObject, PostParams},
+    api::{DynamicObject, GetParams, PostParams},
     core::{Request, request},
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -14,7 +14,10 @@ use serde_json::{Value, json};
 
 use super::{Context, decode::Answer, error::Error};
 use crate::{
-    api::{CanaryRolloutStatus, FIELD_MANAGER, status::newer},
+    api::{
+        CanaryRolloutStatus, FIELD_MANAGER,
+        status::{newer, trace},
+    },
     engine::contract::durable,
 };
 
@@ -99,7 +102,12 @@ pub async fn persist(
     let raw = cache
         .get(Some(&namespace), &name)
         .and_then(|known| known.data.get("status").cloned());
-    let sent = raw.map_or_else(|| json!(**next), |raw| newer::keeping(&raw, next));
+    let mut sent = raw
+        .as_ref()
+        .map_or_else(|| json!(**next), |raw| newer::keeping(raw, next));
+    if raw.is_some_and(|raw| raw.get("run").is_some() && trace::is_quiet(&raw)) {
+        put_back_traces(context, rollout, &mut sent).await?;
+    }
     let version = if only_figures {
         let answer: Stored = replace(context, rollout, &sent, Some(METADATA_ONLY)).await?;
         let version = answer.metadata.resource_version;
@@ -115,6 +123,34 @@ pub async fn persist(
     };
     context.drafts.stored(rollout, now);
     Ok(writing.ended(version.parse().unwrap_or_default()).then_some(now))
+}
+
+/// The copy in memory has no traces of releases that are over, and what is stored replaces the whole status: they are read again.
+async fn put_back_traces(context: &Context, rollout: &DynamicObject, sent: &mut Value) -> Result<(), Error> {
+    let resource = context.caches.rollouts.resource();
+    let path = DynamicObject::url_path(resource, rollout.metadata.namespace.as_deref());
+    let built = Request::new(path).get(&rollout.name_any(), &GetParams::default());
+    let request = built.map_err(|error: request::Error| Error::Persist(kube::Error::BuildRequest(error)))?;
+    let Answer(stored) = context.client.request(request).await.map_err(refused)?;
+    if stored.metadata.resource_version != rollout.metadata.resource_version {
+        return Err(conflict());
+    }
+    trace::put_back(sent, &stored.data["status"]);
+    Ok(())
+}
+
+fn conflict() -> Error {
+    Error::Conflict {
+        action: "storing the status".to_owned(),
+    }
+}
+
+fn refused(error: kube::Error) -> Error {
+    match error {
+        error if super::error::is_stale(&error) => conflict(),
+        kube::Error::Api(status) if status.is_not_found() => conflict(),
+        error => Error::Persist(error),
+    }
 }
 
 /// One of so many equal parts.
@@ -147,12 +183,5 @@ async fn replace<T: DeserializeOwned>(
             .headers_mut()
             .insert(http::header::ACCEPT, http::HeaderValue::from_static(accept));
     }
-    let conflict = || Error::Conflict {
-        action: "storing the status".to_owned(),
-    };
-    context.client.request(request).await.map_err(|error| match error {
-        error if super::error::is_stale(&error) => conflict(),
-        kube::Error::Api(status) if status.is_not_found() => conflict(),
-        error => Error::Persist(error),
-    })
+    context.client.request(request).await.map_err(refused)
 }

@@ -7,6 +7,7 @@ use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    api::status::trace,
     kubernetes::json::Fields,
     look::keys::SERVICE_NAME,
     router::gateway_api,
@@ -18,7 +19,15 @@ use crate::{
     },
 };
 
-/// Rollouts and sources, of which nobody asks who wrote them.
+/// Rollouts, of which between releases no trace is read. A status that rests on such a copy gets it back when it is stored.
+pub(super) fn rollout(object: &mut DynamicObject) {
+    own(object);
+    if let Some(status) = object.data.get_mut("status") {
+        trace::leave_out(status);
+    }
+}
+
+/// Sources, of which nobody asks who wrote them.
 pub(super) fn own(object: &mut DynamicObject) {
     without_last_applied(&mut object.metadata);
     object.metadata.managed_fields = None;

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Folders of `src/` from the ground up, each with all that it may use.
-const LAYERS: [(&str, &str); 14] = [
+const LAYERS: [(&str, &str); 15] = [
     // What users write and read: it knows no store, no route and no object of Kubernetes.
     ("api", ""),
     // Tells what happens; whoever is pure has nothing to log.
@@ -17,6 +17,8 @@ const LAYERS: [(&str, &str); 14] = [
     ("fair", ""),
     // Plain JSON of Kubernetes: owners of fields, patches, names of pods.
     ("kubernetes", "api"),
+    // The plugin: what it shows stands in the objects.
+    ("cli", "api"),
     ("workload", "api kubernetes"),
     ("router", "api kubernetes"),
     ("provider", "api log fair kubernetes"),
@@ -36,10 +38,10 @@ const LAYERS: [(&str, &str); 14] = [
     ),
     (
         ROOT,
-        "api log fair kubernetes workload router provider webhook engine look controller simulate runtime",
+        "api log fair kubernetes workload router provider webhook engine look controller simulate runtime cli",
     ),
 ];
-const ROOT: &str = "lib.rs and main.rs";
+const ROOT: &str = "lib.rs and the binaries";
 
 /// Who may use modules named `shell`, in which all requests are made, beside the folder that has them.
 const SHELLS: [&str; 3] = ["controller", "runtime", ROOT];
@@ -145,6 +147,7 @@ pub fn complaint(rule: &'static str, import: &Import, what: String, instead: Str
 fn layer(path: &str) -> &str {
     match path.strip_prefix("src/").unwrap_or(path) {
         "lib.rs" | "main.rs" => ROOT,
+        binary if binary.starts_with("bin/") => ROOT,
         inner => inner.split(['/', '.']).next().unwrap_or(inner),
     }
 }

@@ -137,9 +137,12 @@ pub fn arguments(call: &syn::Macro) -> Vec<Expr> {
 
 fn module_of(path: &str) -> Vec<String> {
     let inner = path.strip_prefix("src/").unwrap_or(path);
-    // The binary is a crate of its own, which names the library by its name.
+    // Each binary is a crate of its own, which names the library by its name.
     if inner == "main.rs" {
         return vec!["(main)".to_owned()];
+    }
+    if let Some(name) = inner.strip_prefix("bin/").and_then(|name| name.strip_suffix(".rs")) {
+        return vec![format!("({name})")];
     }
     let inner = inner.strip_suffix(".rs").unwrap_or(inner);
     let mut module: Vec<String> = inner.split('/').map(str::to_owned).collect();
@@ -211,6 +214,7 @@ fn files_are_the_modules_they_are() {
     assert_eq!(names("src/engine/mod.rs"), "engine");
     assert_eq!(names("src/engine/facts/mode.rs"), "engine::facts::mode");
     assert_eq!(names("src/main.rs"), "(main)");
+    assert_eq!(names("src/bin/plugin.rs"), "(plugin)");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod outward;
 mod pause;
 mod run;
 pub mod size;
+pub mod trace;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,7 @@ pub use originals::{BackendWeight, ConfigSeen, Floor, Originals, RouteOriginal, 
 pub use outward::{GateState, GateStatus, Notification};
 pub use pause::PauseReason;
 pub use run::{EndReason, Ending, Growing, HistoryEntry, Intent, Outcome, Run};
+pub use trace::TracePoint;
 
 /// What Warmfront knows of this rollout. It is also the controller's only memory, so do not edit it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +38,16 @@ pub struct CanaryRolloutStatus {
     /// Generation (`metadata.generation`) of the spec that this status is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Generation (`metadata.generation`) of the Deployment, of a pair that of the candidate, that phase and conditions speak of. Whoever
+    /// has changed the Deployment and sees an older one here waits on: they speak of the version before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_workload_generation: Option<i64>,
+    /// UID of that Deployment: one that was deleted and made again counts its generations anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_workload_uid: Option<String>,
+    /// Of a pair: generation of the baseline that they speak of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_baseline_generation: Option<i64>,
     /// How far the release in progress, or the last one, has come.
     pub phase: Phase,
     /// What happens now, in one sentence with numbers: also what the release waits for and until when.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{CanaryRolloutSpec, Duration, Percent},
-    GateStatus, JudgeMemory, PauseReason, is_zero,
+    GateStatus, JudgeMemory, PauseReason, TracePoint, is_zero,
 };
 
 /// The release in progress, or the last one.
@@ -116,6 +116,10 @@ pub struct Run {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+    /// The release so far, for pictures: at most 64 points, oldest first. It is stored with what is stored anyway.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub trace: Vec<TracePoint>,
     /// The last valid spec, with which the release goes on, or back, if the spec is edited and becomes invalid.
     #[serde(deserialize_with = "CanaryRolloutSpec::read_leniently")]
     #[schemars(schema_with = "any_object")]
@@ -289,4 +293,8 @@ pub struct HistoryEntry {
     /// The worst figures of the new version, by name of the check.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub worst: BTreeMap<String, String>,
+    /// Of the release before the last one: its trace, as that of `run`. The last one has it there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub trace: Vec<TracePoint>,
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{
     CanaryRolloutStatus, CheckStatus, Drift, DriftSeen, EventLog, Figures, HistoryEntry, Hold, Inspection, JudgeMemory,
-    Notice, Notification, Originals, Run,
+    Notice, Notification, Originals, Run, TracePoint,
+    trace::{MOST_POINTS, thin},
 };
 
 /// No status is stored with more bytes of JSON than this, whatever users, routes and metrics stores do. The plan of a release, of which
@@ -56,6 +57,16 @@ fn newest<T>(list: &mut Vec<T>, most: usize) {
     list.drain(..list.len().saturating_sub(most));
 }
 
+/// Leaves every second point of a trace, until it has so many at most.
+fn shorten(trace: &mut Vec<TracePoint>, most: usize) {
+    if most == 0 {
+        trace.clear();
+    }
+    while trace.len() > most {
+        thin(trace);
+    }
+}
+
 /// Leaves the first entries of a map.
 fn first<K: Ord, V>(map: &mut BTreeMap<K, V>, most: usize) {
     while map.len() > most {
@@ -68,6 +79,9 @@ impl CanaryRolloutStatus {
     pub fn fit(&mut self) {
         let Self {
             observed_generation: _,
+            observed_workload_generation: _,
+            observed_workload_uid,
+            observed_baseline_generation: _,
             phase: _,
             message,
             figures,
@@ -91,7 +105,7 @@ impl CanaryRolloutStatus {
         } = self;
         cut(message, 2_048);
         figures.fit();
-        cut_all(stable_revision, NAME);
+        cut_all(stable_revision.iter_mut().chain(observed_workload_uid), NAME);
         run.iter_mut().for_each(Run::fit);
         newest(rejected, 20);
         for rejected in rejected {
@@ -120,18 +134,24 @@ impl CanaryRolloutStatus {
         drift.fit();
         history.truncate(10);
         history.iter_mut().for_each(HistoryEntry::fit);
+        // Of the release before the last one, and of no other.
+        let traced = history.iter_mut().filter(|ended| !ended.trace.is_empty());
+        traced.skip(1).for_each(|ended| ended.trace.clear());
         self.shed();
     }
 
     /// Of what only tells of the past the oldest goes, until the rest is small enough.
     fn shed(&mut self) {
-        for (told, ended, text) in [(10, 3, FIGURE), (4, 1, FIGURE), (1, 1, LABEL)] {
+        for (told, ended, text, points) in [(10, 3, FIGURE, 32), (4, 1, FIGURE, 8), (1, 1, LABEL, 0)] {
             if !self.may_be_too_large() || serde_json::to_vec(self).is_ok_and(|json| json.len() <= LARGEST) {
                 return;
             }
             newest(&mut self.outbox, told);
             newest(&mut self.events.pending, told);
             self.history.truncate(ended);
+            let traces = self.history.iter_mut().map(|ended| &mut ended.trace);
+            traces.for_each(Vec::clear);
+            self.run.iter_mut().for_each(|run| shorten(&mut run.trace, points));
             self.drift.recent.clear();
             let rejected = self.rejected.iter_mut().map(|rejected| &mut rejected.message);
             let actions = self.actions.iter_mut().map(|action| &mut action.message);
@@ -145,6 +165,8 @@ impl CanaryRolloutStatus {
     fn may_be_too_large(&self) -> bool {
         /// What an item has besides its text.
         const ITEM: usize = 300;
+        /// What a point of a trace has, with all digits that numbers may have.
+        const POINT: usize = 260;
         let as_json = |text: &String| text.len().saturating_add(text.matches(['"', '\\']).count());
         let told = self.events.pending.iter().map(|notice| as_json(&notice.note));
         let outbox = self.outbox.iter().map(|notification| as_json(&notification.note));
@@ -152,7 +174,10 @@ impl CanaryRolloutStatus {
             let figures = ended.worst.len().saturating_mul(FIGURE.saturating_mul(2));
             as_json(&ended.message).saturating_add(figures)
         });
-        let texts = told.chain(outbox).chain(ended);
+        let traces = self.history.iter().map(|ended| &ended.trace);
+        let traces = traces.chain(self.run.iter().map(|run| &run.trace));
+        let points = traces.map(|trace| trace.len().saturating_mul(POINT));
+        let texts = told.chain(outbox).chain(ended).chain(points);
         let size = texts.fold(REST, |size, text| size.saturating_add(text).saturating_add(ITEM));
         size > LARGEST
     }
@@ -184,6 +209,7 @@ impl Run {
         cut_all(names.into_iter().chain(&mut self.undoing), NAME);
         cut_all(&mut self.abort, REMARK);
         cut_all(self.ending.iter_mut().map(|ending| &mut ending.message), REMARK);
+        shorten(&mut self.trace, MOST_POINTS);
         newest(&mut self.gates, 32);
         for gate in &mut self.gates {
             cut(&mut gate.name, FIGURE);
@@ -302,6 +328,7 @@ impl Drift {
 
 impl HistoryEntry {
     fn fit(&mut self) {
+        shorten(&mut self.trace, MOST_POINTS);
         cut(&mut self.revision, LABEL);
         cut(&mut self.message, REMARK);
         self.worst.retain(|check, _| check.len() <= LABEL);

@@ -21,6 +21,10 @@ const VERDICTS_SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(5);
 /// Longest delay before it is stored which pods or route are waited for. Most of these waits end sooner.
 const WAITS_SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(2);
 
+/// Longest delay before it is stored that a Deployment has another generation and nothing else is new: its size was changed, or we
+/// have paused it. Mostly something else is stored before that.
+const GENERATIONS_SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(30);
+
 /// How long after the last write `next` may wait to be stored. Zero for a transition.
 pub fn may_wait(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> SignedDuration {
     if says_more(stored, next) {
@@ -29,6 +33,9 @@ pub fn may_wait(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> Sig
         } else {
             SignedDuration::ZERO
         };
+    }
+    if differs_in_generations_only(stored, next) {
+        return GENERATIONS_SHOWN_AFTER;
     }
     let waiting = next
         .run
@@ -53,6 +60,16 @@ macro_rules! equal {
     }};
 }
 
+fn differs_in_generations_only(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
+    let spoken_of = CanaryRolloutStatus {
+        observed_workload_generation: stored.observed_workload_generation,
+        observed_workload_uid: stored.observed_workload_uid.clone(),
+        observed_baseline_generation: stored.observed_baseline_generation,
+        ..next.clone()
+    };
+    *stored == spoken_of
+}
+
 /// The two differ in nothing but verdicts, and no verdict is one to act upon.
 fn says_more_of_checks_only(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
     let calm = |checks: &[CheckStatus]| {
@@ -72,7 +89,8 @@ fn says_the_same_besides_checks(stored: &CanaryRolloutStatus, next: &CanaryRollo
     let alike = equal!(CanaryRolloutStatus, next, stored;
         phase, observed_generation, stable_revision, rejected, actions, kept, originals, hold, configs, target_missing_since,
         events, outbox, inspection, drift, history;
-        besides message, figures, run, checks, conditions, draining);
+        besides message, figures, run, checks, conditions, draining, observed_workload_generation, observed_workload_uid,
+        observed_baseline_generation);
     alike
         && all(&stored.draining, &next.draining, same_draining)
         && all(&stored.conditions, &next.conditions, same_condition)
@@ -103,7 +121,7 @@ fn same_run(stored: &CanaryRolloutStatus, next: &CanaryRolloutStatus) -> bool {
             number, revision, replica_set, stable_revision, started_at, step, steps, weight, entered_at, weight_confirmed_at, step_started_at, intent,
             growing, paused_for, paused_at, reminders, paused_total, user_pause, approved, hold_waived, skip_steps, gates, no_data_since, accepted,
             capacity_lost, carriers, unreached_since, recovery, undoing, abort, ending, outcome, reason, ended_at, plan;
-            besides narrowed, judge),
+            besides narrowed, judge, trace),
         (stored, next) => stored.is_none() && next.is_none(),
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         status::{Drift, Figures, Growing, Intent, JudgeMemory, Outcome, Phase, Run},
     },
     engine::{
-        draft::{Draft, events::Reason},
+        draft::{Draft, events::Reason, trace},
         facts::Facts,
         judge::memory::{self, Reset},
     },
@@ -74,6 +74,7 @@ impl Beginning {
             outcome: None,
             reason: None,
             ended_at: None,
+            trace: Vec::new(),
             plan,
             judge: JudgeMemory::default(),
         }
@@ -126,6 +127,7 @@ impl Draft {
         let status = &mut self.status;
         let number = status.run.as_ref().map_or(0, |run| run.number).saturating_add(1);
         status.kept.retain(|kept| !kept.standby && kept.revision != revision);
+        trace::hand_on(status);
         status.run = Some(beginning.run(number, facts, plan));
         status.phase = Phase::Preparing;
         status.figures = Figures::default();

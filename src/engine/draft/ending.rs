@@ -191,6 +191,7 @@ impl Draft {
             worst: worst
                 .map(|(check, worst)| (check.clone(), worst.value.clone()))
                 .collect(),
+            trace: Vec::new(),
         };
         self.status.history.insert(0, entry);
         self.status.history.truncate(HISTORY);

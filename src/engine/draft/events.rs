@@ -9,7 +9,7 @@ use crate::{
         status::{Notice, Warning, size},
         webhook::Occasion,
     },
-    engine::draft::{Draft, outbox},
+    engine::draft::{Draft, outbox, trace},
 };
 
 /// Reasons of Events.
@@ -235,6 +235,7 @@ impl Draft {
             let oldest = events.pending.iter().position(may_go);
             events.pending.remove(oldest.unwrap_or_default());
         }
+        trace::note_weight(&mut self.status, self.now);
         self.status.fit();
         self.status
     }

@@ -13,6 +13,7 @@ pub mod originals;
 pub mod outbox;
 pub mod pause;
 mod replan;
+pub mod trace;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -38,10 +39,50 @@ pub struct Draft {
     now: Timestamp,
 }
 
+/// Which Deployments a status speaks of.
+pub enum Observed {
+    /// Those that it has spoken of before.
+    AsBefore,
+    /// None: there is no Deployment.
+    Nothing,
+    /// This one.
+    Workload {
+        /// Its UID.
+        uid: String,
+        /// Its generation.
+        generation: i64,
+        /// Generation of a pair's baseline; absent where what is said is not about its newest template yet.
+        baseline: Option<i64>,
+    },
+}
+
+impl Observed {
+    fn note(self, status: &mut CanaryRolloutStatus) {
+        match self {
+            Self::AsBefore => {}
+            Self::Nothing => {
+                status.observed_workload_generation = None;
+                status.observed_workload_uid = None;
+            }
+            Self::Workload {
+                uid,
+                generation,
+                baseline,
+            } => {
+                status.observed_workload_generation = Some(generation);
+                status.observed_workload_uid = Some(uid);
+                status.observed_baseline_generation = baseline.or(status.observed_baseline_generation);
+            }
+        }
+    }
+}
+
 /// What people and programs read of a status, derived from the rest of it and the world.
 pub struct Report {
     /// Generation of the spec that it speaks of.
     pub generation: i64,
+    /// Of the Deployments that it speaks of; absent where it still speaks of an older one.
+    pub workload: Observed,
     /// One sentence: what happens, or what is waited for.
     pub message: String,
     /// Columns of `kubectl get`: such as `3/5`, and the confirmed weight. Absent where nothing was ever valid.
@@ -170,6 +211,7 @@ impl Draft {
     /// Takes in what people read.
     pub fn report(&mut self, report: Report) {
         self.status.observed_generation = Some(report.generation);
+        report.workload.note(&mut self.status);
         self.status.message = report.message;
         self.status.conditions = report.conditions;
         if let Some((step, weight)) = report.columns {

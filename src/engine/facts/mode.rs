@@ -65,6 +65,10 @@ pub trait Mode {
 
     /// Whether what the spec asks for is what users have, and one word for it; an active release aside.
     fn promoted(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus) -> (bool, &'static str);
+    /// Whether phase and conditions are about the template that the Deployment has now, and not about one before it.
+    fn speaks_of_newest(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus) -> bool;
+    /// Generation of a pair's baseline, if what is said is about the template that it has now.
+    fn baseline_generation(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<i64>;
     /// What happens while the new version, or the old one, takes over.
     fn promoting_message(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) -> String;
     /// What is so between releases.

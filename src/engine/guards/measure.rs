@@ -67,6 +67,7 @@ pub fn take_in(facts: &Facts<'_>, measured: &Measured, next: &mut Draft) {
         if let Some(warning) = &said.warning {
             next.warn(warning);
         }
+        next.note_figures(judge::traced(&setting, measured));
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::{
     api::{
-        plan::CheckKind,
-        status::{Figures, NO_FIGURE},
+        plan::{CheckKind, PlannedCheck},
+        status::{Cause, Figures, NO_FIGURE, TracePoint, trace},
     },
     provider::Reading,
 };
@@ -101,6 +101,28 @@ pub fn show(figures: &mut Figures, kind: &CheckKind, value: Option<&str>, baseli
     };
     value.unwrap_or(NO_FIGURE).clone_into(own);
     baseline.unwrap_or(NO_FIGURE).clone_into(other);
+}
+
+/// Puts the figures of a tick into a point of the release's trace: those that are printed in the columns.
+pub fn trace(point: &mut TracePoint, checks: &[PlannedCheck], readings: &[Result<Reading, (Cause, String)>]) {
+    for (check, reading) in checks.iter().zip(readings) {
+        let Ok(Reading::Counts {
+            candidate_figure,
+            baseline_figure,
+            ..
+        }) = reading
+        else {
+            continue;
+        };
+        let both = |read: fn(f64) -> Option<f64>| (candidate_figure.and_then(read), baseline_figure.and_then(read));
+        match check.kind {
+            CheckKind::ErrorRate { .. } => (point.e, point.be) = both(trace::share),
+            // Of lookups the figure is the share of misses.
+            CheckKind::HitRatio { .. } => (point.h, point.bh) = both(|misses| trace::share(1.0 - misses)),
+            CheckKind::Latency { .. } => (point.l, point.bl) = both(trace::milliseconds),
+            CheckKind::Query { .. } => {}
+        }
+    }
 }
 
 /// What a check measures, in words.

@@ -40,7 +40,7 @@ use jiff::Timestamp;
 use crate::{
     api::{
         plan::PlannedCheck,
-        status::{Cause, CheckStatus, Figures, JudgeMemory, Said, Verdict, Worst},
+        status::{Cause, CheckStatus, Figures, JudgeMemory, Said, TracePoint, Verdict, Worst},
     },
     engine::contract::observed::Measured,
     provider::Reading,
@@ -144,6 +144,13 @@ pub fn judge(
         memory::write(memory, &known);
     }
     evaluated
+}
+
+/// The figures of a tick, for the release's trace.
+pub fn traced(setting: &Setting<'_>, measured: &Measured) -> TracePoint {
+    let mut point = TracePoint::new(measured.end, setting.run.weight);
+    figures::trace(&mut point, &setting.plan.checks, &measured.readings);
+    point
 }
 
 /// No check passes while the traffic is not there. What fails still fails.

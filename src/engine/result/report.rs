@@ -11,7 +11,7 @@ use crate::{
     },
     engine::{
         contract::Identity,
-        draft::Report,
+        draft::{Observed, Report},
         facts::{Facts, text},
         guards::{capacity, hold},
         result::message,
@@ -31,6 +31,7 @@ pub fn refused(id: &Identity, status: &CanaryRolloutStatus, why: &str, now: Time
     }
     Report {
         generation: id.generation,
+        workload: Observed::AsBefore,
         message: why.to_owned(),
         columns: None,
         conditions,
@@ -42,9 +43,32 @@ pub fn report(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Report {
     let message = message::message(facts, status);
     Report {
         generation: facts.id.generation,
+        workload: workload(facts, status),
         conditions: conditions(facts, status, &message),
         columns: Some(columns(status)),
         message,
+    }
+}
+
+/// The Deployments of this look, if what the status says is about their templates.
+fn workload(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Observed {
+    let Some(deployment) = &facts.seen.deployment else {
+        // What cannot be read is there.
+        return if facts.seen.unreadable.is_some() {
+            Observed::AsBefore
+        } else {
+            Observed::Nothing
+        };
+    };
+    let anew = status.observed_workload_uid.as_ref() != Some(&deployment.uid);
+    match (facts.mode.speaks_of_newest(facts, status), anew) {
+        (false, false) => Observed::AsBefore,
+        (false, true) => Observed::Nothing,
+        (true, _) => Observed::Workload {
+            uid: deployment.uid.clone(),
+            generation: deployment.generation,
+            baseline: facts.mode.baseline_generation(facts, status),
+        },
     }
 }
 

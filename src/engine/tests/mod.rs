@@ -22,10 +22,12 @@ mod pods;
 mod routes;
 mod scalers;
 mod scenes;
+mod spoken_of;
 mod store;
 mod takeover;
 mod telling;
 mod ticks;
+mod waited;
 mod world;
 
 use jiff::SignedDuration;

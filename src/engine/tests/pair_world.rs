@@ -20,6 +20,7 @@ pub struct Apps {
 pub struct App {
     name: &'static str,
     service: &'static str,
+    pub generation: i64,
     /// The version that its template names.
     pub version: &'static str,
     /// Versions that have ReplicaSets, the newest last; the last but one has pods while `ready` of the newest are too few.
@@ -39,6 +40,7 @@ impl Default for Apps {
         let app = |name, service| App {
             name,
             service,
+            generation: 1,
             version: "v1",
             rolled: vec!["v1"],
             replicas: 4,
@@ -58,6 +60,7 @@ impl App {
     /// Its owner changes the template, and Kubernetes has not begun yet.
     pub fn change(&mut self, version: &'static str) {
         self.version = version;
+        self.generation += 1;
     }
 
     /// Kubernetes has made the ReplicaSet, and so many of its pods are ready.
@@ -90,9 +93,9 @@ impl App {
             0
         };
         json!({
-            "metadata": {"name": self.name, "uid": self.name, "generation": 1},
+            "metadata": {"name": self.name, "uid": self.name, "generation": self.generation},
             "spec": {"replicas": self.replicas, "selector": {"matchLabels": {"app": self.name}}, "template": self.template(self.version)},
-            "status": {"observedGeneration": 1, "replicas": self.ready + self.old, "updatedReplicas": updated, "availableReplicas": self.ready + self.old},
+            "status": {"observedGeneration": self.generation, "replicas": self.ready + self.old, "updatedReplicas": updated, "availableReplicas": self.ready + self.old},
         })
     }
 

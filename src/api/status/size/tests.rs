@@ -15,7 +15,8 @@ fn full() -> Value {
         "checks": (0..16).map(check).collect::<Vec<_>>()});
     let seen = json!({"object": "HTTPRoute/catalog", "at": at, "generation": 1, "by": "kubectl"});
     let gate = json!({"name": "g", "step": 1, "state": "Asking", "since": at, "until": at, "asked": 1, "nextAt": at, "said": "HTTP 500"});
-    let run = json!({"number": 1, "revision": "w", "replicaSet": "catalog-w", "stableRevision": "s", "startedAt": at, "step": 2, "steps": 3,
+    let point = json!({"t": at, "w": "25%", "h": 83.1, "e": 0.12, "l": 182.0, "bh": 91.0, "be": 0.1, "bl": 150.0});
+    let run = json!({"number": 1, "trace": [point], "revision": "w", "replicaSet": "catalog-w", "stableRevision": "s", "startedAt": at, "step": 2, "steps": 3,
         "weight": "25%", "intent": {"weight": "50%", "generations": {"HTTPRoute/catalog": 1}, "at": at}, "undoing": "s", "abort": "why",
         "ending": {"outcome": "RolledBack", "reason": "Aborted", "message": "why", "at": at}, "gates": [gate], "plan": plan,
         "judge": {"lastTick": at, "memory": {"clock": 15, "checks": [{"values": [1.0]}], "note": "why"},
@@ -37,7 +38,7 @@ fn full() -> Value {
         "checks": [{"name": "c", "verdict": "wait", "value": "1%", "threshold": "<= 1%", "baseline": "1%", "evidence": {"bad": 2, "total": 100, "limit": 0.01, "baselineBad": 1, "baselineTotal": 900, "since": at, "strength": 0.123, "needed": 27}, "at": at, "message": "why"}],
         "conditions": [{"type": "Accepted", "status": "True", "reason": "Accepted", "message": "why", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
         "drift": {"corrected": 1, "last": seen, "recent": [seen]},
-        "history": [{"run": 1, "revision": "x", "outcome": "RolledBack", "reason": "NotReady", "message": "why", "from": at, "to": at, "worst": {"errors": "1%"}}]})
+        "history": [{"run": 1, "revision": "x", "outcome": "RolledBack", "reason": "NotReady", "message": "why", "from": at, "to": at, "worst": {"errors": "1%"}, "trace": [point]}]})
 }
 
 /// Texts that anybody may make long.
@@ -111,6 +112,7 @@ fn what_is_not_told_of_the_past_stays_below_what_is_taken_for_it() {
     let mut status: CanaryRolloutStatus = serde_json::from_value(status).unwrap();
     status.fit();
     (status.outbox, status.events.pending, status.history) = (Vec::new(), Vec::new(), Vec::new());
+    status.run.as_mut().unwrap().trace.clear();
     let size = serde_json::to_vec(&status).unwrap().len();
     assert!(size <= REST, "{size} bytes");
 }

@@ -186,6 +186,19 @@ impl Mode for OneDeployment {
         }
     }
 
+    fn speaks_of_newest(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus) -> bool {
+        let Some(deployment) = &facts.seen.deployment else {
+            return false;
+        };
+        // Between releases conditions compare templates, as they are now.
+        let run = status.run.as_ref().filter(|_| status.is_active());
+        run.is_none_or(|run| is_released(facts, deployment, run))
+    }
+
+    fn baseline_generation(&self, _: &Facts<'_>, _: &CanaryRolloutStatus) -> Option<i64> {
+        None
+    }
+
     fn promoting_message(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus, run: &Run) -> String {
         let stage = exchange::stage(facts, status, run);
         match &run.undoing {
@@ -269,11 +282,7 @@ impl Workflow for OneDeployment {
             next.go_back(EndReason::Reverted, &message);
             return ControlFlow::Break(());
         }
-        let newer = match facts.canary(run) {
-            Some(canary) => !facts.wants(canary),
-            None => !run.replica_set.ends_with(&run.revision) || !is_template_of(deployment, &run.revision),
-        };
-        if !newer {
+        if is_released(facts, deployment, run) {
             return ControlFlow::Continue(());
         }
         let baked = next.status().phase == Phase::Baking && holds::only_time_is_left(facts, run, &next.status().checks);
@@ -381,6 +390,14 @@ fn several_active(
         );
         (Refusal::RolloutIncomplete, why)
     })
+}
+
+/// Whether what is released is what the Deployment asks for.
+fn is_released(facts: &Facts<'_>, deployment: &Deployment, run: &Run) -> bool {
+    match facts.canary(run) {
+        Some(canary) => facts.wants(canary),
+        None => run.replica_set.ends_with(&run.revision) && is_template_of(deployment, &run.revision),
+    }
 }
 
 /// Whether a revision of ours, whose ReplicaSet does not exist yet, was made from the Deployment's template.

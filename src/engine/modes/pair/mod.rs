@@ -214,6 +214,33 @@ impl Mode for Pair {
         }
     }
 
+    fn speaks_of_newest(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus) -> bool {
+        let Some(candidate) = &facts.seen.deployment else {
+            return false;
+        };
+        let newest = current(facts, candidate);
+        match status.run.as_ref().filter(|_| status.is_active()) {
+            Some(run) => {
+                let released = self.candidate(facts, run).sets;
+                released.iter().any(|set| set.template == candidate.template)
+            }
+            // It serves: that is so of a changed template once Kubernetes has rolled it out.
+            None if candidate_serves(status) => {
+                candidate.complete() && newest.is_some_and(|set| Some(&set.hash) == status.stable_revision.as_ref())
+            }
+            // Its revision is known when Kubernetes has made its ReplicaSet, which it does not while the Deployment is paused.
+            None => newest.is_some() || candidate.paused || candidate.settled(),
+        }
+    }
+
+    fn baseline_generation(&self, facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<i64> {
+        let baseline = facts.seen.baseline.as_ref()?;
+        let whole =
+            || baseline.complete() && current(facts, baseline).map(|set| &set.hash) == status.stable_revision.as_ref();
+        let serves = status.taken_over() && !candidate_serves(status);
+        (!serves || whole()).then_some(baseline.generation)
+    }
+
     fn promoting_message(&self, facts: &Facts<'_>, _: &CanaryRolloutStatus, run: &Run) -> String {
         let (weight, name) = if run.undoing.is_some() {
             (Percent::ZERO, baseline_name(facts))

@@ -103,3 +103,37 @@ fn lost_pods_of_the_candidate_take_its_weight_along_and_the_third_time_end_it() 
     world.until_phase(Phase::Idle);
     assert_eq!(world.status.history[0].reason, EndReason::TargetNotFound);
 }
+
+#[test]
+fn what_serves_is_told_of_a_changed_candidate_once_it_is_rolled_out() {
+    let mut world = pair();
+    world.until_phase(Phase::Succeeded);
+    world.settle();
+    assert_eq!(world.status.observed_workload_generation, Some(1));
+    assert_eq!(world.status.observed_baseline_generation, Some(1));
+    apps(&mut world).candidate.change("v2");
+    world.settle();
+    assert_eq!(world.status.observed_workload_generation, Some(1), "nobody has v2 yet");
+    apps(&mut world).candidate.roll(3);
+    world.settle();
+    assert_eq!(world.status.observed_workload_generation, Some(1), "not all have it");
+    apps(&mut world).candidate.roll(4);
+    apps(&mut world).candidate.old = 0;
+    world.settle();
+    assert_eq!(world.status.observed_workload_generation, Some(2));
+    assert_eq!(condition(&world, "Promoted").0, "True");
+}
+
+#[test]
+fn a_changed_baseline_is_spoken_of_once_it_is_whole() {
+    let mut world = pair();
+    world.until("25%", |world| at(world, 2_500));
+    apps(&mut world).baseline.change("v2");
+    apps(&mut world).baseline.roll(3);
+    world.settle();
+    assert_eq!(world.status.observed_baseline_generation, Some(1));
+    apps(&mut world).baseline.roll(4);
+    apps(&mut world).baseline.old = 0;
+    world.settle();
+    assert_eq!(world.status.observed_baseline_generation, Some(2));
+}

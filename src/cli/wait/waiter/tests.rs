@@ -1,0 +1,446 @@
+//! Every way in which a wait ends, and those in which it does not.
+
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn now() -> Timestamp {
+    "2027-01-15T08:00:00Z".parse().unwrap()
+}
+
+fn rollout(status: &Value) -> Rollout {
+    let metadata = json!({"name": "catalog", "namespace": "shop", "uid": "r1", "generation": 1});
+    let object = json!({"metadata": metadata, "spec": {}, "status": status});
+    Rollout::new(serde_json::from_value::<DynamicObject>(object).unwrap())
+}
+
+fn workload(generation: i64, image: &str) -> Workload {
+    Workload {
+        name: "catalog".to_owned(),
+        uid: "d1".to_owned(),
+        generation,
+        images: vec![image.to_owned()],
+        baseline: None,
+    }
+}
+
+fn waiter(goal: Goal, wanted: Wanted) -> Waiter {
+    Waiter::new(Order {
+        goal,
+        wanted,
+        fail_on_pause: false,
+    })
+}
+
+/// A status that speaks of this generation, with what is laid over it.
+fn status(generation: i64, over: &Value) -> Value {
+    let mut status = json!({"observedGeneration": 1, "observedWorkloadGeneration": generation, "observedWorkloadUid": "d1", "message": "so it is"});
+    for (key, value) in over.as_object().unwrap() {
+        status[key] = value.clone();
+    }
+    status
+}
+
+fn condition(kind: &str, message: &str) -> Value {
+    json!({"type": kind, "status": "True", "reason": "X", "message": message, "lastTransitionTime": "2027-01-15T07:00:00Z"})
+}
+
+fn serves(generation: i64, revision: &str) -> Value {
+    status(
+        generation,
+        &json!({"phase": "Succeeded", "stableRevision": revision, "conditions": [condition("Promoted", "")]}),
+    )
+}
+
+fn rejects(generation: i64, revision: &str) -> Value {
+    let rejected = json!([{"revision": revision, "reason": "ErrorRateAboveMax", "message": "20% failed", "at": "2027-01-15T07:00:00Z"}]);
+    status(
+        generation,
+        &json!({"phase": "RolledBack", "stableRevision": "s", "rejected": rejected, "conditions": [condition("RolledBack", "20% failed")]}),
+    )
+}
+
+fn run(number: i64, revision: &str, over: &Value) -> Value {
+    let plan = json!({"workload": {"deployment": {"name": "catalog"}}, "traffic": {"gatewayAPI": {"routes": [{"name": "catalog"}]}}, "unjudged": true});
+    let mut run = json!({"number": number, "revision": revision, "replicaSet": "x", "stableRevision": "s", "startedAt": "2027-01-15T07:50:00Z",
+        "step": 2, "steps": 5, "weight": "10%", "plan": plan});
+    for (key, value) in over.as_object().unwrap() {
+        run[key] = value.clone();
+    }
+    run
+}
+
+fn under_way(generation: i64, number: i64, revision: &str, over: &Value) -> Value {
+    status(
+        generation,
+        &json!({"phase": "Shifting", "stableRevision": "s", "run": run(number, revision, over)}),
+    )
+}
+
+/// A release that has ended, with the phase that it left.
+fn ended(number: i64, revision: &str, phase: &str, outcome: &str, reason: &str) -> Value {
+    let entry = json!({"run": number, "revision": revision, "outcome": outcome, "reason": reason, "message": "the numbers", "from": "2027-01-15T07:00:00Z", "to": "2027-01-15T07:10:00Z"});
+    let run = run(
+        number,
+        revision,
+        &json!({"outcome": outcome, "reason": reason, "endedAt": "2027-01-15T07:10:00Z"}),
+    );
+    status(
+        8,
+        &json!({"phase": phase, "stableRevision": "s", "run": run, "history": [entry]}),
+    )
+}
+
+/// Shows these statuses one after the other, the Deployment after the first. The exit comes with the last one, or not at all.
+fn exit(waiter: &mut Waiter, read: &Workload, statuses: &[Value]) -> Option<Exit> {
+    let mut exit = None;
+    for (index, shown) in statuses.iter().enumerate() {
+        assert_eq!(exit, None, "before {shown}");
+        exit = waiter.step(&Seen::Rollout(Some(&rollout(shown))), now()).exit;
+        if index == 0 {
+            assert_eq!(exit, None, "nothing is decided before the Deployment was read");
+            assert!(waiter.wants_workload());
+            exit = waiter.step(&Seen::Workload(read.clone()), now()).exit;
+        }
+    }
+    exit
+}
+
+#[test]
+fn success_is_that_of_the_deployment_as_it_was_when_the_wait_began() {
+    let run = |over: Value| under_way(8, 2, "n", &over);
+    let cases: [(&str, Goal, &[Value], Option<Exit>); 16] = [
+        ("the last success", Goal::Promoted, &[serves(7, "s")], None),
+        ("the last rollback", Goal::Promoted, &[rejects(7, "o")], None),
+        (
+            "what is there already",
+            Goal::Promoted,
+            &[serves(8, "s")],
+            Some(Exit::Reached),
+        ),
+        (
+            "a later generation",
+            Goal::Finished,
+            &[serves(9, "s")],
+            Some(Exit::Reached),
+        ),
+        (
+            "what was rejected before",
+            Goal::Promoted,
+            &[serves(7, "s"), rejects(8, "n")],
+            Some(Exit::RolledBack),
+        ),
+        (
+            "it is finished, too",
+            Goal::Finished,
+            &[rejects(8, "n")],
+            Some(Exit::Reached),
+        ),
+        (
+            "a release on its way",
+            Goal::Promoted,
+            &[serves(7, "s"), run(json!({}))],
+            None,
+        ),
+        (
+            "its end",
+            Goal::Promoted,
+            &[
+                serves(7, "s"),
+                run(json!({})),
+                ended(2, "n", "Succeeded", "Promoted", "Promoted"),
+            ],
+            Some(Exit::Reached),
+        ),
+        (
+            "its rollback",
+            Goal::Promoted,
+            &[run(json!({})), ended(2, "n", "RolledBack", "RolledBack", "NotReady")],
+            Some(Exit::RolledBack),
+        ),
+        (
+            "its rollback, finished",
+            Goal::Finished,
+            &[run(json!({})), ended(2, "n", "RolledBack", "RolledBack", "NotReady")],
+            Some(Exit::Reached),
+        ),
+        (
+            "another took its place",
+            Goal::Promoted,
+            &[run(json!({})), ended(2, "n", "Idle", "Superseded", "NewerRevision")],
+            Some(Exit::Superseded),
+        ),
+        (
+            "another is under way",
+            Goal::Promoted,
+            &[run(json!({})), under_way(9, 3, "m", &json!({}))],
+            Some(Exit::Superseded),
+        ),
+        (
+            "a pause",
+            Goal::Paused,
+            &[run(json!({})), run(json!({"pausedFor": "Window"}))],
+            Some(Exit::Reached),
+        ),
+        (
+            "a pause is no promotion",
+            Goal::Promoted,
+            &[run(json!({"pausedFor": "Approval"}))],
+            None,
+        ),
+        (
+            "never paused",
+            Goal::Paused,
+            &[run(json!({})), ended(2, "n", "Succeeded", "Promoted", "Promoted")],
+            Some(Exit::Failed),
+        ),
+        ("nothing to pause", Goal::Paused, &[serves(8, "s")], Some(Exit::Failed)),
+    ];
+    for (what, goal, statuses, wanted) in cases {
+        assert_eq!(
+            exit(&mut waiter(goal, Wanted::Any), &workload(8, "catalog:n"), statuses),
+            wanted,
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_release_that_was_overtaken_unseen_has_the_end_that_the_history_tells() {
+    let mut later = under_way(9, 3, "m", &json!({}));
+    later["history"] = ended(2, "n", "Succeeded", "Promoted", "Promoted")["history"].clone();
+    let shown = [under_way(8, 2, "n", &json!({})), later];
+    let waited = exit(&mut waiter(Goal::Promoted, Wanted::Any), &workload(8, "i"), &shown);
+    assert_eq!(waited, Some(Exit::Reached));
+}
+
+#[test]
+fn a_pause_ends_the_wait_only_if_a_person_is_needed() {
+    let cases = [
+        ("User", true),
+        ("Approval", true),
+        ("GateDeadline", true),
+        ("RouteContested", true),
+        ("ServiceContested", true),
+        ("CheckFailed", true),
+        ("Window", false),
+        ("Gate", false),
+        ("NoData", false),
+        ("SharedIncident", false),
+        ("OriginLimit", false),
+        ("Inconclusive", false),
+        ("WarmingSlow", false),
+        ("WriteRefused", false),
+        ("OfALaterVersion", false),
+    ];
+    for (reason, ends) in cases {
+        let mut waiter = Waiter::new(Order {
+            goal: Goal::Promoted,
+            wanted: Wanted::Any,
+            fail_on_pause: true,
+        });
+        let shown = under_way(8, 2, "n", &json!({"pausedFor": reason}));
+        let wanted = ends.then_some(Exit::NeedsPerson);
+        assert_eq!(exit(&mut waiter, &workload(8, "i"), &[shown]), wanted, "{reason}");
+    }
+}
+
+#[test]
+fn a_revision_is_waited_for_and_no_other() {
+    let mut knows = serves(8, "m");
+    knows["history"] = json!([{"run": 1, "revision": "n", "outcome": "Promoted", "reason": "Promoted", "from": "2027-01-15T07:00:00Z", "to": "2027-01-15T07:10:00Z"}]);
+    let cases: [(&str, &[Value], Option<Exit>); 8] = [
+        ("it serves", &[serves(8, "n")], Some(Exit::Reached)),
+        ("it was rejected", &[rejects(8, "n")], Some(Exit::RolledBack)),
+        ("it is to come", &[serves(8, "m")], None),
+        (
+            "another is under way, it is to come",
+            &[under_way(8, 2, "m", &json!({}))],
+            None,
+        ),
+        (
+            "it is under way, seen at once",
+            &[
+                under_way(7, 2, "n", &json!({})),
+                ended(2, "n", "Succeeded", "Promoted", "Promoted"),
+            ],
+            Some(Exit::Reached),
+        ),
+        (
+            "another took its place",
+            &[under_way(7, 2, "n", &json!({})), under_way(9, 3, "m", &json!({}))],
+            Some(Exit::Superseded),
+        ),
+        ("a success of long ago is none", &[knows], Some(Exit::Superseded)),
+        ("an old status of it", &[serves(7, "n")], None),
+    ];
+    for (what, statuses, wanted) in cases {
+        let mut waiter = waiter(Goal::Promoted, Wanted::Revision("n".to_owned()));
+        assert_eq!(exit(&mut waiter, &workload(8, "i"), statuses), wanted, "{what}");
+    }
+}
+
+#[test]
+fn an_image_is_waited_for_and_no_other() {
+    let wait = || waiter(Goal::Promoted, Wanted::Image("catalog:n".to_owned()));
+    let (with, without) = (workload(8, "catalog:n"), |generation| workload(generation, "catalog:m"));
+    assert_eq!(exit(&mut wait(), &with, &[serves(8, "n")]), Some(Exit::Reached));
+    assert_eq!(exit(&mut wait(), &with, &[serves(7, "s")]), None);
+    // It does not have the image yet.
+    let mut early = wait();
+    assert_eq!(exit(&mut early, &without(7), &[serves(7, "s")]), None);
+    assert!(early.wants_workload());
+    assert_eq!(
+        early.step(&Seen::Workload(with.clone()), now()).exit,
+        None,
+        "the status speaks of 7"
+    );
+    assert_eq!(
+        early.step(&Seen::Rollout(Some(&rollout(&serves(8, "n")))), now()).exit,
+        Some(Exit::Reached)
+    );
+    // A status of a later generation tells nothing of the image before the Deployment was read again.
+    let mut later = wait();
+    assert_eq!(exit(&mut later, &with, &[serves(9, "n")]), None);
+    assert!(later.wants_workload());
+    let mut overtaken = later.clone();
+    assert_eq!(
+        later.step(&Seen::Workload(workload(9, "catalog:n")), now()).exit,
+        Some(Exit::Reached)
+    );
+    let step = overtaken.step(&Seen::Workload(without(9)), now());
+    assert_eq!(step.exit, Some(Exit::Superseded));
+    assert!(
+        step.line
+            .unwrap()
+            .contains("no longer has image catalog:n but catalog:m")
+    );
+}
+
+#[test]
+fn a_deployment_that_was_made_again_does_not_inherit_a_success() {
+    let mut waiter = waiter(Goal::Promoted, Wanted::Any);
+    let again = Workload {
+        uid: "d2".to_owned(),
+        ..workload(1, "i")
+    };
+    assert_eq!(exit(&mut waiter, &again, &[serves(8, "s")]), None);
+    assert!(waiter.wants_workload());
+}
+
+#[test]
+fn a_pair_has_two_generations() {
+    let read = Workload {
+        baseline: Some(5),
+        ..workload(8, "i")
+    };
+    let of_baseline = |generation: i64| {
+        let mut shown = serves(8, "n");
+        shown["observedBaselineGeneration"] = json!(generation);
+        shown
+    };
+    let waited = |shown: &Value| {
+        exit(
+            &mut waiter(Goal::Promoted, Wanted::Any),
+            &read,
+            std::slice::from_ref(shown),
+        )
+    };
+    assert_eq!(waited(&of_baseline(4)), None);
+    assert_eq!(waited(&of_baseline(5)), Some(Exit::Reached));
+}
+
+#[test]
+fn who_may_not_read_deployments_is_told_what_that_cannot_promise() {
+    let refused = || Seen::Unreadable("reading Deployment shop/catalog failed: forbidden".to_owned());
+    let mut any = waiter(Goal::Promoted, Wanted::Any);
+    any.step(&Seen::Rollout(Some(&rollout(&under_way(7, 2, "n", &json!({}))))), now());
+    let step = any.step(&refused(), now());
+    assert!(step.line.unwrap().contains("may be taken for this one's"));
+    assert!(!any.wants_workload());
+    assert_eq!(
+        any.step(&Seen::Rollout(Some(&rollout(&serves(7, "n")))), now()).exit,
+        Some(Exit::Reached)
+    );
+    let mut image = waiter(Goal::Promoted, Wanted::Image("i".to_owned()));
+    image.step(&Seen::Rollout(Some(&rollout(&serves(7, "n")))), now());
+    assert_eq!(image.step(&refused(), now()).exit, Some(Exit::Failed));
+    // A revision that is not here yet may be the one that the Deployment asks for.
+    let mut revision = waiter(Goal::Promoted, Wanted::Revision("n".to_owned()));
+    revision.step(&Seen::Rollout(Some(&rollout(&serves(7, "m")))), now());
+    revision.step(&refused(), now());
+    assert_eq!(
+        revision
+            .step(&Seen::Rollout(Some(&rollout(&serves(7, "m")))), now())
+            .exit,
+        None
+    );
+}
+
+#[test]
+fn what_is_missing_is_waited_for_until_the_time_is_over() {
+    let mut waiter = waiter(Goal::Promoted, Wanted::Any);
+    let line = |step: Step| step.line.unwrap_or_default();
+    assert!(line(waiter.step(&Seen::Rollout(None), now())).contains("waiting for the CanaryRollout to exist"));
+    assert_eq!(line(waiter.step(&Seen::Rollout(None), now())), "", "it is said once");
+    let trouble = || Seen::Trouble("watching CanaryRollouts failed: the kind is missing".to_owned());
+    assert!(line(waiter.step(&trouble(), now())).contains("trying again"));
+    assert_eq!(line(waiter.step(&trouble(), now())), "");
+    waiter.step(&Seen::Rollout(Some(&rollout(&json!({})))), now());
+    assert!(
+        line(waiter.step(&Seen::NoWorkload("catalog".to_owned()), now()))
+            .contains("waiting for Deployment catalog to exist")
+    );
+    assert!(waiter.wants_workload());
+    waiter.step(&Seen::Workload(workload(1, "i")), now());
+    let over = waiter.step(&Seen::Over, now());
+    assert_eq!(over.exit, Some(Exit::TimedOut));
+    assert!(
+        line(over)
+            .contains("timed out; the last was: waiting for the controller to see generation 1 of the CanaryRollout")
+    );
+}
+
+#[test]
+fn another_rollout_of_the_same_name_is_another_one() {
+    let mut waiter = waiter(Goal::Promoted, Wanted::Any);
+    assert_eq!(
+        exit(&mut waiter, &workload(8, "i"), &[under_way(8, 2, "n", &json!({}))]),
+        None
+    );
+    assert_eq!(waiter.step(&Seen::Rollout(None), now()).exit, None);
+    assert_eq!(
+        waiter.step(&Seen::Rollout(Some(&rollout(&serves(8, "n")))), now()).exit,
+        None,
+        "the Deployment is read anew"
+    );
+    assert_eq!(
+        waiter.step(&Seen::Workload(workload(8, "i")), now()).exit,
+        Some(Exit::Reached)
+    );
+}
+
+#[test]
+fn there_is_one_line_for_each_change_and_none_for_each_tick() {
+    let mut waiter = waiter(Goal::Promoted, Wanted::Any);
+    let shown = |step: i32, hit: &str, message: &str| {
+        let mut shown = under_way(8, 2, "n", &json!({"step": step}));
+        shown["figures"] = json!({"hitRatio": hit, "errorRate": "0.12%"});
+        shown["message"] = json!(message);
+        rollout(&shown)
+    };
+    waiter.step(&Seen::Rollout(Some(&shown(1, "-", "holding"))), now());
+    waiter.step(&Seen::Workload(workload(8, "i")), now());
+    let mut line = |rollout: &Rollout| waiter.step(&Seen::Rollout(Some(rollout)), now()).line;
+    assert_eq!(line(&shown(1, "80.0%", "holding")), None);
+    let told = line(&shown(2, "83.1%", "holding until 08:05:00Z; hit ratio 83.1% (min 80%)")).unwrap();
+    assert_eq!(
+        told,
+        "08:00:00Z revision n: Shifting, step 2/5, weight 10% (10m after it began), hit ratio 83.1%, errors 0.12%: holding until 08:05:00Z; hit ratio 83.1% (min 80%)"
+    );
+    assert_eq!(
+        line(&shown(2, "84.0%", "holding until 08:06:00Z; hit ratio 84.0% (min 80%)")),
+        None
+    );
+}
