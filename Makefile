@@ -45,7 +45,7 @@ scenario: rust ## Play one scenario: make scenario FILE=tests/scenarios/04-promo
 judge: rust ## Hold the judge to what is required, in a simulated world: make judge [SCENARIOS=FILE] [RUNS=1000] [SEED=1]
 	@cargo run --locked -q -p warmfront-judge -- $(SCENARIOS) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(FLAGS)
 
-generate: rust ## Write the generated files (CRDs, RBAC)
+generate: rust ## Write the generated files (CRDs, RBAC, the reference of kubectl canary)
 	UPDATE=1 cargo test --locked --test generated
 
 release: rust ## Build the static binaries

@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use serde_json::Value;
-use warmfront::runtime::generate;
+use warmfront::{cli::reference, runtime::generate};
 
 fn same_or_written(path: &Path, text: &str) {
     if std::env::var_os("UPDATE").is_some() {
@@ -106,4 +106,10 @@ fn rules_are_fresh() {
         &root.join("charts/warmfront/files/rbac-namespace.yaml"),
         &generate::namespace_rbac(),
     );
+}
+
+#[test]
+fn the_reference_of_the_command_line_is_fresh() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    same_or_written(&root.join("docs/reference/cli.md"), &reference::markdown());
 }
