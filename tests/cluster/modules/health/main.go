@@ -1,8 +1,9 @@
-// Says how other tools call the object on stdin: kstatus (Flux, Helm 4, kpt) and Argo CD, by their own rules.
+// Says how other tools call the object on stdin: kstatus (Helm 4, kpt), Flux and Argo CD, by their own code.
 //
-// usage: health [RULE.lua] <object.json
+// usage: health [FOLDER] <object.json
 //
-// RULE.lua is a health check as Argo CD runs it: it finds the object in `obj` and returns a table with `status`.
+// FOLDER has the rules that users install, as in examples/gitops: argocd-cm.yaml and flux-kustomization.yaml. Without it
+// each tool judges by what it knows itself.
 package main
 
 import (
@@ -11,8 +12,6 @@ import (
 	"io"
 	"os"
 
-	"github.com/argoproj/gitops-engine/pkg/health"
-	lua "github.com/yuin/gopher-lua"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
 )
@@ -20,8 +19,9 @@ import (
 // answer is what is printed.
 type answer struct {
 	Kstatus string `json:"kstatus"`
+	Flux    string `json:"flux"`
 	ArgoCD  string `json:"argocd"`
-	// Messages of the two, in this order.
+	// Messages of kstatus and of Argo CD, in this order.
 	Messages []string `json:"messages"`
 }
 
@@ -45,72 +45,24 @@ func answered(arguments []string) (*answer, error) {
 	if err := object.UnmarshalJSON(text); err != nil {
 		return nil, fmt.Errorf("reading the object on stdin: %w", err)
 	}
-	var rule health.HealthOverride
+	rules := &rules{}
 	if len(arguments) > 0 {
-		script, err := os.ReadFile(arguments[0])
-		if err != nil {
+		if rules, err = readRules(arguments[0]); err != nil {
 			return nil, err
 		}
-		rule = luaRule(script)
 	}
-	argo, err := health.GetResourceHealth(object, rule)
+	argocd, err := rules.argocd(object)
 	if err != nil {
-		return nil, fmt.Errorf("Argo CD's rule: %w", err)
-	}
-	if argo == nil {
-		return nil, fmt.Errorf("Argo CD has no rule for %s", object.GroupVersionKind())
+		return nil, err
 	}
 	kstatus, err := status.Compute(object)
 	if err != nil {
 		return nil, fmt.Errorf("kstatus: %w", err)
 	}
-	return &answer{kstatus.Status.String(), string(argo.Status), []string{kstatus.Message, argo.Message}}, nil
-}
-
-// luaRule is a script that decides in place of the rule for the kind.
-type luaRule string
-
-// GetResourceHealth runs the script.
-func (rule luaRule) GetResourceHealth(object *unstructured.Unstructured) (*health.HealthStatus, error) {
-	state := lua.NewState()
-	defer state.Close()
-	state.SetGlobal("obj", luaValue(state, object.Object))
-	if err := state.DoString(string(rule)); err != nil {
-		return nil, err
-	}
-	table, ok := state.Get(-1).(*lua.LTable)
-	if !ok {
-		return nil, fmt.Errorf("the script returned %s, not a table", state.Get(-1).Type())
-	}
-	return &health.HealthStatus{
-		Status:  health.HealthStatusCode(lua.LVAsString(table.RawGetString("status"))),
-		Message: lua.LVAsString(table.RawGetString("message")),
+	return &answer{
+		Kstatus:  kstatus.Status.String(),
+		Flux:     rules.flux(object),
+		ArgoCD:   string(argocd.Status),
+		Messages: []string{kstatus.Message, argocd.Message},
 	}, nil
-}
-
-func luaValue(state *lua.LState, value any) lua.LValue {
-	switch value := value.(type) {
-	case bool:
-		return lua.LBool(value)
-	case int64:
-		return lua.LNumber(value)
-	case float64:
-		return lua.LNumber(value)
-	case string:
-		return lua.LString(value)
-	case []any:
-		table := state.NewTable()
-		for _, item := range value {
-			table.Append(luaValue(state, item))
-		}
-		return table
-	case map[string]any:
-		table := state.NewTable()
-		for key, item := range value {
-			table.RawSetString(key, luaValue(state, item))
-		}
-		return table
-	default:
-		return lua.LNil
-	}
 }

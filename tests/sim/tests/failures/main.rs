@@ -10,6 +10,7 @@ mod crash;
 mod faults;
 mod idle;
 mod leaders;
+mod moments;
 mod random;
 mod scenarios;
 

@@ -21,7 +21,8 @@ const LONGEST: Duration = Duration::from_mins(20);
 const LOOK: Duration = Duration::from_millis(50);
 
 impl Run {
-    pub(super) async fn script(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
+    /// Plays the script alone, and leaves everything as it is then.
+    pub async fn script(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
         if self.given.adopted && self.given.running && !self.given.pair {
             let adopted = Facts {
                 rests: Some(true),
