@@ -8,6 +8,7 @@
 )]
 
 mod cases;
+mod changelog;
 mod helm;
 mod switches;
 mod values;
