@@ -9,6 +9,8 @@
 
 mod cases;
 mod changelog;
+mod dockerfile;
+mod engines;
 mod helm;
 mod switches;
 mod values;
