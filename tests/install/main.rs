@@ -12,8 +12,10 @@ mod changelog;
 mod dockerfile;
 mod engines;
 mod helm;
+mod packed;
 mod switches;
 mod values;
+mod workflows;
 mod written;
 
 use std::{
