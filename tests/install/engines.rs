@@ -1,36 +1,21 @@
 //! `make image` finds the container engine that is there.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::process::Command;
 
-use crate::{Folder, root, said};
+use crate::{path_with, root, said};
 
 /// What the script runs besides an engine.
-const TOOLS: [&str; 7] = ["bash", "cat", "dirname", "echo", "env", "git", "sed"];
+const TOOLS: [&str; 6] = ["bash", "cat", "dirname", "env", "git", "sed"];
 
-/// Where nothing but these programs is found.
-fn path_with(name: &str, engines: &[(&str, &str)]) -> Folder {
-    let folder = Folder::new(name);
-    for tool in TOOLS {
-        let found = ["/usr/bin", "/bin", "/usr/local/bin"].map(|at| Path::new(at).join(tool));
-        let found = found
-            .into_iter()
-            .find(|path| path.exists())
-            .unwrap_or_else(|| panic!("no {tool}"));
-        std::os::unix::fs::symlink(found, folder.0.join(tool)).unwrap();
-    }
-    for (engine, info) in engines {
-        let path = folder.0.join(engine);
-        let script =
-            format!("#!/usr/bin/env bash\nif [ \"$1\" = info ]; then {info}; exit; fi\necho {engine} \"$@\"\n");
-        fs::write(&path, script).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    folder
+/// An engine of which `info` ends so.
+fn engine(name: &str, info: &str) -> String {
+    format!("if [ \"$1\" = info ]; then {info}; exit; fi\necho {name} \"$@\"")
 }
 
 /// The command line of the engine that is found.
 fn built_with(name: &str, engines: &[(&str, &str)], arguments: &[&str]) -> Result<String, String> {
-    let path = path_with(name, engines);
+    let scripts: Vec<(&str, String)> = engines.iter().map(|(name, info)| (*name, engine(name, info))).collect();
+    let path = path_with(name, &TOOLS, &scripts);
     said(
         Command::new(root().join(".ci/image"))
             .args(arguments)

@@ -9,6 +9,7 @@
 
 mod cases;
 mod changelog;
+mod compiled;
 mod dockerfile;
 mod engines;
 mod helm;
@@ -19,6 +20,8 @@ mod workflows;
 mod written;
 
 use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -29,7 +32,7 @@ fn root() -> &'static Path {
 }
 
 fn read(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("reading {path}: {error}"))
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("reading {path}: {error}"))
 }
 
 /// What a script prints; else what it complains of.
@@ -48,14 +51,30 @@ struct Folder(PathBuf);
 impl Folder {
     fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("warmfront-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// A PATH on which nothing but these programs is found, and these scripts.
+fn path_with(name: &str, tools: &[&str], scripts: &[(&str, String)]) -> Folder {
+    let folder = Folder::new(name);
+    for tool in tools {
+        let found = ["/usr/bin", "/bin", "/usr/local/bin"].map(|at| Path::new(at).join(tool));
+        let found = found.into_iter().find(|path| path.exists());
+        symlink(found.unwrap_or_else(|| panic!("no {tool}")), folder.0.join(tool)).unwrap();
+    }
+    for (script, body) in scripts {
+        let path = folder.0.join(script);
+        fs::write(&path, format!("#!/usr/bin/env bash\n{body}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder
 }
