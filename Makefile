@@ -4,9 +4,9 @@ TARGET := x86_64-unknown-linux-gnu
 # What tests/cluster/toolchain has installed is found first.
 CACHE := $(or $(WARMFRONT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmfront)
 export PATH := $(CACHE)/tools/bin:$(PATH)
-SCRIPTS := .ci/run .ci/release $(shell grep -lE '^\#!.*bash' tests/cluster/* tests/bench/* tests/sim/timelines 2>/dev/null)
+SCRIPTS := $(shell grep -lE '^\#!.*bash' .ci/* tests/cluster/* tests/bench/* tests/sim/timelines 2>/dev/null)
 
-.PHONY: help test lint advisories unit soak scenario judge generate release bench cluster cluster-down demo demo-down rust
+.PHONY: help test lint advisories unit chart e2e image soak scenario judge generate release bench cluster cluster-down demo demo-down rust
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -14,17 +14,21 @@ help: ## List the targets
 # The linker of the release works on one core: the tests have the other one meanwhile.
 test: lint ## Run all tests, those on a real cluster included
 	$(MAKE) --jobs 2 unit release
+	$(MAKE) chart e2e
+
+e2e: release ## Run the tests on a real cluster
 	tests/cluster/run-tests
 
 rust:
 	@tests/cluster/toolchain rust
 
 lint: rust ## Check format, lints, dependencies and scripts
-	@tests/cluster/toolchain deny shellcheck
+	@tests/cluster/toolchain deny shellcheck actionlint
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo deny --log-level warn check bans licenses sources
 	shellcheck -x -P SCRIPTDIR -S warning $(SCRIPTS)
+	actionlint
 
 advisories: rust ## Check the crates against known advisories; needs the network (releases run it)
 	@tests/cluster/toolchain deny
@@ -32,6 +36,10 @@ advisories: rust ## Check the crates against known advisories; needs the network
 
 unit: rust ## Run the tests that need no cluster
 	cargo test --workspace --locked
+
+chart: rust ## Test the chart: render it with Helm, every value changed
+	@tests/cluster/toolchain helm
+	cargo test --locked -p warmfront --test install -- --ignored
 
 soak: rust ## Play every failure of the simulation, thousands of random worlds, specs and statuses (two hours)
 	WARMFRONT_FUZZ=50000 cargo test --locked -p warmfront --lib fuzz::
@@ -45,11 +53,16 @@ scenario: rust ## Play one scenario: make scenario FILE=tests/scenarios/04-promo
 judge: rust ## Hold the judge to what is required, in a simulated world: make judge [SCENARIOS=FILE] [RUNS=1000] [SEED=1]
 	@cargo run --locked -q -p warmfront-judge -- $(SCENARIOS) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(FLAGS)
 
-generate: rust ## Write the generated files (CRDs, RBAC, the reference of kubectl canary)
+generate: rust ## Write the generated files (CRDs, RBAC, the reference of kubectl canary, the chart's version and README)
 	UPDATE=1 cargo test --locked --test generated
+	UPDATE=1 cargo test --locked --test install written::
 
 release: rust ## Build the static binaries
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target $(TARGET) -p warmfront -p catalog
+
+# For another architecture: make image FLAGS="--platform linux/arm64".
+image: ## Build the controller's image with docker, podman or buildah: make image [IMAGE=NAME:TAG]
+	.ci/image $(or $(IMAGE),warmfront:$(shell .ci/version)) $(FLAGS)
 
 # One size alone: make bench N=200. Flags of the measuring program: FLAGS="--only active --active-seconds 60".
 bench: release ## Measure what the controller costs with 1, 200, 1,000 and 5,000 rollouts

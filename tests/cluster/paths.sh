@@ -9,8 +9,12 @@ cache=${WARMFRONT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/warmfront}
 envoy_version=1.40.0
 go_version=1.26.6
 deny_version=0.20.2
+actionlint_version=1.7.12
+cyclonedx_version=0.5.9
 rustup_version=1.28.2
 rustup_digest=20a06e644b0d9bd2fbdbfd52d42540bdde820ea7df86e92e533c073da0cdd43c
+# The upgrade is tried from here as long as there is no tag of an older version.
+first_chart=c3bb4b2ded23785d05532b7b3ac3ec5c50eea870
 # What the node runs besides what is built from source, and what builds it.
 packages=(containerd runc containernetworking-plugins redis-server postgresql-15 iproute2 nftables conntrack openssl procps curl gcc libc6-dev python3 python3-pip)
 

@@ -54,9 +54,26 @@ async fn run(name: &str, arguments: &[&str], input: &str) -> anyhow::Result<Stri
     Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
 }
 
+/// The chart of this version.
+pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/warmfront");
+
+/// The chart of the version before; its image is `warmfront:before`.
+pub fn chart_before() -> anyhow::Result<String> {
+    let chart = std::env::var("WF_BEFORE").unwrap_or_default();
+    anyhow::ensure!(
+        !chart.is_empty(),
+        "WF_BEFORE names no chart: run this by tests/cluster/scenarios"
+    );
+    Ok(chart)
+}
+
 /// Installs the controller with the values that `tests/cluster/releases` gives it too and `more` such as `--set`, and waits until it is ready.
 pub async fn install_controller(more: &[&str]) -> anyhow::Result<String> {
-    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/warmfront");
+    install_chart(CHART, more).await
+}
+
+/// The same from another chart; where one is installed it is upgraded.
+pub async fn install_chart(chart: &str, more: &[&str]) -> anyhow::Result<String> {
     let values = concat!(env!("CARGO_MANIFEST_DIR"), "/../cluster/values.yaml");
     let place = ["upgrade", "--install", "warmfront", chart, "-n", "warmfront"];
     let how = ["--values", values, "--wait", "--timeout", "2m"];
@@ -67,6 +84,28 @@ pub async fn install_controller(more: &[&str]) -> anyhow::Result<String> {
 pub async fn uninstall_controller() -> anyhow::Result<String> {
     let arguments = ["uninstall", "warmfront", "-n", "warmfront", "--wait", "--timeout", "5m"];
     run("helm", &arguments, "").await
+}
+
+/// The cluster's definitions are those of a chart, to the last field.
+pub async fn definitions_are_of(chart: &str) -> anyhow::Result<()> {
+    for plural in ["canaryrollouts", "rolloutactions", "metricsources"] {
+        let file = format!("{chart}/files/crds/{plural}.yaml");
+        let name = format!("{plural}.warmfront.dev");
+        // What the API server would make of the file: it adds defaults.
+        let wanted = run(
+            "kubectl",
+            &["replace", "--dry-run=server", "-o", "json", "-f", &file],
+            "",
+        )
+        .await?;
+        let there = run("kubectl", &["get", "crd", &name, "-o", "json"], "").await?;
+        let spec = |text: &str| serde_json::from_str(text).map(|object: Value| object["spec"].clone());
+        anyhow::ensure!(
+            spec(&there)? == spec(&wanted)?,
+            "{name} in the cluster is not as {file} has it"
+        );
+    }
+    Ok(())
 }
 
 impl Shop {

@@ -33,6 +33,7 @@ mod sharing;
 mod start;
 mod status;
 mod uninstall;
+mod upgrade;
 
 use serde_json::{Value, json};
 use warmfront::api::{CanaryRolloutStatus, status::Phase};
