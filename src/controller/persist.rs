@@ -185,3 +185,6 @@ async fn replace<T: DeserializeOwned>(
     }
     context.client.request(request).await.map_err(refused)
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,7 +86,8 @@ pub fn add(trace: &mut Vec<TracePoint>, point: TracePoint) {
     if let (Some(first), [.., before, last]) = (trace.first().copied(), trace.as_mut_slice()) {
         let span = point.t.duration_since(first.t).as_secs();
         let near = last.t.duration_since(before.t).as_secs();
-        let apart = span.checked_div(MOST_POINTS as i64).unwrap_or_default();
+        let apart = i64::try_from(MOST_POINTS).ok().and_then(|most| span.checked_div(most));
+        let apart = apart.unwrap_or_default();
         if near < apart && last.w == before.w && point.w == last.w {
             *last = point;
             return;

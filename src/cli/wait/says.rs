@@ -1,4 +1,4 @@
-//! What a wait prints of a status: where the release stands, with its numbers, and how it ended.
+//! What a wait reads off a status, and prints of it: where the release stands, with its numbers, and how it ended.
 
 use jiff::Timestamp;
 
@@ -117,4 +117,25 @@ pub fn knows(status: &CanaryRolloutStatus, revision: &str) -> bool {
         .chain(rejected)
         .chain(status.stable_revision.as_deref());
     known.any(|known| known == revision)
+}
+
+/// How the version that the Deployment asks for stands while no release is under way: the outcome, the revisions that may be meant,
+/// and why.
+pub fn at_rest(status: &CanaryRolloutStatus) -> Option<(Outcome, Vec<&str>, String)> {
+    if status.is_active() {
+        return None;
+    }
+    let is_true = |kind| condition(status, kind).filter(|one| one.status == "True");
+    if is_true(ConditionType::Promoted).is_some() {
+        let revision = status.stable_revision.as_deref();
+        return Some((Outcome::Promoted, revision.into_iter().collect(), serves(status)));
+    }
+    let told = is_true(ConditionType::RolledBack)?;
+    // The condition says why, and not which revision: several may have been rejected with the same words.
+    let rejected = status.rejected.iter();
+    let rejected = rejected.filter(|rejected| told.message.starts_with(&rejected.message));
+    let revisions: Vec<&str> = rejected.map(|rejected| rejected.revision.as_str()).collect();
+    let whose = revisions.last().copied().unwrap_or("of the Deployment");
+    let text = ended(whose, Outcome::RolledBack, &told.message);
+    Some((Outcome::RolledBack, revisions, text))
 }

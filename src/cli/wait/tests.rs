@@ -142,7 +142,8 @@ async fn what_does_not_exist_yet_is_waited_for() {
             ),
             list(&[]),
             event(&rollout(6, &json!({}))),
-            event(&rollout(8, &serves(8, "n"))),
+            (503, failure(503, "ServiceUnavailable", "starting", "")),
+            list(&[rollout(8, &serves(8, "n"))]),
         ],
         deployments: vec![
             (

@@ -6,18 +6,12 @@
 use jiff::Timestamp;
 
 use super::{
-    super::{
-        ages::clock,
-        exit::Exit,
-        paint::clean,
-        rollout::{Rollout, condition},
-    },
+    super::{ages::clock, exit::Exit, paint::clean, rollout::Rollout},
     order::{self, Goal, Order, Seen, Wanted, Workload},
-    says,
+    says::{self, at_rest},
 };
 use crate::api::{
     CanaryRolloutStatus,
-    condition::ConditionType,
     status::{Outcome, Run},
 };
 
@@ -364,14 +358,14 @@ impl Waiter {
                 other.then(|| format!("Deployment {} no longer has image {image} but {images}", last.name))
             }
             (Wanted::Revision(wanted), Known::Read { .. }) => {
-                let now = if status.is_active() {
-                    status.run.as_ref().map(|run| run.revision.as_str())
+                let now: Vec<&str> = if status.is_active() {
+                    status.run.iter().map(|run| run.revision.as_str()).collect()
                 } else {
-                    at_rest(status).and_then(|(_, revision, _)| revision)
+                    at_rest(status).map(|(_, revisions, _)| revisions).unwrap_or_default()
                 };
                 // One of which nothing is known is yet to come.
-                let was_here = says::knows(status, wanted);
-                let other = now.filter(|now| was_here && *now != wanted)?;
+                let is_past = says::knows(status, wanted) && !now.contains(&wanted.as_str());
+                let other = now.last().filter(|_| is_past)?;
                 Some(format!(
                     "the Deployment no longer asks for revision {wanted} but for {other}"
                 ))
@@ -382,42 +376,15 @@ impl Waiter {
 
     /// No release is under way, and the status speaks of the Deployment: what it says of it.
     fn resting(&self, status: &CanaryRolloutStatus) -> Option<(Exit, String)> {
-        let (outcome, revision, why) = at_rest(status)?;
+        let (outcome, revisions, why) = at_rest(status)?;
         match &self.order.wanted {
             Wanted::Any => {}
             Wanted::Image(_) if self.has_image_still(status) => {}
-            Wanted::Revision(wanted) if revision == Some(wanted) => {}
+            Wanted::Revision(wanted) if revisions.contains(&wanted.as_str()) => {}
             Wanted::Image(_) | Wanted::Revision(_) => return None,
         }
         Some(self.ended(outcome, &why))
     }
-}
-
-/// How the version that the Deployment asks for stands while no release is under way: the outcome, its revision, and why.
-fn at_rest(status: &CanaryRolloutStatus) -> Option<(Outcome, Option<&str>, String)> {
-    if status.is_active() {
-        return None;
-    }
-    let is_true = |kind| condition(status, kind).filter(|one| one.status == "True");
-    if is_true(ConditionType::Promoted).is_some() {
-        return Some((
-            Outcome::Promoted,
-            status.stable_revision.as_deref(),
-            says::serves(status),
-        ));
-    }
-    let told = is_true(ConditionType::RolledBack)?;
-    let rejected = status
-        .rejected
-        .iter()
-        .find(|rejected| told.message.starts_with(&rejected.message));
-    let revision = rejected.map(|rejected| rejected.revision.as_str());
-    let text = says::ended(
-        revision.unwrap_or("of the Deployment"),
-        Outcome::RolledBack,
-        &told.message,
-    );
-    Some((Outcome::RolledBack, revision, text))
 }
 
 #[cfg(test)]

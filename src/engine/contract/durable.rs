@@ -203,6 +203,23 @@ mod tests {
     }
 
     #[test]
+    fn a_generation_rides_along_and_comes_at_last() {
+        let at_rest = CanaryRolloutStatus {
+            observed_workload_generation: Some(3),
+            ..CanaryRolloutStatus::default()
+        };
+        let mut next = CanaryRolloutStatus {
+            observed_workload_generation: Some(4),
+            ..at_rest.clone()
+        };
+        assert_eq!(may_wait(&at_rest, &next), GENERATIONS_SHOWN_AFTER);
+        next.message = "something else".to_owned();
+        assert_eq!(may_wait(&at_rest, &next), WAITS_SHOWN_AFTER);
+        next.phase = Phase::Preparing;
+        assert_eq!(may_wait(&at_rest, &next), SignedDuration::ZERO);
+    }
+
+    #[test]
     fn what_is_waited_for_is_shown_soon() {
         let waiting = CanaryRolloutStatus {
             phase: Phase::Preparing,

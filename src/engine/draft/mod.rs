@@ -40,7 +40,7 @@ pub struct Draft {
 }
 
 /// Which Deployments a status speaks of.
-pub enum Observed {
+pub enum SpokenOf {
     /// Those that it has spoken of before.
     AsBefore,
     /// None: there is no Deployment.
@@ -56,7 +56,7 @@ pub enum Observed {
     },
 }
 
-impl Observed {
+impl SpokenOf {
     fn note(self, status: &mut CanaryRolloutStatus) {
         match self {
             Self::AsBefore => {}
@@ -82,7 +82,7 @@ pub struct Report {
     /// Generation of the spec that it speaks of.
     pub generation: i64,
     /// Of the Deployments that it speaks of; absent where it still speaks of an older one.
-    pub workload: Observed,
+    pub workload: SpokenOf,
     /// One sentence: what happens, or what is waited for.
     pub message: String,
     /// Columns of `kubectl get`: such as `3/5`, and the confirmed weight. Absent where nothing was ever valid.

@@ -11,7 +11,7 @@ use crate::{
     },
     engine::{
         contract::Identity,
-        draft::{Observed, Report},
+        draft::{Report, SpokenOf},
         facts::{Facts, text},
         guards::{capacity, hold},
         result::message,
@@ -31,7 +31,7 @@ pub fn refused(id: &Identity, status: &CanaryRolloutStatus, why: &str, now: Time
     }
     Report {
         generation: id.generation,
-        workload: Observed::AsBefore,
+        workload: SpokenOf::AsBefore,
         message: why.to_owned(),
         columns: None,
         conditions,
@@ -51,20 +51,20 @@ pub fn report(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Report {
 }
 
 /// The Deployments of this look, if what the status says is about their templates.
-fn workload(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Observed {
+fn workload(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> SpokenOf {
     let Some(deployment) = &facts.seen.deployment else {
         // What cannot be read is there.
         return if facts.seen.unreadable.is_some() {
-            Observed::AsBefore
+            SpokenOf::AsBefore
         } else {
-            Observed::Nothing
+            SpokenOf::Nothing
         };
     };
     let anew = status.observed_workload_uid.as_ref() != Some(&deployment.uid);
     match (facts.mode.speaks_of_newest(facts, status), anew) {
-        (false, false) => Observed::AsBefore,
-        (false, true) => Observed::Nothing,
-        (true, _) => Observed::Workload {
+        (false, false) => SpokenOf::AsBefore,
+        (false, true) => SpokenOf::Nothing,
+        (true, _) => SpokenOf::Workload {
             uid: deployment.uid.clone(),
             generation: deployment.generation,
             baseline: facts.mode.baseline_generation(facts, status),

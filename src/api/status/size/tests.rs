@@ -38,7 +38,7 @@ fn full() -> Value {
         "checks": [{"name": "c", "verdict": "wait", "value": "1%", "threshold": "<= 1%", "baseline": "1%", "evidence": {"bad": 2, "total": 100, "limit": 0.01, "baselineBad": 1, "baselineTotal": 900, "since": at, "strength": 0.123, "needed": 27}, "at": at, "message": "why"}],
         "conditions": [{"type": "Accepted", "status": "True", "reason": "Accepted", "message": "why", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
         "drift": {"corrected": 1, "last": seen, "recent": [seen]},
-        "history": [{"run": 1, "revision": "x", "outcome": "RolledBack", "reason": "NotReady", "message": "why", "from": at, "to": at, "worst": {"errors": "1%"}, "trace": [point]}]})
+        "history": [{"run": 1, "revision": "x", "outcome": "RolledBack", "reason": "NotReady", "message": "why", "from": at, "to": at, "worst": {"errors": "1%"}}]})
 }
 
 /// Texts that anybody may make long.
@@ -115,6 +115,29 @@ fn what_is_not_told_of_the_past_stays_below_what_is_taken_for_it() {
     status.run.as_mut().unwrap().trace.clear();
     let size = serde_json::to_vec(&status).unwrap().len();
     assert!(size <= REST, "{size} bytes");
+}
+
+#[test]
+fn traces_have_an_end_and_go_first_where_there_is_too_much() {
+    let mut status: CanaryRolloutStatus = serde_json::from_value(full()).unwrap();
+    let run = status.run.as_mut().unwrap();
+    run.trace = vec![run.trace[0]; 1_000];
+    let trace = run.trace.clone();
+    let ended = status.history[0].clone();
+    status.history = vec![ended; 3];
+    status.history[1].trace = trace.clone();
+    status.history[2].trace = trace;
+    status.fit();
+    let kept: Vec<usize> = status.history.iter().map(|ended| ended.trace.len()).collect();
+    assert_eq!((status.run.as_ref().unwrap().trace.len(), kept), (63, vec![0, 63, 0]));
+    let notice = Notice {
+        note: "x".repeat(SENTENCE),
+        ..status.events.pending[0].clone()
+    };
+    status.events.pending = vec![notice; 100];
+    status.fit();
+    assert_eq!(status.history.iter().map(|ended| ended.trace.len()).sum::<usize>(), 0);
+    assert!(serde_json::to_vec(&status).unwrap().len() <= LARGEST);
 }
 
 #[test]

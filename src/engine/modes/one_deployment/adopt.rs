@@ -1,7 +1,7 @@
 //! Between releases of one Deployment: it is taken over, followed, and a release is begun when one is due.
 
 use crate::{
-    api::status::{EndReason, HeldBy},
+    api::status::{EndReason, HeldBy, Run},
     engine::{
         draft::{Draft, cursor::Beginning, events::Reason, originals::Serving},
         facts::Facts,
@@ -173,4 +173,19 @@ fn free_revision(facts: &Facts<'_>, deployment: &Deployment) -> (String, String)
         }
         attempt += 1;
     }
+}
+
+/// Whether what is released is what the Deployment asks for.
+pub fn is_released(facts: &Facts<'_>, deployment: &Deployment, run: &Run) -> bool {
+    match facts.canary(run) {
+        Some(canary) => facts.wants(canary),
+        None => run.replica_set.ends_with(&run.revision) && is_template_of(deployment, &run.revision),
+    }
+}
+
+/// Whether a revision of ours, whose ReplicaSet does not exist yet, was made from the Deployment's template.
+fn is_template_of(deployment: &Deployment, revision: &str) -> bool {
+    /// Names taken by other templates are rare; each makes one more attempt.
+    const ATTEMPTS: u32 = 8;
+    (0..ATTEMPTS).any(|attempt| deployment.template.revision(attempt) == revision)
 }

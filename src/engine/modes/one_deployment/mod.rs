@@ -192,7 +192,7 @@ impl Mode for OneDeployment {
         };
         // Between releases conditions compare templates, as they are now.
         let run = status.run.as_ref().filter(|_| status.is_active());
-        run.is_none_or(|run| is_released(facts, deployment, run))
+        run.is_none_or(|run| adopt::is_released(facts, deployment, run))
     }
 
     fn baseline_generation(&self, _: &Facts<'_>, _: &CanaryRolloutStatus) -> Option<i64> {
@@ -282,7 +282,7 @@ impl Workflow for OneDeployment {
             next.go_back(EndReason::Reverted, &message);
             return ControlFlow::Break(());
         }
-        if is_released(facts, deployment, run) {
+        if adopt::is_released(facts, deployment, run) {
             return ControlFlow::Continue(());
         }
         let baked = next.status().phase == Phase::Baking && holds::only_time_is_left(facts, run, &next.status().checks);
@@ -390,19 +390,4 @@ fn several_active(
         );
         (Refusal::RolloutIncomplete, why)
     })
-}
-
-/// Whether what is released is what the Deployment asks for.
-fn is_released(facts: &Facts<'_>, deployment: &Deployment, run: &Run) -> bool {
-    match facts.canary(run) {
-        Some(canary) => facts.wants(canary),
-        None => run.replica_set.ends_with(&run.revision) && is_template_of(deployment, &run.revision),
-    }
-}
-
-/// Whether a revision of ours, whose ReplicaSet does not exist yet, was made from the Deployment's template.
-fn is_template_of(deployment: &Deployment, revision: &str) -> bool {
-    /// Names taken by other templates are rare; each makes one more attempt.
-    const ATTEMPTS: u32 = 8;
-    (0..ATTEMPTS).any(|attempt| deployment.template.revision(attempt) == revision)
 }
