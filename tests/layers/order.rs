@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Folders of `src/` from the ground up, each with all that it may use.
-const LAYERS: [(&str, &str); 14] = [
+const LAYERS: [(&str, &str); 15] = [
     // What users write and read: it knows no store, no route and no object of Kubernetes.
     ("api", ""),
     // Tells what happens; whoever is pure has nothing to log.
@@ -26,23 +26,25 @@ const LAYERS: [(&str, &str); 14] = [
     ("look", "api kubernetes workload router provider engine"),
     // The engine without a cluster.
     ("simulate", "api kubernetes workload router provider engine look"),
+    // The same with what a metrics store has kept.
+    ("backtest", "api kubernetes provider engine simulate"),
     (
         "controller",
         "api log fair kubernetes workload router provider webhook engine look",
     ),
     (
         "runtime",
-        "api log fair kubernetes workload router provider webhook engine look controller simulate",
+        "api log fair kubernetes workload router provider webhook engine look controller simulate backtest",
     ),
     (
         ROOT,
-        "api log fair kubernetes workload router provider webhook engine look controller simulate runtime",
+        "api log fair kubernetes workload router provider webhook engine look controller simulate backtest runtime",
     ),
 ];
 const ROOT: &str = "lib.rs and main.rs";
 
 /// Who may use modules named `shell`, in which all requests are made, beside the folder that has them.
-const SHELLS: [&str; 3] = ["controller", "runtime", ROOT];
+const SHELLS: [&str; 4] = ["backtest", "controller", "runtime", ROOT];
 
 /// Folders of `src/engine/`, from the ground up; `engine/mod.rs` puts them together.
 const ENGINE: [&str; 8] = [
