@@ -12,7 +12,7 @@
 //!
 //! [`api`] is what users write and read, [`workload`] and [`router`] turn wishes into patches of
 //! Deployments, ReplicaSets, Services and routes, [`runtime`] starts and stops the process, [`simulate`] shows a release in a
-//! world without a cluster, [`cli`] is the plugin `kubectl canary`.
+//! world without a cluster, [`backtest`] one in the past of a Prometheus, [`cli`] is the plugin `kubectl canary`.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -22,6 +22,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may panic"))]
 
 pub mod api;
+pub mod backtest;
 pub mod cli;
 pub mod controller;
 pub mod engine;

@@ -9,7 +9,7 @@ use warmfront::runtime::{
     args::{Args, Command},
     generate,
 };
-use warmfront::simulate::command::simulate;
+use warmfront::{backtest::command::backtest, simulate::command::simulate};
 
 /// The C library's allocator keeps what was freed, and spends a third of a pass on putting it in order.
 #[global_allocator]
@@ -20,6 +20,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Run(args) => block_on(runtime::run(args)),
         Command::ReleaseAll(args) => block_on(runtime::release_all::release_all(args)),
         Command::Simulate(args) => Ok(simulate(&args)),
+        Command::Backtest(args) => block_on(backtest(*args)),
         Command::Crd => {
             for (_, text) in generate::crds().context("writing the CustomResourceDefinitions")? {
                 print!("---\n{text}");

@@ -17,9 +17,28 @@ pub fn is_of(pod: &str, replica_set: &str) -> bool {
         .is_some_and(|rest| !rest.is_empty() && !rest.contains('-'))
 }
 
+/// The ReplicaSet that gives a pod such a name, or as much of its name as tells its pods from others; nothing where none would.
+pub fn replica_set(pod: &str) -> Option<&str> {
+    if pod.len() == LONGEST_BASE.saturating_add(5) {
+        return pod.get(..LONGEST_BASE);
+    }
+    pod.rsplit_once('-').map(|(set, _)| set).filter(|set| !set.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_replica_set_of_a_pod_is_one_whose_pod_it_is() {
+        let long = format!("{}-w4x9k", "a".repeat(LONGEST_DEPLOYMENT));
+        let cut = format!("{long}x2x4z");
+        for pod in ["catalog-7f8b9c6d5-x2x4z", &cut] {
+            let set = replica_set(pod).unwrap();
+            assert!(is_of(pod, set), "{pod} {set}");
+        }
+        assert_eq!((replica_set("catalog"), replica_set("-x")), (None, None));
+    }
 
     #[test]
     fn names_of_other_workloads_and_cut_names_are_told_apart() {

@@ -1,6 +1,7 @@
 //! The only place where metrics stores are talked to: timeouts, limits, one retry, and errors as `noData`.
 
 mod clients;
+mod past;
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -17,6 +18,7 @@ use super::{
     prometheus::{self, Ask, Interpretation, Known, Replies, Value},
 };
 use clients::Clients;
+pub use past::Span;
 
 use crate::{
     api::{metric_source::MetricSourceSpec, status::Cause},
@@ -26,6 +28,8 @@ use crate::{
 
 /// Longest wait for the whole reply to one query.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Where Prometheus answers queries of one moment.
+const QUERY: &str = "/api/v1/query";
 /// Longest wait for all replies of a tick, and for permits to ask for them. What is answered then counts, the rest has no data.
 const TICK: Duration = Duration::from_secs(25);
 /// Largest reply that is read, in bytes: 4 MiB.
@@ -69,6 +73,21 @@ struct Turn<'a> {
     until: Instant,
 }
 
+/// One request of the API.
+struct Request<'a> {
+    purpose: &'static str,
+    verb: Verb,
+    path: &'a str,
+    form: &'a [(&'a str, &'a str)],
+}
+
+/// How it is sent: what reads labels knows no other way than GET.
+#[derive(Clone, Copy)]
+enum Verb {
+    Get,
+    Post,
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What they guard is changed in one step, so a panic leaves nothing half-written.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -100,12 +119,11 @@ fn same_time(spec: &MetricSourceSpec, date: Option<&str>, now: Timestamp) -> Res
     ))
 }
 
-fn too_much(ask: &Ask, _: &Exhausted) -> NoData {
+fn too_much(purpose: &str, _: &Exhausted) -> NoData {
     NoData {
         cause: Cause::BadReply,
         message: format!(
-            "{}: the replies to one tick take more than {} MiB: have fewer series answer, or give them fewer labels",
-            ask.purpose,
+            "{purpose}: the replies to one tick take more than {} MiB: have fewer series answer, or give them fewer labels",
             REPLIES.reader >> 20
         ),
     }
@@ -114,7 +132,10 @@ fn too_much(ask: &Ask, _: &Exhausted) -> NoData {
 /// Reads a reply, which from then on takes the room of what was read.
 async fn read(code: u16, body: &[u8], replies: &Reader<'_>, ask: &Ask) -> Result<Value, NoData> {
     let room = prometheus::bytes_at_most(body);
-    replies.take(room).await.map_err(|error| too_much(ask, &error))?;
+    replies
+        .take(room)
+        .await
+        .map_err(|error| too_much(ask.purpose, &error))?;
     let value = prometheus::parse(code, body).map_err(|error| NoData {
         message: format!("{}: {}", ask.purpose, error.message),
         ..error
@@ -249,16 +270,33 @@ impl StoreClient {
         if let Some((_, url)) = last.as_ref().filter(|(known, _)| known == source) {
             return Ok(url.clone());
         }
-        let url =
-            Url::parse(&format!("{}/api/v1/query", source.trim_end_matches('/'))).map_err(|error| error.to_string())?;
+        let url = Url::parse(&format!("{}{QUERY}", source.trim_end_matches('/'))).map_err(|error| error.to_string())?;
         *last = Some((source.to_owned(), url.clone()));
         Ok(url)
     }
 
     async fn post(&self, spec: &MetricSourceSpec, replies: &Reader<'_>, ask: &Ask) -> Result<(u16, Vec<u8>), NoData> {
+        let time = format!("{:.3}", ask.time);
+        let form = [("query", ask.promql.as_str()), ("time", &time)];
+        let request = Request {
+            purpose: ask.purpose,
+            verb: Verb::Post,
+            path: QUERY,
+            form: &form,
+        };
+        self.send(spec, replies, &request).await
+    }
+
+    async fn send(
+        &self,
+        spec: &MetricSourceSpec,
+        replies: &Reader<'_>,
+        request: &Request<'_>,
+    ) -> Result<(u16, Vec<u8>), NoData> {
+        let Request { purpose, path, .. } = *request;
         let down = |what: &str| NoData {
             cause: Cause::ProviderDown,
-            message: format!("{}: Prometheus {what}", ask.purpose),
+            message: format!("{purpose}: Prometheus {what}"),
         };
         let failed = |error: &reqwest::Error| {
             let what = if error.is_timeout() {
@@ -270,42 +308,51 @@ impl StoreClient {
             };
             NoData {
                 cause: Cause::ProviderDown,
-                message: format!("{}: Prometheus at {} {what}", ask.purpose, spec.prometheus.url),
+                message: format!("{purpose}: Prometheus at {} {what}", spec.prometheus.url),
             }
         };
-        let url = self.address(&spec.prometheus.url).map_err(|error| {
+        let mut url = self.address(&spec.prometheus.url).map_err(|error| {
             down(&format!(
                 "has the address {}, which is none: {error}",
                 spec.prometheus.url
             ))
         })?;
-        let time = format!("{:.3}", ask.time);
+        if path != QUERY {
+            let base = url.path().strip_suffix(QUERY).unwrap_or_default();
+            url.set_path(&format!("{base}{path}"));
+        }
         // The store works no longer for nobody.
         let timeout = format!("{}s", TIMEOUT.as_secs());
-        let form = [("query", ask.promql.as_str()), ("time", &time), ("timeout", &timeout)];
+        let bounds = [("timeout", timeout.as_str())];
+        let form: Vec<&(&str, &str)> = request.form.iter().chain(&bounds).chain(&WHOLE).collect();
         let client = self.clients.of(&url).map_err(|why| down(&why))?;
-        let mut response = client
-            .post(url)
-            .form(&form.iter().chain(&WHOLE).collect::<Vec<_>>())
-            .send()
-            .await
-            .map_err(|error| failed(&error))?;
+        let sent = match request.verb {
+            Verb::Post => client.post(url).form(&form),
+            Verb::Get => {
+                url.query_pairs_mut().extend_pairs(form);
+                client.get(url)
+            }
+        };
+        let mut response = sent.send().await.map_err(|error| failed(&error))?;
         let code = response.status().as_u16();
         let date = response.headers().get(DATE).filter(|_| response.status().is_success());
         let date = date.and_then(|date| date.to_str().ok());
         same_time(spec, date, Timestamp::now()).map_err(|why| NoData {
             cause: Cause::Stale,
-            message: format!("{}: {why}", ask.purpose),
+            message: format!("{purpose}: {why}"),
         })?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
             if body.len() + chunk.len() > MAX_BODY {
                 return Err(NoData {
                     cause: Cause::BadReply,
-                    message: format!("{}: the reply is larger than {} MiB", ask.purpose, MAX_BODY >> 20),
+                    message: format!("{purpose}: the reply is larger than {} MiB", MAX_BODY >> 20),
                 });
             }
-            replies.take(chunk.len()).await.map_err(|error| too_much(ask, &error))?;
+            replies
+                .take(chunk.len())
+                .await
+                .map_err(|error| too_much(purpose, &error))?;
             body.extend_from_slice(&chunk);
         }
         Ok((code, body))

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand};
 
-use crate::{api::Duration, controller::calls::LONGEST_CALL, simulate::command::Simulate};
+use crate::{api::Duration, backtest::command::Backtest, controller::calls::LONGEST_CALL, simulate::command::Simulate};
 
 /// Progressive delivery for cached services on Kubernetes.
 #[derive(Debug, Parser)]
@@ -26,6 +26,9 @@ pub enum Command {
     /// Show what Warmfront does with a CanaryRollout in a simulated world: its traffic, its caches, its database and what goes wrong
     /// there are made up, the engine and its judge are the real ones. Needs no cluster.
     Simulate(Simulate),
+    /// Show what Warmfront would have done with a CanaryRollout in the past of a Prometheus: whether the running version would have
+    /// passed as its own canary, or what would have become of two versions that ran side by side. Needs no cluster, and only reads.
+    Backtest(Box<Backtest>),
     /// Print the CustomResourceDefinitions as YAML.
     Crd,
     /// Print the rules of the controller's ClusterRole, or of the Role in its own namespace, as YAML, each with its reason.

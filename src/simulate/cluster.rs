@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
 
-use super::file::Subject;
 use crate::{
-    api::{CanaryRolloutStatus, Duration, FINALIZER, HASH_LABEL, Percent, Plan, traffic::RouteKind},
+    api::{CanaryRolloutSpec, CanaryRolloutStatus, FINALIZER, HASH_LABEL, Percent, Plan, traffic::RouteKind},
     engine::contract::{
         action::Action,
         kind::Kind,
@@ -24,13 +24,31 @@ const APP: &str = "app";
 /// The revision that serves before the release.
 const STABLE: &str = "old";
 
+/// What is released, and in what cluster.
+pub struct Scene<'a> {
+    /// Namespace of the CanaryRollout.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Its spec.
+    pub spec: &'a CanaryRolloutSpec,
+    /// What follows from that.
+    pub plan: &'a Plan,
+    /// Pods of the Deployment.
+    pub pods: u32,
+    /// The spec of its MetricSource.
+    pub source: Value,
+    /// When the new version is applied.
+    pub start: Timestamp,
+}
+
 /// The objects of one CanaryRollout.
 pub struct Cluster {
     namespace: String,
     name: String,
     deployment: String,
     is_pair: bool,
-    scrape_interval: Duration,
+    source: Value,
     objects: BTreeMap<(Kind, String), Value>,
     finalizer: bool,
 }
@@ -85,9 +103,9 @@ fn routes(plan: &Plan, namespace: &str) -> Vec<(Kind, String, Value)> {
 
 impl Cluster {
     /// The cluster in which the old version serves.
-    pub fn new(subject: &Subject) -> Self {
-        let (plan, pods) = (&subject.plan, subject.simulation.traffic.pods);
-        let mut objects: Vec<(Kind, String, Value)> = routes(plan, &subject.namespace);
+    pub fn new(scene: &Scene<'_>) -> Self {
+        let (plan, pods) = (scene.plan, scene.pods);
+        let mut objects: Vec<(Kind, String, Value)> = routes(plan, scene.namespace);
         let mut put = |kind, object: Value| objects.push((kind, text(&object, "/metadata/name").to_owned(), object));
         let old = plan.baseline.as_ref().unwrap_or(&plan.deployment);
         put(Kind::Deployment, deployment(old, "old", pods));
@@ -103,11 +121,11 @@ impl Cluster {
             put(Kind::Service, service(&plan.canary_service, new));
         }
         Self {
-            namespace: subject.namespace.clone(),
-            name: subject.name.clone(),
+            namespace: scene.namespace.to_owned(),
+            name: scene.name.to_owned(),
             deployment: plan.deployment.clone(),
             is_pair: plan.is_pair(),
-            scrape_interval: subject.simulation.scrape_interval,
+            source: scene.source.clone(),
             objects: objects
                 .into_iter()
                 .map(|(kind, name, object)| ((kind, name), object))
@@ -128,7 +146,7 @@ impl Cluster {
     }
 
     /// Does what the engine asks for.
-    pub fn carry_out(&mut self, action: &Action, now: jiff::Timestamp) -> anyhow::Result<()> {
+    pub fn carry_out(&mut self, action: &Action, now: Timestamp) -> anyhow::Result<()> {
         match action {
             Action::AddFinalizer => self.finalizer = true,
             Action::DropFinalizer => self.finalizer = false,
@@ -198,16 +216,10 @@ impl Cluster {
             };
             all.put((*kind).into(), &self.namespace, told);
         }
-        // A gateway's metrics, which count what the weight speaks of.
-        let spec = json!({
-            "prometheus": {"url": "http://simulated"},
-            "preset": "envoy",
-            "scrapeInterval": self.scrape_interval,
-        });
         all.put(
             Known::MetricSource,
             "",
-            json!({"metadata": {"name": source}, "spec": spec}),
+            json!({"metadata": {"name": source}, "spec": self.source}),
         );
         for kind in [Known::HoldPolicy, Known::HoldBinding] {
             let metadata = json!({"name": hold::NAME, "uid": "u", "generation": 1});

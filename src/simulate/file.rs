@@ -30,19 +30,45 @@ pub struct Subject {
     pub simulation: Simulation,
 }
 
+/// A CanaryRollout.
+#[derive(Clone, Debug)]
+pub struct Rollout {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its spec.
+    pub spec: CanaryRolloutSpec,
+    /// What follows from that.
+    pub plan: Plan,
+}
+
+/// A document, and where it stands.
+pub type Document = (String, Value);
+
 /// Reads the files. Objects of other kinds are passed over.
 pub fn read(paths: &[PathBuf]) -> anyhow::Result<Subject> {
+    subject(read_documents(paths)?, &names(paths))
+}
+
+/// Names of files, for messages.
+pub fn names(paths: &[PathBuf]) -> String {
+    let names = paths.iter().map(|path| path.display().to_string());
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// The documents of all the files.
+pub fn read_documents(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
     let mut found = Vec::new();
     for path in paths {
         let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
         found.extend(documents(path, &text)?);
     }
-    let names = paths.iter().map(|path| path.display().to_string());
-    subject(found, &names.collect::<Vec<_>>().join(", "))
+    Ok(found)
 }
 
 /// The documents of one file, each with where it stands.
-fn documents(path: &Path, text: &str) -> anyhow::Result<Vec<(String, Value)>> {
+pub fn documents(path: &Path, text: &str) -> anyhow::Result<Vec<Document>> {
     let mut found = Vec::new();
     for (number, document) in serde_yaml::Deserializer::from_str(text).enumerate() {
         let at = format!("{}, document {}", path.display(), number.saturating_add(1));
@@ -62,25 +88,36 @@ fn subject(found: Vec<(String, Value)>, files: &str) -> anyhow::Result<Subject> 
             _ => {}
         }
     }
-    let (at, rollout) = one(rollouts, "CanaryRollout", files, "")?;
+    let rollout = rollout(rollouts, files)?;
     let (world_at, world) = one(simulations, "Simulation", files, &format!(", such as\n{LEAST}"))?;
+    of_this_version(&world_at, &world)?;
+    let simulation = strictly::<Simulation>(&world).map_err(anyhow::Error::msg);
+    Ok(Subject {
+        namespace: rollout.namespace,
+        name: rollout.name,
+        spec: rollout.spec,
+        plan: rollout.plan,
+        simulation: simulation.with_context(|| world_at.clone())?,
+    })
+}
+
+/// The one CanaryRollout among these documents of that kind.
+pub fn rollout(found: Vec<Document>, files: &str) -> anyhow::Result<Rollout> {
+    let (at, rollout) = one(found, "CanaryRollout", files, "")?;
     let name = text(&rollout, "/metadata/name");
     if name.is_empty() {
         bail!("{at}: metadata.name is missing");
     }
     of_this_version(&at, &rollout)?;
-    of_this_version(&world_at, &world)?;
     let spec = CanaryRolloutSpec::read(rollout.get("spec").unwrap_or(&Value::Null));
     let spec = spec.map_err(anyhow::Error::msg).with_context(|| at.clone())?;
     let plan = Plan::try_from(&spec).with_context(|| at.clone())?;
-    let simulation = strictly::<Simulation>(&world).map_err(anyhow::Error::msg);
     let namespace = text(&rollout, "/metadata/namespace");
-    Ok(Subject {
+    Ok(Rollout {
         namespace: if namespace.is_empty() { "default" } else { namespace }.to_owned(),
         name: name.to_owned(),
         spec,
         plan,
-        simulation: simulation.with_context(|| world_at.clone())?,
     })
 }
 
@@ -90,11 +127,12 @@ fn one(found: Vec<(String, Value)>, kind: &str, files: &str, hint: &str) -> anyh
     match (found.next(), count) {
         (Some(only), 1) => Ok(only),
         (None, _) => bail!("{files}: there is no {kind}: add a document of that kind{hint}"),
-        (Some(_), count) => bail!("{files}: there are {count} documents of kind {kind}: simulate one at a time"),
+        (Some(_), count) => bail!("{files}: there are {count} documents of kind {kind}: name one at a time"),
     }
 }
 
-fn of_this_version(at: &str, object: &Value) -> anyhow::Result<()> {
+/// Refuses an object of another version.
+pub fn of_this_version(at: &str, object: &Value) -> anyhow::Result<()> {
     match text(object, "/apiVersion") {
         "warmfront.dev/v1alpha1" => Ok(()),
         other => bail!("{at}: apiVersion is {other:?}: write warmfront.dev/v1alpha1"),

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::{
     file::Subject,
-    release::{Release, Told, Waited},
+    going::{Told, Waited},
+    release::Release,
     series::{Totals, Whose},
     spec::End,
     store::{latency, slower},

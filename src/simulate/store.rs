@@ -1,15 +1,13 @@
 //! The metrics store of a simulated world.
 
-use super::series::{Series, Totals, Whose};
+use super::{
+    going::Readings,
+    series::{Series, Totals, Whose},
+};
 use crate::{
     api::{
         Duration,
         plan::{CheckKind, PlannedCheck},
-        status::Cause,
-    },
-    engine::contract::{
-        DrainQuestion, InspectionQuestion,
-        observed::{Drained, Inspected, Measured},
     },
     provider::{Counts, Quantity, Question, Reading, Version},
 };
@@ -50,38 +48,14 @@ pub fn latency(counted: Totals, slow: Duration, quantile: f64) -> Option<f64> {
 }
 
 impl Store<'_> {
-    /// A tick of both versions.
-    pub fn measure(&self, question: &Question) -> Measured {
-        Measured {
-            start: question.start,
-            end: question.end,
-            readings: self.readings(question),
-        }
+    /// Requests that still reach the candidate of a question.
+    pub fn requests(&self, question: &Question) -> f64 {
+        self.counted(&question.subject.candidate, question.start, question.end)
+            .requests
     }
 
-    /// A look at the version that serves.
-    pub fn inspect(&self, asked: &InspectionQuestion) -> Inspected {
-        Inspected {
-            revision: asked.revision.clone(),
-            basis: asked.basis.clone(),
-            readings: self.readings(&asked.question),
-            scraped_twice: None,
-        }
-    }
-
-    /// Whether requests still reach a version that has lost its traffic.
-    pub fn look_for_requests(&self, asked: &DrainQuestion) -> Drained {
-        let version = &asked.question.subject.candidate;
-        let counted = self.counted(version, asked.question.start, asked.question.end);
-        Drained {
-            revision: asked.revision.clone(),
-            needs: asked.needs,
-            end: asked.question.end,
-            requests: Some(counted.requests),
-        }
-    }
-
-    fn readings(&self, question: &Question) -> Vec<Result<Reading, (Cause, String)>> {
+    /// An answer for each quantity.
+    pub fn readings(&self, question: &Question) -> Readings {
         let of = |quantity: &Quantity| Ok(self.reading(quantity, question));
         question.quantities.iter().map(of).collect()
     }

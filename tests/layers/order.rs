@@ -28,23 +28,25 @@ const LAYERS: [(&str, &str); 15] = [
     ("look", "api kubernetes workload router provider engine"),
     // The engine without a cluster.
     ("simulate", "api kubernetes workload router provider engine look"),
+    // The same with what a metrics store has kept.
+    ("backtest", "api kubernetes provider engine simulate"),
     (
         "controller",
         "api log fair kubernetes workload router provider webhook engine look",
     ),
     (
         "runtime",
-        "api log fair kubernetes workload router provider webhook engine look controller simulate",
+        "api log fair kubernetes workload router provider webhook engine look controller simulate backtest",
     ),
     (
         ROOT,
-        "api log fair kubernetes workload router provider webhook engine look controller simulate runtime cli",
+        "api log fair kubernetes workload router provider webhook engine look controller simulate backtest runtime cli",
     ),
 ];
 const ROOT: &str = "lib.rs and the binaries";
 
 /// Who may use modules named `shell`, in which all requests are made, beside the folder that has them.
-const SHELLS: [&str; 3] = ["controller", "runtime", ROOT];
+const SHELLS: [&str; 4] = ["backtest", "controller", "runtime", ROOT];
 
 /// Folders of `src/engine/`, from the ground up; `engine/mod.rs` puts them together.
 const ENGINE: [&str; 8] = [

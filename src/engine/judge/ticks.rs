@@ -314,7 +314,8 @@ pub(super) fn protocols(facts: &Facts<'_>) -> BTreeSet<Protocol> {
     facts.plan.routes.iter().map(|route| protocol(route.kind)).collect()
 }
 
-pub(super) fn quantity(kind: &CheckKind) -> Quantity {
+/// What a check asks.
+pub fn quantity(kind: &CheckKind) -> Quantity {
     match kind {
         CheckKind::ErrorRate { .. } => Quantity::Requests,
         CheckKind::Latency { quantile, max } => Quantity::Latency {

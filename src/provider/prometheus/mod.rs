@@ -9,6 +9,7 @@ mod data;
 mod histogram;
 mod interpret;
 mod names;
+mod past;
 mod query;
 mod reply;
 mod words;
@@ -34,6 +35,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use counter::Targets;
 pub use interpret::{interpret, scraped_twice};
+pub use past::{Values, ask_pod_names, parse_names, parse_values, shown_to, value_at};
 pub use reply::{Series, Value, bytes_at_most, parse};
 
 use super::{Answer, NoData, Quantity, Question};
@@ -42,7 +44,7 @@ use crate::api::{metric_source::MetricSourceSpec, status::Cause};
 /// Shortest look back: room for a scrape that was missed.
 const SHORTEST_WINDOW: SignedDuration = SignedDuration::from_secs(60);
 /// Longest look back.
-const LONGEST_WINDOW: SignedDuration = SignedDuration::from_mins(10);
+pub const LONGEST_WINDOW: SignedDuration = SignedDuration::from_mins(10);
 /// A version whose newest sample is older than four scrapes is not judged: it says nothing about now.
 const STALE_AFTER: i32 = 4;
 
@@ -112,7 +114,16 @@ fn window(spec: &MetricSourceSpec, question: &Question) -> SignedDuration {
 
 /// The queries of a tick.
 pub fn queries(spec: &MetricSourceSpec, question: &Question) -> BTreeMap<Layer, Result<Ask, NoData>> {
-    let range = format!("[{}ms]", window(spec, question).as_millis());
+    queries_over(spec, question, window(spec, question))
+}
+
+/// The same with all samples of so much time before the tick's end: many ticks that follow one another are read from one reply.
+pub fn queries_over(
+    spec: &MetricSourceSpec,
+    question: &Question,
+    length: SignedDuration,
+) -> BTreeMap<Layer, Result<Ask, NoData>> {
+    let range = format!("[{}ms]", length.as_millis());
     let mut asks = BTreeMap::new();
     for (index, quantity) in question.quantities.iter().enumerate() {
         let (layer, purpose, promql) = match quantity {
@@ -154,11 +165,12 @@ pub fn queries(spec: &MetricSourceSpec, question: &Question) -> BTreeMap<Layer, 
 
 /// The query that tells whether the pods of both sides are scraped.
 pub fn ask_pods(spec: &MetricSourceSpec, question: &Question) -> Ask {
-    let promql = format!(
-        "{}[{}ms]",
-        query::up(spec, &question.subject),
-        window(spec, question).as_millis()
-    );
+    ask_pods_over(spec, question, window(spec, question))
+}
+
+/// The same over so much time before the tick's end.
+pub fn ask_pods_over(spec: &MetricSourceSpec, question: &Question, length: SignedDuration) -> Ask {
+    let promql = format!("{}[{}ms]", query::up(spec, &question.subject), length.as_millis());
     Ask {
         purpose: "scraped pods",
         promql,
@@ -210,13 +222,23 @@ pub fn read_up(spec: &MetricSourceSpec, value: &Value) -> BTreeMap<String, bool>
 
 /// The query that tells since when targets have been scraped.
 pub fn ask_targets(spec: &MetricSourceSpec, question: &Question, targets: &BTreeSet<(String, String)>) -> Ask {
+    ask_targets_over(spec, question, targets, LONGEST_WINDOW)
+}
+
+/// The same over so much time before the tick's end.
+pub fn ask_targets_over(
+    spec: &MetricSourceSpec,
+    question: &Question,
+    targets: &BTreeSet<(String, String)>,
+    length: SignedDuration,
+) -> Ask {
     let one_of = |values: BTreeSet<&str>| query::pattern(values);
     let jobs = one_of(targets.iter().map(|(job, _)| job.as_str()).collect());
     let instances = one_of(targets.iter().map(|(_, instance)| instance.as_str()).collect());
     let promql = format!(
         "up{{job=~{jobs},instance=~{instances}{}}}[{}ms]",
         query::and_matchers(spec),
-        LONGEST_WINDOW.as_millis()
+        length.as_millis()
     );
     Ask {
         purpose: "age of targets",

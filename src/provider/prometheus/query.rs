@@ -155,6 +155,23 @@ pub(super) fn lookups(spec: &MetricSourceSpec, subject: &Subject) -> String {
     format!("{}{{{}}}", names::LOOKUPS, both_pods(spec, subject))
 }
 
+/// Series of pods whose names match a regular expression, of all that may be counted of them.
+pub(super) fn of_pods_like(spec: &MetricSourceSpec, namespace: &str, protocols: &[Protocol], pods: &str) -> String {
+    let names = protocols
+        .iter()
+        .flat_map(|spoken| names::counts(*spoken).iter().chain(names::buckets(*spoken)));
+    let names: BTreeSet<&str> = names.copied().chain([names::LOOKUPS]).collect();
+    format!(
+        "{{{},{}={},{}=~{}{}}}",
+        any_of(names),
+        spec.namespace_label,
+        literal(namespace),
+        spec.pod_label,
+        literal(pods),
+        and_matchers(spec)
+    )
+}
+
 /// The label of a target. A series that has a label of that name itself keeps it as `exported_…`; `up` has the target's own.
 fn target_label(label: &str) -> &str {
     label.strip_prefix("exported_").unwrap_or(label)

@@ -65,11 +65,11 @@ impl Value {
 
 /// What stands around the data.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope {
+#[serde(rename_all = "camelCase", bound = "T: Deserialize<'de>")]
+pub(super) struct Envelope<T> {
     status: String,
     #[serde(default)]
-    data: Option<Type>,
+    pub data: Option<T>,
     #[serde(default)]
     warnings: Said,
     #[serde(default)]
@@ -135,25 +135,13 @@ pub(super) fn is_remark(warning: &str) -> bool {
     omitted || about_expression.iter().any(|remark| warning.starts_with(remark))
 }
 
-fn unknown() -> NoData {
+pub(super) fn unknown() -> NoData {
     no_data(Cause::BadReply, "the reply is not that of Prometheus' query API")
 }
 
 /// Reads a reply by its status code and body. The body never reaches a message.
 pub fn parse(code: u16, body: &[u8]) -> Result<Value, NoData> {
-    if let Some(refusal) = refusal(code, body) {
-        return Err(refusal);
-    }
-    let envelope: Envelope = serde_json::from_slice(body).map_err(|_| unknown())?;
-    if envelope.status != "success" {
-        return Err(no_data(Cause::BadQuery, "Prometheus reports an error in the query"));
-    }
-    if envelope.is_partial || envelope.warnings.of_data || envelope.infos.of_data {
-        return Err(no_data(
-            Cause::PartialReply,
-            "the store warns that its reply is not complete: one of the stores behind it does not answer; ask it the same query to see which",
-        ));
-    }
+    let envelope: Envelope<Type> = opened(code, body)?;
     let data = envelope
         .data
         .ok_or_else(|| no_data(Cause::BadReply, "the reply has no data"))?;
@@ -164,6 +152,24 @@ pub fn parse(code: u16, body: &[u8]) -> Result<Value, NoData> {
         "string" => Ok(Value::Text),
         _ => Err(unknown()),
     }
+}
+
+/// What stands around the data of a reply that is one, and complete.
+pub(super) fn opened<'a, T: Deserialize<'a>>(code: u16, body: &'a [u8]) -> Result<Envelope<T>, NoData> {
+    if let Some(refusal) = refusal(code, body) {
+        return Err(refusal);
+    }
+    let envelope: Envelope<T> = serde_json::from_slice(body).map_err(|_| unknown())?;
+    if envelope.status != "success" {
+        return Err(no_data(Cause::BadQuery, "Prometheus reports an error in the query"));
+    }
+    if envelope.is_partial || envelope.warnings.of_data || envelope.infos.of_data {
+        return Err(no_data(
+            Cause::PartialReply,
+            "the store warns that its reply is not complete: one of the stores behind it does not answer; ask it the same query to see which",
+        ));
+    }
+    Ok(envelope)
 }
 
 /// The data of a reply.
