@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Folders of `src/` from the ground up, each with all that it may use.
-const LAYERS: [(&str, &str); 15] = [
+const LAYERS: [(&str, &str); 16] = [
     // What users write and read: it knows no store, no route and no object of Kubernetes.
     ("api", ""),
     // Tells what happens; whoever is pure has nothing to log.
