@@ -4,14 +4,14 @@ TARGET := x86_64-unknown-linux-gnu
 # What tests/cluster/toolchain has installed is found first.
 CACHE := $(or $(WARMFRONT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmfront)
 export PATH := $(CACHE)/tools/bin:$(PATH)
-SCRIPTS := .ci/run .ci/release $(shell grep -lE '^\#!.*bash' tests/cluster/* tests/bench/* tests/sim/timelines 2>/dev/null)
+SCRIPTS := .ci/run .ci/release $(shell grep -lE '^\#!.*bash' tests/cluster/* tests/bench/* tests/sim/timelines examples/pipelines/* 2>/dev/null)
 
-.PHONY: help test lint advisories unit soak scenario judge generate release bench cluster cluster-down demo demo-down rust
+.PHONY: help test lint advisories unit other-tools soak scenario judge generate release bench cluster cluster-down demo demo-down rust
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-test: lint unit ## Run all tests, those on a real cluster included
+test: lint unit other-tools ## Run all tests, those on a real cluster included
 	$(MAKE) release
 	tests/cluster/run-tests
 
@@ -32,6 +32,12 @@ advisories: rust ## Check the crates against known advisories; needs the network
 unit: rust ## Run the tests that need no cluster
 	cargo test --workspace --locked
 
+# Built as tests/cluster/compile builds it, so that each is built once.
+other-tools: ## Try health rules, action.yml and the pipelines as Argo CD, Flux and runners would
+	@tests/cluster/toolchain go
+	cd tests/cluster/modules/health && CGO_ENABLED=0 go test -mod=readonly -trimpath ./...
+	cd tests/pipelines && CGO_ENABLED=0 go test -mod=readonly -trimpath ./...
+
 soak: rust ## Play every failure of the simulation, thousands of random worlds, specs and statuses (two hours)
 	WARMFRONT_FUZZ=50000 cargo test --locked -p warmfront --lib fuzz::
 	WARMFRONT_CRASH_STRIDE=1 WARMFRONT_FAULT_STRIDE=1 WARMFRONT_LEADER_SEEDS=100 WARMFRONT_WORLDS=$(or $(WORLDS),5000) \
@@ -44,8 +50,9 @@ scenario: rust ## Play one scenario: make scenario FILE=tests/scenarios/04-promo
 judge: rust ## Hold the judge to what is required, in a simulated world: make judge [SCENARIOS=FILE] [RUNS=1000] [SEED=1]
 	@cargo run --locked -q -p warmfront-judge -- $(SCENARIOS) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(FLAGS)
 
-generate: rust ## Write the generated files (CRDs, RBAC)
+generate: rust ## Write the generated files (CRDs, RBAC, moments of releases)
 	UPDATE=1 cargo test --locked --test generated
+	UPDATE=1 cargo test --locked -p warmfront-sim --test failures moments::
 
 release: rust ## Build the static binaries
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target $(TARGET) -p warmfront -p catalog

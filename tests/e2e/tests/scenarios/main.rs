@@ -16,6 +16,7 @@ mod metrics;
 mod outages;
 mod owner;
 mod pair;
+mod pipelines;
 mod pods;
 mod poisoned;
 mod refused;
