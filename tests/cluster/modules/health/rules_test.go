@@ -318,6 +318,11 @@ var changes = []func(*unstructured.Unstructured){
 		set(false, "spec", "paused")(object)
 		without("status")(object)
 	},
+	func(object *unstructured.Unstructured) {
+		set(false, "spec", "paused")(object)
+		set(int64(0), "spec", "replicas")(object)
+		set(map[string]any{}, "status")(object)
+	},
 }
 
 // What the engine's own tests have kept of every version is taken without an error, whole statuses as they are stored.
