@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use k8s_openapi::ByteString;
+use kube::api::ListParams;
 use serde_json::{Value, json};
 use tokio::process::Command;
 use warmfront::{api::status::Phase, controller::kinds::Kinds};
@@ -166,7 +167,7 @@ async fn pipelines_promote_by_curl() -> anyhow::Result<()> {
     let (done, said) = by_curl(&shop, "1").await?;
     assert!(done && said.contains("Applied"), "{said}");
     shop.ended(1, Phase::Succeeded).await?;
-    let actions = shop.api(&Kinds::action()).list(&Default::default()).await?;
+    let actions = shop.api(&Kinds::action()).list(&ListParams::default()).await?;
     let reasons: Vec<&Value> = actions
         .items
         .iter()
