@@ -4,9 +4,9 @@ TARGET := x86_64-unknown-linux-gnu
 # What tests/cluster/toolchain has installed is found first.
 CACHE := $(or $(WARMFRONT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmfront)
 export PATH := $(CACHE)/tools/bin:$(PATH)
-SCRIPTS := $(shell grep -lE '^\#!.*bash' .ci/* tests/cluster/* tests/bench/* tests/sim/timelines 2>/dev/null)
+SCRIPTS := $(shell grep -lE '^\#!.*bash' .ci/* tests/cluster/* tests/bench/* tests/sim/timelines examples/pipelines/* 2>/dev/null)
 
-.PHONY: help test lint advisories unit chart e2e image soak scenario judge generate release bench cluster cluster-down demo demo-down rust
+.PHONY: help test lint advisories unit chart other-tools e2e image soak scenario judge generate release bench cluster cluster-down demo demo-down rust
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -14,7 +14,7 @@ help: ## List the targets
 # The linker of the release works on one core: the tests have the other one meanwhile.
 test: lint ## Run all tests, those on a real cluster included
 	$(MAKE) --jobs 2 unit release
-	$(MAKE) chart e2e
+	$(MAKE) chart other-tools e2e
 
 e2e: release ## Run the tests on a real cluster
 	tests/cluster/run-tests
@@ -41,6 +41,12 @@ chart: rust ## Test the chart: render it with Helm, every value changed
 	@tests/cluster/toolchain helm
 	cargo test --locked -p warmfront --test install -- --ignored
 
+# Built as tests/cluster/compile builds it, so that each is built once.
+other-tools: ## Try health rules, action.yml and the pipelines as Argo CD, Flux and runners would
+	@tests/cluster/toolchain go
+	cd tests/cluster/modules/health && CGO_ENABLED=0 go test -mod=readonly -trimpath ./...
+	cd tests/pipelines && CGO_ENABLED=0 go test -mod=readonly -trimpath ./...
+
 soak: rust ## Play every failure of the simulation, thousands of random worlds, specs and statuses (two hours)
 	WARMFRONT_FUZZ=50000 cargo test --locked -p warmfront --lib fuzz::
 	WARMFRONT_CRASH_STRIDE=1 WARMFRONT_FAULT_STRIDE=1 WARMFRONT_LEADER_SEEDS=100 WARMFRONT_WORLDS=$(or $(WORLDS),5000) \
@@ -53,9 +59,10 @@ scenario: rust ## Play one scenario: make scenario FILE=tests/scenarios/04-promo
 judge: rust ## Hold the judge to what is required, in a simulated world: make judge [SCENARIOS=FILE] [RUNS=1000] [SEED=1]
 	@cargo run --locked -q -p warmfront-judge -- $(SCENARIOS) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(FLAGS)
 
-generate: rust ## Write the generated files (CRDs, RBAC, the reference of kubectl canary, the chart's version and README)
+generate: rust ## Write the generated files (CRDs, RBAC, the reference of kubectl canary, the chart's version and README, moments of releases)
 	UPDATE=1 cargo test --locked --test generated
 	UPDATE=1 cargo test --locked --test install written::
+	UPDATE=1 cargo test --locked -p warmfront-sim --test failures moments::
 
 release: rust ## Build the static binaries
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target $(TARGET) -p warmfront -p catalog

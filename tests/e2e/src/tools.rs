@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::Stdio};
 
 use anyhow::Context as _;
-use kube::ResourceExt;
+use kube::{ResourceExt, api::TypeMeta, discovery::ApiResource};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, process::Command};
@@ -14,9 +14,11 @@ use super::Shop;
 /// What other tools call an object.
 #[derive(Debug, Deserialize)]
 pub struct Opinion {
-    /// Flux, Helm 4 and kpt, by the kstatus library.
+    /// Helm 4 and kpt, by the kstatus library.
     pub kstatus: String,
-    /// Argo CD, by its own rule for the kind or by the script that stands in for it.
+    /// Flux, by its own rule for the kind or by the one in examples/gitops.
+    pub flux: String,
+    /// Argo CD, by its own rule for the kind or by the one in examples/gitops.
     pub argocd: String,
     /// Why, one text each.
     pub messages: Vec<String>,
@@ -145,27 +147,34 @@ impl Shop {
         done
     }
 
-    /// What other tools say of the Deployment; `rule` is a health check for Argo CD, in Lua, that stands in for its own.
-    pub async fn opinion(&self, rule: Option<&str>) -> anyhow::Result<Opinion> {
-        let deployment = self.api(&Kinds::deployment()).get("catalog").await?;
-        let object = serde_json::to_string(&deployment)?;
-        let file = std::env::temp_dir().join(format!("{}-{}.lua", self.namespace, std::process::id()));
-        let file = file.to_string_lossy().into_owned();
-        if let Some(rule) = rule {
-            tokio::fs::write(&file, rule).await?;
-        }
-        let said = run("health", rule.map(|_| file.as_str()).as_slice(), &object).await?;
-        serde_json::from_str(&said)
-            .with_context(|| format!("reading what was said of {}: {said}", deployment.name_any()))
+    /// What other tools say of the Deployment by what they know themselves.
+    pub async fn opinion(&self) -> anyhow::Result<Opinion> {
+        self.opinion_of(&Kinds::deployment(), &[]).await
+    }
+
+    /// What they say of an object of that kind by the rules in examples/gitops.
+    pub async fn opinion_by_our_rules(&self, kind: &ApiResource) -> anyhow::Result<Opinion> {
+        self.opinion_of(kind, &[concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/gitops")])
+            .await
+    }
+
+    async fn opinion_of(&self, kind: &ApiResource, rules: &[&str]) -> anyhow::Result<Opinion> {
+        let mut object = self.api(kind).get("catalog").await?;
+        object.types = Some(TypeMeta {
+            api_version: kind.api_version.clone(),
+            kind: kind.kind.clone(),
+        });
+        let said = run("health", rules, &serde_json::to_string(&object)?).await?;
+        serde_json::from_str(&said).with_context(|| format!("reading what was said of {}: {said}", object.name_any()))
     }
 
     /// Every tool calls the Deployment healthy, and waiting for it ends at once.
     pub async fn healthy_to_all(&self) -> anyhow::Result<()> {
         self.kubectl(&["rollout", "status", "deployment/catalog", "--timeout=30s"])
             .await?;
-        let opinion = self.opinion(None).await?;
+        let opinion = self.opinion().await?;
         anyhow::ensure!(
-            opinion.kstatus == "Current" && opinion.argocd == "Healthy",
+            opinion.kstatus == "Current" && opinion.flux == "Current" && opinion.argocd == "Healthy",
             "other tools say {opinion:?}"
         );
         Ok(())

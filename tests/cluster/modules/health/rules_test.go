@@ -138,8 +138,8 @@ func conditions(object *unstructured.Unstructured) map[string]map[string]any {
 	return found
 }
 
-// words are those that the definition of CanaryRollouts allows at a field of the status.
-func words(t *testing.T, path ...string) []string {
+// allowed are the words that the definition of CanaryRollouts allows at a field of the status.
+func allowed(t *testing.T, path ...string) []string {
 	t.Helper()
 	text, err := os.ReadFile(checkout + "/crds/canaryrollouts.yaml")
 	var definition map[string]any
@@ -195,7 +195,7 @@ func TestEveryPhaseIsThere(t *testing.T) {
 		phase, _, _ := unstructured.NestedString(moment.released()[0].Object, "status", "phase")
 		seen[phase] = true
 	}
-	for _, phase := range words(t, "phase") {
+	for _, phase := range allowed(t, "phase") {
 		if !seen[phase] {
 			t.Errorf("no moment is in the phase %s: add one to testdata/moments.yaml", phase)
 		}
@@ -217,7 +217,7 @@ func TestEveryReasonToPauseIsSuspended(t *testing.T) {
 		}
 	}
 	byTheJudge := []string{"SharedIncident", "OriginLimit", "Inconclusive", "WarmingSlow"}
-	for _, reason := range words(t, "run", "pausedFor") {
+	for _, reason := range allowed(t, "run", "pausedFor") {
 		if seen[reason] {
 			continue
 		}
@@ -236,8 +236,8 @@ func TestEveryReasonToPauseIsSuspended(t *testing.T) {
 	}
 }
 
-// Whatever stands in a Deployment that is not ours or not paused, the rule says what Argo CD's own says.
-func TestAnyOtherDeploymentIsCalledWhatArgoCDCallsIt(t *testing.T) {
+// Whatever stands in a Deployment that is not ours or not paused, the rules say what the tools' own say.
+func TestAnyOtherDeploymentIsCalledWhatTheToolsCallIt(t *testing.T) {
 	rules, own := installed(t), &rules{}
 	compared := 0
 	for _, moment := range moments(t) {
@@ -247,12 +247,19 @@ func TestAnyOtherDeploymentIsCalledWhatArgoCDCallsIt(t *testing.T) {
 			}
 			for _, change := range changes {
 				other := object.DeepCopy()
+				// The simulation leaves out what Kubernetes says in words of a Deployment that is whole.
+				set(words, "status", "conditions")(other)
 				change(other)
 				paused, _, _ := unstructured.NestedBool(other.Object, "spec", "paused")
 				if _, ours := other.GetLabels()["warmfront.dev/rollout"]; paused && ours {
 					continue
 				}
 				compared++
+				// Flux asks again about what cannot be evaluated, as about what goes on.
+				if want, found := own.flux(other), strings.ReplaceAll(rules.flux(other), "Unknown", "InProgress"); !paused && want != found {
+					text, _ := other.MarshalJSON()
+					t.Errorf("%s: Flux says %s, not %s: %s", moment.Name, found, want, text)
+				}
 				want, found := argocd(t, own, other).Status, argocd(t, rules, other).Status
 				if want != found {
 					text, _ := other.MarshalJSON()
@@ -276,6 +283,11 @@ func set(value any, at ...string) func(*unstructured.Unstructured) {
 
 func without(at ...string) func(*unstructured.Unstructured) {
 	return func(object *unstructured.Unstructured) { unstructured.RemoveNestedField(object.Object, at...) }
+}
+
+var words = []any{
+	map[string]any{"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"},
+	map[string]any{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"},
 }
 
 var changes = []func(*unstructured.Unstructured){
@@ -305,6 +317,11 @@ var changes = []func(*unstructured.Unstructured){
 	func(object *unstructured.Unstructured) {
 		set(false, "spec", "paused")(object)
 		without("status")(object)
+	},
+	func(object *unstructured.Unstructured) {
+		set(false, "spec", "paused")(object)
+		set(int64(0), "spec", "replicas")(object)
+		set(map[string]any{}, "status")(object)
 	},
 }
 

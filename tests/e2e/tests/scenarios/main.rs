@@ -17,6 +17,7 @@ mod metrics;
 mod outages;
 mod owner;
 mod pair;
+mod pipelines;
 mod pods;
 mod poisoned;
 mod refused;

@@ -12,19 +12,6 @@ use warmfront_e2e::{Births, Shop, shop::steps, until};
 
 use super::{at_rest, is, stays_at};
 
-/// What the docs tell users of Argo CD and Flux.
-const DOCS: &str = include_str!("../../../../docs/rest.md");
-
-/// The rule for Argo CD in the docs that looks past the pause.
-fn rule() -> String {
-    DOCS.lines()
-        .skip_while(|line| *line != "resource.customizations.health.apps_Deployment: |")
-        .skip(1)
-        .map_while(|line| line.strip_prefix("  "))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
 /// Waits for the run and fails if a ReplicaSet of the new template was ever the Deployment's.
 pub async fn begins(shop: &Shop, run: i64, births: &Births) -> anyhow::Result<()> {
     let known = births.so_far().await?;
@@ -165,13 +152,33 @@ async fn rest_other_tools_call_the_deployment_healthy_and_undo_begins_a_release(
     shop.ended(2, Phase::RolledBack).await?;
     let rejected = shop.spec(&Kinds::deployment(), "catalog").await?;
     assert_eq!(rejected["paused"], true, "what was rejected is not rolled out");
-    let opinion = shop.opinion(None).await?;
-    assert_eq!(opinion.argocd, "Suspended", "why the docs have a rule: {opinion:?}");
-    let opinion = shop.opinion(Some(&rule())).await?;
-    assert_eq!(opinion.argocd, "Healthy", "by the rule in the docs: {opinion:?}");
+    let opinion = shop.opinion().await?;
+    assert_eq!(
+        opinion.argocd, "Suspended",
+        "without rules nobody knows why: {opinion:?}"
+    );
+    for (kind, argocd, flux) in [
+        (Kinds::deployment(), "Suspended", "InProgress"),
+        (Kinds::rollout(), "Degraded", "Failed"),
+    ] {
+        let opinion = shop.opinion_by_our_rules(&kind).await?;
+        assert_eq!(
+            (opinion.argocd.as_str(), opinion.flux.as_str()),
+            (argocd, flux),
+            "{opinion:?}"
+        );
+    }
     shop.release(&[("VERSION", "v2")]).await?;
     shop.held().await?;
     shop.healthy_to_all().await?;
+    for kind in [Kinds::deployment(), Kinds::rollout()] {
+        let opinion = shop.opinion_by_our_rules(&kind).await?;
+        assert_eq!(
+            (opinion.argocd.as_str(), opinion.flux.as_str()),
+            ("Healthy", "Current"),
+            "{opinion:?}"
+        );
+    }
     shop.close().await
 }
 
