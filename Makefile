@@ -9,7 +9,7 @@ SCRIPTS := $(shell grep -lE '^\#!.*bash' .ci/* tests/cluster/* tests/bench/* tes
 .PHONY: help test lint advisories unit chart other-tools e2e image soak scenario judge generate release bench cluster cluster-down demo demo-down rust
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 # The linker of the release works on one core: the tests have the other one meanwhile.
 test: lint ## Run all tests, those on a real cluster included

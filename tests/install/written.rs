@@ -1,6 +1,6 @@
 //! What of the chart is written by `make generate` (UPDATE=1): its version and the table of its values.
 
-use std::fs;
+use std::{fmt::Write, fs};
 
 use crate::{read, root, values};
 
@@ -43,7 +43,7 @@ fn the_charts_readme_has_all_values() {
     for entry in values::entries() {
         let default = entry.default.to_string().replace('|', "\\|");
         let about = entry.about.replace('|', "\\|");
-        text.push_str(&format!("| `{}` | `{default}` | {about} |\n", entry.path));
+        writeln!(text, "| `{}` | `{default}` | {about} |", entry.path).unwrap();
     }
     same_or_written(path, &text);
 }
