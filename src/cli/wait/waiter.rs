@@ -294,19 +294,15 @@ impl Waiter {
                 (ended.map(|ended| ended.outcome), why.unwrap_or_default())
             }
         };
-        match outcome {
-            Some(outcome) => {
-                let (exit, text) = self.ended(outcome, &why);
-                (Some(exit), Some(text))
-            }
-            None => {
-                let text = format!(
-                    "release {} of revision {} is over, and how it ended is no longer known",
-                    followed.number, followed.revision
-                );
-                (Some(Exit::Superseded), Some(text))
-            }
-        }
+        let Some(outcome) = outcome else {
+            let text = format!(
+                "release {} of revision {} is over, and how it ended is no longer known",
+                followed.number, followed.revision
+            );
+            return (Some(Exit::Superseded), Some(text));
+        };
+        let (exit, text) = self.ended(outcome, &why);
+        (Some(exit), Some(text))
     }
 
     fn under_way(&self, status: &CanaryRolloutStatus, run: &Run) -> (Option<Exit>, Option<String>) {
