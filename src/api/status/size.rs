@@ -132,11 +132,7 @@ impl CanaryRolloutStatus {
         conditions.truncate(8);
         cut_all(conditions.iter_mut().map(|condition| &mut condition.message), SENTENCE);
         drift.fit();
-        history.truncate(10);
-        history.iter_mut().for_each(HistoryEntry::fit);
-        // Of the release before the last one, and of no other.
-        let traced = history.iter_mut().filter(|ended| !ended.trace.is_empty());
-        traced.skip(1).for_each(|ended| ended.trace.clear());
+        fit_history(history);
         self.shed();
     }
 
@@ -181,6 +177,14 @@ impl CanaryRolloutStatus {
         let size = texts.fold(REST, |size, text| size.saturating_add(text).saturating_add(ITEM));
         size > LARGEST
     }
+}
+
+/// Of the ended releases the ten newest stay, and the trace of one: that of the release before the last one.
+fn fit_history(history: &mut Vec<HistoryEntry>) {
+    history.truncate(10);
+    history.iter_mut().for_each(HistoryEntry::fit);
+    let traced = history.iter_mut().filter(|ended| !ended.trace.is_empty());
+    traced.skip(1).for_each(|ended| ended.trace.clear());
 }
 
 impl Figures {

@@ -261,10 +261,9 @@ async fn a_kubeconfig_that_is_being_written_is_read_again() {
     let connect = async || {
         connections += 1;
         if connections == 2 {
-            anyhow::bail!("reading the kubeconfig failed")
-        } else {
-            Ok(cluster.clone())
+            anyhow::bail!("reading the kubeconfig failed");
         }
+        Ok(cluster.clone())
     };
     let exit = wait(connect, "catalog", order(), Pause::from_secs(60), |_| Ok(()));
     assert_eq!(exit.await.unwrap(), Exit::Reached);

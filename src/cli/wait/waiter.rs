@@ -223,15 +223,16 @@ impl Waiter {
         is_it.then_some(run)
     }
 
-    /// Whether the template that the status speaks of has the image: it had it when it was read first, and still has it at the
-    /// generation that the status speaks of, or later.
+    /// Whether the template that the status speaks of has the image. That is known of the generations at which the Deployment was read,
+    /// and of none in between: it may have had another one there.
     fn has_image_still(&self, status: &CanaryRolloutStatus) -> bool {
         let Known::Read { first, last } = &self.known else {
             return false;
         };
         let told = status.observed_workload_generation;
-        let read = self.has_image(last) && told <= Some(last.generation);
-        self.has_image(first) && (told == Some(first.generation) || read)
+        [first, last]
+            .into_iter()
+            .any(|read| self.has_image(read) && told == Some(read.generation))
     }
 
     fn fresh(&self, rollout: &Rollout, status: &CanaryRolloutStatus) -> Fresh {
@@ -293,19 +294,15 @@ impl Waiter {
                 (ended.map(|ended| ended.outcome), why.unwrap_or_default())
             }
         };
-        match outcome {
-            Some(outcome) => {
-                let (exit, text) = self.ended(outcome, &why);
-                (Some(exit), Some(text))
-            }
-            None => {
-                let text = format!(
-                    "release {} of revision {} is over, and how it ended is no longer known",
-                    followed.number, followed.revision
-                );
-                (Some(Exit::Superseded), Some(text))
-            }
-        }
+        let Some(outcome) = outcome else {
+            let text = format!(
+                "release {} of revision {} is over, and how it ended is no longer known",
+                followed.number, followed.revision
+            );
+            return (Some(Exit::Superseded), Some(text));
+        };
+        let (exit, text) = self.ended(outcome, &why);
+        (Some(exit), Some(text))
     }
 
     fn under_way(&self, status: &CanaryRolloutStatus, run: &Run) -> (Option<Exit>, Option<String>) {

@@ -109,103 +109,50 @@ fn exit(waiter: &mut Waiter, read: &Workload, statuses: &[Value]) -> Option<Exit
     exit
 }
 
+/// What a wait for any release comes to that has read generation 8 and is shown these statuses.
+fn comes_to(what: &str, goal: Goal, statuses: &[Value], wanted: Option<Exit>) {
+    let mut waiter = waiter(goal, Wanted::Any);
+    assert_eq!(exit(&mut waiter, &workload(8, "catalog:n"), statuses), wanted, "{what}");
+}
+
 #[test]
 fn success_is_that_of_the_deployment_as_it_was_when_the_wait_began() {
-    let run = |over: Value| under_way(8, 2, "n", &over);
-    let cases: [(&str, Goal, &[Value], Option<Exit>); 16] = [
-        ("the last success", Goal::Promoted, &[serves(7, "s")], None),
-        ("the last rollback", Goal::Promoted, &[rejects(7, "o")], None),
-        (
-            "what is there already",
-            Goal::Promoted,
-            &[serves(8, "s")],
-            Some(Exit::Reached),
-        ),
-        (
-            "a later generation",
-            Goal::Finished,
-            &[serves(9, "s")],
-            Some(Exit::Reached),
-        ),
-        (
-            "what was rejected before",
-            Goal::Promoted,
-            &[serves(7, "s"), rejects(8, "n")],
-            Some(Exit::RolledBack),
-        ),
-        (
-            "it is finished, too",
-            Goal::Finished,
-            &[rejects(8, "n")],
-            Some(Exit::Reached),
-        ),
-        (
-            "a release on its way",
-            Goal::Promoted,
-            &[serves(7, "s"), run(json!({}))],
-            None,
-        ),
-        (
-            "its end",
-            Goal::Promoted,
-            &[
-                serves(7, "s"),
-                run(json!({})),
-                ended(2, "n", "Succeeded", "Promoted", "Promoted"),
-            ],
-            Some(Exit::Reached),
-        ),
-        (
-            "its rollback",
-            Goal::Promoted,
-            &[run(json!({})), ended(2, "n", "RolledBack", "RolledBack", "NotReady")],
-            Some(Exit::RolledBack),
-        ),
-        (
-            "its rollback, finished",
-            Goal::Finished,
-            &[run(json!({})), ended(2, "n", "RolledBack", "RolledBack", "NotReady")],
-            Some(Exit::Reached),
-        ),
-        (
-            "another took its place",
-            Goal::Promoted,
-            &[run(json!({})), ended(2, "n", "Idle", "Superseded", "NewerRevision")],
-            Some(Exit::Superseded),
-        ),
-        (
-            "another is under way",
-            Goal::Promoted,
-            &[run(json!({})), under_way(9, 3, "m", &json!({}))],
-            Some(Exit::Superseded),
-        ),
-        (
-            "a pause",
-            Goal::Paused,
-            &[run(json!({})), run(json!({"pausedFor": "Window"}))],
-            Some(Exit::Reached),
-        ),
-        (
-            "a pause is no promotion",
-            Goal::Promoted,
-            &[run(json!({"pausedFor": "Approval"}))],
-            None,
-        ),
-        (
-            "never paused",
-            Goal::Paused,
-            &[run(json!({})), ended(2, "n", "Succeeded", "Promoted", "Promoted")],
-            Some(Exit::Failed),
-        ),
-        ("nothing to pause", Goal::Paused, &[serves(8, "s")], Some(Exit::Failed)),
-    ];
-    for (what, goal, statuses, wanted) in cases {
-        assert_eq!(
-            exit(&mut waiter(goal, Wanted::Any), &workload(8, "catalog:n"), statuses),
-            wanted,
-            "{what}"
-        );
-    }
+    use Goal::{Finished, Paused, Promoted};
+    let done = Some(Exit::Reached);
+    comes_to("the last success", Promoted, &[serves(7, "s")], None);
+    comes_to("the last rollback", Promoted, &[rejects(7, "o")], None);
+    comes_to("what is there already", Promoted, &[serves(8, "s")], done);
+    comes_to("a later generation", Finished, &[serves(9, "s")], done);
+    comes_to("it is finished", Finished, &[rejects(8, "n")], done);
+    comes_to("nothing to pause", Paused, &[serves(8, "s")], Some(Exit::Failed));
+    let rejected_before = [serves(7, "s"), rejects(8, "n")];
+    comes_to(
+        "what was rejected before",
+        Promoted,
+        &rejected_before,
+        Some(Exit::RolledBack),
+    );
+}
+
+#[test]
+fn a_release_that_was_seen_under_way_is_followed_to_its_end() {
+    use Goal::{Finished, Paused, Promoted};
+    let run = || under_way(8, 2, "n", &json!({}));
+    let paused = |reason: &str| under_way(8, 2, "n", &json!({"pausedFor": reason}));
+    let promoted = || ended(2, "n", "Succeeded", "Promoted", "Promoted");
+    let back = || ended(2, "n", "RolledBack", "RolledBack", "NotReady");
+    let (done, superseded) = (Some(Exit::Reached), Some(Exit::Superseded));
+    comes_to("on its way", Promoted, &[serves(7, "s"), run()], None);
+    comes_to("its end", Promoted, &[serves(7, "s"), run(), promoted()], done);
+    comes_to("its rollback", Promoted, &[run(), back()], Some(Exit::RolledBack));
+    comes_to("its rollback, finished", Finished, &[run(), back()], done);
+    let overtaken = ended(2, "n", "Idle", "Superseded", "NewerRevision");
+    comes_to("another took its place", Promoted, &[run(), overtaken], superseded);
+    let another = under_way(9, 3, "m", &json!({}));
+    comes_to("another is under way", Promoted, &[run(), another], superseded);
+    comes_to("a pause", Paused, &[run(), paused("Window")], done);
+    comes_to("a pause is no promotion", Promoted, &[paused("Approval")], None);
+    comes_to("never paused", Paused, &[run(), promoted()], Some(Exit::Failed));
 }
 
 #[test]
@@ -302,6 +249,10 @@ fn an_image_is_waited_for_and_no_other() {
         early.step(&Seen::Rollout(Some(&rollout(&serves(8, "n")))), now()).exit,
         Some(Exit::Reached)
     );
+    // In between it had another one: that serves, and not what is waited for.
+    let mut between = wait();
+    assert_eq!(exit(&mut between, &workload(5, "catalog:n"), &[serves(7, "s")]), None);
+    assert_eq!(between.step(&Seen::Workload(with.clone()), now()).exit, None);
     // A status of a later generation tells nothing of the image before the Deployment was read again.
     let mut later = wait();
     assert_eq!(exit(&mut later, &with, &[serves(9, "n")]), None);
