@@ -13,7 +13,7 @@ use super::{
     paint::{Paint, Tone, clean},
     print,
     rollout::{self, Rollout, condition},
-    screen::Screen,
+    screen::{self, Screen},
     table::{self, Cell},
 };
 use crate::api::{
@@ -85,7 +85,12 @@ pub async fn run(frame: &Frame, args: &Args) -> anyhow::Result<Exit> {
     } else if found.is_empty() {
         eprintln!("There is no CanaryRollout {place}.");
     } else {
-        print::lines(&table(found.iter(), columns, Timestamp::now(), frame.paint))?;
+        let mut lines = table(found.iter(), columns, Timestamp::now(), frame.paint);
+        if io::stdout().is_terminal() && !columns.wide {
+            let (width, _) = screen::size();
+            lines = lines.iter().map(|line| screen::clipped(line, width)).collect();
+        }
+        print::lines(&lines)?;
     }
     Ok(Exit::Reached)
 }

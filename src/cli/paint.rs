@@ -67,16 +67,6 @@ pub fn clean(text: &str) -> String {
     clean
 }
 
-/// At most so many characters, the last one a sign that there are more.
-pub fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
-    short.push('…');
-    short
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,7 +83,5 @@ mod tests {
     #[test]
     fn text_of_others_moves_no_cursor() {
         assert_eq!(clean("a\x1b[2Jb\nc"), "a [2Jb c");
-        assert_eq!(cut("abcdef", 4), "abc…");
-        assert_eq!(cut("abcd", 4), "abcd");
     }
 }

@@ -61,6 +61,12 @@ fn picture(lines: &[String], drawn: usize, width: usize, height: usize) -> (Stri
         // Up to the first line, and clear all that follows.
         text.push_str(&format!("\x1b[{drawn}F\x1b[J"));
     }
+    // Where room is short blank lines are the first to go.
+    let close: Vec<&String> = lines
+        .iter()
+        .filter(|line| lines.len() <= fits || !line.is_empty())
+        .collect();
+    let lines = close.as_slice();
     let shown = if lines.len() > fits {
         fits.saturating_sub(1)
     } else {
@@ -78,7 +84,7 @@ fn picture(lines: &[String], drawn: usize, width: usize, height: usize) -> (Stri
 }
 
 /// At most so many columns of a line, which may have colours.
-fn clipped(line: &str, width: usize) -> String {
+pub fn clipped(line: &str, width: usize) -> String {
     let mut clipped = String::with_capacity(line.len());
     let mut used = 0_usize;
     let mut characters = line.chars();
@@ -124,6 +130,13 @@ mod tests {
             "a line less than the terminal has: the last one is the cursor's"
         );
         assert_eq!(picture(&lines(4), 0, 80, 5).1, 4);
+    }
+
+    #[test]
+    fn blank_lines_go_first() {
+        let spaced: Vec<String> = ["a", "", "b", "", "c"].map(str::to_owned).to_vec();
+        assert_eq!(picture(&spaced, 0, 80, 6).0, "a\n\nb\n\nc\n");
+        assert_eq!(picture(&spaced, 0, 80, 5).0, "a\nb\nc\n");
     }
 
     #[test]

@@ -22,8 +22,10 @@ use crate::api::status::NO_FIGURE;
 mod checks;
 mod steps;
 mod view;
+mod waits;
 
-pub use view::{waits, workload};
+pub use view::workload;
+pub use waits::waits;
 
 /// Options of `status`.
 #[derive(Debug, clap::Args)]

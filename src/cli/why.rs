@@ -169,10 +169,18 @@ impl Subject<'_> {
         self.offer_a_release();
     }
 
+    /// The Deployments of a pair are left to their owner, so that an earlier template cannot be given back.
+    fn offer_an_undo(&mut self, to: &str) {
+        if self.rollout.plan.as_ref().is_ok_and(|plan| !plan.is_pair()) {
+            let undo = self.canary("undo", "");
+            self.offer(to, undo);
+        }
+    }
+
     fn offer_a_release(&mut self) {
         let Ok(plan) = &self.rollout.plan else { return };
         let change = format!(
-            "kubectl set image deployment/{} -n {} '*=IMAGE'",
+            "kubectl set image deployment/{} -n {} CONTAINER=IMAGE",
             plan.deployment,
             self.rollout.namespace()
         );
@@ -261,7 +269,7 @@ impl Subject<'_> {
             self.told.because.push(sentence(&text));
         }
         if run.paused_for.is_none() {
-            let step = format!(" --step {}", run.step);
+            let step = step(run);
             self.offer(
                 "end the hold of this step early, or accept what is too close to call; checks must still pass",
                 self.canary("promote", &step),
@@ -278,7 +286,7 @@ impl Subject<'_> {
             return;
         }
         let plan = crate::api::Plan::of_release(&run.plan).ok();
-        let waits = status::waits(run, plan.as_ref(), self.now);
+        let waits = status::waits(self.status.phase, run, plan.as_ref(), self.now);
         if waits.is_empty() {
             self.say(format!("The controller says: {}", sentence(&self.status.message)));
         } else {
@@ -304,6 +312,15 @@ impl Subject<'_> {
 
     fn ended(&mut self, run: &Run) {
         ended::explain(self, run);
+    }
+}
+
+/// The guard for the step that the release is at; before the first there is none.
+fn step(run: &Run) -> String {
+    if run.step > 0 {
+        format!(" --step {}", run.step)
+    } else {
+        String::new()
     }
 }
 

@@ -58,6 +58,18 @@ fn every_state_is_shown_and_explained_as_it_was() {
     );
 }
 
+#[test]
+fn the_documentation_shows_what_is_printed() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("src/cli/golden/rolled-back.txt")).unwrap();
+    let page = root.join("docs/cli.md");
+    let page = fs::read_to_string(page).unwrap();
+    assert!(
+        page.contains(&text),
+        "docs/cli.md shows another text than src/cli/golden/rolled-back.txt: copy it"
+    );
+}
+
 fn with(scene: &str, change: impl FnOnce(&mut Value)) -> Rollout {
     let mut status = golden(scene);
     change(&mut status);
@@ -96,6 +108,32 @@ fn a_weight_that_is_not_confirmed_has_its_deadline() {
         text.contains("the gateway to confirm 25%; rolled back 08:20:00Z (in 9m40s)"),
         "{text}"
     );
+}
+
+#[test]
+fn what_is_waited_for_has_its_end_and_nothing_is_once_the_way_up_is_over() {
+    let waiting = |rollout: &Rollout| {
+        let status = rollout.status.as_ref().unwrap();
+        let run = status.run.as_ref().unwrap();
+        waits(status.phase, run, rollout.plan.as_ref().ok(), now())
+    };
+    let rollout = with("shifting", |status| {
+        status["run"]["judge"]["said"]["holdUntil"] = json!("2027-01-15T08:10:50Z");
+    });
+    assert_eq!(waiting(&rollout)[0], "the hold of this step, until 08:10:50Z (in 30s)");
+    let rollout = with("shifting", |status| {
+        status["run"]["noDataSince"] = json!("2027-01-15T08:09:20Z")
+    });
+    assert_eq!(
+        waiting(&rollout),
+        ["data, which is missing since 08:09:20Z (60s ago); paused 08:19:20Z (in 9m) otherwise"]
+    );
+    let paused = waiting(&scene("without-data"));
+    assert!(paused[0].starts_with("the end of the pause for NoData"), "{paused:#?}");
+    assert!(!paused.iter().any(|line| line.contains("otherwise")), "{paused:#?}");
+    for name in ["promoting", "rolling-back", "succeeded"] {
+        assert!(waiting(&scene(name)).is_empty(), "{name}");
+    }
 }
 
 #[test]

@@ -2,14 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::{checks, moment, steps};
+use super::{checks, moment, steps, waits::waits};
 use crate::{
     api::{
-        CanaryRolloutStatus, Percent, Plan,
+        CanaryRolloutStatus, Plan,
         condition::ConditionType,
-        moment::Moment as _,
         rollout::Workload,
-        status::{GateState, Needed, Phase, Run},
+        status::{GateState, Needed, Outcome, Phase, Run},
     },
     cli::{
         paint::{Paint, Tone, clean},
@@ -143,7 +142,8 @@ impl View {
         let took = words::took(run, self.now);
         let times = match (run.outcome, run.ended_at) {
             (Some(outcome), Some(ended)) => {
-                let reason = run.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+                let reason = run.reason.filter(|_| outcome != Outcome::Promoted);
+                let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
                 let ended = moment(self.now, ended);
                 format!("{}{reason} {ended}, after {took}", words::became(outcome))
             }
@@ -170,6 +170,11 @@ impl View {
             traffic.push_str(&format!("; {} asked for {since}, not confirmed yet", intent.weight));
         }
         self.field("Traffic", &traffic);
+        // Before the first weight the judge says how long the release will take.
+        let expected = run.judge.said.as_ref().filter(|_| status.phase == Phase::Preparing);
+        if let Some(expected) = expected.filter(|said| !said.message.is_empty()) {
+            self.field("Expected", &expected.message);
+        }
     }
 
     fn rest(&mut self, rollout: &Rollout, status: &CanaryRolloutStatus) {
@@ -196,7 +201,7 @@ impl View {
             if let Some(growing) = &run.growing {
                 let since = moment(self.now, growing.since);
                 new.push_str(&format!(
-                    "; those for {} are not all Available, waited for since {since}",
+                    "; those for {} have been waited for since {since}",
                     growing.weight
                 ));
             }
@@ -268,80 +273,13 @@ impl View {
     }
 
     fn waiting(&mut self, status: &CanaryRolloutStatus, run: &Run, plan: Option<&Plan>) {
-        if !status.is_active() {
-            return;
-        }
-        let lines = waits(run, plan, self.now);
+        let lines = waits(status.phase, run, plan, self.now);
         let lines = lines
             .iter()
             .flat_map(|line| wrapped(&clean(line), self.width, 2))
             .collect();
         self.section("Waiting for", lines);
     }
-}
-
-/// What the release waits for, and until when.
-pub fn waits(run: &Run, plan: Option<&Plan>, now: Timestamp) -> Vec<String> {
-    let mut lines = Vec::new();
-    let deadline = |since: Timestamp| {
-        let end = plan.filter(|_| run.paused_for.is_none());
-        end.map(|plan| {
-            format!(
-                "; rolled back {} otherwise",
-                moment(now, since.plus(plan.progress_deadline.signed()))
-            )
-        })
-        .unwrap_or_default()
-    };
-    if let Some(reason) = run.paused_for {
-        let since = run
-            .paused_at
-            .map(|at| format!(" since {}", moment(now, at)))
-            .unwrap_or_default();
-        lines.push(format!(
-            "the end of the pause for {reason}{since}: `kubectl canary why` says who ends it"
-        ));
-    }
-    if let Some(intent) = &run.intent {
-        lines.push(format!(
-            "the gateway to confirm {}{}",
-            intent.weight,
-            deadline(intent.at)
-        ));
-    }
-    if let Some(growing) = &run.growing {
-        lines.push(format!("pods for {}{}", growing.weight, deadline(growing.since)));
-    }
-    if let Some(rests) = run.judge.rests_until.filter(|rests| *rests > now) {
-        lines.push(format!(
-            "the rest at {} after a step back, until {}",
-            Percent::ZERO,
-            moment(now, rests)
-        ));
-    }
-    for gate in run.gates.iter().filter(|gate| gate.state == GateState::Asking) {
-        let until = gate
-            .until
-            .map(|until| format!(" until {}", moment(now, until)))
-            .unwrap_or_default();
-        lines.push(format!("gate {}{until}", gate.name));
-    }
-    if let Some(since) = run.no_data_since.filter(|_| run.paused_for.is_none()) {
-        let pauses = plan.map(|plan| since.plus(plan.no_data_deadline.signed()));
-        let pauses = pauses
-            .map(|at| format!("; paused {} otherwise", moment(now, at)))
-            .unwrap_or_default();
-        lines.push(format!("data: there is none since {}{pauses}", moment(now, since)));
-    }
-    if let Some(said) = &run.judge.said {
-        if let Some(until) = said.hold_until.filter(|until| *until > now) {
-            lines.push(format!("the hold of this step, until {}", moment(now, until)));
-        }
-        if !said.message.is_empty() {
-            lines.push(format!("the checks: {}", said.message));
-        }
-    }
-    lines
 }
 
 /// What is released, for people.

@@ -74,13 +74,10 @@ fn after_a_rollback(subject: &mut Subject<'_>, run: &Run) {
         );
         subject.offer(&format!("look at its pods, which are kept until {until}"), logs);
     }
-    let (retry, undo) = (subject.canary("retry", ""), subject.canary("undo", ""));
+    let retry = subject.canary("retry", "");
     subject.offer("release the same revision again, once the cause is gone", retry);
     subject.offer_a_release();
-    subject.offer(
-        "give the Deployment the template back that serves (in Git too, where it comes from there)",
-        undo,
-    );
+    subject.offer_an_undo("give the Deployment the template back that serves (in Git too, where it comes from there)");
 }
 
 fn after_a_promotion(subject: &mut Subject<'_>) {
@@ -93,8 +90,7 @@ fn after_a_promotion(subject: &mut Subject<'_>) {
             abort,
         );
     } else {
-        let undo = subject.canary("undo", "");
-        subject.offer("go back to the version before, by a release", undo);
+        subject.offer_an_undo("go back to the version before, by a release");
     }
     subject.offer_a_release();
 }

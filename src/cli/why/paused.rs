@@ -92,7 +92,7 @@ fn detail(subject: &Subject<'_>, run: &Run, reason: PauseReason) -> Option<Strin
 }
 
 fn offer(subject: &mut Subject<'_>, run: &Run, reason: PauseReason) {
-    let step = format!(" --step {}", run.step);
+    let step = super::step(run);
     let (promote, resume) = (subject.canary("promote", &step), subject.canary("resume", ""));
     match reason {
         PauseReason::User => {

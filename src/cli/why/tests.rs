@@ -107,6 +107,27 @@ fn an_end_says_its_numbers_and_what_comes_next() {
 }
 
 #[test]
+fn a_pair_is_offered_no_undo() {
+    let mut status = golden("pair-shifting");
+    let past = golden("rolled-back");
+    for field in ["phase", "rejected", "history"] {
+        status[field] = past[field].clone();
+    }
+    status["rejected"][0]["revision"] = json!("cachedv1");
+    status["run"]["outcome"] = json!("RolledBack");
+    let told = explain(&Rollout::new(serde_json::from_value(rollout(&status)).unwrap()), now());
+    let commands = commands(&told);
+    assert!(
+        commands.iter().any(|command| command.contains("canary retry")),
+        "{commands:?}"
+    );
+    assert!(
+        !commands.iter().any(|command| command.contains("canary undo")),
+        "{commands:?}"
+    );
+}
+
+#[test]
 fn what_the_controller_has_not_seen_is_called_so() {
     let told = explain(&scene("new"), now());
     let mut object = rollout(&golden("shifting"));
