@@ -153,7 +153,7 @@ impl Cluster {
             Action::Delete { kind, name } => {
                 self.objects.remove(&(*kind, name.clone()));
             }
-            // Nobody asks for anything here.
+            // RolloutActions are no objects here.
             Action::Answer { .. } | Action::Forget { .. } => {}
         }
         Ok(())

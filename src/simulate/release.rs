@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{
     cluster::{Cluster, share},
     file::Subject,
+    people::People,
     series::Series,
     spec::End,
     store::Store,
@@ -100,6 +101,7 @@ struct Going<'a> {
     status: CanaryRolloutStatus,
     cluster: Cluster,
     replies: std::collections::BTreeMap<String, Reply>,
+    people: People,
     world: World<'a>,
     series: Series,
     events: Vec<Told>,
@@ -147,6 +149,7 @@ impl<'a> Going<'a> {
             status: CanaryRolloutStatus::default(),
             cluster: Cluster::new(subject),
             replies: std::collections::BTreeMap::new(),
+            people: People::new(subject, start),
             world: World::new(params, cache::curve(params), seed, before),
             series: Series::new(before),
             events: Vec::new(),
@@ -169,20 +172,23 @@ impl<'a> Going<'a> {
     /// Lets time pass until `done`, or until `end`; how long after the start that is.
     fn until(&mut self, end: Timestamp, done: fn(&Self) -> bool) -> anyhow::Result<SignedDuration> {
         loop {
+            self.people.create(self.now);
             let (wake, weight) = self.settle()?;
             self.world_at(weight);
             if done(self) || self.now >= end {
                 return Ok(self.now.duration_since(self.start));
             }
             let soon = self.now.plus(SignedDuration::from_millis(1));
-            self.now = wake.map_or(end, |wake| wake.max(soon)).min(end);
+            let asked = self.people.next_at().unwrap_or(end);
+            self.now = wake.map_or(end, |wake| wake.max(soon)).min(end).min(asked.max(soon));
             self.series_until(self.now);
         }
     }
 
     fn is_over(&self) -> bool {
         let run = self.status.run.as_ref();
-        run.is_some_and(|run| run.outcome.is_some()) && self.status.phase.is_at_rest()
+        let asked = self.people.next_at().is_some();
+        run.is_some_and(|run| run.outcome.is_some()) && self.status.phase.is_at_rest() && !asked
     }
 
     fn world_at(&mut self, weight: f64) {
@@ -226,6 +232,7 @@ impl<'a> Going<'a> {
         let plan: Option<&Plan> = in_force.plan();
         let mut seen = self.cluster.look(plan, &self.status);
         seen.replies.clone_from(&self.replies);
+        seen.actions = self.people.seen();
         let needs = engine::needs(&self.id, in_force, &self.status, &seen, self.now);
         let store = Store {
             series: &self.series,
@@ -234,6 +241,7 @@ impl<'a> Going<'a> {
             slow: self.slow,
             checks: plan.map(|plan| plan.checks.as_slice()).unwrap_or_default(),
         };
+        seen.actions_read = needs.actions.into_iter().collect();
         seen.measured = needs.measure.map(|question| store.measure(&question));
         seen.drained = needs.drained.map(|asked| store.look_for_requests(&asked));
         seen.inspected = needs.inspect.map(|asked| store.inspect(&asked));
@@ -258,6 +266,7 @@ impl<'a> Going<'a> {
         self.status = decision.status;
         for one in &decision.actions {
             self.cluster.carry_out(&one.action, self.now)?;
+            self.people.take(&one.action, self.now);
         }
         for call in decision.calls {
             let yes = Reply {

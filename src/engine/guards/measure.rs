@@ -42,6 +42,7 @@ pub fn take_in(facts: &Facts<'_>, measured: &Measured, next: &mut Draft) {
         split: split(facts),
         counted: counted(facts, source.preset),
         baseline: baseline(facts, next),
+        unseen: ticks::unseen(facts, &run, phase),
     };
     let Some(Judged {
         memory,

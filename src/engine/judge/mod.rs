@@ -24,6 +24,7 @@ pub mod report;
 pub mod rounding;
 pub mod says;
 pub mod scalar;
+mod sentence;
 pub mod sequential;
 pub mod state;
 pub mod tick;
@@ -104,7 +105,8 @@ pub fn judge(
     if tick.requests.is_some() {
         memory.last_tick = Some(measured.end);
     }
-    let plan = input::plan(setting, cached(setting, &known, &tick));
+    let mut plan = input::plan(setting, cached(setting, &known, &tick));
+    plan.lag = (plan.lag - known.left_in(&tick)).max(0.0);
     let judgement = decide::judge(&mut known, &plan, &tick);
     let checks = input::checks(&setting.plan.checks, setting.interval, Compared::of(setting.run));
     let mut evaluated = Vec::with_capacity(setting.plan.checks.len());
@@ -185,7 +187,8 @@ fn status(
     match reading {
         Ok(reading) => {
             (entry.value, entry.baseline) = figures::values(&planned.kind, reading);
-            if entry.cause == Some(Cause::FewSamples) && reading.total() == Some(0.0) {
+            let is_silent = entry.cause == Some(Cause::FewSamples) || entry.verdict == Verdict::NoData;
+            if is_silent && reading.total() == Some(0.0) {
                 entry.cause = Some(Cause::NoTraffic);
                 NO_REQUEST.clone_into(&mut entry.message);
             }
