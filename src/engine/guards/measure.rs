@@ -11,7 +11,8 @@ use crate::{
         facts::Facts,
         judge::{
             self,
-            input::{Counted, Setting},
+            input::Setting,
+            readings::Counted,
             tick::{Baseline, Split},
             ticks,
         },

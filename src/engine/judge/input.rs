@@ -1,7 +1,5 @@
 //! What the judge is told, from a plan, a run and what was measured.
 
-mod readings;
-
 use jiff::Timestamp;
 
 use crate::{
@@ -14,10 +12,9 @@ use crate::{
     engine::contract::observed::Measured,
 };
 
-use readings::{counts, reading, requests, routed};
-
 use super::{
     ranges,
+    readings::{Counted, counts, reading, requests, routed},
     tick::{
         self, Baseline, BaselineCache, Breach, Cache, Check, Count, Probes, Promote, Reading, Sides, Split, Step, Tick,
         Warms,
@@ -43,15 +40,6 @@ pub struct Setting<'a> {
     pub baseline: Baseline,
     /// What of the hold is not in the ticks.
     pub unseen: Unseen,
-}
-
-/// Whose requests are counted for the old version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counted {
-    /// Only those that the routes share out by weight.
-    Routed,
-    /// Also those of callers who pass the route by.
-    All,
 }
 
 /// Whether the new version is compared with the old one.

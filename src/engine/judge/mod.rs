@@ -19,6 +19,7 @@ pub mod mismatch;
 pub mod origin;
 mod output;
 mod ranges;
+pub mod readings;
 pub mod recent;
 pub mod report;
 pub mod rounding;
@@ -46,8 +47,9 @@ use crate::{
     engine::contract::observed::Measured,
     provider::Reading,
 };
-use input::{Compared, Counted, Setting};
+use input::{Compared, Setting};
 use judgement::{CheckJudgement, Outcome};
+use readings::Counted;
 use state::Memory;
 use tick::{BaselineCache, Tick};
 

@@ -14,7 +14,8 @@ use warmfront::{
         contract::observed::Measured,
         judge::{
             self,
-            input::{Counted, Setting},
+            input::Setting,
+            readings::Counted,
             tick::{Baseline, Split},
             ticks::Unseen,
         },

@@ -1,6 +1,5 @@
 //! What was measured of each check, as the judge reads it.
 
-use super::Counted;
 use crate::{
     api::{Plan, plan::CheckKind, status::Cause},
     engine::{
@@ -9,6 +8,15 @@ use crate::{
     },
     provider,
 };
+
+/// Whose requests are counted for the old version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Only those that the routes share out by weight.
+    Routed,
+    /// Also those of callers who pass the route by.
+    All,
+}
 
 /// Of requests that need not all come through the routes a sixth is taken for routed: then far fewer than the weight says are a tenth.
 const ROUTED_AT_LEAST: f64 = 6.0;
