@@ -6,7 +6,7 @@ CACHE := $(or $(WARMFRONT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmfron
 export PATH := $(CACHE)/tools/bin:$(PATH)
 SCRIPTS := $(shell grep -lE '^\#!.*bash' .ci/* tests/cluster/* tests/bench/* tests/sim/timelines examples/pipelines/* 2>/dev/null)
 
-.PHONY: help test lint advisories unit chart other-tools e2e image soak scenario judge generate release bench cluster cluster-down demo demo-down rust
+.PHONY: help test lint advisories unit chart other-tools e2e image soak scenario judge judge-cost generate release bench cluster cluster-down demo demo-down rust
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ scenario: rust ## Play one scenario: make scenario FILE=tests/scenarios/04-promo
 # One row, and one run of it tick by tick: make judge FLAGS="--only R14 --trace 0". With other tools' rules: FLAGS=--others; as JSON: FLAGS="-o json".
 judge: rust ## Hold the judge to what is required, in a simulated world: make judge [SCENARIOS=FILE] [RUNS=1000] [SEED=1]
 	@cargo run --locked -q -p warmfront-judge -- $(SCENARIOS) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(FLAGS)
+
+judge-cost: rust ## Measure what one evaluation of a rollout costs, in CPU time and in the status
+	@cargo run --release --locked -q -p warmfront-judge -- --cost
 
 generate: rust ## Write the generated files (CRDs, RBAC, the reference of kubectl canary, the chart's version and README, moments of releases)
 	UPDATE=1 cargo test --locked --test generated

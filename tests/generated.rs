@@ -90,9 +90,12 @@ fn a_value_that_is_refused_is_answered_with_a_sentence() {
     assert!(bare.is_empty(), "{bare:#?}");
     let all: String = generate::crds().unwrap().into_iter().map(|(_, text)| text).collect();
     for sentence in [
-        "a quantile is p75 to p99.99, such as p99",
+        "a quantile is p1 to p99.99, such as p99",
         "write a duration such as",
         "a percentage is",
+        "that 0% of the requests fail could only be shown by endless traffic",
+        "that not a single one is bad could only be shown by endless traffic",
+        "the name of a metric consists of",
     ] {
         assert!(all.contains(sentence), "{sentence}");
     }

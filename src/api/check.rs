@@ -5,18 +5,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{Duration, Percent};
 
-/// A measured quantity and its limit: exactly one of `errorRate`, `latency`, `hitRatio` and `query`. The first three count requests or lookups of the new version; a limit that is broken is blamed on it only if the old version did better in the same time.
+/// A measured quantity and its limit: exactly one of `errorRate`, `latency`, `hitRatio`, `ratio` and `query`. All but the last count requests, lookups or samples of the new version; a limit that is broken is blamed on it only if the old version did better in the same time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = ("[has(self.errorRate), has(self.latency), has(self.hitRatio), has(self.query)].filter(x, x).size() == 1",
-        "a check names exactly one of errorRate, latency, hitRatio and query"),
+    validation = ("[has(self.errorRate), has(self.latency), has(self.hitRatio), has(self.ratio), has(self.query)].filter(x, x).size() == 1",
+        "a check names exactly one of errorRate, latency, hitRatio, ratio and query"),
+    validation = ("has(self.max) == has(self.ratio)", "a ratio needs max beside it, and max belongs to a ratio alone: other checks have their limits inside"),
     validation = ("(!has(self.breaches) && !has(self.of)) || has(self.query)", "breaches and of belong to a query check"),
-    validation = ("!has(self.query) || has(self.name)", "a query check needs a name"),
+    validation = ("!(has(self.query) || has(self.ratio)) || has(self.name)", "a ratio or query check needs a name"),
     validation = ("!has(self.breaches) || self.breaches <= (has(self.of) ? self.of : 5)", "breaches must not be greater than of")
 )]
 pub struct Check {
-    /// Name in the status and in messages, unique among the checks. Default: `error-rate`, `latency` or `hit-ratio`; required for a query.
+    /// Name in the status and in messages, unique among the checks. Default: `error-rate`, `latency` or `hit-ratio`; required for a ratio and a query.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = ("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')", "a name consists of a-z, 0-9 and -, and begins and ends with a letter or digit"))]
@@ -30,6 +31,13 @@ pub struct Check {
     /// Limits the share of cache lookups that are hits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hit_ratio: Option<HitRatio>,
+    /// Limits the share of bad ones in a pair of the pods' own counters, such as stale ones among sampled answers. `max` says how many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<Ratio>,
+    /// Only for a ratio, and required there: greatest share of bad ones that is allowed, above 0%, such as `0.1%`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = ("type(self) == int ? self > 0 : !(self in ['0%', '0.0%', '0.00%', '00%', '00.0%', '00.00%'])", "that not a single one is bad could only be shown by endless traffic: allow a few, such as 0.1%"))]
+    pub max: Option<Percent>,
     /// Limits the value of a PromQL expression that gives one number. It is asked once per interval, and each value is one result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<Query>,
@@ -70,6 +78,7 @@ impl OnBreach {
 pub struct ErrorRate {
     /// Greatest share of failing requests that is allowed, above 0%, such as `1%`. That not a single request fails could only be shown by endless traffic.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = ("type(self) == int ? self > 0 : !(self in ['0%', '0.0%', '0.00%', '00%', '00.0%', '00.00%'])", "that 0% of the requests fail could only be shown by endless traffic: allow a few, such as 0.1%"))]
     pub max: Option<Percent>,
     /// How much greater the share may be than that of the old version before the release, such as `0.5%`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,7 +89,7 @@ pub struct ErrorRate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Latency {
-    /// The quantile, `p75` to `p99.99`: with `p99`, 1 of 100 requests may take longer than `max`.
+    /// The quantile, `p1` to `p99.99`: with `p99`, 1 of 100 requests may take longer than `max`. From `p75` on slow requests are counted; a lower quantile is looked at once a minute, and 3 of the last 5 values above `max` break the limit.
     pub quantile: Quantile,
     /// Longest time that is allowed at the quantile, such as `300ms`, at most `1h`. Give the histogram a bucket with this upper bound: between two others the number of slow requests is an estimate, and far from any it cannot be measured.
     #[x_kube(validation = ("duration(self) <= duration('1h')", "the limit of a latency must be at most 1h"))]
@@ -97,6 +106,21 @@ pub struct HitRatio {
     /// How much smaller the share may be than that of the old version before the release, such as `5%`. Default, where `min` is not set either: 10%.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_drop: Option<Percent>,
+}
+
+/// Two counters of the pods. The series of each version are added up, whatever other labels they have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("self.bad != self.total", "bad and total are two counters: the bad ones, and all of them"))]
+pub struct Ratio {
+    /// Name of the metric that counts the bad ones, such as `cache_stale_total`. A version without it has none.
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = ("self.matches('^[a-zA-Z_:][a-zA-Z0-9_:]*$')", "the name of a metric consists of letters, digits, _ and :, and does not begin with a digit"))]
+    pub bad: String,
+    /// Name of the metric that counts all of them, the bad ones too, such as `cache_stale_sampled_total`. Export it as 0 from the start: a version without it has no data.
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = ("self.matches('^[a-zA-Z_:][a-zA-Z0-9_:]*$')", "the name of a metric consists of letters, digits, _ and :, and does not begin with a digit"))]
+    pub total: String,
 }
 
 /// A PromQL expression, and the range that its value must stay in: `max`, `min` or both.
@@ -181,11 +205,20 @@ pub fn parts(promql: &str) -> Result<Vec<Part<'_>>, String> {
     Ok(parts)
 }
 
-/// A quantile from p75 to p99.99, exact to a hundredth of a percent.
+/// p75, from which on slow requests are counted, in hundredths of a percent.
+const COUNTED_FROM: u32 = 7_500;
+/// The least quantile: p1.
+const LEAST_QUANTILE: u32 = 100;
+
+/// A quantile from p1 to p99.99, exact to a hundredth of a percent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quantile(Percent);
 
 impl Quantile {
+    /// Whether slow requests are counted, which needs few of them to be allowed. Of a lower quantile the value itself is judged.
+    pub fn is_counted(self) -> bool {
+        self.0.hundredths() >= COUNTED_FROM
+    }
     /// Share of requests that may be slower than the limit: 0.01 for p99.
     pub fn slow_share(self) -> f64 {
         self.0.complement().fraction()
@@ -201,8 +234,8 @@ impl std::str::FromStr for Quantile {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let percent: Option<Percent> = text.strip_prefix('p').and_then(|digits| digits.parse().ok());
         match percent {
-            Some(percent) if percent.hundredths() >= 7_500 && percent < Percent::FULL => Ok(Self(percent)),
-            _ => Err(format!("`{text}` is not a quantile: write p75 to p99.99, such as p99")),
+            Some(percent) if percent.hundredths() >= LEAST_QUANTILE && percent < Percent::FULL => Ok(Self(percent)),
+            _ => Err(format!("`{text}` is not a quantile: write p1 to p99.99, such as p99")),
         }
     }
 }
@@ -236,8 +269,8 @@ impl schemars::JsonSchema for Quantile {
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({"type": "string", "maxLength": 16, "x-kubernetes-validations": [{
-            "rule": r"self.matches('^p(7[5-9]|[89][0-9])([.][0-9]{1,2})?$')",
-            "message": "a quantile is p75 to p99.99, such as p99",
+            "rule": r"self.matches('^p[1-9][0-9]?([.][0-9]{1,2})?$')",
+            "message": "a quantile is p1 to p99.99, such as p99",
         }]})
     }
 }

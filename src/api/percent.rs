@@ -17,6 +17,8 @@ pub struct PercentError(String);
 impl Percent {
     /// 0%.
     pub const ZERO: Self = Self(0);
+    /// The smallest share above 0% that can be written: 0.01%.
+    pub const LEAST: Self = Self(1);
     /// 100%.
     pub const FULL: Self = Self(10_000);
 

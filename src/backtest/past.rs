@@ -81,7 +81,7 @@ impl Past {
         let Some(newest) = within.last() else {
             return Err((Cause::Late, "no sample in this interval".to_owned()));
         };
-        if within.iter().any(|answer| matches!(answer, Ok(Reading::Scalar(_)))) {
+        if within.iter().any(|answer| matches!(answer, Ok(Reading::Scalar { .. }))) {
             return told(newest);
         }
         let counted = within.iter().filter_map(|answer| answer.as_ref().ok());
@@ -131,6 +131,13 @@ fn together(sum: &Reading, newer: Reading) -> Reading {
 mod tests {
     use super::*;
 
+    fn alone(candidate: f64) -> Reading {
+        Reading::Scalar {
+            candidate,
+            baseline: None,
+        }
+    }
+
     fn counts(bad: f64, total: f64) -> Answer {
         Ok(Reading::Counts {
             candidate: Counts { bad, total },
@@ -158,15 +165,7 @@ mod tests {
                 counts(4.0, 40.0),
             ],
         );
-        past.set(
-            1,
-            vec![
-                Ok(Reading::Scalar(1.0)),
-                Ok(Reading::Scalar(2.0)),
-                Err(gap),
-                Ok(Reading::Scalar(4.0)),
-            ],
-        );
+        past.set(1, vec![Ok(alone(1.0)), Ok(alone(2.0)), Err(gap), Ok(alone(4.0))]);
         let total = |from, to| past.answer(0, at(from), at(to)).map(|reading| reading.total());
         for cuts in [[0, 15, 60], [0, 22, 60], [0, 31, 60], [0, 59, 60]] {
             let parts = cuts
@@ -180,7 +179,7 @@ mod tests {
             (total(-90, 0).unwrap_err().0, total(60, 90).unwrap_err().0),
             (Cause::Late, Cause::Late)
         );
-        assert_eq!(past.answer(1, at(0), at(31)), Ok(Reading::Scalar(2.0)));
+        assert_eq!(past.answer(1, at(0), at(31)), Ok(alone(2.0)));
         assert_eq!(past.answer(1, at(0), at(45)).unwrap_err().0, Cause::Stale);
     }
 }

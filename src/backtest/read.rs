@@ -14,7 +14,7 @@ use crate::{
     engine::judge::ticks,
     provider::{
         NoData, Quantity, Question,
-        prometheus::{self, FollowUp, Interpretation, Known, LONGEST_WINDOW, Layer, Replies, Value, Values},
+        prometheus::{self, Ask, FollowUp, Interpretation, Known, LONGEST_WINDOW, Layer, Replies, Value, Values},
         shell::{Span, StoreClient},
     },
 };
@@ -111,8 +111,8 @@ fn groups(checks: &[PlannedCheck]) -> Vec<Group> {
         let quantity = ticks::quantity(&check.kind);
         let kind = std::mem::discriminant(&quantity);
         let shared = groups.iter_mut().find(|group| {
-            let is_counted = !matches!(quantity, Quantity::Scalar { .. });
-            is_counted && group.quantities.iter().all(|one| std::mem::discriminant(one) == kind)
+            let has_own_series = matches!(quantity, Quantity::Scalar { .. } | Quantity::Ratio { .. });
+            !has_own_series && group.quantities.iter().all(|one| std::mem::discriminant(one) == kind)
         });
         match shared {
             Some(group) => {
@@ -212,11 +212,11 @@ impl Source<'_> {
                 start: past.end(from.saturating_add(1)),
                 end: past.end(to),
             };
-            let values = self
-                .store
-                .ask_values(self.spec, &ask, span, self.spec.scrape_interval)
-                .await?;
-            return Ok(self.values(past, group, (from, to), &values));
+            let mut answers = vec![(layer, self.values_of(&ask, span).await?)];
+            for (of_baseline, ask) in asks {
+                answers.push((of_baseline, self.values_of(&ask?, span).await?));
+            }
+            return Ok(self.values(past, group, (from, to), &answers));
         }
         let value = self.store.ask_once(self.spec, &ask).await?;
         let scrapes = Scrapes {
@@ -238,6 +238,11 @@ impl Source<'_> {
             Value::Vector(_) | Value::Scalar(_) | Value::Text => 0,
         };
         Ok(Stretch { columns, samples })
+    }
+
+    async fn values_of(&self, ask: &Ask, span: Span) -> Result<Values, NoData> {
+        let every = self.spec.scrape_interval;
+        self.store.ask_values(self.spec, ask, span, every).await
     }
 
     /// What replies leave open, asked for the whole stretch.
@@ -263,15 +268,17 @@ impl Source<'_> {
         Ok(more)
     }
 
-    fn values(&self, past: &Past, group: &Group, (from, to): (usize, usize), values: &Values) -> Stretch {
+    fn values(&self, past: &Past, group: &Group, (from, to): (usize, usize), answers: &[(Layer, Values)]) -> Stretch {
         let step = past.step().as_secs_f64();
         let mut words = Words::default();
         let mut column = Vec::with_capacity(to.saturating_sub(from));
         for n in from..to {
             let end = past.end(n.saturating_add(1));
             let question = self.question(group, past.end(n), end);
-            let value = prometheus::value_at(values, end, step);
-            let replies = Replies::from([(Layer::Scalar(0), Ok(value))]);
+            let at_end = answers
+                .iter()
+                .map(|(layer, values)| (*layer, Ok(prometheus::value_at(values, end, step))));
+            let replies: Replies = at_end.collect();
             let answer = match prometheus::interpret(self.spec, &question, &replies, None) {
                 Interpretation::Done(answer) => answer.into_iter().next(),
                 Interpretation::Ask(_) => None,

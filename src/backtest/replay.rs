@@ -9,7 +9,7 @@ use crate::{
         CanaryRolloutStatus,
         status::{Cause, CheckStatus},
     },
-    provider::{Counts, Question, Reading, Whose},
+    provider::{Counts, Quantity, Question, Reading, Whose},
     simulate::{
         going::{Metrics, Readings},
         world::chance::Chance,
@@ -100,9 +100,22 @@ fn alone(counts: Counts, figure: Option<f64>) -> Reading {
     }
 }
 
+/// A value of one version in place of both, where the expression names the new one, so that the old one is asked for too.
+fn of_one(value: f64, quantity: Option<&Quantity>) -> Reading {
+    let names_one =
+        |quantity: &Quantity| matches!(quantity, Quantity::Scalar { promql } if promql.contains("{{candidate."));
+    Reading::Scalar {
+        candidate: value,
+        baseline: quantity.is_some_and(names_one).then_some(value),
+    }
+}
+
 impl Replay<'_> {
     fn reading(&mut self, check: usize, question: &Question) -> Result<Reading, (Cause, String)> {
         let reading = self.past.answer(check, question.start, question.end)?;
+        if let (Reading::Scalar { candidate, .. }, Versions::One(_)) = (&reading, &self.versions) {
+            return Ok(of_one(*candidate, question.quantities.get(check)));
+        }
         let Reading::Counts {
             candidate,
             baseline,

@@ -99,6 +99,7 @@ fn begin<'a>(
         plan,
         pods: PODS,
         source,
+        actions: &[],
         start: at,
     };
     Going::begin(&scene, metrics)
@@ -175,7 +176,7 @@ fn share(past: &Past, checks: usize, (from, to): (Timestamp, Timestamp)) -> anyh
             baseline: Some(baseline),
             ..
         }) => Some((candidate, baseline)),
-        Ok(Reading::Counts { .. } | Reading::Scalar(_)) | Err(_) => None,
+        Ok(Reading::Counts { .. } | Reading::Scalar { .. }) | Err(_) => None,
     });
     let Some((new, old)) = counted.filter(|(new, old): &(Counts, Counts)| new.total + old.total > 0.0) else {
         bail!(

@@ -168,6 +168,8 @@ impl Search<'_> {
     fn asks_names(&self) -> bool {
         let names = |kind: &CheckKind| match kind {
             CheckKind::Query { promql, .. } => promql.contains("{{candidate.") || promql.contains("{{baseline."),
+            // Any pair of counters is told apart by pods.
+            CheckKind::Ratio { .. } => true,
             CheckKind::ErrorRate { .. } | CheckKind::Latency { .. } | CheckKind::HitRatio { .. } => false,
         };
         asks_pods(self.of) || self.of.rollout.plan.checks.iter().any(|check| names(&check.kind))

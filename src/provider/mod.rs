@@ -120,7 +120,14 @@ pub enum Quantity {
     },
     /// Cache lookups; the bad ones are misses.
     Lookups,
-    /// One number by an expression of the user's.
+    /// Whatever two counters of the pods count; the bad ones are those of the first.
+    Ratio {
+        /// Name of the metric that counts the bad ones.
+        bad: String,
+        /// Name of the metric that counts all.
+        total: String,
+    },
+    /// One number by an expression of the user's, of both versions where it names one.
     Scalar {
         /// PromQL with `{{…}}` placeholders.
         promql: String,
@@ -133,7 +140,7 @@ pub type Answer = Vec<Result<Reading, NoData>>;
 /// What was measured.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reading {
-    /// Of requests, latency or lookups.
+    /// Of requests, latency, lookups or a pair of counters.
     Counts {
         /// Of the new version, in this tick.
         candidate: Counts,
@@ -145,7 +152,12 @@ pub enum Reading {
         baseline_figure: Option<f64>,
     },
     /// Of an expression.
-    Scalar(f64),
+    Scalar {
+        /// With the new version's names.
+        candidate: f64,
+        /// With the old version's names in their place, where the expression has any of the new one's and it could be read.
+        baseline: Option<f64>,
+    },
 }
 
 impl Reading {
@@ -153,7 +165,7 @@ impl Reading {
     pub fn total(&self) -> Option<f64> {
         match self {
             Self::Counts { candidate, .. } => Some(candidate.total),
-            Self::Scalar(_) => None,
+            Self::Scalar { .. } => None,
         }
     }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
 
+use super::spec::Asked;
 use crate::{
     api::{CanaryRolloutSpec, CanaryRolloutStatus, FINALIZER, HASH_LABEL, Percent, Plan, traffic::RouteKind},
     engine::contract::{
@@ -38,6 +39,8 @@ pub struct Scene<'a> {
     pub pods: u32,
     /// The spec of its MetricSource.
     pub source: Value,
+    /// What people and pipelines ask of the release.
+    pub actions: &'a [Asked],
     /// When the new version is applied.
     pub start: Timestamp,
 }
@@ -171,7 +174,7 @@ impl Cluster {
             Action::Delete { kind, name } => {
                 self.objects.remove(&(*kind, name.clone()));
             }
-            // Nobody asks for anything here.
+            // RolloutActions are no objects here.
             Action::Answer { .. } | Action::Forget { .. } => {}
         }
         Ok(())

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     cluster::{Cluster, Scene, share},
+    people::People,
     spec::End,
 };
 use crate::{
@@ -117,6 +118,7 @@ pub struct Going<M> {
     status: CanaryRolloutStatus,
     cluster: Cluster,
     replies: BTreeMap<String, Reply>,
+    people: People,
     metrics: M,
     events: Vec<Told>,
     waited: Vec<Waited>,
@@ -150,6 +152,7 @@ impl<M: Metrics> Going<M> {
             status: CanaryRolloutStatus::default(),
             cluster: Cluster::new(scene),
             replies: BTreeMap::new(),
+            people: People::new(scene.name, scene.actions, scene.start),
             metrics,
             events: Vec::new(),
             waited: Vec::new(),
@@ -170,6 +173,7 @@ impl<M: Metrics> Going<M> {
     /// Lets time pass until `done`, or until `end`; how long after the start that is.
     pub fn until(&mut self, end: Timestamp, done: fn(&Self) -> bool) -> anyhow::Result<SignedDuration> {
         loop {
+            self.people.create(self.now);
             let (wake, weight) = self.settle()?;
             self.greatest = self.greatest.max(weight);
             self.metrics.set_weight(weight);
@@ -177,7 +181,8 @@ impl<M: Metrics> Going<M> {
                 return Ok(self.now.duration_since(self.start));
             }
             let soon = self.now.plus(SignedDuration::from_millis(1));
-            self.now = wake.map_or(end, |wake| wake.max(soon)).min(end);
+            let asked = self.people.next_at().unwrap_or(end);
+            self.now = wake.map_or(end, |wake| wake.max(soon)).min(end).min(asked.max(soon));
             self.metrics.go_on_until(self.now);
         }
     }
@@ -188,10 +193,11 @@ impl<M: Metrics> Going<M> {
         Ok(())
     }
 
-    /// The release has ended, and what it leaves is in order.
+    /// The release has ended, what it leaves is in order, and nobody asks for anything more.
     pub fn is_over(&self) -> bool {
         let run = self.status.run.as_ref();
-        run.is_some_and(|run| run.outcome.is_some()) && self.status.phase.is_at_rest()
+        let asked = self.people.next_at().is_some();
+        run.is_some_and(|run| run.outcome.is_some()) && self.status.phase.is_at_rest() && !asked
     }
 
     /// Passes until nothing changes any more: when to look again, and the new version's share then.
@@ -218,8 +224,10 @@ impl<M: Metrics> Going<M> {
         let plan: Option<&Plan> = in_force.plan();
         let mut seen = self.cluster.look(plan, &self.status);
         seen.replies.clone_from(&self.replies);
+        seen.actions = self.people.seen();
         let needs = engine::needs(&self.id, in_force, &self.status, &seen, self.now);
         let revision = self.status.run.as_ref().map(|run| run.revision.as_str());
+        seen.actions_read = needs.actions.into_iter().collect();
         seen.measured = needs.measure.map(|question| Measured {
             start: question.start,
             end: question.end,
@@ -261,6 +269,7 @@ impl<M: Metrics> Going<M> {
         self.status = decision.status;
         for one in &decision.actions {
             self.cluster.carry_out(&one.action, self.now)?;
+            self.people.take(&one.action, self.now);
         }
         for call in decision.calls {
             let yes = Reply {

@@ -10,6 +10,7 @@ pub mod command;
 pub mod expected;
 pub mod file;
 pub mod going;
+pub mod people;
 pub mod picture;
 pub mod release;
 pub mod report;

@@ -89,6 +89,7 @@ pub fn run(subject: &Subject) -> anyhow::Result<Release> {
             "preset": "envoy",
             "scrapeInterval": simulation.scrape_interval,
         }),
+        actions: &simulation.actions,
         start,
     };
     let mut going = Going::begin(&scene, made_up(subject, &params, start))?;

@@ -8,7 +8,7 @@ use super::{
     release::Release,
     series::{Totals, Whose},
     spec::End,
-    store::{latency, slower},
+    store::{is_simulated, latency, slower},
     told,
 };
 use crate::api::{
@@ -95,7 +95,10 @@ impl<'a> Report<'a> {
     pub fn new(subject: &'a Subject, release: &'a Release) -> Self {
         let latencies = subject.plan.checks.iter().filter_map(|check| match &check.kind {
             CheckKind::Latency { quantile, max } => Some((max.as_secs_f64(), quantile.fraction())),
-            CheckKind::ErrorRate { .. } | CheckKind::HitRatio { .. } | CheckKind::Query { .. } => None,
+            CheckKind::ErrorRate { .. }
+            | CheckKind::HitRatio { .. }
+            | CheckKind::Ratio { .. }
+            | CheckKind::Query { .. } => None,
         });
         Self {
             subject,
@@ -197,8 +200,12 @@ impl<'a> Report<'a> {
 
     /// Names of checks that are not simulated.
     pub fn taken_for_good(&self) -> Vec<&str> {
-        let is_query = |check: &&PlannedCheck| matches!(check.kind, CheckKind::Query { .. });
-        let checks = self.subject.plan.checks.iter().filter(is_query);
+        let is_unknown = |check: &&PlannedCheck| match &check.kind {
+            CheckKind::Query { .. } => true,
+            CheckKind::Ratio { bad, total, .. } => !is_simulated(bad, total),
+            CheckKind::ErrorRate { .. } | CheckKind::Latency { .. } | CheckKind::HitRatio { .. } => false,
+        };
+        let checks = self.subject.plan.checks.iter().filter(is_unknown);
         checks.map(|check| check.name.as_str()).collect()
     }
 
@@ -303,11 +310,17 @@ impl Report<'_> {
             |of: fn(&CheckKind) -> Option<f64>| self.subject.plan.checks.iter().find_map(|check| of(&check.kind));
         let errors = limit(|kind| match kind {
             CheckKind::ErrorRate { max, .. } => max.map(crate::api::Percent::fraction),
-            CheckKind::Latency { .. } | CheckKind::HitRatio { .. } | CheckKind::Query { .. } => None,
+            CheckKind::Latency { .. }
+            | CheckKind::HitRatio { .. }
+            | CheckKind::Ratio { .. }
+            | CheckKind::Query { .. } => None,
         });
         let hits = limit(|kind| match kind {
             CheckKind::HitRatio { min, .. } => min.map(crate::api::Percent::fraction),
-            CheckKind::Latency { .. } | CheckKind::ErrorRate { .. } | CheckKind::Query { .. } => None,
+            CheckKind::Latency { .. }
+            | CheckKind::ErrorRate { .. }
+            | CheckKind::Ratio { .. }
+            | CheckKind::Query { .. } => None,
         });
         let quantile = share(self.quantile()).replace('%', "");
         let capacity = self.subject.simulation.database.queries_per_second;

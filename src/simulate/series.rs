@@ -13,6 +13,10 @@ pub struct Totals {
     pub slow: f64,
     /// Those whose lookup missed.
     pub misses: f64,
+    /// Answers that were compared with the database.
+    pub sampled: f64,
+    /// Those of them that were stale.
+    pub stale: f64,
 }
 
 /// One of the two versions.
@@ -53,6 +57,8 @@ impl Totals {
             errors: self.errors + counted(side.errors),
             slow: self.slow + counted(side.slow),
             misses: self.misses + counted(side.misses),
+            sampled: self.sampled + counted(side.sampled),
+            stale: self.stale + counted(side.stale),
         }
     }
 
@@ -64,6 +70,8 @@ impl Totals {
             errors: between(self.errors, later.errors),
             slow: between(self.slow, later.slow),
             misses: between(self.misses, later.misses),
+            sampled: between(self.sampled, later.sampled),
+            stale: between(self.stale, later.stale),
         }
     }
 
@@ -73,6 +81,8 @@ impl Totals {
             errors: self.errors - earlier.errors,
             slow: self.slow - earlier.slow,
             misses: self.misses - earlier.misses,
+            sampled: self.sampled - earlier.sampled,
+            stale: self.stale - earlier.stale,
         }
     }
 
@@ -166,7 +176,6 @@ mod tests {
                 candidate: side,
                 baseline: Side::default(),
                 pods: Vec::new(),
-                stale: (0, 0),
                 load: requests.into(),
                 in_flight: (0.0, 0.0),
                 factor: 1.0,

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::api::{
     Duration, Percent,
+    action::Verb,
     status::{EndReason, PauseReason},
 };
 
@@ -29,6 +30,9 @@ pub struct Simulation {
     /// What goes wrong.
     #[serde(default)]
     pub faults: Faults,
+    /// What people and pipelines ask of the release.
+    #[serde(default)]
+    pub actions: Vec<Asked>,
     /// How often metrics are scraped, as a MetricSource says it. Default `15s`.
     #[serde(default = "quarter_of_a_minute")]
     pub scrape_interval: Duration,
@@ -54,6 +58,22 @@ fn one() -> u64 {
 fn six_hours() -> Duration {
     const SIX_HOURS: Duration = Duration::from_mins(6 * 60);
     SIX_HOURS
+}
+
+/// A RolloutAction that somebody creates.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    /// When, counted from the moment the new version is applied.
+    pub at: Duration,
+    /// What is asked.
+    pub action: Verb,
+    /// Only at this step, counted from 1.
+    #[serde(default)]
+    pub step: Option<i32>,
+    /// Why, for people.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// The requests of both versions together.
@@ -90,6 +110,10 @@ pub struct Cache {
     pub hit_ratio: Percent,
     /// The new version begins with an empty cache.
     pub cold: Option<Cold>,
+    /// Share of the answers that the app compares with the database, and counts in `cache_stale_sampled_total`. Default 0.5%.
+    pub sampled: Percent,
+    /// Share of these that are stale with nothing wrong, which it counts in `cache_stale_total`. Default 0.01%.
+    pub stale: Percent,
 }
 
 impl Default for Cache {
@@ -97,6 +121,8 @@ impl Default for Cache {
         Self {
             hit_ratio: Percent::from_hundredths(9_500).unwrap_or_default(),
             cold: None,
+            sampled: Percent::from_hundredths(50).unwrap_or_default(),
+            stale: Percent::LEAST,
         }
     }
 }
@@ -139,7 +165,7 @@ impl Default for Database {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Faults {
-    /// When `errors`, `slow`, `hang` and `oldErrors` begin. Default: at once.
+    /// When `errors`, `slow`, `hang`, `stale` and `oldErrors` begin. Default: at once.
     pub after: Duration,
     /// So many more of the new version's requests fail.
     pub errors: Percent,
@@ -151,6 +177,8 @@ pub struct Faults {
     pub hang: Percent,
     /// So many more of the old version's requests fail: the new version harms what both share.
     pub old_errors: Percent,
+    /// So many more of the new version's sampled answers are stale.
+    pub stale: Percent,
     /// The new version's cache hits so many from the first lookup on, however long it is asked.
     pub hit_ratio: Option<Percent>,
     /// From a weight on each miss of the new version is so many queries.

@@ -19,6 +19,11 @@ const LONGEST: f64 = 30.0;
 /// Nor that a quantile is a smaller part of its limit.
 const LEAST: f64 = 0.05;
 
+/// Whether a pair of counters is the one that is simulated: stale answers of sampled ones. Of others nothing is bad.
+pub fn is_simulated(bad: &str, total: &str) -> bool {
+    (bad, total) == ("cache_stale_total", "cache_stale_sampled_total")
+}
+
 /// Answers from what was counted.
 pub struct Store<'a> {
     /// What was counted.
@@ -64,21 +69,33 @@ impl Store<'_> {
         let bad = |counted: Totals| match quantity {
             Quantity::Requests => counted.errors,
             Quantity::Latency { limit, .. } => slower(counted, self.slow, *limit),
+            Quantity::Ratio { bad, total } if is_simulated(bad, total) => counted.stale,
+            Quantity::Ratio { .. } => 0.0,
             Quantity::Lookups | Quantity::Scalar { .. } => counted.misses,
+        };
+        let all = |counted: Totals| match quantity {
+            Quantity::Ratio { .. } => counted.sampled,
+            Quantity::Requests | Quantity::Latency { .. } | Quantity::Lookups | Quantity::Scalar { .. } => {
+                counted.requests
+            }
         };
         let figure = |counted: Totals| match quantity {
             Quantity::Latency { quantile, .. } => latency(counted, self.slow, *quantile),
+            Quantity::Ratio { .. } => (counted.sampled > 0.0).then(|| bad(counted) / counted.sampled),
             Quantity::Requests | Quantity::Lookups | Quantity::Scalar { .. } => counted.share(bad(counted)),
         };
         if let Quantity::Scalar { promql } = quantity {
-            return Reading::Scalar(self.good(promql));
+            return Reading::Scalar {
+                candidate: self.good(promql),
+                baseline: None,
+            };
         }
         let subject = &question.subject;
         let counts = |version| {
             let counted = self.counted(version, question.start, question.end);
             Counts {
                 bad: bad(counted),
-                total: counted.requests,
+                total: all(counted),
             }
         };
         let shown = |version| figure(self.counted(version, question.figures_since, question.end));
@@ -107,7 +124,8 @@ impl Store<'_> {
             CheckKind::Query { .. }
             | CheckKind::ErrorRate { .. }
             | CheckKind::Latency { .. }
-            | CheckKind::HitRatio { .. } => None,
+            | CheckKind::HitRatio { .. }
+            | CheckKind::Ratio { .. } => None,
         });
         limits.unwrap_or_default()
     }

@@ -97,6 +97,39 @@ fn a_release_of_any_kind_goes_through() {
 }
 
 #[test]
+fn an_abort_takes_back_what_was_promoted() {
+    let keeps = ROLLOUT.replace("  bake: 1m\n", "  bake: 1m\n  keepStable: 30m\n");
+    let release = both(&keeps, &format!("{WORLD}actions: [{{at: 20m, action: Abort}}]\n")).unwrap();
+    let told = |reason: &str| {
+        release
+            .events
+            .iter()
+            .find(|event| event.reason == reason)
+            .map(|event| event.at)
+    };
+    assert!(
+        told("Promoted") < Some(1_200.0) && told("ActionApplied") == Some(1_200.0),
+        "{:?}",
+        release.events
+    );
+    assert_eq!(release.end, End::RolledBack, "{}", release.message);
+}
+
+#[test]
+fn only_the_counters_of_the_contract_are_simulated() {
+    let stale = "{name: stale, ratio: {bad: cache_stale_total, total: cache_stale_sampled_total}, max: 1%}";
+    let rollout = ROLLOUT.replace("{name: queue,", &format!("{stale}, {{name: queue,"));
+    let world = format!("{WORLD}cache: {{sampled: 50%}}\nfaults: {{stale: 20%}}\n");
+    let release = both(&rollout, &world).unwrap();
+    assert_eq!(release.end, End::RolledBack, "{}", release.message);
+    let others = rollout.replace("cache_stale_total", "cache_fallback_total");
+    let subject = file::parse(&format!("{others}---{world}")).unwrap();
+    let release = release::run(&subject).unwrap();
+    assert_eq!(release.end, End::Promoted, "{}", release.message);
+    assert_eq!(Report::new(&subject, &release).taken_for_good(), ["stale", "queue"]);
+}
+
+#[test]
 fn another_seed_is_other_chance_and_the_same_world() {
     let seeds = (1..6).map(|seed| {
         let release = both(ROLLOUT, &format!("{WORLD}faults: {{errors: 5%}}\nseed: {seed}\n")).unwrap();
@@ -107,7 +140,7 @@ fn another_seed_is_other_chance_and_the_same_world() {
 }
 
 /// What stands at the end of a world, and what is said of it.
-const WRONG: [(&str, &str); 9] = [
+const WRONG: [(&str, &str); 11] = [
     ("faults: {error: 5%}", "unknown field faults.error"),
     ("cache: {cold: {keys: 10, size: 3}}", "unknown field cache.cold.size"),
     ("speed: 3", "unknown field speed"),
@@ -117,6 +150,14 @@ const WRONG: [(&str, &str); 9] = [
         "faults.databaseStops.at: `soon` is not a",
     ),
     ("faults: {databaseStops: {at: 2s}}", "missing field `for`"),
+    (
+        "actions: [{at: 7h, action: Promote}]",
+        "actions[0].at is 7h, when the simulation is over",
+    ),
+    (
+        "actions: [{at: 1m, action: Dance}]",
+        "actions[0].action: unknown variant `Dance`",
+    ),
     ("duration: 1s", "duration is 1s: write 1m to"),
     ("scrapeInterval: 1h", "scrapeInterval is 1h: write 1s to 10m"),
     ("cache: {cold: {keys: 0}}", "cache.cold.keys is 0: write 1 to"),

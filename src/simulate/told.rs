@@ -28,7 +28,10 @@ const LONGEST: Duration = Duration::from_mins(7 * 24 * 60);
 pub fn slow(subject: &Subject) -> Duration {
     let latencies = subject.plan.checks.iter().filter_map(|check| match check.kind {
         CheckKind::Latency { max, .. } => Some(max),
-        CheckKind::ErrorRate { .. } | CheckKind::HitRatio { .. } | CheckKind::Query { .. } => None,
+        CheckKind::ErrorRate { .. }
+        | CheckKind::HitRatio { .. }
+        | CheckKind::Ratio { .. }
+        | CheckKind::Query { .. } => None,
     });
     let stated = subject.simulation.traffic.slow;
     stated.or(latencies.into_iter().next()).unwrap_or(SLOW)
@@ -56,7 +59,9 @@ pub fn params(subject: &Subject) -> anyhow::Result<Params> {
         ttl: subject.plan.ttl.map(Duration::as_secs_f64),
         pod_rps: cold.map(|_| rate / f64::from(simulation.traffic.pods)),
         slow_miss: simulation.database.slow.fraction(),
-        stale: 0.0,
+        sampled: simulation.cache.sampled.fraction(),
+        stale: (simulation.cache.stale.fraction() + simulation.faults.stale.fraction()).min(1.0),
+        stale_usual: simulation.cache.stale.fraction(),
         ..faulty(&simulation.faults)
     })
 }
@@ -125,6 +130,15 @@ fn checked(subject: &Subject) -> anyhow::Result<()> {
 }
 
 fn times(simulation: &Simulation) -> anyhow::Result<()> {
+    for (index, asked) in simulation.actions.iter().enumerate() {
+        if asked.at > simulation.duration {
+            bail!(
+                "actions[{index}].at is {}, when the simulation is over: write at most {}",
+                asked.at,
+                simulation.duration
+            );
+        }
+    }
     if simulation.duration < SHORTEST || simulation.duration > LONGEST {
         bail!("duration is {}: write {SHORTEST} to {LONGEST}", simulation.duration);
     }

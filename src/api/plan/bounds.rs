@@ -72,24 +72,24 @@ pub(super) fn check(spec: &CanaryRolloutSpec) -> Result<(), InvalidSpec> {
             )));
         }
     });
-    let without_errors = spec.checks.iter().position(allows_no_error);
+    let mut strict = spec.checks.iter().enumerate();
     wrong = wrong.or_else(|| {
-        let index = without_errors?;
+        let (index, what) = strict.find_map(|(index, check)| Some((index, endless(check)?)))?;
         Some(InvalidSpec(format!(
-            "spec.checks[{index}].errorRate.max: that 0% of the requests fail could only be shown by endless traffic: allow a few, such as 0.1%"
+            "spec.checks[{index}].{what} could only be shown by endless traffic: allow a few, such as 0.1%"
         )))
     });
     wrong.map_or(Ok(()), Err)
 }
 
-fn allows_no_error(check: &Check) -> bool {
-    let errors = check.error_rate.as_ref();
-    errors.is_some_and(|errors| errors.max == Some(Percent::ZERO))
-}
-
-/// The smallest share that can be written.
-fn least_share() -> Option<Percent> {
-    Percent::from_hundredths(1).ok()
+/// The limit of a check that allows not a single bad one, and what would have to be shown.
+fn endless(check: &Check) -> Option<&'static str> {
+    let errors = check.error_rate.as_ref().and_then(|errors| errors.max);
+    if errors == Some(Percent::ZERO) {
+        Some("errorRate.max: that 0% of the requests fail")
+    } else {
+        (check.max == Some(Percent::ZERO)).then_some("max: that 0% are bad")
+    }
 }
 
 /// The same spec with every length of time and every limit in its range.
@@ -98,9 +98,13 @@ pub(super) fn clamped(spec: &CanaryRolloutSpec) -> CanaryRolloutSpec {
     lengths(&mut spec, &mut |_, length, range| {
         *length = (*length).clamp(*range.start(), *range.end());
     });
-    for check in spec.checks.iter_mut().filter(|check| allows_no_error(check)) {
-        if let Some(errors) = &mut check.error_rate {
-            errors.max = least_share();
+    for check in &mut spec.checks {
+        let limits = [
+            check.error_rate.as_mut().and_then(|errors| errors.max.as_mut()),
+            check.max.as_mut(),
+        ];
+        for limit in limits.into_iter().flatten().filter(|limit| **limit == Percent::ZERO) {
+            *limit = Percent::LEAST;
         }
     }
     spec
@@ -111,7 +115,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::api::Plan;
+    use crate::api::{Plan, plan::CheckKind};
 
     fn spec(field: &str, value: &Value) -> CanaryRolloutSpec {
         let mut spec = json!({
@@ -180,6 +184,13 @@ mod tests {
             assert!(why.contains(named) && why.contains(range), "{why}");
             assert!(Plan::of_release(&spec).is_ok(), "{field}");
         }
+        assert!(Plan::try_from(&spec("/bake", &json!("720h"))).is_ok());
+        let plan = Plan::of_release(&spec("/progressDeadline", &json!("999999999h"))).unwrap();
+        assert_eq!(plan.progress_deadline, LONGEST);
+    }
+
+    #[test]
+    fn that_nothing_is_bad_is_refused_and_made_the_least_in_a_release() {
         let strict = spec("/checks/0", &json!({"errorRate": {"max": "0%"}}));
         let why = Plan::try_from(&strict).unwrap_err().to_string();
         assert!(
@@ -187,8 +198,11 @@ mod tests {
             "{why}"
         );
         assert!(Plan::of_release(&strict).is_ok());
-        assert!(Plan::try_from(&spec("/bake", &json!("720h"))).is_ok());
-        let plan = Plan::of_release(&spec("/progressDeadline", &json!("999999999h"))).unwrap();
-        assert_eq!(plan.progress_deadline, LONGEST);
+        let ratio = json!({"name": "stale", "ratio": {"bad": "stale", "total": "sampled"}, "max": "0.0%"});
+        let plan = Plan::of_release(&spec("/checks/0", &ratio)).unwrap();
+        let CheckKind::Ratio { max, .. } = plan.checks[0].kind else {
+            panic!("no ratio")
+        };
+        assert_eq!(max, Percent::LEAST);
     }
 }

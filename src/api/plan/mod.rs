@@ -4,6 +4,7 @@ mod bounds;
 mod checks;
 mod metadata;
 mod steps;
+mod traffic;
 mod webhooks;
 
 use super::{
@@ -171,6 +172,15 @@ pub enum CheckKind {
         /// Greatest difference allowed to the old version's before the release.
         max_drop: Option<Percent>,
     },
+    /// The share of bad ones in a pair of counters.
+    Ratio {
+        /// Name of the metric that counts the bad ones.
+        bad: String,
+        /// Name of the metric that counts all of them.
+        total: String,
+        /// Greatest share allowed.
+        max: Percent,
+    },
     /// The value of a user's expression.
     Query {
         /// PromQL with placeholders.
@@ -243,8 +253,8 @@ impl Plan {
             canary_service,
             canary_service_metadata: metadata::checked(&spec.traffic.canary_service_metadata)?,
             also_narrow: spec.traffic.also_narrow.clone(),
-            routes: routes(&spec.traffic.gateway_api.routes)?,
-            testers: testers(&spec.traffic.testers)?,
+            routes: traffic::routes(&spec.traffic.gateway_api.routes)?,
+            testers: traffic::testers(&spec.traffic.testers)?,
             settle: spec.traffic.settle.unwrap_or(DEFAULT_SETTLE),
             steps: steps::steps(spec)?,
             bake: spec.bake.unwrap_or_else(|| ttl.map_or(DEFAULT_BAKE, default_bake)),
@@ -347,42 +357,6 @@ fn named(spec: &CanaryRolloutSpec) -> Result<Named, InvalidSpec> {
             "spec.workload: name exactly one of deployment and pair".to_owned(),
         )),
     }
-}
-
-fn routes(routes: &[RouteRef]) -> Result<Vec<RouteRef>, InvalidSpec> {
-    for (index, route) in routes.iter().enumerate() {
-        let field = format!("spec.traffic.gatewayAPI.routes[{index}]");
-        if routes[..index]
-            .iter()
-            .any(|other| other.kind == route.kind && other.name == route.name)
-        {
-            return Err(InvalidSpec(format!(
-                "{field}: {} {} is named already: list all its rules there",
-                route.kind, route.name
-            )));
-        }
-        if route.rules.len() > 1 && route.rules.iter().any(|rule| rule == ALL_RULES) {
-            return Err(InvalidSpec(format!(
-                "{field}.rules: `*` stands for all rules: name no others beside it"
-            )));
-        }
-    }
-    Ok(routes.to_vec())
-}
-
-fn testers(testers: &[Tester]) -> Result<Vec<Tester>, InvalidSpec> {
-    for (index, tester) in testers.iter().enumerate() {
-        if testers[..index]
-            .iter()
-            .any(|other| other.header.eq_ignore_ascii_case(&tester.header))
-        {
-            return Err(InvalidSpec(format!(
-                "spec.traffic.testers[{index}]: header {} is named already: each tester needs one of its own",
-                tester.header
-            )));
-        }
-    }
-    Ok(testers.to_vec())
 }
 
 fn windows(windows: &[Window]) -> Result<Vec<PlannedWindow>, InvalidSpec> {

@@ -31,7 +31,12 @@ impl Provider for Faulty {
         let asks = question.subject.candidate.service.clone();
         self.0.send(asks.clone()).unwrap();
         assert!(!asks.starts_with("bad"), "overflow when adding");
-        Box::pin(async { vec![Ok(Reading::Scalar(0.0))] })
+        Box::pin(async {
+            vec![Ok(Reading::Scalar {
+                candidate: 0.0,
+                baseline: None,
+            })]
+        })
     }
 }
 

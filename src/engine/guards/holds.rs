@@ -192,7 +192,7 @@ pub fn hold_over(facts: &Facts<'_>, run: &Run, phase: Phase) -> bool {
         if facts.plan.checks.is_empty() {
             hold_ends(facts, run, phase).is_some_and(|end| facts.now >= end)
         } else {
-            ticks::hold_served(facts, run)
+            ticks::hold_served(facts, run, phase)
         }
     };
     run.hold_waived || run.skip_steps || over()

@@ -11,7 +11,8 @@ use crate::{
         facts::Facts,
         judge::{
             self,
-            input::{Counted, Setting},
+            input::Setting,
+            readings::Counted,
             tick::{Baseline, Split},
             ticks,
         },
@@ -42,6 +43,7 @@ pub fn take_in(facts: &Facts<'_>, measured: &Measured, next: &mut Draft) {
         split: split(facts),
         counted: counted(facts, source.preset),
         baseline: baseline(facts, next),
+        unseen: ticks::unseen(facts, &run, phase),
     };
     let Some(Judged {
         memory,

@@ -9,7 +9,7 @@ use super::{
     origin::{self, Broken, Demand, Past, Warming},
     report, rounding, scalar,
     state::{Forget, Memory, Remembered},
-    tick::{ALL, Breach, CheckKind, Plan, Tick},
+    tick::{ALL, Breach, CheckKind, Plan, Tick, Warms},
     told,
     warmth::State,
 };
@@ -36,6 +36,7 @@ pub fn judge(memory: &mut Memory, plan: &Plan, tick: &Tick) -> Judgement {
         memory.current.told = told::step(memory, plan);
     }
     memory.go_on(tick.length(plan), tick.paused);
+    memory.hold_since(tick.lead);
     evaluate::observe(memory, plan, tick, Stage::Release);
     let hold = plan.hold(memory.current.weight) * memory.steps_back.hold_factor();
     memory.incidents.end_after(memory.clock.0, hold.max(plan.tick));
@@ -290,7 +291,7 @@ fn reason(kind: &CheckKind) -> Reason {
     match kind {
         CheckKind::Errors { .. } => Reason::ErrorRateAboveMax,
         CheckKind::ErrorIncrease { .. } => Reason::ErrorRateAboveStable,
-        CheckKind::Latency { .. } => Reason::LatencyAboveMax,
+        CheckKind::Latency { .. } | CheckKind::Query { warms: Warms::Yes, .. } => Reason::LatencyAboveMax,
         CheckKind::HitRatio { min: Some(_), .. } => Reason::HitRatioBelowMin,
         CheckKind::HitRatio { min: None, .. } => Reason::HitRatioBelowStable,
         CheckKind::Ratio { .. } | CheckKind::Query { .. } => Reason::CheckFailed,

@@ -35,7 +35,10 @@ pub enum Finding {
 impl Finding {
     /// Both versions break the limit.
     pub fn is_shared(&self) -> bool {
-        *self == Self::Broken(Blame::Shared)
+        matches!(
+            self,
+            Self::Broken(Blame::Shared) | Self::Value(scalar::Finding::BothBroken)
+        )
     }
 }
 
@@ -125,7 +128,7 @@ pub fn evaluate(memory: &mut Memory, plan: &Plan, tick: &Tick) -> Findings {
     let checks = (0..plan.checks.len())
         .map(|index| match plan.checks.get(index).map(|check| check.kind) {
             Some(kind @ CheckKind::Query { .. }) => {
-                let reading = tick.readings.get(index).copied().unwrap_or_default();
+                let reading = comparable(tick, tick.readings.get(index).copied().unwrap_or_default());
                 Finding::Value(value(memory, index, &kind, reading, warmed(plan, state)))
             }
             Some(CheckKind::HitRatio { .. }) if !plan.shares_cache() => match (tick.lookups, state) {
@@ -161,6 +164,17 @@ fn warmed(plan: &Plan, state: Option<State>) -> Warmed {
         Warmed::Yes
     } else {
         Warmed::NotYet
+    }
+}
+
+/// What a query gave, without what the old version's is no measure of: it gets no requests any more, or is not whole.
+fn comparable(tick: &Tick, reading: Reading) -> Reading {
+    match reading {
+        Reading::Value(sides) if tick.weight >= ALL || tick.baseline == Baseline::NotReady => Reading::Value(Sides {
+            baseline: None,
+            ..sides
+        }),
+        reading => reading,
     }
 }
 

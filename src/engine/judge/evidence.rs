@@ -57,7 +57,12 @@ pub fn evidence(case: &Case<'_>, memory: &Memory, index: usize, next: Option<f64
         baseline_total: baseline.total,
         since,
         strength: (points.most() / BROKEN).min(1.0),
-        needed: if limit > 0.0 { gate::need(weight, limit) } else { 0.0 },
+        // A ratio's samples may be rare: no number of them is waited for.
+        needed: if limit > 0.0 && !matches!(kind, CheckKind::Ratio { .. }) {
+            gate::need(weight, limit)
+        } else {
+            0.0
+        },
     }
 }
 

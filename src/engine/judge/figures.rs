@@ -44,6 +44,7 @@ pub fn threshold(kind: &CheckKind) -> String {
                 format!(">= {}", limits.join(" and "))
             }
         }
+        CheckKind::Ratio { max, .. } => format!("<= {max}"),
         CheckKind::Query {
             max: Some(max),
             min: Some(min),
@@ -57,7 +58,7 @@ pub fn threshold(kind: &CheckKind) -> String {
 
 fn figure(kind: &CheckKind, value: f64) -> String {
     match kind {
-        CheckKind::ErrorRate { .. } => percent(value, 2),
+        CheckKind::ErrorRate { .. } | CheckKind::Ratio { .. } => percent(value, 2),
         CheckKind::HitRatio { .. } => percent(1.0 - value, 1),
         CheckKind::Latency { .. } => time(value),
         CheckKind::Query { .. } => format!("{value}"),
@@ -67,7 +68,10 @@ fn figure(kind: &CheckKind, value: f64) -> String {
 /// The candidate's and the stable version's figure.
 pub fn values(kind: &CheckKind, reading: &Reading) -> (Option<String>, Option<String>) {
     match reading {
-        Reading::Scalar(value) => (Some(figure(kind, *value)), None),
+        Reading::Scalar { candidate, baseline } => (
+            Some(figure(kind, *candidate)),
+            baseline.map(|value| figure(kind, value)),
+        ),
         Reading::Counts {
             candidate_figure,
             baseline_figure,
@@ -82,8 +86,8 @@ pub fn values(kind: &CheckKind, reading: &Reading) -> (Option<String>, Option<St
 /// How bad the candidate's figure is: the greater, the worse.
 pub fn badness(kind: &CheckKind, reading: &Reading) -> Option<f64> {
     let badness = match (kind, reading) {
-        (CheckKind::Query { max: None, .. }, Reading::Scalar(value)) => Some(-value),
-        (_, Reading::Scalar(value)) => Some(*value),
+        (CheckKind::Query { max: None, .. }, Reading::Scalar { candidate, .. }) => Some(-candidate),
+        (_, Reading::Scalar { candidate, .. }) => Some(*candidate),
         // Of lookups the figure is the share of misses: greater is worse here too.
         (_, Reading::Counts { candidate_figure, .. }) => *candidate_figure,
     };
@@ -97,7 +101,7 @@ pub fn show(figures: &mut Figures, kind: &CheckKind, value: Option<&str>, baseli
         CheckKind::ErrorRate { .. } => (&mut figures.error_rate, &mut figures.baseline.error_rate),
         CheckKind::HitRatio { .. } => (&mut figures.hit_ratio, &mut figures.baseline.hit_ratio),
         CheckKind::Latency { .. } => (&mut figures.latency, &mut figures.baseline.latency),
-        CheckKind::Query { .. } => return,
+        CheckKind::Ratio { .. } | CheckKind::Query { .. } => return,
     };
     value.unwrap_or(NO_FIGURE).clone_into(own);
     baseline.unwrap_or(NO_FIGURE).clone_into(other);
@@ -120,7 +124,7 @@ pub fn trace(point: &mut TracePoint, checks: &[PlannedCheck], readings: &[Result
             // Of lookups the figure is the share of misses.
             CheckKind::HitRatio { .. } => (point.h, point.bh) = both(|misses| trace::share(1.0 - misses)),
             CheckKind::Latency { .. } => (point.l, point.bl) = both(trace::milliseconds),
-            CheckKind::Query { .. } => {}
+            CheckKind::Ratio { .. } | CheckKind::Query { .. } => {}
         }
     }
 }
@@ -131,6 +135,7 @@ pub fn noun(kind: &CheckKind) -> String {
         CheckKind::ErrorRate { .. } => "errors".to_owned(),
         CheckKind::Latency { quantile, .. } => quantile.to_string(),
         CheckKind::HitRatio { .. } => "hit ratio".to_owned(),
+        CheckKind::Ratio { bad, total, .. } => format!("{bad} of {total}"),
         CheckKind::Query { .. } => "value".to_owned(),
     }
 }

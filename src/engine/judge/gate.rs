@@ -73,7 +73,7 @@ pub fn patience(told: f64, hold: f64) -> f64 {
 }
 
 /// Seconds that are as good as none.
-const MOMENT: f64 = 1e-3;
+pub const MOMENT: f64 = 1e-3;
 
 /// What stands in the way of `next`, or of the end of the bake where there is no next weight.
 pub fn obstacles(memory: &Memory, case: &Case<'_>, next: Option<f64>) -> Obstacles {
@@ -108,7 +108,7 @@ pub fn at_nothing(memory: &Memory, plan: &Plan, next: Option<f64>) -> Obstacles 
     let mut found = Obstacles::new();
     let weight = memory.current.weight;
     let hold = plan.hold(weight) * memory.steps_back.hold_factor();
-    if memory.current.held + MOMENT < hold {
+    if memory.current.held + plan.lag + MOMENT < hold {
         found.push((Obstacle::Hold, None));
     }
     let planned = plan.above(weight);
@@ -288,6 +288,7 @@ mod tests {
             split: super::super::tick::Split::ByRequest,
             probes: super::super::tick::Probes::NotCounted,
             no_data_deadline: 600.0,
+            lag: 0.0,
         };
         for (paused, pauses) in [(0.0, true), (7_000.0, false)] {
             let mut memory = Memory::default();

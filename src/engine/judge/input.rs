@@ -7,18 +7,19 @@ use crate::{
         Duration, Percent, Plan, cache,
         check::OnBreach,
         plan::{CheckKind, PlannedCheck},
-        status::{Cause, PauseReason, Phase, Run},
+        status::{PauseReason, Phase, Run},
     },
     engine::contract::observed::Measured,
-    provider,
 };
 
 use super::{
     ranges,
+    readings::{Counted, counts, reading, requests, routed},
     tick::{
         self, Baseline, BaselineCache, Breach, Cache, Check, Count, Probes, Promote, Reading, Sides, Split, Step, Tick,
         Warms,
     },
+    ticks::{self, Unseen},
 };
 
 /// What surrounds a tick.
@@ -37,15 +38,8 @@ pub struct Setting<'a> {
     pub counted: Counted,
     /// Whether the old version is whole.
     pub baseline: Baseline,
-}
-
-/// Whose requests are counted for the old version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counted {
-    /// Only those that the routes share out by weight.
-    Routed,
-    /// Also those of callers who pass the route by.
-    All,
+    /// What of the hold is not in the ticks.
+    pub unseen: Unseen,
 }
 
 /// Whether the new version is compared with the old one.
@@ -67,9 +61,6 @@ impl Compared {
         }
     }
 }
-
-/// Of requests that need not all come through the routes a sixth is taken for routed: then far fewer than the weight says are a tenth.
-const ROUTED_AT_LEAST: f64 = 6.0;
 
 /// The judge's checks, each with the place in the plan of the one that asks for it: an `errorRate` with both limits is two, and
 /// none is left of a check that could only be compared with an old version that does not serve.
@@ -93,6 +84,11 @@ pub fn checks(planned: &[PlannedCheck], interval: Duration, compared: Compared) 
     checks
 }
 
+/// Of a latency that is no count, so many bad values …
+const BREACHES: usize = 3;
+/// … of so many break the limit.
+const VALUES: usize = 5;
+
 fn kinds(kind: &CheckKind, interval: Duration, compared: Compared) -> [Option<tick::CheckKind>; 2] {
     let relative = |limit: Option<Percent>| {
         limit
@@ -103,6 +99,18 @@ fn kinds(kind: &CheckKind, interval: Duration, compared: Compared) -> [Option<ti
         CheckKind::ErrorRate { max, max_increase } => [
             max.map(|max| tick::CheckKind::Errors { max: max.fraction() }),
             relative(*max_increase).map(|by| tick::CheckKind::ErrorIncrease { by }),
+        ],
+        CheckKind::Latency { quantile, max } if !quantile.is_counted() => [
+            Some(tick::CheckKind::Query {
+                max: Some(max.as_secs_f64()),
+                min: None,
+                breaches: BREACHES,
+                of: VALUES,
+                // Figures look back so far, and what they look back on must not overlap.
+                period: interval.as_secs_f64().max(ticks::FIGURES_WINDOW.as_secs_f64()),
+                warms: Warms::Yes,
+            }),
+            None,
         ],
         CheckKind::Latency { quantile, max } => [
             Some(tick::CheckKind::Latency {
@@ -119,6 +127,7 @@ fn kinds(kind: &CheckKind, interval: Duration, compared: Compared) -> [Option<ti
             }),
             None,
         ],
+        CheckKind::Ratio { max, .. } => [Some(tick::CheckKind::Ratio { max: max.fraction() }), None],
         CheckKind::Query {
             promql,
             max,
@@ -162,6 +171,7 @@ pub fn plan(setting: &Setting<'_>, cached: BaselineCache) -> tick::Plan {
     tick::Plan {
         tick: interval.as_secs_f64(),
         steps: steps.collect(),
+        lag: setting.unseen.lag,
         bake: if baking && run.hold_waived {
             0.0
         } else {
@@ -218,6 +228,7 @@ pub fn tick(setting: &Setting<'_>, measured: &Measured) -> Tick {
     Tick {
         at: clock(run.started_at, measured.end),
         seconds: measured.end.duration_since(measured.start).as_secs_f64(),
+        lead: setting.unseen.lead,
         step: confirmation(run),
         weight: run.weight.fraction(),
         requests: requests(plan, measured).map(|sides| routed(sides, setting.counted)),
@@ -232,7 +243,10 @@ pub fn tick(setting: &Setting<'_>, measured: &Measured) -> Tick {
             .collect(),
         lookups: asked().find_map(|(check, answer)| match check.kind {
             CheckKind::HitRatio { .. } => counts(answer),
-            CheckKind::ErrorRate { .. } | CheckKind::Latency { .. } | CheckKind::Query { .. } => None,
+            CheckKind::ErrorRate { .. }
+            | CheckKind::Latency { .. }
+            | CheckKind::Ratio { .. }
+            | CheckKind::Query { .. } => None,
         }),
         pods: Vec::new(),
         in_flight: None,
@@ -278,87 +292,5 @@ pub fn tick_of_the_old(setting: &Setting<'_>, measured: &Measured) -> Tick {
             .collect(),
         lookups: tick.lookups.map(of_baseline),
         ..tick
-    }
-}
-
-type Answer = Result<provider::Reading, (Cause, String)>;
-
-fn reading(kind: &CheckKind, answer: &Answer) -> Reading {
-    match (kind, answer) {
-        (CheckKind::HitRatio { .. }, _) => Reading::NotAsked,
-        (CheckKind::ErrorRate { .. } | CheckKind::Latency { .. }, _) => {
-            counts(answer).map_or(Reading::Missing, Reading::Counts)
-        }
-        (CheckKind::Query { .. }, Ok(provider::Reading::Scalar(value))) => Reading::Value(Sides {
-            candidate: *value,
-            baseline: None,
-        }),
-        (CheckKind::Query { .. }, _) => Reading::Missing,
-    }
-}
-
-/// Counts of both sides. Pods that are scraped and count nothing got no request.
-fn counts(answer: &Answer) -> Option<Sides<Count>> {
-    let count = |counts: &provider::Counts| Count {
-        bad: counts.bad,
-        total: counts.total,
-    };
-    match answer {
-        Ok(provider::Reading::Counts {
-            candidate, baseline, ..
-        }) => Some(Sides {
-            candidate: count(candidate),
-            baseline: baseline.as_ref().map(count),
-        }),
-        Err((Cause::NoTraffic, _)) => Some(Sides::default()),
-        Ok(provider::Reading::Scalar(_)) | Err(_) => None,
-    }
-}
-
-/// Requests of both sides, if they could be read. A plan that counts none has 0 where anything could be read.
-fn requests(plan: &Plan, measured: &Measured) -> Option<Sides<f64>> {
-    let asked = || plan.checks.iter().zip(&measured.readings);
-    let are_requests = |kind: &CheckKind| matches!(kind, CheckKind::ErrorRate { .. } | CheckKind::Latency { .. });
-    if plan.checks.iter().any(|check| are_requests(&check.kind)) {
-        let mut read = asked().filter(|(check, _)| are_requests(&check.kind));
-        let counted = read.find_map(|(_, answer)| counts(answer))?;
-        Some(Sides {
-            candidate: counted.candidate.total,
-            baseline: counted.baseline.map(|count| count.total),
-        })
-    } else {
-        let any = asked().any(|(_, answer)| answer.is_ok() || counts(answer).is_some());
-        any.then(Sides::default)
-    }
-}
-
-/// Requests that the weight speaks of.
-fn routed(requests: Sides<f64>, counted: Counted) -> Sides<f64> {
-    let all = |baseline: f64| (requests.candidate + baseline) / ROUTED_AT_LEAST;
-    match counted {
-        Counted::Routed => requests,
-        Counted::All => Sides {
-            candidate: requests.candidate,
-            baseline: requests
-                .baseline
-                .map(|baseline| (all(baseline) - requests.candidate).max(0.0)),
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests_that_pass_the_route_by_do_not_make_a_mismatch() {
-        let sides = |candidate| Sides {
-            candidate,
-            baseline: Some(12_000.0 - candidate),
-        };
-        let scaled = routed(sides(90.0), Counted::All);
-        let all = scaled.candidate + scaled.baseline.unwrap();
-        assert!((all - 2_000.0).abs() < 1e-9);
-        assert_eq!(routed(sides(90.0), Counted::Routed), sides(90.0));
     }
 }

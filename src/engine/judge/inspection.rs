@@ -12,7 +12,7 @@ use crate::{
     engine::{
         contract::{InspectionQuestion, observed::Deletion},
         facts::{Facts, text},
-        judge::{figures, ticks},
+        judge::{checks::KNOWN, figures, says, tick::Count, ticks, warmth::USUAL_DROP, wilson},
     },
     provider::{Question, Reading, Subject, Version, Whose},
     workload::template::revision_of,
@@ -139,6 +139,8 @@ pub fn evaluate(check: &PlannedCheck, reading: &Result<Reading, (Cause, String)>
                     Some(Cause::NoTraffic) => format!("the running version had none in {minutes}m"),
                     _ => format!("{counted}: too few to say whether the limit is kept"),
                 };
+            } else {
+                entry.message = relative(&check.kind, reading).unwrap_or_default();
             }
         }
         Err((cause, message)) => {
@@ -147,6 +149,58 @@ pub fn evaluate(check: &PlannedCheck, reading: &Result<Reading, (Cause, String)>
         }
     }
     entry
+}
+
+/// What a limit relative to the running version comes to, if there is one.
+fn relative(kind: &CheckKind, reading: &Reading) -> Option<String> {
+    let Reading::Counts { candidate, .. } = reading else {
+        return None;
+    };
+    let count = Count {
+        bad: candidate.bad,
+        total: candidate.total,
+    };
+    let (limit, things) = match kind {
+        CheckKind::ErrorRate {
+            max_increase: Some(by), ..
+        } => {
+            let most = (wilson::upper(count) + by.fraction()).min(1.0);
+            let says = format!(
+                "with maxIncrease {by} up to {} of a new version's requests may fail",
+                says::percent(most)
+            );
+            (says, "requests")
+        }
+        CheckKind::HitRatio { min, max_drop } if max_drop.is_some() || min.is_none() => {
+            let drop = max_drop.map_or(USUAL_DROP, Percent::fraction);
+            let least = (1.0 - count.share() - drop).max(0.0);
+            let says = match max_drop {
+                Some(drop) => format!(
+                    "with maxDrop {drop} a new version's cache has to reach {}",
+                    says::percent(least)
+                ),
+                None => format!(
+                    "without min or maxDrop a new version's cache has to reach {}",
+                    says::percent(least)
+                ),
+            };
+            (says, "lookups")
+        }
+        CheckKind::ErrorRate { .. }
+        | CheckKind::HitRatio { .. }
+        | CheckKind::Latency { .. }
+        | CheckKind::Ratio { .. }
+        | CheckKind::Query { .. } => return None,
+    };
+    Some(if count.total < KNOWN {
+        format!(
+            "{limit}; a release waits until it has seen {KNOWN} {things} of the old version, and in {}m there were {:.0}",
+            WINDOW.as_mins(),
+            count.total
+        )
+    } else {
+        limit
+    })
 }
 
 /// This many requests or lookups say something.
@@ -169,10 +223,10 @@ fn is_good(kind: &CheckKind, reading: &Reading) -> bool {
         (Reading::Counts { candidate, .. }, kind) => {
             allowed(kind).is_none_or(|share| candidate.bad <= share * candidate.total + 1e-6)
         }
-        (Reading::Scalar(value), CheckKind::Query { max, min, .. }) => {
-            max.is_none_or(|max| *value <= max) && min.is_none_or(|min| *value >= min)
+        (Reading::Scalar { candidate, .. }, CheckKind::Query { max, min, .. }) => {
+            max.is_none_or(|max| *candidate <= max) && min.is_none_or(|min| *candidate >= min)
         }
-        (Reading::Scalar(_), _) => true,
+        (Reading::Scalar { .. }, _) => true,
     }
 }
 
@@ -182,6 +236,7 @@ fn allowed(kind: &CheckKind) -> Option<f64> {
         CheckKind::ErrorRate { max, .. } => max.map(Percent::fraction),
         CheckKind::Latency { quantile, .. } => Some(quantile.slow_share()),
         CheckKind::HitRatio { min, .. } => min.map(|min| min.complement().fraction()),
+        CheckKind::Ratio { max, .. } => Some(max.fraction()),
         CheckKind::Query { .. } => None,
     }
 }
@@ -208,6 +263,7 @@ fn words(kind: &CheckKind, evidence: Option<&Evidence>) -> String {
     let (what, bad) = match kind {
         CheckKind::HitRatio { .. } => ("lookups", "missed"),
         CheckKind::Latency { .. } => ("requests", "slower"),
+        CheckKind::Ratio { .. } => ("samples", "were bad"),
         CheckKind::ErrorRate { .. } | CheckKind::Query { .. } => ("requests", "failed"),
     };
     let minutes = WINDOW.as_mins();
@@ -267,6 +323,11 @@ pub fn sentence(checks: &[PlannedCheck], said: &[CheckStatus], again_at: Option<
         format!("check {}: {}", said.name, said.message)
     });
     let kept = those(checks, said, Verdict::Pass, figure).map(|kept| format!("the running version keeps {kept}"));
-    let parts = [broken(checks, said), unread, few, kept];
+    let judged = said
+        .iter()
+        .filter(|said| matches!(said.verdict, Verdict::Pass | Verdict::Fail) && !said.message.is_empty());
+    let relative: Vec<&str> = judged.map(|said| said.message.as_str()).collect();
+    let relative = (!relative.is_empty()).then(|| relative.join("; "));
+    let parts = [broken(checks, said), unread, few, kept, relative];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }

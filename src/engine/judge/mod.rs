@@ -19,11 +19,13 @@ pub mod mismatch;
 pub mod origin;
 mod output;
 mod ranges;
+pub mod readings;
 pub mod recent;
 pub mod report;
 pub mod rounding;
 pub mod says;
 pub mod scalar;
+mod sentence;
 pub mod sequential;
 pub mod state;
 pub mod tick;
@@ -45,8 +47,9 @@ use crate::{
     engine::contract::observed::Measured,
     provider::Reading,
 };
-use input::{Compared, Counted, Setting};
+use input::{Compared, Setting};
 use judgement::{CheckJudgement, Outcome};
+use readings::Counted;
 use state::Memory;
 use tick::{BaselineCache, Tick};
 
@@ -104,7 +107,8 @@ pub fn judge(
     if tick.requests.is_some() {
         memory.last_tick = Some(measured.end);
     }
-    let plan = input::plan(setting, cached(setting, &known, &tick));
+    let mut plan = input::plan(setting, cached(setting, &known, &tick));
+    plan.lag = (plan.lag - known.left_in(&tick)).max(0.0);
     let judgement = decide::judge(&mut known, &plan, &tick);
     let checks = input::checks(&setting.plan.checks, setting.interval, Compared::of(setting.run));
     let mut evaluated = Vec::with_capacity(setting.plan.checks.len());
@@ -192,7 +196,8 @@ fn status(
     match reading {
         Ok(reading) => {
             (entry.value, entry.baseline) = figures::values(&planned.kind, reading);
-            if entry.cause == Some(Cause::FewSamples) && reading.total() == Some(0.0) {
+            let is_silent = entry.cause == Some(Cause::FewSamples) || entry.verdict == Verdict::NoData;
+            if is_silent && reading.total() == Some(0.0) {
                 entry.cause = Some(Cause::NoTraffic);
                 NO_REQUEST.clone_into(&mut entry.message);
             }

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     figures,
+    gate::MOMENT,
     input::Setting,
     judgement::{self, CheckJudgement, Judgement, Outcome, Reason},
     state::Memory,
@@ -37,6 +38,7 @@ pub fn said(
         ..Said::default()
     };
     let mut weight = known.current.weight;
+    let mut lag = plan.lag;
     let mut broken = None;
     match judgement.outcome {
         Outcome::Fail { reason, check } => {
@@ -52,6 +54,7 @@ pub fn said(
             said.advice = Advice::StepBack;
             said.to = Some(percent(to));
             weight = to;
+            lag = 0.0;
         }
         Outcome::Hold { cause } => said.cause = cause.map(cause_of),
         Outcome::Rise { to } => {
@@ -66,20 +69,22 @@ pub fn said(
             said.message = breach(planned, check);
         }
     }
-    said.hold_until = Some(hold_until(setting, plan, known, weight, end));
+    let left = hold_left(setting, plan, known, weight);
+    // What has passed since the tick is part of the hold: served is what ends with it.
+    let left = if left > lag + MOMENT { left } else { 0.0 };
+    said.hold_until = Some(end.plus(SignedDuration::try_from_secs_f64(left).unwrap_or(SignedDuration::MAX)));
     said
 }
 
-/// When the hold of a weight is served that was judged at `end`. The bake is another hold, which comes after it.
-fn hold_until(setting: &Setting<'_>, plan: &tick::Plan, known: &Memory, weight: f64, end: Timestamp) -> Timestamp {
+/// Seconds of the hold of a weight that were left at the end of the newest tick. The bake is another hold, which comes after it.
+fn hold_left(setting: &Setting<'_>, plan: &tick::Plan, known: &Memory, weight: f64) -> f64 {
     let bake = if setting.phase == Phase::Shifting && plan.above(weight).is_none() {
         plan.bake
     } else {
         0.0
     };
     let hold = (plan.hold(weight) - bake) * known.steps_back.hold_factor();
-    let left = (hold - known.current.held).max(0.0);
-    end.plus(SignedDuration::try_from_secs_f64(left).unwrap_or(SignedDuration::MAX))
+    (hold - known.current.held).max(0.0)
 }
 
 /// A broken limit in words.

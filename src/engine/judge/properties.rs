@@ -64,6 +64,7 @@ pub fn plan(placement: Option<Placement>, capacity: Option<f64>) -> Plan {
         split: Split::ByRequest,
         probes: Probes::Counted,
         no_data_deadline: 600.0,
+        lag: 0.0,
     }
 }
 

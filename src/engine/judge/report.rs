@@ -6,9 +6,9 @@ use super::{
     evidence::evidence,
     gate::{self, Obstacle},
     judgement::{About, Cause, CheckJudgement, Evidence, Judgement, Outcome, Overload, Pause, Verdict, Warning},
-    says::{self, Again, What},
-    scalar,
-    state::{Memory, Remembered},
+    says::{self, Again},
+    scalar, sentence,
+    state::Memory,
     tick::{Check, CheckKind, Plan},
     told,
     warmth::State,
@@ -144,6 +144,10 @@ fn with(
         Outcome::Rise { to } => format!("every check passes at {at}: {} is next", says::percent(*to)),
         Outcome::Promote => "every check passes: promoted".to_owned(),
     };
+    // It is worth a word where the check has no other, and not in the place of what the weight waits for.
+    for (index, check) in checks.iter_mut().enumerate().filter(|(_, check)| check.says.is_empty()) {
+        check.says = sentence::allowance(case, memory, index, &check.evidence).unwrap_or_default();
+    }
     let waits = matches!(outcome, Outcome::Hold { .. });
     Judgement {
         warnings: cold(case, memory, &outcome).into_iter().collect(),
@@ -218,7 +222,7 @@ fn waits(
         Some((Obstacle::Origin, _)) => no_room(case, memory),
         Some((Obstacle::Hold, _)) => {
             let hold = case.plan.hold(memory.current.weight) * memory.steps_back.hold_factor();
-            let left = (hold - memory.current.held).max(0.0);
+            let left = (hold - memory.current.held - case.plan.lag).max(0.0);
             let said: Vec<&str> = checks
                 .iter()
                 .map(|check| check.says.as_str())
@@ -249,7 +253,10 @@ fn cold(case: &Case<'_>, memory: &Memory, outcome: &Outcome) -> Option<Warning> 
     let judged = case.plan.checks.iter().any(is_ratio) && !case.plan.shares_cache();
     (*outcome == Outcome::Promote && judged && !memory.warmth.is_warm).then(|| Warning {
         about: About::Cold,
-        says: format!("promoted before the cache was warm: {}", warming(case, memory)),
+        says: format!(
+            "promoted before the cache was warm: {}",
+            sentence::warming(case, memory)
+        ),
     })
 }
 
@@ -306,89 +313,6 @@ fn check(
         verdict,
         cause,
         evidence,
-        says: sentence(case, memory, index, next, &evidence, own),
+        says: sentence::sentence(case, memory, index, next, &evidence, own),
     }
-}
-
-fn sentence(
-    case: &Case<'_>,
-    memory: &Memory,
-    index: usize,
-    next: Option<f64>,
-    evidence: &Evidence,
-    obstacle: Option<Obstacle>,
-) -> String {
-    let Some(kind) = case.plan.checks.get(index).map(|check| check.kind) else {
-        return String::new();
-    };
-    let what = what(&kind);
-    match (case.findings.checks.get(index), obstacle) {
-        (Some(Finding::Cache(State::Broken)), _) => {
-            let floor = memory
-                .expected(case.plan, memory.current.weight)
-                .map_or(0.0, |it| it.floor);
-            says::broken_cache(1.0 - memory.warmth.window().share(), memory.warmth.lookups, floor)
-        }
-        (Some(Finding::Cache(State::Cold)), _) => warming(case, memory),
-        (Some(Finding::Cache(_)), _) if evidence.total > 0.0 => {
-            format!("hit ratio {}", says::percent(1.0 - evidence.bad / evidence.total))
-        }
-        (Some(Finding::Value(_)), _) => values(memory, index),
-        (Some(Finding::NoBaseline), _) => "too little is known of the old version to compare with".to_owned(),
-        (Some(Finding::Broken(_)), _) => says::counted(&what, evidence, case.tick.at - evidence.since),
-        (_, Some(Obstacle::TooFew)) => {
-            let run = memory
-                .checks
-                .get(index)
-                .and_then(Remembered::counted)
-                .map_or(0.0, |known| known.run);
-            let rate = memory.current.weight * memory.before.rate();
-            let missing = (evidence.needed - run).max(10.0 - evidence.total).max(0.0);
-            says::few(run, evidence.needed, next.unwrap_or(1.0), missing / rate.max(1e-9))
-        }
-        (_, Some(Obstacle::AboveLimit | Obstacle::Doubtful)) => says::close(&what, evidence),
-        _ => String::new(),
-    }
-}
-
-fn values(memory: &Memory, index: usize) -> String {
-    match memory.checks.get(index) {
-        Some(Remembered::Values(values)) => {
-            let (bad, of) = values.bad_of();
-            format!("{bad} of the last {of} values are outside the limit")
-        }
-        _ => String::new(),
-    }
-}
-
-fn warming(case: &Case<'_>, memory: &Memory) -> String {
-    let target = memory
-        .expected(case.plan, memory.current.weight)
-        .map_or(0.0, |it| it.target);
-    let per_second = memory.origin.lookups() * memory.current.weight;
-    let growth = memory.warmth.growth();
-    says::warming(
-        1.0 - memory.warmth.window().share(),
-        growth.gain(),
-        target,
-        memory.warmth.seconds_to(target, per_second),
-    )
-}
-
-/// What a check counts, in words.
-fn what(kind: &CheckKind) -> What {
-    let (things, bad) = match kind {
-        CheckKind::Latency { max, .. } => {
-            let limit = if *max < 1.0 {
-                format!("{:.0}ms", max * 1e3)
-            } else {
-                format!("{max}s")
-            };
-            ("requests to the new version", format!("took longer than {limit}"))
-        }
-        CheckKind::HitRatio { .. } => ("lookups of the new version", "missed".to_owned()),
-        CheckKind::Ratio { .. } => ("samples of the new version", "were bad".to_owned()),
-        _ => ("requests to the new version", "failed".to_owned()),
-    };
-    What { things, bad }
 }

@@ -142,6 +142,11 @@ impl Values {
         )
     }
 
+    /// How many of the old version's were bad.
+    pub fn baseline_bad(&self) -> usize {
+        self.results.iter().filter(|answer| answer.baseline_bad).count()
+    }
+
     /// Another weight: the values begin anew.
     pub fn begin_step(&mut self) {
         *self = Self::default();

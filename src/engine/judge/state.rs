@@ -301,6 +301,21 @@ impl Memory {
         self.current.held = round3(self.current.held + seconds - idle);
     }
 
+    /// Of a person's pause so many seconds will not be left out of the hold by this tick: they are in what follows it.
+    pub fn left_in(&self, tick: &Tick) -> f64 {
+        let left_out = if tick.step == self.current.id {
+            self.current.paused
+        } else {
+            0.0
+        };
+        (tick.paused - left_out - tick.seconds).max(0.0)
+    }
+
+    /// The hold has begun so many seconds before the tick.
+    pub fn hold_since(&mut self, lead: f64) {
+        self.current.held = round3(self.current.held + counted(lead));
+    }
+
     /// Adds a tick of the pre-run.
     pub fn add_before(&mut self, requests: f64, probes: f64, seconds: f64) {
         self.before.requests = round3(self.before.requests + requests);

@@ -11,6 +11,8 @@ pub struct Plan {
     pub tick: f64,
     /// The planned weights, rising; the last one is 1.
     pub steps: Vec<Step>,
+    /// So long after its end a tick is judged: the hold has gone on meanwhile.
+    pub lag: f64,
     /// How long everything stays on the new version before it is promoted, judged all the while.
     pub bake: f64,
     /// In the order of the spec. `errorRate` with both limits is two of them.
@@ -180,6 +182,8 @@ pub struct Tick {
     pub at: f64,
     /// Length of the tick; 0 stands for the plan's.
     pub seconds: f64,
+    /// Seconds of the hold before the tick, of which nothing could be counted by itself: the first tick of a step has some.
+    pub lead: f64,
     /// Which confirmation of a weight this tick belongs to. Another number is another step; 0 is the pre-run, before the
     /// first weight.
     pub step: u64,

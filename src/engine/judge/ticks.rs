@@ -27,7 +27,7 @@ const MADE_UP_FOR: i128 = 40;
 const LONGEST_TICK: SignedDuration = SignedDuration::from_mins(5);
 
 /// The printed figures are over this much time.
-const FIGURES_WINDOW: SignedDuration = SignedDuration::from_secs(60);
+pub(super) const FIGURES_WINDOW: SignedDuration = SignedDuration::from_secs(60);
 
 /// Length of a tick: at least a scrape, or ticks without a sample would look like ticks without a request.
 pub fn interval(plan: &Plan, scrape_interval: Duration) -> Duration {
@@ -94,11 +94,19 @@ fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timesta
     } else {
         first_end
     };
-    // So that a hold costs no more than its time, the tick in which it ends is cut, or made longer, to end with it.
+    // So that a hold costs no more than its time, the tick by which it is served is cut, or made longer, to be judged when it ends;
+    // and where that has too few requests, the next one to end with it.
     let goes_on = run.paused_for != Some(PauseReason::User);
-    let with_the_hold = hold_end(facts, run, status.phase).filter(|end| {
+    let hold_end = hold_end(facts, run, status.phase).filter(|_| goes_on);
+    let judged_then = hold_end.map(|end| end.minus(counted_without(facts, run, status.phase)));
+    // The first two of a step count for little, and are made no longer.
+    let are_over = start.duration_since(since) >= interval.signed().saturating_mul(2);
+    let longest = interval
+        .signed()
+        .saturating_add(if are_over { half } else { SignedDuration::ZERO });
+    let with_the_hold = judged_then.into_iter().chain(hold_end).find(|end| {
         let length = end.duration_since(start);
-        goes_on && *end > asked && length >= half && length <= interval.signed().saturating_add(half)
+        *end > asked && length >= half && length <= longest
     });
     let earliest = with_the_hold.unwrap_or(earliest);
     let scrape = source.scrape_interval.signed();
@@ -111,14 +119,55 @@ fn next_tick(facts: &Facts<'_>, status: &CanaryRolloutStatus) -> Option<(Timesta
     } else {
         earliest
     };
-    // Counts need every sample of the tick; a query takes the newest one. Both wait until late samples have come.
-    let least = if checks.iter().all(is_query) {
+    Some((start, earliest, lag(facts.plan, source)))
+}
+
+/// Counts need every sample of the tick; a query takes the newest one. Both wait until late samples have come.
+fn lag(plan: &Plan, source: Source) -> SignedDuration {
+    let least = if plan.checks.iter().all(is_query) {
         SignedDuration::ZERO
     } else {
-        scrape
+        source.scrape_interval.signed()
     };
-    let lag = source.lag.map_or(least, |lag| lag.signed().max(least));
-    Some((start, earliest, lag))
+    source.lag.map_or(least, |lag| lag.signed().max(least))
+}
+
+/// So much of a hold passes while samples of the newest tick are waited for: at most a scrape, and nothing of it while a person
+/// holds the weight. The bake begins with what was judged last, and ends so.
+fn counted_without(facts: &Facts<'_>, run: &Run, phase: Phase) -> SignedDuration {
+    let goes_on = phase == Phase::Shifting && run.paused_for != Some(PauseReason::User);
+    let source = facts.seen.source.filter(|_| goes_on);
+    source.map_or(SignedDuration::ZERO, |source| {
+        lag(facts.plan, source).min(source.scrape_interval.signed())
+    })
+}
+
+/// Seconds that a weight was held besides those that were counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Unseen {
+    /// Before the first tick of the step.
+    pub lead: f64,
+    /// Since the end of the newest one.
+    pub lag: f64,
+}
+
+/// What of the present hold is in no tick, when one is judged.
+pub fn unseen(facts: &Facts<'_>, run: &Run, phase: Phase) -> Unseen {
+    let lead = held_since(run)
+        .zip(step_since(facts, run))
+        .map_or(SignedDuration::ZERO, |(held, counted)| {
+            counted.duration_since(held).max(SignedDuration::ZERO)
+        });
+    Unseen {
+        lead: lead.as_secs_f64(),
+        lag: counted_without(facts, run, phase).as_secs_f64(),
+    }
+}
+
+/// From when the hold of a step counts that has not been judged yet, or from when it goes on.
+fn held_since(run: &Run) -> Option<Timestamp> {
+    let began = run.step_started_at?;
+    Some(run.judge.last_tick.map_or(began, |last| last.max(began)))
 }
 
 /// When the hold of a judged weight is served, if no interval is without data until then.
@@ -126,23 +175,25 @@ pub fn hold_end(facts: &Facts<'_>, run: &Run, phase: Phase) -> Option<Timestamp>
     if let Some(said) = &run.judge.said {
         return said.hold_until;
     }
-    let since = step_since(facts, run)?;
+    Some(held_since(run)?.plus(hold(facts, run, phase)?.signed()))
+}
+
+/// The hold of a judged weight in the plan.
+fn hold(facts: &Facts<'_>, run: &Run, phase: Phase) -> Option<Duration> {
     let present = usize::try_from(run.step).unwrap_or(0).clamp(1, facts.plan.steps.len());
-    let hold = if phase == Phase::Baking {
-        facts.plan.bake
+    if phase == Phase::Baking {
+        Some(facts.plan.bake)
     } else {
-        facts.plan.steps.get(present.saturating_sub(1))?.hold
-    };
-    let since = run.judge.last_tick.map_or(since, |last| last.max(since));
-    Some(since.plus(hold.signed()))
+        Some(facts.plan.steps.get(present.saturating_sub(1))?.hold)
+    }
 }
 
 /// The hold of a judged weight is served: the judge has counted all of it, or there is none.
-pub fn hold_served(facts: &Facts<'_>, run: &Run) -> bool {
+pub fn hold_served(facts: &Facts<'_>, run: &Run, phase: Phase) -> bool {
     let since = step_since(facts, run).filter(|since| facts.now >= *since);
     match &run.judge.said {
         Some(said) => said.hold_until <= run.judge.last_tick,
-        None => since.is_some() && hold_end(facts, run, Phase::Shifting).is_some_and(|end| Some(end) <= since),
+        None => since.is_some() && hold(facts, run, phase).is_some_and(|hold| hold.is_zero()),
     }
 }
 
@@ -323,34 +374,13 @@ pub fn quantity(kind: &CheckKind) -> Quantity {
             quantile: quantile.fraction(),
         },
         CheckKind::HitRatio { .. } => Quantity::Lookups,
+        CheckKind::Ratio { bad, total, .. } => Quantity::Ratio {
+            bad: bad.clone(),
+            total: total.clone(),
+        },
         CheckKind::Query { promql, .. } => Quantity::Scalar { promql: promql.clone() },
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    #[test]
-    fn ticks_of_many_rollouts_come_in_groups_that_are_spread_over_the_interval() {
-        let now: Timestamp = "2026-01-01T00:00:07.5Z".parse().unwrap();
-        for interval in [Duration::from_secs(10), Duration::from_secs(1)] {
-            let ends = (0..400).map(|n| grid_end(&format!("{n:08}-uid"), interval, now));
-            let mut groups = BTreeMap::<_, usize>::new();
-            ends.for_each(|end| *groups.entry(now.duration_since(end)).or_default() += 1);
-            let apart = interval.signed() / 20;
-            assert!(
-                groups
-                    .keys()
-                    .all(|since| *since < interval.signed() && since.as_millis() % apart.as_millis() == 0),
-                "{groups:?}"
-            );
-            assert!(
-                groups.len() == 20 && groups.values().all(|members| *members < 60),
-                "{groups:?}"
-            );
-        }
-    }
-}
+mod tests;

@@ -180,6 +180,7 @@ mod tests {
             split: Split::ByRequest,
             probes: Probes::NotCounted,
             no_data_deadline: 600.0,
+            lag: 0.0,
         }
     }
 

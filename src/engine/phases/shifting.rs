@@ -124,8 +124,9 @@ fn confirm(facts: &Facts<'_>, intent: &Intent, next: &mut Draft) -> ControlFlow<
             check.threshold
         ))
     });
-    // Before the first weight nothing was judged.
-    let figures: Vec<String> = figures.filter(|_| from > Percent::ZERO).collect();
+    // Before the first weight nothing was judged, and a weight that falls has passed nothing.
+    let has_passed = from > Percent::ZERO && intent.weight > from;
+    let figures: Vec<String> = figures.filter(|_| has_passed).collect();
     let passed = if figures.is_empty() {
         String::new()
     } else {

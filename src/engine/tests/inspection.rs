@@ -82,6 +82,37 @@ fn at_rest_a_version_is_looked_at_once() {
 }
 
 #[test]
+fn limits_relative_to_the_running_version_are_told_as_what_they_come_to() {
+    let said = |bad: f64, checks: serde_json::Value| {
+        let mut spec = spec();
+        spec["checks"] = checks;
+        let mut world = World::new(&spec);
+        world.stable_bad = bad;
+        let mut world = world.adopted();
+        live(&mut world, 10);
+        (accepted(&world), world.status.checks[0].message.clone())
+    };
+    let (accepted, message) = said(0.002, json!([{"errorRate": {"max": "1%", "maxIncrease": "0.5%"}}]));
+    // The share of 18,000 requests is known to 0.06 points.
+    assert_eq!(
+        message,
+        "with maxIncrease 0.5% up to 0.76% of a new version's requests may fail"
+    );
+    assert!(accepted.contains(&message), "{accepted}");
+    let (accepted, message) = said(0.1, json!([{"hitRatio": {"maxDrop": "5%"}}]));
+    assert_eq!(message, "with maxDrop 5% a new version's cache has to reach 85%");
+    assert!(accepted.contains(&message), "{accepted}");
+    let (_, message) = said(0.1, json!([{"hitRatio": {}}]));
+    assert_eq!(message, "without min or maxDrop a new version's cache has to reach 80%");
+    for alone in [
+        json!([{"errorRate": {"max": "1%"}}]),
+        json!([{"hitRatio": {"min": "80%"}}]),
+    ] {
+        assert_eq!(said(0.001, alone).1, "");
+    }
+}
+
+#[test]
 fn a_release_looks_once_more_and_keeps_what_it_has_judged() {
     let mut world = inspected(|_| {});
     world.apply_version("v2");

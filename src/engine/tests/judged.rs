@@ -38,6 +38,12 @@ fn what_both_versions_share_and_a_raise_overloads_takes_the_raise_back() {
         world.told
     );
     let since = world.now;
+    let fell = "25% → 5%, confirmed by the gateway after 0ms";
+    assert!(
+        world.notes.contains(fell) && !world.notes.contains(&format!("{fell}; passed")),
+        "{}",
+        world.notes
+    );
     world.until("25% again", |world| at(world, 2_500));
     assert!(
         world.now.duration_since(since) >= SignedDuration::from_secs(20),
@@ -106,12 +112,50 @@ fn a_hold_costs_no_more_than_its_time() {
     let mut world = begun(|spec| spec["steps"][0]["hold"] = json!("6s"));
     let since = world.status.run.as_ref().unwrap().step_started_at.unwrap();
     world.until("the next weight", |world| world.weights.len() > 1);
-    // A tick waits for the scrape that follows it, which takes 1 s here.
+    // The tick in which it ends waits for the scrape that follows it, which takes 1 s here.
     assert!(
         world.now.duration_since(since) <= SignedDuration::from_millis(7_010),
         "{}",
         world.now.duration_since(since)
     );
+}
+
+#[test]
+fn a_hold_costs_its_time_however_seldom_metrics_are_scraped() {
+    let held = |hold: &str, scrape: u64, paused: i64| {
+        let mut spec = spec();
+        spec["steps"][0]["hold"] = json!(hold);
+        spec["metrics"] = json!({"interval": "1s"});
+        let mut world = World::new(&spec);
+        world.scrape = scrape;
+        let mut world = world.adopted();
+        world.apply_version("v2");
+        world.until("5%", |world| at(world, 500));
+        let since = world.status.run.as_ref().unwrap().step_started_at.unwrap();
+        let_pass(&mut world, 40);
+        if paused > 0 {
+            world.ask(Verb::Pause);
+            let_pass(&mut world, paused);
+            world.ask(Verb::Resume);
+        }
+        world.until("the next weight", |world| world.weights.len() > 1);
+        world.now.duration_since(since).as_secs_f64()
+    };
+    for (hold, scrape, paused, seconds) in [
+        ("2m", 15, 0, 120.0),
+        ("5m", 15, 0, 300.0),
+        ("5m", 30, 0, 300.0),
+        ("2m", 15, 60, 180.0),
+        // A pause in which the hold would have ended.
+        ("50s", 15, 60, 110.0),
+    ] {
+        let took = held(hold, scrape, paused);
+        let half = f64::from(u32::try_from(scrape).unwrap()) / 2.0;
+        assert!(
+            took >= seconds && took <= seconds + half,
+            "{hold} at a scrape of {scrape} s, {paused} s of it paused, took {took}"
+        );
+    }
 }
 
 /// The same with a cold cache.

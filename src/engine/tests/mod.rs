@@ -13,6 +13,7 @@ mod inspection;
 mod invariants;
 mod judged;
 mod leaving;
+mod limits;
 mod lowered;
 mod newer;
 mod own_moves;

@@ -65,7 +65,10 @@ impl World {
         match quantity {
             _ if !self.answers => Err((Cause::ProviderDown, "down".to_owned())),
             Quantity::Requests if self.lacks_requests => Err((Cause::ProviderDown, "down".to_owned())),
-            Quantity::Scalar { .. } => Ok(Reading::Scalar(bad)),
+            Quantity::Scalar { promql } => Ok(Reading::Scalar {
+                candidate: bad,
+                baseline: promql.contains("{{candidate").then_some(self.baseline_bad),
+            }),
             _ => Ok(Reading::Counts {
                 candidate: counts(bad),
                 baseline: Some(counts(self.baseline_bad)),

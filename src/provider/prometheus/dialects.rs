@@ -74,7 +74,7 @@ pub(super) fn read(spec: &MetricSourceSpec, question: &Question, body: &str) -> 
         Reading::Counts {
             candidate, baseline, ..
         } => Ok((candidate, baseline)),
-        Reading::Scalar(value) => panic!("a scalar: {value}"),
+        Reading::Scalar { candidate, .. } => panic!("a scalar: {candidate}"),
     }
 }
 

@@ -21,6 +21,8 @@ mod dialects;
 #[cfg(test)]
 mod lateness;
 #[cfg(test)]
+mod pairs;
+#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod rules;
@@ -48,6 +50,16 @@ pub const LONGEST_WINDOW: SignedDuration = SignedDuration::from_mins(10);
 /// A version whose newest sample is older than four scrapes is not judged: it says nothing about now.
 const STALE_AFTER: i32 = 4;
 
+impl Layer {
+    /// The layer of the old version's own answer, of an expression; the same of all others, whose replies have both versions.
+    fn of_baseline(self) -> Self {
+        match self {
+            Self::Scalar(index) => Self::ScalarOfBaseline(index),
+            other => other,
+        }
+    }
+}
+
 /// One query of a tick.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ask {
@@ -71,8 +83,12 @@ pub enum Layer {
     Latency,
     /// Cache lookups by result.
     Lookups,
-    /// The expression of the n-th quantity.
+    /// The pair of counters of the n-th quantity, the first that has them.
+    Ratio(usize),
+    /// The expression of the n-th quantity, the first that has it.
     Scalar(usize),
+    /// The same with the old version's names in place of the new one's.
+    ScalarOfBaseline(usize),
 }
 
 /// What remains to be asked before the answers can be given.
@@ -125,29 +141,8 @@ pub fn queries_over(
 ) -> BTreeMap<Layer, Result<Ask, NoData>> {
     let range = format!("[{}ms]", length.as_millis());
     let mut asks = BTreeMap::new();
-    for (index, quantity) in question.quantities.iter().enumerate() {
-        let (layer, purpose, promql) = match quantity {
-            Quantity::Requests => (
-                Layer::Requests,
-                "requests by status",
-                Ok(query::requests(spec, &question.subject) + &range),
-            ),
-            Quantity::Latency { .. } => (
-                Layer::Latency,
-                "latency histogram",
-                Ok(query::latency(spec, &question.subject) + &range),
-            ),
-            Quantity::Lookups => (
-                Layer::Lookups,
-                "cache lookups",
-                Ok(query::lookups(spec, &question.subject) + &range),
-            ),
-            Quantity::Scalar { promql } => (
-                Layer::Scalar(index),
-                "query",
-                query::fill(promql, spec, &question.subject),
-            ),
-        };
+    let subject = &question.subject;
+    let mut put = |layer, purpose, promql: Result<String, String>| {
         let ask = promql
             .map(|promql| Ask {
                 purpose,
@@ -159,8 +154,46 @@ pub fn queries_over(
                 message,
             });
         asks.entry(layer).or_insert(ask);
+    };
+    for (index, quantity) in question.quantities.iter().enumerate() {
+        let layer = layer(question, index, quantity);
+        match quantity {
+            Quantity::Requests => put(layer, "requests by status", Ok(query::requests(spec, subject) + &range)),
+            Quantity::Latency { .. } => put(layer, "latency histogram", Ok(query::latency(spec, subject) + &range)),
+            Quantity::Lookups => put(layer, "cache lookups", Ok(query::lookups(spec, subject) + &range)),
+            Quantity::Ratio { bad, total } => {
+                put(layer, "ratio", Ok(query::pair(spec, subject, bad, total) + &range));
+            }
+            Quantity::Scalar { promql } => {
+                let own = query::fill(promql, spec, subject);
+                let other = query::fill_with_baseline(promql, spec, subject);
+                // Where both are the same there is nothing to compare with.
+                if let Some(other) = other.filter(|other| own.as_ref() != Ok(other)) {
+                    put(layer.of_baseline(), "query of the old version", Ok(other));
+                }
+                put(layer, "query", own);
+            }
+        }
     }
     asks
+}
+
+/// The group of series that tells a quantity. What several ask alike is asked once.
+fn layer(question: &Question, index: usize, quantity: &Quantity) -> Layer {
+    let first = || {
+        question
+            .quantities
+            .iter()
+            .position(|other| other == quantity)
+            .unwrap_or(index)
+    };
+    match quantity {
+        Quantity::Requests => Layer::Requests,
+        Quantity::Latency { .. } => Layer::Latency,
+        Quantity::Lookups => Layer::Lookups,
+        Quantity::Ratio { .. } => Layer::Ratio(first()),
+        Quantity::Scalar { .. } => Layer::Scalar(first()),
+    }
 }
 
 /// The query that tells whether the pods of both sides are scraped.

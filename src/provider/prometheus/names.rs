@@ -112,6 +112,7 @@ pub(super) fn shown(preset: Preset, quantity: &Quantity, protocols: &[Protocol])
     };
     match (quantity, preset) {
         (Quantity::Lookups, _) => LOOKUPS.to_owned(),
+        (Quantity::Ratio { total, .. }, _) => total.clone(),
         (Quantity::Latency { .. }, Preset::App) => of(buckets),
         (Quantity::Latency { .. }, Preset::Envoy) => ENVOY_BUCKETS.to_owned(),
         (_, Preset::App) => of(counts),

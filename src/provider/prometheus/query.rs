@@ -172,6 +172,11 @@ pub(super) fn of_pods_like(spec: &MetricSourceSpec, namespace: &str, protocols: 
     )
 }
 
+/// Two counters of pods, both sides.
+pub(super) fn pair(spec: &MetricSourceSpec, subject: &Subject, bad: &str, total: &str) -> String {
+    format!("{{{},{}}}", any_of([bad, total]), both_pods(spec, subject))
+}
+
 /// The label of a target. A series that has a label of that name itself keeps it as `exported_…`; `up` has the target's own.
 fn target_label(label: &str) -> &str {
     label.strip_prefix("exported_").unwrap_or(label)
@@ -219,4 +224,18 @@ pub(super) fn fill(promql: &str, spec: &MetricSourceSpec, subject: &Subject) -> 
         }
     }
     Ok(filled)
+}
+
+/// The same with the old version's names in place of the new one's; nothing where the expression has none of those, or the old
+/// version has no pods.
+pub(super) fn fill_with_baseline(promql: &str, spec: &MetricSourceSpec, subject: &Subject) -> Option<String> {
+    let of_candidate = |part: &Part<'_>| matches!(part, Part::Placeholder(Placeholder::Candidate(_)));
+    if subject.baseline.replica_sets.is_empty() || !parts(promql).ok()?.iter().any(of_candidate) {
+        return None;
+    }
+    let turned = Subject {
+        candidate: subject.baseline.clone(),
+        ..subject.clone()
+    };
+    fill(promql, spec, &turned).ok()
 }

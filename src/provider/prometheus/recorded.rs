@@ -71,7 +71,7 @@ fn read(spec: &MetricSourceSpec, quantity: Quantity) -> Result<(Counts, Counts),
         Reading::Counts {
             candidate, baseline, ..
         } => Ok((candidate, baseline.unwrap_or_default())),
-        Reading::Scalar(value) => panic!("a scalar: {value}"),
+        Reading::Scalar { candidate, .. } => panic!("a scalar: {candidate}"),
     }
 }
 

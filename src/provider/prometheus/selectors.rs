@@ -90,7 +90,7 @@ fn counts(series: Vec<Series>) -> Result<Counts, NoData> {
     match interpret(&source(Preset::App), &question, &replies, Some(&Known::default())) {
         Interpretation::Done(mut answer) => match answer.remove(0)? {
             Reading::Counts { candidate, .. } => Ok(candidate),
-            Reading::Scalar(value) => panic!("a scalar: {value}"),
+            Reading::Scalar { candidate, .. } => panic!("a scalar: {candidate}"),
         },
         Interpretation::Ask(_) => panic!("asks again"),
     }

@@ -22,9 +22,6 @@ use chance::Chance;
 use curve::Curve;
 use params::{Params, Placement, Start};
 
-/// Share of the requests whose answers are sampled for being stale.
-const SAMPLED: f64 = 0.005;
-
 /// How long a request takes, in seconds, as far as it is in flight.
 const TAKES: f64 = 0.05;
 
@@ -55,8 +52,6 @@ pub struct Counted {
     pub baseline: Side,
     /// With `PerPod` the new version's caches one by one.
     pub pods: Vec<PodCache>,
-    /// Of the new version's sampled answers: stale ones, all.
-    pub stale: (u64, u64),
     /// Queries per second of the database.
     pub load: f64,
     /// Requests in flight of both sides.
@@ -80,6 +75,10 @@ pub struct Side {
     pub errors: u64,
     /// Those that took longer than the limit.
     pub slow: u64,
+    /// Answers that were compared with the database.
+    pub sampled: u64,
+    /// Those of them that were stale.
+    pub stale: u64,
 }
 
 /// Noise and faults of a tick, before anything of it is counted.
@@ -175,15 +174,17 @@ impl<'a> World<'a> {
         let rho = self.busy(load);
         self.fail(&mut candidate, &mut baseline, &weather, rho, &mut chance);
         self.slow_down(&mut candidate, &mut baseline, &weather, rho, &mut chance);
-        let sampled = chance.binomial(candidate.requests, SAMPLED);
-        let stale = chance.binomial(sampled, params.stale);
+        let stale = if faulty { params.stale } else { params.stale_usual };
+        for (side, share) in [(&mut candidate, stale), (&mut baseline, params.stale_usual)] {
+            side.sampled = chance.binomial(side.requests, params.sampled);
+            side.stale = chance.binomial(side.sampled, share);
+        }
         self.cache.pass(candidate.requests as f64, seconds);
         self.t = self.t.saturating_add(1);
         Counted {
             candidate,
             baseline,
             pods,
-            stale: (stale, sampled),
             load,
             in_flight: (
                 rate * weather.share * (TAKES + hang * HANGS),

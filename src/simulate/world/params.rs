@@ -97,8 +97,12 @@ pub struct Params {
     pub leak: f64,
     /// So many more of the new version's requests are slow in the first two ticks after a change of the weight.
     pub startup: f64,
-    /// Share of stale answers among the sampled ones.
+    /// Share of the requests whose answers are compared with the database.
+    pub sampled: f64,
+    /// Share of stale answers among the new version's sampled ones, from the onset on.
     pub stale: f64,
+    /// The same of the old version's, and of the new version's before.
+    pub stale_usual: f64,
 
     /// So many ticks without any data.
     pub outage: Option<u32>,
@@ -203,7 +207,9 @@ impl Default for Params {
             slow: 0.0,
             leak: 0.0,
             startup: 0.0,
+            sampled: 0.005,
             stale: 1e-4,
+            stale_usual: 1e-4,
             outage: None,
             lost: 0.0,
             resets: false,

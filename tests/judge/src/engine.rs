@@ -120,6 +120,7 @@ pub fn plan(params: &Params) -> Plan {
         split: Split::ByRequest,
         probes: Probes::NotCounted,
         no_data_deadline: 600.0,
+        lag: 0.0,
     }
 }
 

@@ -3,7 +3,7 @@
 //! [`params`] says what happens, [`world`] tells the counts of a tick of the world that `warmfront simulate` has too
 //! ([`cache`] and [`curve`] what a cache hits, [`chance`] what is drawn), [`drive`] lets a [`rule::Rule`] release a version in it: the engine's own judge
 //! ([`engine`]) or what others do ([`others`]). [`measure`] adds up many runs, [`table`] holds them to what is required,
-//! [`services`] draws services at random, [`trace`] shows one release.
+//! [`services`] draws services at random, [`trace`] shows one release, [`cost`] measures what one evaluation costs.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -16,6 +16,7 @@
     reason = "the fence is the engine's"
 )]
 
+pub mod cost;
 pub mod drive;
 pub mod engine;
 pub mod measure;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 use warmfront_judge::{
+    cost,
     params::Scenario,
     services,
     table::{self, OTHERS, Row},
@@ -33,6 +34,9 @@ struct Args {
     /// Only one run of each scenario, tick by tick: the run with this number.
     #[arg(long)]
     trace: Option<u32>,
+    /// Only what one evaluation of a rollout with five checks costs; of a release build it is what it costs on a cluster.
+    #[arg(long)]
+    cost: bool,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -46,6 +50,9 @@ enum Output {
     Json,
 }
 
+/// So many evaluations are measured.
+const EVALUATIONS: u32 = 20_000;
+
 #[derive(Serialize)]
 struct All {
     rows: Vec<Row>,
@@ -54,6 +61,14 @@ struct All {
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
+    if args.cost {
+        let cost = cost::of(EVALUATIONS)?;
+        println!(
+            "one evaluation of five checks: {:.1} us of CPU (mean of {EVALUATIONS}); remembered in the status: {} bytes",
+            cost.microseconds, cost.bytes
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
     let text = match &args.scenarios {
         Some(path) => std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?,
         None => include_str!("../rows.json").to_string(),

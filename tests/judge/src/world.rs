@@ -99,8 +99,8 @@ impl<'a> World<'a> {
         tick.readings[checks::SLOW] = Reading::Counts(sides(|side| side.slow));
         tick.readings[checks::STALE] = Reading::Counts(Sides {
             candidate: Count {
-                bad: told.stale.0 as f64 * told.factor,
-                total: told.stale.1 as f64 * told.factor,
+                bad: told.candidate.stale as f64 * told.factor,
+                total: told.candidate.sampled as f64 * told.factor,
             },
             baseline: None,
         });

@@ -11,7 +11,7 @@ use warmfront::engine::judge::{
     told,
 };
 use warmfront_judge::{
-    cache, drive,
+    cache, cost, drive,
     engine::{self, Engine},
     params::{Params, Scenario},
     rule::{Rule, Said},
@@ -60,6 +60,12 @@ fn a_restart_at_any_tick_changes_no_verdict() {
         assert_eq!(differ, None, "{}", row.name);
         assert_eq!(undisturbed.len(), restarted.len(), "{}", row.name);
     }
+}
+
+#[test]
+fn what_is_remembered_of_a_rollout_with_five_checks_is_small() {
+    let cost = cost::of(2_000).expect("it can be measured");
+    assert!(cost.bytes > 500 && cost.bytes < 2_048, "{cost:?}");
 }
 
 /// Sees a tick without data before each tick.

@@ -17,6 +17,7 @@ fn plan(placement: Placement) -> Plan {
         split: Split::ByRequest,
         probes: Probes::NotCounted,
         no_data_deadline: 600.0,
+        lag: 0.0,
     }
 }
 

@@ -89,7 +89,7 @@ const BINS: i32 = 8;
 /// Bins to an octave.
 const TO_AN_OCTAVE: i32 = 4;
 /// Without a limit in the spec: so far below the old version's ratio it is warm.
-const USUAL_DROP: f64 = 0.10;
+pub const USUAL_DROP: f64 = 0.10;
 /// So far below the target it is no longer warm.
 const LOST: f64 = 0.03;
 /// So many lookups say something about the ratio …

@@ -68,11 +68,17 @@ pub(super) fn scraped(up: &BTreeMap<String, bool>, question: &Question) -> Scrap
 pub(super) fn got_no_request(asked: &Asked<'_>, pods: Scraped, baseline: &[Series]) -> Result<(), NoData> {
     let none = no_series(asked, pods, baseline);
     let is_scraped = matches!(pods, Scraped::Up) || is_by_cluster(asked);
-    let is_counted = is_scraped && !matches!(asked.quantity, Quantity::Lookups);
-    if none.cause == Cause::NoTraffic && is_counted {
-        Ok(())
-    } else {
-        Err(none)
+    match asked.quantity {
+        Quantity::Requests | Quantity::Latency { .. } if none.cause == Cause::NoTraffic && is_scraped => Ok(()),
+        // Where nothing is counted nobody knows whether there was nothing to count.
+        Quantity::Ratio { total, .. } if none.cause == Cause::NoTraffic => Err(NoData {
+            cause: Cause::Empty,
+            message: format!(
+                "{} has no series {total}, which the old one has: let the app export it as 0 from the start, or name the metric that it has",
+                asked.question.whose
+            ),
+        }),
+        _ => Err(none),
     }
 }
 

@@ -207,6 +207,31 @@ pub(super) fn lookups(asked: &Asked<'_>, series: &[Series], delta: &mut Delta<'_
     )))
 }
 
+/// What a pair of counters counted for a version, whatever other labels they have.
+pub(super) fn pair(
+    asked: &Asked<'_>,
+    (bad, total): (&str, &str),
+    series: &[Series],
+    delta: &mut Delta<'_>,
+) -> Result<Tally, NoData> {
+    let all = of_metric(series, total);
+    if all.is_empty() {
+        return Err(NoData {
+            cause: Cause::Empty,
+            message: format!(
+                "{} has {bad} and no series {total}: let the app export it as 0 from the start",
+                asked.question.whose
+            ),
+        });
+    }
+    absent::not_stale(asked, all.iter().copied())?;
+    let mut sum = |series: Vec<&Series>| series.into_iter().map(&mut *delta).sum();
+    Ok(tally(Counts {
+        total: sum(all),
+        bad: sum(of_metric(series, bad)),
+    }))
+}
+
 /// What Envoy counted for one of a version's ports.
 #[derive(Default)]
 struct Cluster {

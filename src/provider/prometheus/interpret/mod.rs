@@ -10,9 +10,9 @@ use absent::Scraped;
 
 use super::{
     super::{Answer, Counts, NoData, Quantity, Question, Reading, Version},
-    FollowUp, Interpretation, Known, Layer, Replies, Series, Value, clusters,
+    FollowUp, Interpretation, Known, Replies, Series, Value, clusters,
     counter::{self, Window},
-    query, reply, window,
+    layer, query, reply, window,
 };
 use crate::{
     api::{
@@ -48,7 +48,7 @@ pub fn interpret(
     let mut unknown = FollowUp::default();
     let mut answer: Answer = Vec::with_capacity(question.quantities.len());
     for (index, quantity) in question.quantities.iter().enumerate() {
-        let layer = layer(index, quantity);
+        let layer = layer(question, index, quantity);
         let asked = Asked {
             spec,
             question,
@@ -60,7 +60,12 @@ pub fn interpret(
                 message: "the query was not asked".to_owned(),
             }),
             (Some(Err(error)), _) => Err(error.clone()),
-            (Some(Ok(value)), Quantity::Scalar { .. }) => reply::scalar(value).map(Reading::Scalar),
+            (Some(Ok(value)), Quantity::Scalar { .. }) => {
+                let other = replies.get(&layer.of_baseline()).and_then(|reply| reply.as_ref().ok());
+                // Without the old version's value the new one's is judged all the same.
+                let baseline = other.and_then(|value| reply::scalar(value).ok());
+                reply::scalar(value).map(|candidate| Reading::Scalar { candidate, baseline })
+            }
             (Some(Ok(value)), _) => counts(&asked, value, known, &mut unknown),
         };
         answer.push(reading);
@@ -76,7 +81,7 @@ pub fn interpret(
 pub fn scraped_twice(spec: &MetricSourceSpec, question: &Question, replies: &Replies) -> Option<String> {
     let mut quantities = question.quantities.iter().enumerate();
     quantities.find_map(|(index, quantity)| {
-        let Some(Ok(value)) = replies.get(&layer(index, quantity)) else {
+        let Some(Ok(value)) = replies.get(&layer(question, index, quantity)) else {
             return None;
         };
         let asked = Asked {
@@ -90,16 +95,6 @@ pub fn scraped_twice(spec: &MetricSourceSpec, question: &Question, replies: &Rep
     })
 }
 
-/// The group of series that tells a quantity.
-fn layer(index: usize, quantity: &Quantity) -> Layer {
-    match quantity {
-        Quantity::Requests => Layer::Requests,
-        Quantity::Latency { .. } => Layer::Latency,
-        Quantity::Lookups => Layer::Lookups,
-        Quantity::Scalar { .. } => Layer::Scalar(index),
-    }
-}
-
 /// Whether a pod is one of a side's.
 fn has_pod(side: &Version, pod: &str) -> bool {
     side.replica_sets.iter().any(|set| pod_name::is_of(pod, set))
@@ -107,7 +102,12 @@ fn has_pod(side: &Version, pod: &str) -> bool {
 
 /// Whether a series is counted by Envoy, for a Service, and not by a pod.
 fn is_by_cluster(asked: &Asked<'_>) -> bool {
-    asked.spec.preset == Preset::Envoy && !matches!(asked.quantity, Quantity::Lookups)
+    asked.spec.preset == Preset::Envoy && are_requests(asked)
+}
+
+/// Whether requests are counted, and not something that pods count of their own.
+fn are_requests(asked: &Asked<'_>) -> bool {
+    matches!(asked.quantity, Quantity::Requests | Quantity::Latency { .. })
 }
 
 /// The series of one metric.
@@ -194,7 +194,7 @@ fn without_series(
     baseline: &[Series],
 ) -> Result<(), NoData> {
     let by_pod = !is_by_cluster(asked);
-    let may_be_native = by_pod && !matches!(asked.quantity, Quantity::Lookups);
+    let may_be_native = by_pod && are_requests(asked);
     unknown.pods |= by_pod;
     unknown.native |= may_be_native;
     if may_be_native && known.is_some_and(|known| known.native) {
@@ -221,6 +221,7 @@ fn tally(
         (Quantity::Lookups, _) => match asked.spec.cache.preset {
             CachePreset::App => counted::lookups(asked, own, delta),
         },
+        (Quantity::Ratio { bad, total }, _) => counted::pair(asked, (bad, total), own, delta),
         (_, Preset::App) => counted::requests_of_pods(asked, own, other, delta),
         (_, Preset::Envoy) => counted::requests_of_clusters(asked, own, side, delta),
     }

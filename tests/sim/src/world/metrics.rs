@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use warmfront::{
     api::{metric_source::MetricSourceSpec, status::Cause},
-    provider::{Answer, Counts, Inspection, NoData, Provider, Quantity, Question, Reading},
+    provider::{self, Answer, Counts, Inspection, NoData, Provider, Quantity, Question, Reading},
 };
 
 use super::{
@@ -82,9 +82,9 @@ fn probed(cluster: &Cluster, question: &Question) -> f64 {
     of_sets.map(|_| cluster.settings.probes * seconds).sum()
 }
 
-/// How the version behaves that a question calls the candidate.
-fn candidate(cluster: &Cluster, question: &Question) -> Version {
-    let set = question.subject.candidate.replica_sets.first();
+/// How one of the versions behaves that a question is about.
+fn version(cluster: &Cluster, question: &Question, side: &provider::Version) -> Version {
+    let set = side.replica_sets.first();
     let set = set.and_then(|set| cluster.store.get(Kind::ReplicaSet, &question.subject.namespace, set));
     let tag = set.map(|set| replica_set::tag(&set["spec"]["template"]["spec"]).to_owned());
     cluster.settings.version(&tag.unwrap_or_default())
@@ -118,7 +118,8 @@ fn answer(
     if let Some((cause, message)) = silence(cluster.settings.metrics, source) {
         return none(cause, message);
     }
-    let version = candidate(cluster, question);
+    let subject = &question.subject;
+    let [version, old] = [&subject.candidate, &subject.baseline].map(|side| version(cluster, question, side));
     if let Some((cause, message)) = lack(&version, quantity) {
         return none(cause, message);
     }
@@ -139,7 +140,7 @@ fn answer(
     let baseline = &question.subject.baseline.replica_sets;
     let baseline = traffic.of_all(baseline, end).since(traffic.of_all(baseline, start));
     candidate.total += probed(cluster, question);
-    let counts = |tally: Tally| match quantity {
+    let counts = |tally: Tally, stale: f64| match quantity {
         Quantity::Requests => Counts {
             bad: tally.bad,
             total: tally.total,
@@ -152,13 +153,21 @@ fn answer(
             bad: tally.missed,
             total: tally.total,
         },
+        // Every request is sampled.
+        Quantity::Ratio { .. } => Counts {
+            bad: tally.total * stale / 100.0,
+            total: tally.total,
+        },
         Quantity::Scalar { .. } => Counts::default(),
     };
-    if matches!(quantity, Quantity::Scalar { .. }) {
-        return Ok(Reading::Scalar(version.value));
+    if let Quantity::Scalar { promql } = quantity {
+        return Ok(Reading::Scalar {
+            candidate: version.value,
+            baseline: promql.contains("{{candidate.").then_some(old.value),
+        });
     }
     let figure = |counts: Counts| (counts.total > 0.0).then(|| counts.bad / counts.total);
-    let (candidate, baseline) = (counts(candidate), counts(baseline));
+    let (candidate, baseline) = (counts(candidate, version.stale), counts(baseline, old.stale));
     Ok(Reading::Counts {
         candidate,
         baseline: Some(baseline),

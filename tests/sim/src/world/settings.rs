@@ -130,6 +130,8 @@ pub struct Version {
     pub slow: f64,
     /// Percent of its lookups that miss.
     pub misses: f64,
+    /// Percent of its sampled answers that are stale.
+    pub stale: f64,
     /// Value of expressions.
     pub value: f64,
     /// What its metrics lack.
