@@ -118,7 +118,7 @@ mod tests {
 
     fn planned(check: &Value) -> Result<PlannedCheck, String> {
         let spec = json!({"workload": {"deployment": {"name": "a"}}, "traffic": {"gatewayAPI": {"routes": [{"name": "a"}]}}, "checks": [check]});
-        let spec = serde_json::from_value(spec).unwrap();
+        let spec: CanaryRolloutSpec = serde_json::from_value(spec).map_err(|error| error.to_string())?;
         let plan = crate::api::Plan::try_from(&spec).map_err(|error| error.to_string())?;
         Ok(plan.checks[0].clone())
     }
