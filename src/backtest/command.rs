@@ -218,6 +218,8 @@ pub fn code(rolled_back: bool, fail_on_rollback: bool) -> u8 {
 /// Looks at the past, at this moment.
 pub async fn run(args: &Backtest, now: Timestamp) -> anyhow::Result<Done> {
     let subject = file::read(&args.files, &args.source.stated())?;
+    // Parts of a second are nobody's meaning.
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let (from, to) = (args.from.moment(now), args.to.moment(now).min(now));
     if from >= to {
         bail!("--from {from} is not before --to {to}: nothing lies between");

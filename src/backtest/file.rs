@@ -27,15 +27,14 @@ pub type Stated = Map<String, Value>;
 
 /// Reads the files. Objects of other kinds are passed over.
 pub fn read(paths: &[PathBuf], stated: &Stated) -> anyhow::Result<Subject> {
-    subject(read_documents(paths)?, &names(paths), stated)
+    subject(&read_documents(paths)?, &names(paths), stated)
 }
 
 /// What these documents, which stand in `files`, say.
-pub fn subject(found: Vec<Document>, files: &str, stated: &Stated) -> anyhow::Result<Subject> {
+pub fn subject(found: &[Document], files: &str, stated: &Stated) -> anyhow::Result<Subject> {
     let of_kind = |kind: &str| -> Vec<Document> {
-        let mut found = found.clone();
-        found.retain(|(_, value)| text(value, "/kind") == kind);
-        found
+        let found = found.iter().filter(|(_, value)| text(value, "/kind") == kind);
+        found.cloned().collect()
     };
     let mut rollout = rollout(of_kind("CanaryRollout"), files)?;
     if rollout.plan.checks.is_empty() {
@@ -106,5 +105,5 @@ fn leave_out(rollout: &mut Rollout) -> anyhow::Result<Vec<&'static str>> {
 #[cfg(test)]
 pub fn parse(text: &str, stated: &Value) -> anyhow::Result<Subject> {
     let found = crate::simulate::file::documents(std::path::Path::new("test.yaml"), text)?;
-    subject(found, "test.yaml", stated.as_object().unwrap_or(&Map::new()))
+    subject(&found, "test.yaml", stated.as_object().unwrap_or(&Map::new()))
 }

@@ -128,6 +128,11 @@ fn together(sum: &Reading, newer: Reading) -> Reading {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::float_cmp,
+    clippy::unnecessary_wraps,
+    reason = "sums of whole numbers are exact, and answers are results"
+)]
 mod tests {
     use super::*;
 

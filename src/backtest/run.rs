@@ -25,6 +25,9 @@ const PODS: u32 = 4;
 /// More releases are not begun.
 pub const MOST_RELEASES: usize = 5_000;
 
+/// They are begun no closer to each other.
+const SHORTEST_EVERY: Duration = Duration::from_mins(1);
+
 /// When releases are begun with the running version as its own canary.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
@@ -63,7 +66,7 @@ pub struct Judged {
 impl Schedule {
     /// When releases are begun.
     pub fn begins(&self) -> anyhow::Result<Vec<Timestamp>> {
-        if self.every < Duration::from_mins(1) {
+        if self.every < SHORTEST_EVERY {
             bail!("--every {} is too short: write 1m or more", self.every);
         }
         let mut begins = Vec::new();

@@ -16,6 +16,9 @@ fn moment(at: Timestamp) -> String {
 
 /// Lines of at most so many characters, all but the first indented.
 fn wrapped(text: &str, width: usize, indent: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
     let mut lines: Vec<String> = vec![String::new()];
     for word in text.split_whitespace() {
         let room = width.saturating_sub(indent.chars().count());
@@ -34,7 +37,7 @@ fn wrapped(text: &str, width: usize, indent: &str) -> String {
             lines.push(word.to_owned());
         }
     }
-    lines.iter().map(|line| format!("{indent}{line}\n")).collect()
+    lines.iter().fold(String::new(), |all, line| all + indent + line + "\n")
 }
 
 fn left_out(text: &mut String, names: &[&str], width: usize) {
@@ -74,8 +77,13 @@ pub fn again(report: &Again, width: usize) -> String {
             let _ = writeln!(text, "{count:>6} {words}{took}");
         }
     }
-    for outcome in [Outcome::RolledBack, Outcome::Paused] {
-        text.push_str(&entries(report, outcome, width));
+    for (outcome, title) in [
+        (Outcome::RolledBack, "Rolled back"),
+        (Outcome::Paused, "Paused"),
+        (Outcome::Running, "Still going on after the longest time"),
+        (Outcome::CutOff, "Still going on when the data ended"),
+    ] {
+        text.push_str(&entries(report, outcome, title, width));
     }
     text.push_str(&waits(report, width));
     text.push('\n');
@@ -101,16 +109,11 @@ fn times(report: &Again, outcome: Outcome) -> String {
     }
 }
 
-fn entries(report: &Again, outcome: Outcome, width: usize) -> String {
+fn entries(report: &Again, outcome: Outcome, title: &str, width: usize) -> String {
     let found: Vec<&Entry> = report.of(outcome).collect();
     let mut text = String::new();
     let Some((first, rest)) = found.split_first() else {
         return text;
-    };
-    let title = if outcome == Outcome::RolledBack {
-        "Rolled back"
-    } else {
-        "Paused"
     };
     let _ = writeln!(text, "\n{title}:");
     for entry in std::iter::once(first).chain(rest).take(ALIKE) {
@@ -121,7 +124,7 @@ fn entries(report: &Again, outcome: Outcome, width: usize) -> String {
             moment(entry.ended),
             clock(entry.seconds),
             format_args!("with {} at most", share(entry.greatest_weight)),
-            entry.reason.as_deref().unwrap_or("no reason")
+            entry.reason.as_deref().unwrap_or("not over")
         );
         text.push_str(&wrapped(&entry.message, width, "    "));
     }
@@ -146,8 +149,10 @@ fn waits(report: &Again, width: usize) -> String {
 
 fn verdict(report: &Again) -> String {
     let count = |outcome| report.of(outcome).count();
-    let stopped = count(Outcome::RolledBack).saturating_add(count(Outcome::Paused));
-    let unfinished = count(Outcome::Running).saturating_add(count(Outcome::CutOff));
+    // What still goes on after the longest time is held up as if it were paused.
+    let ends = [Outcome::RolledBack, Outcome::Paused, Outcome::Running];
+    let stopped = ends.into_iter().map(count).fold(0, usize::saturating_add);
+    let unfinished = count(Outcome::CutOff);
     if stopped == 0 && unfinished == 0 {
         return "No release of the running version would have been stopped by these checks.".to_owned();
     }
@@ -159,7 +164,7 @@ fn verdict(report: &Again) -> String {
     #[allow(clippy::cast_precision_loss, reason = "a few thousand releases")]
     let part = share(stopped as f64 / report.releases.len().max(1) as f64);
     format!(
-        "{part} of the releases would have been stopped, and nothing was released: where nothing was wrong with the running version at that time either, these are false alarms, and a limit is too tight for what it does."
+        "{part} of the releases would have been stopped or held up, and nothing was released: where nothing was wrong with the running version at that time either, these are false alarms, and a limit is too tight for what it does."
     )
 }
 

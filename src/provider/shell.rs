@@ -119,6 +119,21 @@ fn same_time(spec: &MetricSourceSpec, date: Option<&str>, now: Timestamp) -> Res
     ))
 }
 
+/// A request that has got no whole answer.
+fn broken_off(spec: &MetricSourceSpec, purpose: &str, error: &reqwest::Error) -> NoData {
+    let what = if error.is_timeout() {
+        "did not answer in time"
+    } else if error.is_connect() {
+        "cannot be reached"
+    } else {
+        "broke off the answer"
+    };
+    NoData {
+        cause: Cause::ProviderDown,
+        message: format!("{purpose}: Prometheus at {} {what}", spec.prometheus.url),
+    }
+}
+
 fn too_much(purpose: &str, _: &Exhausted) -> NoData {
     NoData {
         cause: Cause::BadReply,
@@ -298,19 +313,7 @@ impl StoreClient {
             cause: Cause::ProviderDown,
             message: format!("{purpose}: Prometheus {what}"),
         };
-        let failed = |error: &reqwest::Error| {
-            let what = if error.is_timeout() {
-                "did not answer in time"
-            } else if error.is_connect() {
-                "cannot be reached"
-            } else {
-                "broke off the answer"
-            };
-            NoData {
-                cause: Cause::ProviderDown,
-                message: format!("{purpose}: Prometheus at {} {what}", spec.prometheus.url),
-            }
-        };
+        let failed = |error: &reqwest::Error| broken_off(spec, purpose, error);
         let mut url = self.address(&spec.prometheus.url).map_err(|error| {
             down(&format!(
                 "has the address {}, which is none: {error}",

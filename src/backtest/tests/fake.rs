@@ -1,4 +1,10 @@
 //! A small Prometheus for tests: made-up series, and as much of its API and its language as is asked here.
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "made-up counts and seconds of two days"
+)]
 
 use std::{
     collections::BTreeMap,

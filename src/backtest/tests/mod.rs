@@ -168,7 +168,7 @@ async fn a_limit_that_is_too_tight_is_shown_as_false_alarms() {
     assert_ne!(other["releases"], report["releases"]);
     let text = told(&tight, &options).await.unwrap().text;
     assert!(
-        text.contains("of the releases would have been stopped, and nothing was released"),
+        text.contains("100% of the releases would have been stopped or held up, and nothing was released"),
         "{text}"
     );
     let queue = ROLLOUT.replace("max: 9", "max: 2");

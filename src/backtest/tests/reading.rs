@@ -1,4 +1,5 @@
 //! What is read is what was sent: over gaps, restarts and numbers that are none, in as few requests as a store allows.
+#![allow(clippy::float_cmp, reason = "sums of whole numbers are exact")]
 
 use std::sync::{Arc, atomic::Ordering};
 

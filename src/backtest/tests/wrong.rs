@@ -102,7 +102,9 @@ async fn a_query_that_is_refused_is_named() {
     ];
     let text = told(ROLLOUT, &options).await.unwrap().text;
     assert!(
-        text.contains("Empty in 1 releases") && text.contains("1 did not end in the time"),
+        text.contains("Empty in 1 releases")
+            && text.contains("1 did not end in the time")
+            && text.contains("Still going on when the data ended:"),
         "{text}"
     );
 }
