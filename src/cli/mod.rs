@@ -2,6 +2,8 @@
 //!
 //! It reads CanaryRollouts and writes RolloutActions; what a release does the controller decides. One file has one command.
 
+use std::fmt::Write as _;
+
 mod act;
 mod ages;
 mod completion;
@@ -180,7 +182,7 @@ async fn dispatch(frame: &Frame, command: Command) -> anyhow::Result<Exit> {
 fn exit_codes() -> String {
     let mut text = "Exit codes:\n".to_owned();
     for exit in Exit::ALL {
-        text.push_str(&format!("  {}  {}\n", exit.code(), exit.meaning()));
+        let _ = writeln!(text, "  {}  {}", exit.code(), exit.meaning());
     }
     text
 }

@@ -1,5 +1,7 @@
 //! The reference of the command line, `docs/reference/cli.md`, as clap knows it.
 
+use std::fmt::Write as _;
+
 use clap::{Arg, Command, CommandFactory as _};
 
 use super::{Cli, exit::Exit};
@@ -16,14 +18,14 @@ pub fn markdown() -> String {
         .collect();
     for command in commands.iter().filter(|command| command.get_name() != "help") {
         let name = command.get_name();
-        text.push_str(&format!("| [`{name}`](#{name}) | {} |\n", cell(&about(command))));
+        let _ = writeln!(text, "| [`{name}`](#{name}) | {} |", cell(&about(command)));
     }
     text.push_str("\n## Options of every command\n\n");
     let global = |arg: &&Arg| arg.is_global_set();
     text.push_str(&options(root.get_arguments().filter(global)));
     text.push_str("\n## Exit codes\n\n| code | meaning |\n|---|---|\n");
     for exit in Exit::ALL {
-        text.push_str(&format!("| {} | {} |\n", exit.code(), exit.meaning()));
+        let _ = writeln!(text, "| {} | {} |", exit.code(), exit.meaning());
     }
     for command in commands.iter().filter(|command| command.get_name() != "help") {
         text.push_str(&section(command));
@@ -35,10 +37,10 @@ fn section(command: &Command) -> String {
     let mut text = format!("\n## {}\n\n{}\n", command.get_name(), about(command));
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");
-    text.push_str(&format!("\n```\n{}\n```\n", usage.trim()));
+    let _ = write!(text, "\n```\n{}\n```\n", usage.trim());
     let aliases: Vec<&str> = command.get_visible_aliases().collect();
     if !aliases.is_empty() {
-        text.push_str(&format!("\nAlso `{}`.\n", aliases.join("`, `")));
+        let _ = write!(text, "\nAlso `{}`.\n", aliases.join("`, `"));
     }
     let own = |arg: &&Arg| !arg.is_global_set() && arg.get_id() != "help";
     let mut own = command.get_arguments().filter(own).peekable();
@@ -66,7 +68,7 @@ fn options<'a>(arguments: impl Iterator<Item = &'a Arg>) -> String {
                 None => format!("`{}`", value.get_name()),
             };
             let values: Vec<String> = values.iter().map(each).collect();
-            help.push_str(&format!(" {}", values.join("; ")));
+            let _ = write!(help, " {}", values.join("; "));
         }
         let default: Vec<_> = argument
             .get_default_values()
@@ -74,9 +76,9 @@ fn options<'a>(arguments: impl Iterator<Item = &'a Arg>) -> String {
             .filter_map(|value| value.to_str())
             .collect();
         if argument.get_action().takes_values() && !default.is_empty() {
-            help.push_str(&format!(". Default `{}`", default.join(" ")));
+            let _ = write!(help, ". Default `{}`", default.join(" "));
         }
-        text.push_str(&format!("| `{}` | {} |\n", spelled(argument), cell(&help)));
+        let _ = writeln!(text, "| `{}` | {} |", spelled(argument), cell(&help));
     }
     text
 }

@@ -1,5 +1,6 @@
 //! A picture that is drawn again in place, and that stays when the command ends.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 
 use super::print;
@@ -59,7 +60,7 @@ fn picture(lines: &[String], drawn: usize, width: usize, height: usize) -> (Stri
     let mut text = String::new();
     if drawn > 0 {
         // Up to the first line, and clear all that follows.
-        text.push_str(&format!("\x1b[{drawn}F\x1b[J"));
+        let _ = write!(text, "\x1b[{drawn}F\x1b[J");
     }
     // Where room is short blank lines are the first to go.
     let close: Vec<&String> = lines
@@ -77,7 +78,7 @@ fn picture(lines: &[String], drawn: usize, width: usize, height: usize) -> (Stri
         text.push('\n');
     }
     if shown < lines.len() {
-        text.push_str(&format!("… {} more lines\n", lines.len().saturating_sub(shown)));
+        let _ = writeln!(text, "… {} more lines", lines.len().saturating_sub(shown));
         return (text, shown.saturating_add(1));
     }
     (text, shown)

@@ -197,7 +197,7 @@ impl Subject<'_> {
             Phase::Promoting => {
                 self.say(format!(
                     "{} has passed all steps, and the new version becomes the stable one: {}",
-                    self.title(run),
+                    title(run),
                     sentence(&self.status.message)
                 ));
                 self.offer("take it back as soon as that is done", self.canary("abort", ""));
@@ -207,7 +207,7 @@ impl Subject<'_> {
             Phase::Unknown => {
                 self.say(format!(
                     "{} is in a phase that only a newer kubectl-canary knows: {}",
-                    self.title(run),
+                    title(run),
                     sentence(&self.status.message)
                 ));
                 self.offer("take the release back", self.canary("abort", ""));
@@ -215,22 +215,11 @@ impl Subject<'_> {
         }
     }
 
-    /// `Release 3 (5d8f → 7c9b of Deployment catalog)`.
-    fn title(&self, run: &Run) -> String {
-        format!(
-            "Release {} ({} → {} of {})",
-            run.number,
-            run.stable_revision,
-            run.revision,
-            workload(&run.plan.workload)
-        )
-    }
-
     fn preparing(&mut self, run: &Run) {
         let took = words::took(run, self.now);
         self.say(format!(
             "{} has prepared for {took}: the new version has no traffic yet.",
-            self.title(run)
+            title(run)
         ));
         self.held_or_waiting(run);
         self.offer("take the release back", self.canary("abort", ""));
@@ -252,7 +241,7 @@ impl Subject<'_> {
             ),
         };
         let since = run.weight_confirmed_at.map(|at| format!(", since {}", self.moment(at)));
-        self.say(format!("{} {place}{}.", self.title(run), since.unwrap_or_default()));
+        self.say(format!("{} {place}{}.", title(run), since.unwrap_or_default()));
         self.held_or_waiting(run);
         for check in self.status.checks.iter().filter(|check| check.verdict != Verdict::Pass) {
             let cause = check.cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
@@ -295,7 +284,7 @@ impl Subject<'_> {
     }
 
     fn rolling_back(&mut self, run: &Run) {
-        let title = self.title(run);
+        let title = title(run);
         match &run.ending {
             Some(ending) => {
                 let meaning = ended::meaning(ending.reason);
@@ -313,6 +302,17 @@ impl Subject<'_> {
     fn ended(&mut self, run: &Run) {
         ended::explain(self, run);
     }
+}
+
+/// `Release 3 (5d8f → 7c9b of Deployment catalog)`.
+fn title(run: &Run) -> String {
+    format!(
+        "Release {} ({} → {} of {})",
+        run.number,
+        run.stable_revision,
+        run.revision,
+        workload(&run.plan.workload)
+    )
 }
 
 /// The guard for the step that the release is at; before the first there is none.

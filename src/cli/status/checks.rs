@@ -19,9 +19,9 @@ pub fn lines(checks: &[CheckStatus], width: usize, paint: Paint) -> Vec<String> 
         .chain(checks.iter().map(row))
         .collect();
     let mut drawn = table::lines(&rows, paint).into_iter();
-    let mut lines: Vec<String> = drawn.next().into_iter().map(indented).collect();
+    let mut lines: Vec<String> = drawn.next().iter().map(|head| indented(head)).collect();
     for (line, check) in drawn.zip(checks) {
-        lines.push(indented(line));
+        lines.push(indented(&line));
         for said in wrapped(&clean(&check.message), width, 6) {
             lines.push(paint.tone(Tone::Dim, &said));
         }
@@ -30,7 +30,7 @@ pub fn lines(checks: &[CheckStatus], width: usize, paint: Paint) -> Vec<String> 
 }
 
 /// The sign in the first column takes less than a gap.
-fn indented(line: String) -> String {
+fn indented(line: &str) -> String {
     format!("  {line}")
 }
 

@@ -94,14 +94,17 @@ fn mark(status: &CanaryRolloutStatus, number: i32) -> Mark {
         }
     };
     let outcome = outcome(Some(run)).or_else(|| run.ending.as_ref().map(|ending| ending.outcome));
-    match outcome {
-        Some(Outcome::Promoted) => Mark::Done,
-        Some(Outcome::RolledBack | Outcome::Superseded | Outcome::Unknown) if present => Mark::Broken,
-        Some(Outcome::RolledBack | Outcome::Superseded | Outcome::Unknown) if number > run.step => Mark::Ahead,
-        Some(Outcome::RolledBack | Outcome::Superseded | Outcome::Unknown) => Mark::Done,
-        None if behind => Mark::Done,
-        None if present => Mark::Now,
-        None => Mark::Ahead,
+    let broken = outcome.is_some_and(|outcome| outcome != Outcome::Promoted);
+    if outcome == Some(Outcome::Promoted) {
+        Mark::Done
+    } else if present && broken {
+        Mark::Broken
+    } else if behind {
+        Mark::Done
+    } else if present {
+        Mark::Now
+    } else {
+        Mark::Ahead
     }
 }
 

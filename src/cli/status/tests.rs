@@ -87,7 +87,7 @@ fn the_present_step_is_marked_and_those_behind_it_are_done() {
     let marks: Vec<&str> = text
         .lines()
         .filter(|line| line.contains("hold 10s"))
-        .map(|line| line.trim_end())
+        .map(str::trim_end)
         .collect();
     assert!(marks[0].starts_with("  ✓      5%  hold 10s"), "{marks:#?}");
     assert!(marks[1].starts_with("  ▶     25%  hold 10s"), "{marks:#?}");
@@ -122,7 +122,7 @@ fn what_is_waited_for_has_its_end_and_nothing_is_once_the_way_up_is_over() {
     });
     assert_eq!(waiting(&rollout)[0], "the hold of this step, until 08:10:50Z (in 30s)");
     let rollout = with("shifting", |status| {
-        status["run"]["noDataSince"] = json!("2027-01-15T08:09:20Z")
+        status["run"]["noDataSince"] = json!("2027-01-15T08:09:20Z");
     });
     assert_eq!(
         waiting(&rollout),

@@ -1,5 +1,7 @@
 //! A status as lines of text: what is released, how far it has come, what is measured, what is waited for.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 
 use super::{checks, moment, steps, waits::waits};
@@ -101,15 +103,16 @@ impl View {
         let paused = run.and_then(|run| run.paused_for);
         let mut head = format!("{} in {}: {}", rollout.name(), rollout.namespace(), status.phase);
         if let Some(run) = run {
-            head.push_str(&format!(", step {} of {} at {}", run.step, run.steps, run.weight));
+            let _ = write!(head, ", step {} of {} at {}", run.step, run.steps, run.weight);
         }
         if let Some(reason) = paused {
-            head.push_str(&format!(", paused for {reason}"));
+            let _ = write!(head, ", paused for {reason}");
         }
         let tone = match status.phase {
-            Phase::Idle | Phase::Unknown => Tone::Strong,
             Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::Promoting if paused.is_some() => Tone::Warning,
-            Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::Promoting => Tone::Strong,
+            Phase::Idle | Phase::Unknown | Phase::Preparing | Phase::Shifting | Phase::Baking | Phase::Promoting => {
+                Tone::Strong
+            }
             Phase::Succeeded => Tone::Good,
             Phase::RollingBack | Phase::RolledBack => Tone::Bad,
         };
@@ -167,7 +170,7 @@ impl View {
         let mut traffic = format!("{} for the new version{}", run.weight, confirmed.unwrap_or_default());
         if let Some(intent) = &run.intent {
             let since = moment(self.now, intent.at);
-            traffic.push_str(&format!("; {} asked for {since}, not confirmed yet", intent.weight));
+            let _ = write!(traffic, "; {} asked for {since}, not confirmed yet", intent.weight);
         }
         self.field("Traffic", &traffic);
         // Before the first weight the judge says how long the release will take.
@@ -200,17 +203,15 @@ impl View {
             };
             if let Some(growing) = &run.growing {
                 let since = moment(self.now, growing.since);
-                new.push_str(&format!(
-                    "; those for {} have been waited for since {since}",
-                    growing.weight
-                ));
+                let _ = write!(new, "; those for {} have been waited for since {since}", growing.weight);
             }
             if run.capacity_lost > 0 {
                 let lost = run.capacity_lost;
-                new.push_str(&format!(
+                let _ = write!(
+                    new,
                     "; pods under traffic were lost {lost} time{} (the third rolls back)",
                     words::plural(lost)
-                ));
+                );
             }
             self.field("Pods", &new);
         }

@@ -60,15 +60,16 @@ fn world(scene: &str, image: &str) -> (Cluster, Requests) {
     })
 }
 
+#[derive(clap::Parser)]
+struct Parsed {
+    #[command(flatten)]
+    request: Request,
+}
+
 fn request(revision: Option<&str>) -> Request {
     let revision = revision
         .map(|revision| vec!["--revision", revision])
         .unwrap_or_default();
-    #[derive(clap::Parser)]
-    struct Parsed {
-        #[command(flatten)]
-        request: Request,
-    }
     let words = ["undo", "catalog", "--reason", "too slow"].into_iter().chain(revision);
     <Parsed as clap::Parser>::parse_from(words).request
 }

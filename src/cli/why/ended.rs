@@ -26,7 +26,7 @@ pub fn explain(subject: &mut Subject<'_>, run: &Run) {
     };
     subject.say(format!(
         "{} {}{at}, after {}, at step {} of {}{because}.",
-        subject.title(run),
+        super::title(run),
         words::became(outcome),
         words::took(run, subject.now),
         run.step,
