@@ -81,7 +81,7 @@ async fn waited(mut server: Server) -> (Exit, Vec<String>, usize, Requests) {
         connections += 1;
         Ok(cluster.clone())
     };
-    let exit = wait(connect, "catalog", order(), Pause::from_secs(600), |line| {
+    let exit = wait(connect, "catalog", order(), Pause::from_mins(10), |line| {
         lines.push(line.to_owned());
         Ok(())
     });
@@ -160,7 +160,7 @@ async fn what_does_not_exist_yet_is_waited_for() {
             lines.iter().filter(|line| line.contains(what)).count(),
             1,
             "{what}: {lines:?}"
-        )
+        );
     };
     said("is Warmfront installed in it");
     said("waiting for the CanaryRollout to exist");
@@ -229,7 +229,7 @@ async fn a_server_that_never_answers_lasts_no_longer_than_the_time_given() {
         async || Ok(cluster.clone()),
         "catalog",
         order(),
-        Pause::from_secs(60),
+        Pause::from_mins(1),
         |line| {
             told.lock().unwrap().push(line.to_owned());
             Ok(())
@@ -265,6 +265,6 @@ async fn a_kubeconfig_that_is_being_written_is_read_again() {
         }
         Ok(cluster.clone())
     };
-    let exit = wait(connect, "catalog", order(), Pause::from_secs(60), |_| Ok(()));
+    let exit = wait(connect, "catalog", order(), Pause::from_mins(1), |_| Ok(()));
     assert_eq!(exit.await.unwrap(), Exit::Reached);
 }
