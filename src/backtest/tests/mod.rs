@@ -195,7 +195,10 @@ async fn an_incident_of_the_running_version_is_shown_as_one() {
         text.contains("SharedIncident in 1 releases, first at 2026-11-23 10:"),
         "{text}\n{report}"
     );
-    assert_eq!(report["counts"]["Promoted"], 8, "{text}");
+    assert_eq!(
+        report["counts"]["Promoted"], 9,
+        "the one in whose time it falls waits for its end: {text}"
+    );
 }
 
 #[tokio::test]

@@ -159,6 +159,13 @@ impl Sequence {
         }
     }
 
+    /// What speaks against the limit from now on began now, unless something does already.
+    pub fn begin(&mut self, now: Moment) {
+        if self.points.is_calm() {
+            self.empty_window(now);
+        }
+    }
+
     /// Forgets all of it.
     pub fn forget(&mut self, now: Moment) {
         self.points = Points::default();

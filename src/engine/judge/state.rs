@@ -252,18 +252,22 @@ impl Memory {
         }
         if self.current.id == 0 {
             self.origin.begin();
-            // What begins in the first tick begins with the raise to the first weight.
-            let before = Moment {
-                at: tick.at - tick.length(plan),
-                tick: self.ticks,
-            };
-            self.checks.iter_mut().for_each(|known| known.forget(before));
             let own = self.errors(plan).map(|(known, limit)| (known.before, limit));
             self.harm.limit = own.and_then(|(before, limit)| Harm::limit(before, limit));
         }
         let raised = weight > self.current.weight;
         if weight < self.current.weight {
             self.forget(Forget::Evidence, tick.at);
+        }
+        // Before the first weight, and at weight 0, nothing was judged that could say so.
+        let start = Moment {
+            at: tick.at - tick.length(plan),
+            tick: self.ticks,
+        };
+        for known in &mut self.checks {
+            if let Remembered::Counted(counted) = known {
+                counted.sequence.begin(start);
+            }
         }
         for index in 0..self.checks.len() {
             let limit = self.limit(plan, index);
