@@ -50,7 +50,7 @@ impl Witness {
             EndReason::ErrorRateAboveMax | EndReason::ErrorRateAboveStable => was(&|version| version.errors > BAD),
             EndReason::LatencyAboveMax => was(&|version| version.slow > BAD),
             EndReason::HitRatioBelowMin | EndReason::HitRatioBelowStable => was(&|version| version.misses > BAD),
-            EndReason::CheckFailed => was(&|version| version.value != 0.0),
+            EndReason::CheckFailed => was(&|version| version.value != 0.0 || version.stale > 0.0),
             EndReason::NotReady => was(&|version| version.never_ready.is_some()) || self.no_room_for_two(from, at),
             EndReason::RouteNotAccepted => {
                 longest((from, at), &self.past.not_accepting()) > self.deadline().mul_f64(MOST)
