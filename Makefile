@@ -60,7 +60,7 @@ judge: rust ## Hold the judge to what is required, in a simulated world: make ju
 	@cargo run --locked -q -p warmfront-judge -- $(SCENARIOS) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(FLAGS)
 
 judge-cost: rust ## Measure what one evaluation of a rollout costs, in CPU time and in the status
-	@cargo run --release --locked -q -p warmfront-judge -- --cost
+	@RUSTFLAGS="-C target-feature=+crt-static" cargo run --release --locked -q --target $(TARGET) -p warmfront-judge -- --cost
 
 generate: rust ## Write the generated files (CRDs, RBAC, the reference of kubectl canary, the chart's version and README, moments of releases)
 	UPDATE=1 cargo test --locked --test generated
