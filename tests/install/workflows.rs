@@ -80,7 +80,8 @@ fn registry(line: &str) -> Option<&str> {
     let line = line.trim().trim_start_matches("- ").trim_start_matches("# ");
     let name = keys.iter().find_map(|key| line.strip_prefix(key))?;
     let (host, _) = name.trim_matches(['"', '\'']).split_once('/')?;
-    (!host.contains('$') && host.contains(['.', ':'])).then_some(host)
+    // `.example` is nobody's.
+    (!host.contains('$') && host.contains(['.', ':']) && !host.ends_with(".example")).then_some(host)
 }
 
 /// The project has no registry of its own: whoever makes releases names one.
