@@ -87,10 +87,7 @@ fn registry(line: &str) -> Option<&str> {
 /// The project has no registry of its own: whoever makes releases names one.
 #[test]
 fn no_registry_is_named() {
-    assert_eq!(
-        registry("  repository: registry.example/warmfront"),
-        Some("registry.example")
-    );
+    assert_eq!(registry("  repository: registry.test/warmfront"), Some("registry.test"));
     assert_eq!(registry("FROM rust:1.95-slim-bookworm AS build"), None);
     let mut files = vec![
         "Dockerfile",
