@@ -27,6 +27,7 @@ use crate::{
         Whose,
         shell::{Span, StoreClient},
     },
+    simulate,
 };
 
 /// Width where there is no terminal.
@@ -264,7 +265,7 @@ fn again(args: &Backtest, report: &Again) -> anyhow::Result<Done> {
     Ok(Done {
         text: match args.output {
             Output::Text => text::again(report, width(args)),
-            Output::Json => table::json(report).context("printing JSON")?,
+            Output::Json => simulate::table::json(report).context("printing JSON")?,
             Output::Csv => table::releases(report),
         },
         rolled_back: report.of(Outcome::RolledBack).next().is_some(),
@@ -275,7 +276,7 @@ fn once(args: &Backtest, report: &Once) -> anyhow::Result<Done> {
     Ok(Done {
         text: match args.output {
             Output::Text => text::once(report, width(args)),
-            Output::Json => table::json(report).context("printing JSON")?,
+            Output::Json => simulate::table::json(report).context("printing JSON")?,
             Output::Csv => table::ticks(report),
         },
         rolled_back: report.outcome == Outcome::RolledBack,

@@ -1,15 +1,8 @@
-//! The past for programs: JSON and CSV.
+//! The past for programs, as CSV.
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
-
 use super::report::{Again, Once};
-
-/// As JSON.
-pub fn json(report: &impl Serialize) -> Result<String, serde_json::Error> {
-    serde_json::to_string_pretty(report).map(|text| text + "\n")
-}
 
 /// A text as a field of CSV (RFC 4180).
 fn field(text: &str) -> String {

@@ -226,19 +226,13 @@ impl Subject<'_> {
     }
 
     fn moving(&mut self, run: &Run) {
-        let place = match self.status.phase {
-            Phase::Baking => "bakes: the new version has all traffic and is judged before it is promoted".to_owned(),
-            Phase::Idle
-            | Phase::Preparing
-            | Phase::Shifting
-            | Phase::Promoting
-            | Phase::Succeeded
-            | Phase::RollingBack
-            | Phase::RolledBack
-            | Phase::Unknown => format!(
+        let place = if self.status.phase == Phase::Baking {
+            "bakes: the new version has all traffic and is judged before it is promoted".to_owned()
+        } else {
+            format!(
                 "is at step {} of {}: the new version has {}",
                 run.step, run.steps, run.weight
-            ),
+            )
         };
         let since = run.weight_confirmed_at.map(|at| format!(", since {}", self.moment(at)));
         self.say(format!("{} {place}{}.", title(run), since.unwrap_or_default()));

@@ -63,7 +63,7 @@ fn print(args: &Simulate) -> anyhow::Result<ExitCode> {
     let text = match args.output {
         Output::Text => picture::draw(&report, width(args), colours()),
         Output::Svg => svg::draw(&report),
-        Output::Json => table::json(&report).context("printing JSON")?,
+        Output::Json => table::json(&report.summary()).context("printing JSON")?,
         Output::Csv => table::csv(&report),
     };
     match io::stdout().write_all(text.as_bytes()) {

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
+
 use super::report::{Figures, Report};
 
 /// As JSON.
-pub fn json(report: &Report<'_>) -> Result<String, serde_json::Error> {
-    serde_json::to_string_pretty(&report.summary()).map(|text| text + "\n")
+pub fn json(summary: &impl Serialize) -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(summary).map(|text| text + "\n")
 }
 
 const HEAD: &str = "seconds,weight,new_requests_per_second,new_hit_ratio,new_error_rate,new_latency_seconds,new_slow,\

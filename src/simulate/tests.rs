@@ -33,7 +33,7 @@ fn printed(subject: &file::Subject, release: &Release) -> [String; 4] {
     [
         picture::draw(&report, 80, Colours::None),
         svg::draw(&report),
-        table::json(&report).unwrap(),
+        table::json(&report.summary()).unwrap(),
         table::csv(&report),
     ]
 }

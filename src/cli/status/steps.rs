@@ -75,16 +75,10 @@ fn mark(status: &CanaryRolloutStatus, number: i32) -> Mark {
         return Mark::Ahead;
     };
     let bake = number > run.steps;
-    let present = match status.phase {
-        Phase::Baking => bake,
-        Phase::Idle
-        | Phase::Preparing
-        | Phase::Shifting
-        | Phase::Promoting
-        | Phase::Succeeded
-        | Phase::RollingBack
-        | Phase::RolledBack
-        | Phase::Unknown => number == run.step,
+    let present = if status.phase == Phase::Baking {
+        bake
+    } else {
+        number == run.step
     };
     let behind = match status.phase {
         Phase::Promoting | Phase::Succeeded => true,
